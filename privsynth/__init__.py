@@ -1,0 +1,32 @@
+"""Differentially private synthetic data: fit on a sensitive table, sample balanced datasets, audit them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from privsynth.schema import Schema
+
+if TYPE_CHECKING:
+    from privsynth import metrics
+    from privsynth.report.audit import AuditReport, audit
+    from privsynth.synthesizers import MarginalSynthesizer, load
+
+__all__ = ["AuditReport", "MarginalSynthesizer", "Schema", "audit", "load", "metrics"]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AuditReport": "privsynth.report.audit",
+    "audit": "privsynth.report.audit",
+    "MarginalSynthesizer": "privsynth.synthesizers",
+    "load": "privsynth.synthesizers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the heavy parts (torch, scikit-learn) when they are first used."""
+    if name == "metrics":
+        return import_module("privsynth.metrics")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'privsynth' has no attribute {name!r}")

@@ -1,0 +1,74 @@
+"""``privsynth audit``: judge a synthetic table against the real one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from privsynth.cli.console import check_output_folder, print_result, say
+from privsynth.cli.options import AsJson, Force, SchemaPath
+
+VERDICT_REACHED = 5
+
+
+class FailOn(StrEnum):
+    """Verdict that makes the exit code 5."""
+
+    PROBLEM = "problem"
+    ATTENTION = "attention"
+
+
+def audit(
+    real: Annotated[Path, typer.Option(help="The records that the generator was fitted to.")],
+    synthetic: Annotated[Path, typer.Option(help="The synthetic rows, of any tool.")],
+    schema_path: SchemaPath,
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the report.")],
+    holdout: Annotated[Path | None, typer.Option(help="Rows that the generator never saw.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="More such rows, for the attack.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model file, for its guarantee.")] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict; else the schema's.")] = None,
+    groups: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Columns to compare by; else the schema's.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Do less, and say what was left out.")] = False,
+    fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 5 on such a verdict or worse.")] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge fidelity, utility, fairness and leakage."""
+    from privsynth.report.audit import HTML_NAME, JSON_NAME
+    from privsynth.report.audit import audit as run_audit
+    from privsynth.schema import Schema
+    from privsynth.synthesizers import load
+
+    check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
+    report = run_audit(
+        real=real,
+        synthetic=synthetic,
+        schema=Schema.load(schema_path),
+        holdout=holdout,
+        reference=reference,
+        guarantee=load(model).guarantee_ if model else None,
+        target=target,
+        groups=[name.strip() for name in groups.split(",")] if groups else None,
+        quick=quick,
+        progress=say,
+    )
+    report.save(output, force=force)
+    html = output / HTML_NAME
+    fields = {"json": str(output / JSON_NAME), "html": str(html), "verdicts": report.verdicts}
+    print_result(fields, f"{describe_verdicts(report.verdicts)}\nreport: {html}", as_json=as_json)
+    if fail_on and any(v["verdict"] in _at_least(fail_on) for v in report.verdicts):
+        raise typer.Exit(VERDICT_REACHED)
+
+
+def describe_verdicts(verdicts: list[dict[str, Any]]) -> str:
+    """Say each verdict in a line, with its evidence."""
+    return "\n".join(f"{v['verdict']}: {v['question']} {v['evidence']}" for v in verdicts)
+
+
+def _at_least(level: FailOn) -> set[str]:
+    return {"problem"} if level is FailOn.PROBLEM else {"problem", "attention"}

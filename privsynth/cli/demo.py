@@ -1,0 +1,29 @@
+"""``privsynth demo``: the whole loop on a public table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from privsynth.cli.audit import describe_verdicts
+from privsynth.cli.console import check_output_folder, print_result, say
+from privsynth.cli.options import AsJson, Force
+
+
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what the demo makes.")] = Path(
+        "privsynth-demo"
+    ),
+    epsilon: Annotated[float, typer.Option(help="Budget.")] = 1.0,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole loop on a health insurance table."""
+    from privsynth.demo import OUTPUTS, run_demo
+
+    check_output_folder(out, OUTPUTS, force=force)
+    result = run_demo(out, epsilon=epsilon, force=force, progress=say)
+    text = f"{describe_verdicts(result.verdicts)}\n\n{result.describe()}"
+    print_result(result.to_dict(), text, as_json=as_json)

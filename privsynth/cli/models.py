@@ -1,0 +1,162 @@
+"""``privsynth plan``, ``fit``, ``show`` and ``sample``: from a budget to synthetic rows."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from privsynth.cli.console import check_output, print_result, progress_said
+from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, SchemaPath, Seed, TablePath
+from privsynth.errors import ParameterError
+
+
+class SynthesizerName(StrEnum):
+    """Synthesizers of this version."""
+
+    MARGINAL = "marginal"
+
+
+class OnViolation(StrEnum):
+    """What to do with a record that breaks the schema."""
+
+    ERROR = "error"
+    CLIP = "clip"
+
+
+class OnUnsupported(StrEnum):
+    """What to do with a cell that the model knows nothing about."""
+
+    ERROR = "error"
+    WARN = "warn"
+    DROP = "drop"
+
+
+def plan(
+    schema_path: SchemaPath,
+    rows: Annotated[int, typer.Option(min=1, help="Number of rows, roughly; public.")],
+    epsilon: Annotated[float, typer.Option(help="Budget asked for.")],
+    delta: Delta = 1e-6,
+    synthesizer: Annotated[SynthesizerName, typer.Option()] = SynthesizerName.MARGINAL,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a budget buys; reads no record."""
+    from privsynth.schema import Schema
+    from privsynth.synthesizers.plan import describe_plan, plan
+
+    fields = plan(Schema.load(schema_path), rows, epsilon, delta)
+    print_result(fields, describe_plan(fields), as_json=as_json)
+
+
+def fit(
+    table: TablePath,
+    schema_path: SchemaPath,
+    epsilon: Annotated[str, typer.Option(metavar="E|none", help="Budget; 'none' fits without privacy.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Where the model goes.")],
+    delta: Delta = 1e-6,
+    synthesizer: Annotated[SynthesizerName, typer.Option()] = SynthesizerName.MARGINAL,
+    ledger: LedgerPath = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Name in the ledger; by default the file name without suffixes.")
+    ] = None,
+    on_violation: Annotated[OnViolation, typer.Option()] = OnViolation.ERROR,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
+    ] = False,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a model under the budget.
+
+    The same command resumes an interrupted run.
+    """
+    from privsynth.schema import Schema
+    from privsynth.synthesizers import SYNTHESIZERS
+
+    check_output(output, force=force)
+    partial = output.with_name(output.name + ".partial")
+    model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta)
+    declared = Schema.load(schema_path)
+    try:
+        with progress_said() as progress:
+            model.fit(
+                table,
+                schema=declared,
+                dataset=dataset,
+                ledger=ledger,
+                on_violation=on_violation.value,
+                releases_path=partial,
+                restart=restart,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"what was paid for is kept in {str(partial)!r}, and the same command resumes; "
+            "--restart would discard it"
+        ) from None
+    model.save(output, force=force)
+    partial.unlink(missing_ok=True)
+    guarantee = model.guarantee_
+    text = f"model written to {output}\n{guarantee['statement']}"
+    print_result({"model": str(output), "guarantee": guarantee}, text, as_json=as_json)
+
+
+def show(model: ModelPath, as_json: AsJson = False) -> None:
+    """Show the guarantee of a model."""
+    from privsynth.cli.statement import describe_guarantee
+    from privsynth.synthesizers import load
+
+    guarantee = load(model).guarantee_
+    print_result(guarantee, describe_guarantee(guarantee), as_json=as_json)
+
+
+def sample(
+    model: ModelPath,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV (.csv, .csv.gz) or Parquet file.")],
+    n: Annotated[int | None, typer.Option("-n", help="Rows; by default the model's noisy count.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Condition; a repeated column is a set, LOW..HIGH an inclusive range, nothing is missing.",
+        ),
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Columns whose combinations get equally many rows.")
+    ] = None,
+    request: Annotated[Path | None, typer.Option(help="JSON with n, conditions, balance.")] = None,
+    on_unsupported: Annotated[OnUnsupported, typer.Option()] = OnUnsupported.ERROR,
+    seed: Seed = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw synthetic rows, conditioned and balanced."""
+    from privsynth.cli.request import read_request
+    from privsynth.sources import table_format, write_table
+    from privsynth.synthesizers import load
+
+    table_format(output)
+    check_output(output, force=force)
+    synthesizer = load(model)
+    wanted = read_request(synthesizer.schema_, n=n, where=where or [], balance=balance, file=request)
+    rows = synthesizer.sample(
+        wanted.n,
+        conditions=wanted.conditions,
+        balance=wanted.balance,
+        on_unsupported=on_unsupported.value,
+        random_state=seed,
+    )
+    write_table(rows, output, force=force)
+    fields = {"output": str(output), "rows": len(rows), "columns": list(rows.columns)}
+    print_result(fields, f"{len(rows)} synthetic rows written to {output}", as_json=as_json)
+
+
+def _epsilon(text: str) -> float | None:
+    if text.lower() == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise ParameterError(f"expected --epsilon to be a number > 0 or 'none', got {text!r}") from None

@@ -1,0 +1,22 @@
+"""Flags that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV (.csv, .csv.gz) or Parquet file.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `privsynth fit`.")]
+SchemaPath = Annotated[Path, typer.Option("--schema", help="Schema JSON.")]
+LedgerPath = Annotated[
+    Path | None,
+    typer.Option("--ledger", help="Ledger file; else $PRIVSYNTH_LEDGER, else in your data folder."),
+]
+Delta = Annotated[
+    float, typer.Option(help="Probability that the guarantee fails; never derived from the data.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Makes the result repeatable.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

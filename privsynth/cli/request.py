@@ -1,0 +1,113 @@
+"""What ``privsynth sample`` is asked for, out of flags and a request file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from privsynth.errors import RequestError
+from privsynth.schema import Column, Schema
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "n": (int, "a whole number"),
+    "conditions": (dict, "an object of column: condition"),
+    "balance": (list, "a list of columns"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """The arguments of a synthesizer's ``sample``."""
+
+    n: int | None
+    conditions: dict[str, Any] | None
+    balance: list[str] | None
+
+
+def read_request(
+    schema: Schema, *, n: int | None, where: Sequence[str], balance: str | None, file: Path | None
+) -> Request:
+    """Put flags and request file together; nothing may be said twice.
+
+    Args:
+        schema: Of the model; decides whether ``a..b`` is a range.
+        n: Number of rows.
+        where: Conditions ``column=value``.
+        balance: Column names between commas.
+        file: JSON object with any of the keys ``n``, ``conditions``, ``balance``.
+
+    Raises:
+        RequestError: If a flag or the file is malformed, or both set the same thing.
+    """
+    flags: dict[str, Any] = {
+        "n": n,
+        "conditions": conditions_of(where, schema) or None,
+        "balance": [name.strip() for name in balance.split(",")] if balance else None,
+    }
+    stated = {key: value for key, value in flags.items() if value is not None}
+    from_file = _read_file(file) if file else {}
+    twice = sorted(set(stated) & set(from_file))
+    if twice:
+        raise RequestError(f"{twice[0]!r} is set by a flag and in {str(file)!r}; leave one out")
+    return Request(**(dict.fromkeys(_KINDS) | from_file | stated))
+
+
+def conditions_of(where: Sequence[str], schema: Schema) -> dict[str, Any]:
+    """Read ``column=value`` flags: a repeated column is a set, ``a..b`` a range, an empty value missing.
+
+    Example:
+        >>> schema = Schema({"age": {"type": "integer", "low": 0, "high": 99},
+        ...                  "sex": {"type": "categorical", "categories": ["F", "M", "X"]}})
+        >>> conditions_of(["age=18..30", "sex=F", "sex=X"], schema)
+        {'age': {'low': '18', 'high': '30'}, 'sex': ['F', 'X']}
+        >>> conditions_of(["age="], schema)
+        {'age': None}
+    """
+    values: dict[str, list[Any]] = {}
+    for text in where:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise RequestError(f"expected --where column=value, got {text!r}")
+        values.setdefault(name, []).append(_value(value, schema.columns.get(name)))
+    for name, listed in values.items():
+        if len(listed) > 1 and any(isinstance(value, dict) for value in listed):
+            raise RequestError(f"--where {name}: a range stands alone; give one range, or a list of values")
+    return {name: listed[0] if len(listed) == 1 else listed for name, listed in values.items()}
+
+
+def _value(text: str, column: Column | None) -> Any:
+    if text == "":
+        return None
+    low, dots, high = text.partition("..")
+    if dots and (column is None or column.is_numeric or all(_is_number(end) for end in (low, high) if end)):
+        return {"low": low or None, "high": high or None}
+    return text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"the request {str(path)!r} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise RequestError(f"the request {str(path)!r} is not JSON in UTF-8") from None
+    if not isinstance(fields, dict) or set(fields) - set(_KINDS):
+        raise RequestError(
+            f"the request {str(path)!r}: expected an object with the keys {', '.join(_KINDS)} only"
+        )
+    for key, value in fields.items():
+        kind, name = _KINDS[key]
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise RequestError(f"the request {str(path)!r}: {key!r} is not {name}")
+    return {key: value for key, value in fields.items() if value is not None}

@@ -1,0 +1,249 @@
+"""Read one raw column by its declaration: numbers, categories and persons out of whatever a table stores.
+
+Every rule is applied once per distinct value and never once per row, so ten million rows cost seconds.
+What a value means depends on itself and the declaration alone, never on the other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from privsynth.errors import SchemaError, TableError
+from privsynth.schema import PRIVATE, Category, Column, category_text, datetime_to_step
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+MISSING_RULE = "a field is missing, but 'missing' is not true"
+_TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
+
+
+def conform_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Categorical, list[str]]:
+    """Turn a raw column into its canonical form, and name the rules of the schema that it breaks.
+
+    Args:
+        raw: The column as the table stores it: texts, numbers, datetimes, booleans, or a mixture.
+        column: Its declaration, with every fact declared.
+
+    Returns:
+        The column as violations are clipped (see `privsynth.sources.conform`): float64 with NaN for
+        missing, or a categorical with code -1 for missing; and one sentence per broken rule, without values.
+
+    Raises:
+        TableError: If the column holds lists or other objects that are not single values.
+
+    Privacy:
+        Not private: holds the records, and the broken rules tell something about them.
+    """
+    return _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
+
+
+def person_codes(raw: pd.Series) -> IntArray:
+    """Number the persons that a column names, 0 to n_persons - 1.
+
+    Ids match by their text, blanks around it stripped. A row with an empty id is a person of its own.
+
+    Privacy:
+        Not private: says which rows belong together.
+    """
+    codes, distinct = _distinct(raw)
+    if not pd.api.types.is_numeric_dtype(raw.dtype):
+        names = np.array([_text(value) or None for value in distinct], dtype=object)
+        codes = np.append(pd.factorize(names)[0], -1)[codes]
+    codes = codes.astype(np.int64)
+    alone = codes < 0
+    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
+    return codes
+
+
+# -- numbers and times ---------------------------------------------------------------------------------
+
+
+def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, list[str]]:
+    parse = _numbers
+    if column.type == "datetime":
+        parse = partial(_steps_of_texts, resolution_seconds=column.resolution_seconds)
+    numbers = _stored_numbers(raw, column)
+    if numbers is not None:
+        codes, is_blank = None, np.isnan(numbers)
+    else:
+        codes, distinct = _distinct(raw)
+        numbers = parse(distinct)
+        blanks = _blanks(column)
+        is_blank = np.isnan(numbers)
+        is_blank[is_blank] = [_text(value) in blanks for value in distinct[is_blank]]
+    if column.missing_values:
+        is_blank |= np.isin(numbers, parse(column.missing_values))
+
+    broken = []
+    is_unreadable = ~np.isfinite(numbers) & ~is_blank
+    if is_unreadable.any():
+        what = "an ISO-8601 date or time" if column.type == "datetime" else "a finite number"
+        broken.append(f"a field is not {what}")
+    numbers, rules = _fit(np.where(is_blank | is_unreadable, np.nan, numbers), column)
+    broken += rules
+    if column.missing is False and (is_blank.any() or (codes is not None and (codes < 0).any())):
+        broken.append(MISSING_RULE)
+    return numbers if codes is None else np.append(numbers, np.nan)[codes], broken
+
+
+def _stored_numbers(raw: pd.Series, column: Column) -> FloatArray | None:
+    """Return a column that is stored as what it is declared to be, None if its fields have to be parsed."""
+    if column.type == "datetime":
+        if not pd.api.types.is_datetime64_any_dtype(raw.dtype):
+            return None
+        return _steps(pd.DatetimeIndex(raw), column.resolution_seconds)
+    if not pd.api.types.is_numeric_dtype(raw.dtype):
+        return None
+    return raw.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, list[str]]:
+    """Move numbers onto the column's grid and into its public bounds; name the rules they broke.
+
+    A real off its ``decimals`` is rounded and breaks no rule. A number counts as outside only if its
+    rounded value is outside too.
+    """
+    broken = []
+    rounded = numbers
+    if column.type == "integer":
+        rounded = np.rint(numbers)
+        if (np.abs(numbers - rounded) > 0).any():
+            broken.append("a value is not a whole number")
+    elif column.type == "real" and column.decimals is not None:
+        rounded = np.round(numbers, column.decimals)
+    low, high = column.bounds
+    is_low = False if low is None else (np.fmax(numbers, rounded) < low).any()
+    is_high = False if high is None else (np.fmin(numbers, rounded) > high).any()
+    if is_low or is_high:
+        public = [f"{which}={getattr(column, which)}" for which in ("low", "high")]
+        shown = [text for text, bound in zip(public, (low, high), strict=True) if bound is not None]
+        broken.append(f"a value is outside the public bounds ({', '.join(shown)})")
+    if low is not None or high is not None:
+        rounded = np.clip(rounded, low, high)
+    return rounded + 0.0, broken  # -0.0 becomes 0.0
+
+
+def _numbers(values: Sequence[object] | npt.NDArray[np.object_]) -> FloatArray:
+    """Return values as numbers, NaN where they are none."""
+    parsed = pd.to_numeric(np.array(values, dtype=object), errors="coerce")
+    return np.asarray(parsed, dtype=np.float64)
+
+
+def _steps_of_texts(values: Iterable[object], *, resolution_seconds: int) -> FloatArray:
+    """Return ISO-8601 texts as whole steps since 1970 (UTC if they name no zone), NaN where they are none."""
+    texts = [_text(value) for value in values]
+    dated = [text if text[:4].isdigit() else None for text in texts]  # "now" is no date
+    steps = _steps(pd.to_datetime(dated, format="ISO8601", errors="coerce", utc=True), resolution_seconds)
+    for i in np.flatnonzero(np.isnan(steps)):  # years that nanoseconds cannot hold, such as 9999
+        try:
+            steps[i] = datetime_to_step(texts[i], resolution_seconds, "a field")
+        except SchemaError:
+            continue
+    return steps
+
+
+def _steps(moments: pd.DatetimeIndex, resolution_seconds: int) -> FloatArray:
+    utc = moments.tz_convert(None) if moments.tz is not None else moments
+    seconds = utc.to_numpy().astype("datetime64[s]")  # numpy rounds down, also before 1970
+    steps = (seconds.astype(np.int64) // resolution_seconds).astype(np.float64)
+    return np.where(np.isnat(seconds), np.nan, steps)
+
+
+# -- categories ----------------------------------------------------------------------------------------
+
+
+def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, list[str]]:
+    codes, distinct = _distinct(_with_booleans_as_text(raw))
+    texts = [_text(value) for value in distinct]
+    blanks = _blanks(column)
+    labels = _labels(raw, column, texts, blanks)
+    code_of = _code_of_text(labels, is_boolean=column.type == "boolean")
+    is_blank = np.array([text in blanks for text in texts], dtype=bool)
+    is_unknown = np.array([text not in code_of for text in texts], dtype=bool) & ~is_blank
+
+    broken = []
+    if is_unknown.any():
+        what = "neither of its two values" if column.type == "boolean" else "not among its categories"
+        broken.append(f"a value is {what}")
+    if column.missing is False and (is_blank.any() or (codes < 0).any()):
+        broken.append(MISSING_RULE)
+    other = next((code for text, code in code_of.items() if text.lower() == "other"), -1)
+    unknown_code = other if column.type == "categorical" else -1
+    label_codes = [
+        -1 if blank else code_of.get(text, unknown_code) for text, blank in zip(texts, is_blank, strict=True)
+    ]
+    row_codes = np.array([*label_codes, -1], dtype=np.int64)[codes]
+    return pd.Categorical.from_codes(row_codes, categories=_index(labels)), broken
+
+
+def _labels(raw: pd.Series, column: Column, texts: list[str], blanks: set[str]) -> Sequence[Category]:
+    if column.type == "boolean":
+        return column.boolean_values
+    if isinstance(column.categories, tuple):
+        return column.categories
+    assert column.categories == PRIVATE, "the schema is complete"
+    observed = set(texts) - blanks
+    if not _stores_numbers(raw):
+        return sorted(observed)
+    return sorted(int(text) if text.lstrip("-").isdigit() else float(text) for text in observed)
+
+
+def _stores_numbers(raw: pd.Series) -> bool:
+    dtype = raw.dtype.categories.dtype if isinstance(raw.dtype, pd.CategoricalDtype) else raw.dtype
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+
+
+def _code_of_text(labels: Sequence[Category], *, is_boolean: bool) -> dict[str, int]:
+    """Map the texts that a table may hold to the position of their label; truth values ignore case."""
+    code_of = {category_text(label): code for code, label in enumerate(labels)}
+    if is_boolean and all(_TRUTH.get(text.lower()) == code for text, code in code_of.items()):
+        code_of = dict(_TRUTH)
+    for text, code in list(code_of.items()):
+        if text.lower() in ("false", "true"):
+            for spelling in (text.lower(), text.title(), text.upper()):
+                code_of.setdefault(spelling, code)
+    return code_of
+
+
+def _index(labels: Sequence[Category]) -> pd.Index:
+    is_one_type = len({type(label) for label in labels}) == 1
+    return pd.Index(list(labels)) if is_one_type else pd.Index(list(labels), dtype=object)
+
+
+# -- distinct values -----------------------------------------------------------------------------------
+
+
+def _distinct(raw: pd.Series) -> tuple[IntArray, npt.NDArray[np.object_]]:
+    """Return each row's position among the distinct values, -1 for NaN and None, and those values."""
+    try:
+        codes, values = pd.factorize(raw)
+    except TypeError:
+        raise TableError(
+            f"column {raw.name!r} holds lists or other objects; expected one number, text or date a field"
+        ) from None
+    return codes, np.asarray(values, dtype=object)
+
+
+def _with_booleans_as_text(raw: pd.Series) -> pd.Series:
+    """Tell True from 1 in a column that mixes types: Python takes them as equal."""
+    if raw.dtype != object or not pd.api.types.infer_dtype(raw, skipna=True).startswith("mixed"):
+        return raw
+    values = raw.to_numpy(dtype=object, copy=True)
+    kinds = np.fromiter(map(type, values), dtype=object, count=len(values))
+    is_boolean = pd.Index(kinds).isin([bool, np.bool_])
+    values[is_boolean] = np.where(values[is_boolean].astype(bool), "true", "false")
+    return pd.Series(values, name=raw.name)
+
+
+def _blanks(column: Column) -> set[str]:
+    return {"", *(text.strip() for text in column.missing_values)}
+
+
+def _text(value: object) -> str:
+    return category_text(value.item() if isinstance(value, np.generic) else value)

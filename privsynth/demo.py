@@ -1,0 +1,115 @@
+"""The whole loop on a public table: split, fit, sample, audit. What `privsynth demo` runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from privsynth.datasets import load_rand_hie
+from privsynth.report.audit import HTML_NAME, audit
+from privsynth.schema import Schema
+from privsynth.sources import write_table
+from privsynth.splitting import write_split
+from privsynth.synthesizers import MarginalSynthesizer
+
+DATASET = "rand-hie"
+SCHEMA, TRAIN, HOLDOUT = "schema.json", "train.parquet", "holdout.parquet"
+MODEL, LEDGER = "model.privsynth", "ledger.sqlite"
+SYNTHETIC, BALANCED, REPORT = "synthetic.csv", "balanced.csv", "report"
+OUTPUTS = (SCHEMA, TRAIN, HOLDOUT, MODEL, SYNTHETIC, BALANCED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoResult:
+    """What the demo made.
+
+    Attributes:
+        folder: Where everything is.
+        epsilon: Budget of the fit.
+        delta: Budget of the fit.
+        groups: Columns by which the balanced rows are balanced.
+        verdicts: Of the audit.
+    """
+
+    folder: str
+    epsilon: float
+    delta: float
+    groups: list[str]
+    verdicts: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result, JSON-able."""
+        return asdict(self)
+
+    def describe(self) -> str:
+        """Say what was made and how to look at it."""
+        at, groups = f"{self.folder}/", " and ".join(self.groups)
+        return f"""\
+The RAND health insurance table, split by persons: {at}{TRAIN}, {at}{HOLDOUT}
+The model, fitted at epsilon {self.epsilon:g}, delta {self.delta:g} per person:
+  privsynth show {at}{MODEL}
+  privsynth ledger show --ledger {at}{LEDGER}
+Synthetic rows: {at}{SYNTHETIC}; the same number, balanced by {groups}: {at}{BALANCED}
+  privsynth sample {at}{MODEL} -n 1000 --where age=18..30 --balance sex -o more.csv
+The report, for a browser: {at}{REPORT}/{HTML_NAME}"""
+
+
+def run_demo(
+    folder: Path, *, epsilon: float, force: bool = False, progress: Callable[[str], None] | None = None
+) -> DemoResult:
+    """Split, fit, sample and audit the RAND table into ``folder``.
+
+    Args:
+        folder: Made if it does not exist; also holds the ledger of the demo.
+        epsilon: Budget of the fit, > 0.
+        force: Replace what an earlier demo made; its spends stay in the ledger.
+        progress: Is told what is being done.
+
+    Raises:
+        PrivsynthError: If the table's package is missing, or an output exists and ``force`` is false.
+
+    Privacy:
+        Accounted: one fit. The table is public, so the report may be shown.
+    """
+    say = progress or (lambda message: None)
+    say("loading the RAND table and setting a holdout aside")
+    table, schema = load_rand_hie()
+    train, holdout = write_split(table, schema, folder, force=force)
+    schema.save(folder / SCHEMA)
+    synthesizer = _fit(train, schema, folder, epsilon=epsilon, say=say)
+    synthesizer.save(folder / MODEL, force=force)
+    say("sampling")
+    rows = synthesizer.sample()
+    write_table(rows, folder / SYNTHETIC, force=force)
+    write_table(synthesizer.sample(len(rows), balance=schema.groups), folder / BALANCED, force=force)
+    report = audit(
+        real=train,
+        synthetic=folder / SYNTHETIC,
+        holdout=holdout,
+        schema=schema,
+        guarantee=synthesizer.guarantee_,
+        quick=True,
+        progress=say,
+    )
+    report.save(folder / REPORT, force=force)
+    return DemoResult(
+        folder=str(folder),
+        epsilon=epsilon,
+        delta=synthesizer.delta,
+        groups=schema.groups,
+        verdicts=report.verdicts,
+    )
+
+
+def _fit(
+    train: Path, schema: Schema, folder: Path, *, epsilon: float, say: Callable[[str], None]
+) -> MarginalSynthesizer:
+    return MarginalSynthesizer(epsilon=epsilon).fit(
+        train,
+        schema=schema,
+        dataset=DATASET,
+        ledger=folder / LEDGER,
+        progress=lambda message, done, total: say(f"{message} ({done}/{total})"),
+    )

@@ -1,0 +1,274 @@
+"""Domains: how the values of a column become codes, and codes values. Public facts and releases only.
+
+A column's domain is a finite list of cells; code ``-1`` is a value outside it, which is counted nowhere.
+Numbers live on a `NumericGrid`, a public partition that is fine where values are dense on a logarithmic
+or a linear scale; bins are runs of its cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.schema import Category, Column, category_text
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+MAX_UNIT_CELLS = 512  # up to here every value of a grid column has a cell of its own
+UNIFORM_CELLS = 128
+CELLS_PER_OCTAVE = 8
+CONTINUOUS_OCTAVES = 20
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class NumericGrid:
+    """A public partition of ``[low, high]`` into cells, and single values with cells of their own.
+
+    Numbers are held in *ticks*: whole multiples of the column's step, or the number itself for a real
+    column without ``decimals``.
+
+    Attributes:
+        low: Smallest tick.
+        high: Largest tick.
+        discrete: Whether ticks are whole numbers.
+        edges: Left ends of the cells, increasing, ``(n_cells,)``; the first is ``low``.
+        spikes: Ticks with a cell of their own, increasing, ``(n_spikes,)``; their codes follow the cells'.
+    """
+
+    low: float
+    high: float
+    discrete: bool
+    edges: FloatArray
+    spikes: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells, those of single values included."""
+        return len(self.edges) + len(self.spikes)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether every value already has a cell of its own."""
+        return self.discrete and self.high - self.low + 1 == len(self.edges)
+
+    def with_spikes(self, spikes: FloatArray) -> NumericGrid:
+        """Return the grid with these ticks in cells of their own."""
+        return replace(self, spikes=np.unique(np.asarray(spikes, dtype=np.float64)))
+
+    def index(self, ticks: FloatArray) -> IntArray:
+        """Return the cell of each tick; values beyond the bounds fall into the outer cells, NaN into -1."""
+        clipped = np.clip(ticks, self.low, self.high)
+        cell = np.searchsorted(self.edges, clipped, side="right") - 1
+        if len(self.spikes):
+            near = np.searchsorted(self.spikes, clipped)
+            hit = self.spikes[np.minimum(near, len(self.spikes) - 1)] == clipped
+            cell = np.where(hit, len(self.edges) + near, cell)
+        return np.where(np.isnan(ticks), -1, cell).astype(np.int64)
+
+    def intervals(self) -> tuple[FloatArray, FloatArray]:
+        """Return first and last tick of each cell; the last is exclusive when ticks are not whole."""
+        if self.discrete:
+            last = np.r_[self.edges[1:] - 1, self.high]
+        else:
+            last = np.r_[self.edges[1:], self.high]
+        return np.r_[self.edges, self.spikes], np.r_[last, self.spikes]
+
+    @classmethod
+    def between(cls, low: float, high: float, *, discrete: bool) -> NumericGrid:
+        """Return the public grid of a range: cells that refine a uniform and a logarithmic partition.
+
+        The logarithmic part starts at zero when the range holds it, else at the end nearest to zero, so
+        heavy tails and narrow ranges far from zero are both resolved.
+        """
+        if discrete and high - low < MAX_UNIT_CELLS:
+            return cls(low, high, True, np.arange(low, high + 1, dtype=np.float64))
+        width = high - low
+        anchor = min(max(0.0, low), high)
+        unit = 1.0 if discrete else width * 2.0**-CONTINUOUS_OCTAVES
+        n_octaves = int(np.ceil(np.log2(max(width / unit, 2.0)))) + 1
+        ladder = unit * np.exp2(np.arange(n_octaves * CELLS_PER_OCTAVE) / CELLS_PER_OCTAVE)
+        edges = np.r_[np.linspace(low, high, UNIFORM_CELLS + 1), anchor, anchor + ladder, anchor - ladder]
+        if discrete:
+            edges = np.r_[np.ceil(edges), anchor + 1]
+        edges = np.unique(edges[(edges >= low) & (edges < high + (1 if discrete else 0))])
+        return cls(low, high, discrete, np.unique(np.r_[low, edges]))
+
+
+@dataclass(frozen=True)
+class NumericDomain:
+    """Bins of a number line, the shape inside each, and a code for missing.
+
+    Attributes:
+        column: The column, as declared.
+        grid: The fine cells from which the bins were made.
+        bin_of_cell: Bin of each fine cell, ``(n_cells,)``.
+        cell_weight: Released share of each fine cell within its bin, ``(n_cells,)``; sums to 1 per bin.
+        has_missing: Whether the last code stands for a missing value.
+    """
+
+    column: Column
+    grid: NumericGrid
+    bin_of_cell: IntArray
+    cell_weight: FloatArray
+    has_missing: bool
+
+    @property
+    def n_bins(self) -> int:
+        """Number of bins, missing left out."""
+        return int(self.bin_of_cell.max()) + 1
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        return self.n_bins + self.has_missing
+
+    def encode(self, values: pd.Series) -> IntArray:
+        """Return the code of each number of a canonical column, ``(n,)``."""
+        cell = self.grid.index(to_ticks(values.to_numpy(dtype=np.float64), self.column))
+        missing = self.n_bins if self.has_missing else -1
+        return np.where(cell < 0, missing, self.bin_of_cell[cell])
+
+    def pieces(self, ranges: Sequence[tuple[float, float]] | None = None) -> Pieces:
+        """Return the intervals from which values are drawn, all or those within ``ranges`` (in ticks)."""
+        first, last = self.grid.intervals()
+        cell = np.arange(self.grid.n_cells)
+        if ranges is None:
+            return Pieces(self.bin_of_cell, self.cell_weight, first, last, self.grid.discrete)
+        total = np.where(first == last, 1.0, _n_values(first, last, self.grid.discrete))
+        parts = []
+        for low, high in ranges:
+            left, right = np.maximum(first, low), np.minimum(last, high)
+            inside = np.where(
+                first == last, (low <= first) & (first <= high), _n_values(left, right, self.grid.discrete)
+            )
+            keep = inside > 0
+            weight = self.cell_weight[keep] * inside[keep] / total[keep]
+            parts.append((cell[keep], weight, left[keep], right[keep]))
+        cells, weight, left, right = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return Pieces(self.bin_of_cell[cells], weight, left, right, self.grid.discrete)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Intervals of ticks with weights, each inside one bin: what remains of bins under a condition."""
+
+    bin: IntArray
+    weight: FloatArray
+    first: FloatArray
+    last: FloatArray
+    discrete: bool
+
+    def share_of_bins(self, n_bins: int) -> FloatArray:
+        """Return the share of each bin that the pieces cover, ``(n_bins,)`` in [0, 1]."""
+        return np.bincount(self.bin, weights=self.weight, minlength=n_bins).astype(np.float64)
+
+    def draw(self, bins: IntArray, rng: np.random.Generator) -> FloatArray:
+        """Draw a tick for each bin code, uniformly inside a piece chosen by weight, ``(n,)``."""
+        order = np.argsort(self.bin, kind="stable")
+        by_bin, weight = self.bin[order], self.weight[order]
+        n_bins = int(self.bin.max()) + 1
+        total = np.bincount(by_bin, weights=weight, minlength=n_bins)
+        before = np.cumsum(weight) - weight
+        start = np.searchsorted(by_bin, np.arange(n_bins))
+        base = before[np.minimum(start, len(before) - 1)]
+        level = base[bins] + rng.random(len(bins)) * total[bins]
+        chosen = np.searchsorted(before, level, side="right") - 1
+        last_of_bin = np.searchsorted(by_bin, np.arange(n_bins), side="right") - 1
+        piece = order[np.clip(chosen, start[bins], last_of_bin[bins])]
+        first, last = self.first[piece], self.last[piece]
+        if self.discrete:
+            return first + np.floor(rng.random(len(bins)) * (last - first + 1))
+        return first + rng.random(len(bins)) * (last - first)
+
+
+@dataclass(frozen=True)
+class DiscreteDomain:
+    """A list of values, and codes for "other" (undiscovered values) and missing.
+
+    Attributes:
+        column: The column, as declared.
+        values: The values, in code order.
+        has_other: Whether a code after the values stands for all that were not discovered.
+        has_missing: Whether the last code stands for a missing value.
+    """
+
+    column: Column
+    values: tuple[Category, ...]
+    has_other: bool
+    has_missing: bool
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        return len(self.values) + self.has_other + self.has_missing
+
+    @property
+    def labels(self) -> list[Category | None]:
+        """What each code is written as; None is missing."""
+        other: list[Category | None] = []
+        if self.has_other:
+            is_text = all(isinstance(value, str) for value in self.values)
+            other = [OTHER if is_text and self.column.type == "categorical" else None]
+        return [*self.values, *other, *([None] if self.has_missing else [])]
+
+    def encode(self, values: pd.Series) -> IntArray:
+        """Return the code of each value of a canonical (categorical) column, ``(n,)``."""
+        code_of = {category_text(value): code for code, value in enumerate(self.values)}
+        other = len(self.values) if self.has_other else -1
+        missing = self.size - 1 if self.has_missing else -1
+        table = [code_of.get(category_text(value), other) for value in values.cat.categories]
+        return np.asarray([*table, missing], dtype=np.int64)[values.cat.codes.to_numpy()]
+
+
+Domain = NumericDomain | DiscreteDomain
+
+
+def to_ticks(values: FloatArray, column: Column) -> FloatArray:
+    """Return numbers as ticks of the column's grid; NaN stays NaN."""
+    step = column.step
+    return values if step is None else np.rint(values / step)
+
+
+def from_ticks(ticks: FloatArray, column: Column) -> FloatArray:
+    """Return ticks as numbers."""
+    if column.step is None:
+        return ticks
+    return np.round(ticks * column.step, column.decimals) if column.decimals else ticks
+
+
+def ticks_to_values(ticks: FloatArray, column: Column) -> pd.Series:
+    """Return ticks as a column of the synthetic table; NaN becomes missing.
+
+    Integers come back as int64, or as the nullable Int64 where the column can be missing; datetimes as
+    ``datetime64[s]``; reals as float64 with the schema's decimals.
+    """
+    if column.type == "integer":
+        if column.missing:
+            return pd.Series(pd.array(ticks, dtype="Int64"))
+        return pd.Series(ticks.astype(np.int64))
+    if column.type == "datetime":
+        missing = np.isnan(ticks)
+        seconds = (np.where(missing, 0, ticks) * column.resolution_seconds).astype(np.int64)
+        moments = pd.Series(seconds.astype("datetime64[s]"))
+        return moments.mask(missing) if missing.any() else moments
+    return pd.Series(from_ticks(ticks, column))
+
+
+def labels_to_values(codes: IntArray, labels: Sequence[Category | None]) -> pd.Series:
+    """Return codes as their labels; numbers and booleans keep their type when nothing is missing."""
+    table = pd.Series(list(labels), dtype=object)
+    values = table.take(codes).reset_index(drop=True)
+    return values if any(label is None for label in labels) else values.infer_objects()
+
+
+def _n_values(first: FloatArray, last: FloatArray, discrete: bool) -> FloatArray:
+    """Return how much of the line the intervals hold: whole ticks, or length."""
+    if discrete:
+        return np.maximum(0.0, np.floor(last) - np.ceil(first) + 1)
+    return np.maximum(0.0, last - first)

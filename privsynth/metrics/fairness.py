@@ -1,0 +1,180 @@
+"""Fairness: are groups there as in the real table, and do models treat them as models of real data would?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from privsynth.metrics.downstream import Predictions, Target, predict_holdout, target_of, unit_bootstrap
+from privsynth.metrics.figures import figure, not_assessed
+from privsynth.metrics.group_models import model_differences, model_rates
+from privsynth.metrics.grouping import Grouping, count_units, groupings
+from privsynth.metrics.rates import Rates, parity_difference, rates_by_group
+from privsynth.metrics.tables import Table, Tables, load_tables
+from privsynth.metrics.utility import NO_HOLDOUT, NO_TARGET
+from privsynth.schema import Schema
+
+N_BOOTSTRAP = 200
+MIN_UNITS = 20
+"""Persons (or rows) of a group below which its target rate is not compared."""
+
+NO_GROUPS = "no group columns: give columns the role 'group' in the schema, or name them as groups"
+NOT_BINARY = "rates speak about one class against another; the target is not binary"
+
+
+def fairness(
+    real: Table,
+    synthetic: Table,
+    *,
+    schema: Schema,
+    holdout: Table | None = None,
+    target: str | None = None,
+    groups: Sequence[str] | None = None,
+    n_bootstrap: int = N_BOOTSTRAP,
+    random_state: int = 0,
+) -> dict[str, Any]:
+    """Compare the groups of both tables, and how models trained on them treat the groups of the holdout.
+
+    Groups are those of each group column and of all of them together. Shares and rates of the target's last
+    class are compared with the real table. With a holdout, gradient boosting trained on synthetic and on real
+    rows is judged by fairlearn: demographic parity difference and equalised odds difference, the largest gap
+    between two groups. Groups with too few members to say carry null and the reason.
+
+    Args:
+        real: Frame or path: the records that the generator was fitted to.
+        synthetic: Frame or path: the released rows.
+        schema: The description of the table.
+        holdout: Frame or path: rows of the same source that the generator never saw.
+        target: Column to predict; the schema's if None.
+        groups: Group columns; the schema's if None.
+        n_bootstrap: Replicates behind the intervals of differences between groups.
+        random_state: Seed of learners and bootstrap.
+
+    Returns:
+        ``by_group``: each group with ``share``, ``target_rate`` (each with a figure ``gap``: synthetic minus
+        real) and ``models``; ``by_columns``: the differences as figures, the ceiling being what the real
+        table (or the model trained on it) shows. Or a section ``not_assessed``.
+
+    Raises:
+        PrivsynthError: If a table cannot be read as the schema says (see `load_tables`).
+
+    Privacy:
+        Not private: figures of real records.
+    """
+    tables = load_tables(real, synthetic, schema=schema, holdout=holdout, target=target, groups=groups)
+    return assess_fairness(tables, n_bootstrap=n_bootstrap, random_state=random_state)
+
+
+def assess_fairness(
+    tables: Tables,
+    predictions: Predictions | None = None,
+    *,
+    n_bootstrap: int = N_BOOTSTRAP,
+    random_state: int = 0,
+) -> dict[str, Any]:
+    """Return the section of the report; see `fairness`. Predictions are made unless given.
+
+    Privacy:
+        Not private: figures of real records.
+    """
+    if not tables.groups:
+        return not_assessed(NO_GROUPS)
+    target = target_of(tables)
+    is_binary = target is not None and target.task == "binary"
+    if is_binary and target is not None and tables.holdout is not None and predictions is None:
+        predictions = predict_holdout(tables, target, random_state=random_state)
+    generator = np.random.default_rng(random_state)
+    draws = None
+    if predictions is not None and is_binary:
+        draws = unit_bootstrap(predictions.units, n_bootstrap, generator)
+    by_group: list[dict[str, Any]] = []
+    by_columns: list[dict[str, Any]] = []
+    for grouping in groupings(tables):
+        groups, label_parity = _compare_tables(tables, grouping, target if is_binary else None, generator)
+        differences: dict[str, Any] = {}
+        if predictions is not None and draws is not None:
+            for group, rates in zip(groups, model_rates(predictions, grouping), strict=True):
+                group["models"] = rates
+            differences = model_differences(predictions, grouping, draws)
+        by_group += groups
+        by_columns.append(
+            {"columns": list(grouping.columns), "label_parity_difference": label_parity, **differences}
+        )
+    return {
+        "status": "assessed",
+        "target": target.name if target is not None else None,
+        "positive": target.positive if target is not None else None,
+        "groups": list(tables.groups),
+        "target_reason": None if is_binary else NO_TARGET if target is None else NOT_BINARY,
+        "models_reason": None if draws is not None else _why_no_models(target, is_binary),
+        "by_group": by_group,
+        "by_columns": by_columns,
+    }
+
+
+def _why_no_models(target: Target | None, is_binary: bool) -> str:
+    return NO_TARGET if target is None else NO_HOLDOUT if is_binary else NOT_BINARY
+
+
+def _compare_tables(
+    tables: Tables, grouping: Grouping, target: Target | None, generator: np.random.Generator
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Return each group's share and target rate on both sides, and the difference in target rates."""
+    real_units = np.arange(len(tables.real.frame)) if tables.real.persons is None else tables.real.persons
+    synthetic_units = np.arange(len(tables.synthetic.frame))
+    sides: dict[str, Rates] = {
+        "real": rates_by_group(tables.real.frame, tables.real_weights, real_units, grouping, target),
+        "synthetic": rates_by_group(
+            tables.synthetic.frame, np.ones(len(synthetic_units)), synthetic_units, grouping, target
+        ),
+    }
+    if tables.holdout is not None:
+        units = (
+            np.arange(len(tables.holdout.frame)) if tables.holdout.persons is None else tables.holdout.persons
+        )
+        sides["holdout"] = rates_by_group(
+            tables.holdout.frame, tables.holdout_weights, units, grouping, target
+        )
+    n_real = count_units(grouping.members(tables.real.frame), real_units, len(grouping.groups))
+    groups = [
+        {"group": group, "n_real": int(n_real[i]), **_gaps(sides, i, int(n_real[i]), target)}
+        for i, group in enumerate(grouping.groups)
+    ]
+    large = n_real >= MIN_UNITS
+    return groups, parity_difference(sides["real"], sides["synthetic"], large, generator) if target else None
+
+
+def _gaps(sides: dict[str, Rates], i: int, n_real: int, target: Target | None) -> dict[str, Any]:
+    share = {side: float(rates.share[i]) for side, rates in sides.items()}
+    out: dict[str, Any] = {"share": _gap(share, sides, "share", i)}
+    if target is None:
+        return out
+    rate = {side: float(rates.target_rate[i]) for side, rates in sides.items()}
+    reason = None
+    if n_real < MIN_UNITS:
+        reason = f"fewer than {MIN_UNITS} real units in this group"
+    elif math.isnan(rate["synthetic"]):
+        reason = "no synthetic rows with a known target in this group"
+    elif math.isnan(rate["real"]):
+        reason = "no real rows with a known target in this group"
+    if reason is None:
+        out["target_rate"] = _gap(rate, sides, "target_rate", i)
+    else:
+        out["target_rate"] = {"real": None, "synthetic": None, "gap": figure(None), "reason": reason}
+    return out
+
+
+def _gap(values: dict[str, float], sides: dict[str, Rates], what: str, i: int) -> dict[str, Any]:
+    """Return both sides and their difference, with a normal interval; the ceiling is the holdout's gap."""
+    gap = values["synthetic"] - values["real"]
+    errors = [getattr(sides[side], f"{what}_error")[i] for side in ("real", "synthetic")]
+    margin = 1.96 * math.hypot(*errors)
+    ceiling = values["holdout"] - values["real"] if "holdout" in values else None
+    return {
+        "real": values["real"],
+        "synthetic": values["synthetic"],
+        "gap": figure(gap, interval=[gap - margin, gap + margin], ceiling=ceiling),
+    }

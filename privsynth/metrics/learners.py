@@ -1,0 +1,128 @@
+"""Models that an analyst would train on a table, told by name; they see canonical columns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+BOOSTING = "hist_gradient_boosting"
+CLASSIFIERS = (BOOSTING, "logistic_regression")
+REGRESSORS = (BOOSTING, "ridge")
+_MAX_BOOSTING_CATEGORIES = 255  # the limit of scikit-learn; a wider column is taken by its code
+
+Learner = Callable[[pd.DataFrame], np.ndarray]
+"""Gives predictions for canonical feature columns: (n, n_classes) probabilities, or (n,) numbers."""
+
+
+def train_classifier(
+    name: str, features: pd.DataFrame, labels: np.ndarray, weights: np.ndarray, *, n_classes: int, seed: int
+) -> Learner:
+    """Train a classifier; one class alone gives a constant prediction.
+
+    Args:
+        name: One of `CLASSIFIERS`.
+        features: Canonical columns, ``(n, n_features)``.
+        labels: Class of each row, codes in ``[0, n_classes)``.
+        weights: Weight of each row.
+        n_classes: Number of classes of the schema; those never seen have probability zero.
+        seed: Seed of the learner.
+
+    Privacy:
+        Not private: fits the rows given.
+    """
+    seen = np.unique(labels)
+    model = None
+    if len(seen) > 1:
+        if name == BOOSTING:
+            is_splittable = np.unique(labels, return_counts=True)[1].min() > 1  # into training and validation
+            final: Any = HistGradientBoostingClassifier(
+                categorical_features=_narrow(features),
+                early_stopping="auto" if is_splittable else False,
+                random_state=seed,
+            )
+        else:
+            final = LogisticRegression(max_iter=1000)
+        model = _fitted(name, final, features, labels, weights)
+
+    def predict(rows: pd.DataFrame) -> np.ndarray:
+        probabilities = np.zeros((len(rows), n_classes))
+        probabilities[:, seen] = 1.0 if model is None else model.predict_proba(as_numbers(rows))
+        return probabilities
+
+    return predict
+
+
+def train_regressor(
+    name: str, features: pd.DataFrame, labels: np.ndarray, weights: np.ndarray, *, seed: int
+) -> Learner:
+    """Train a regression model; arguments as for `train_classifier`.
+
+    Privacy:
+        Not private: fits the rows given.
+    """
+    final = (
+        HistGradientBoostingRegressor(categorical_features=_narrow(features), random_state=seed)
+        if name == BOOSTING
+        else Ridge()
+    )
+    model = _fitted(name, final, features, labels, weights)
+    return lambda rows: np.asarray(model.predict(as_numbers(rows)))
+
+
+def as_numbers(features: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns as float64: categories by their code, NaN where missing."""
+    columns = {}
+    for name in features.columns:
+        column = features[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            codes = column.cat.codes.to_numpy().astype(np.float64)
+            columns[name] = np.where(codes < 0, np.nan, codes)
+        else:
+            columns[name] = column.to_numpy(dtype=np.float64)
+    return pd.DataFrame(columns)
+
+
+def _fitted(
+    name: str, final: Any, features: pd.DataFrame, labels: np.ndarray, weights: np.ndarray
+) -> Pipeline:
+    steps = [final] if name == BOOSTING else [_linear_features(features), final]
+    model = make_pipeline(*steps)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a model short of its optimum is still a model
+        model.fit(as_numbers(features), labels, **{f"{model.steps[-1][0]}__sample_weight": weights})
+    return model
+
+
+def _linear_features(features: pd.DataFrame) -> ColumnTransformer:
+    """Scale numbers, spread categories over one axis each; missing numbers get an axis of their own."""
+    categorical = _categorical(features)
+    numeric = [name for name in features.columns if name not in categorical]
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
+    )
+    return ColumnTransformer(
+        [("numbers", numbers, numeric), ("categories", OneHotEncoder(handle_unknown="ignore"), categorical)]
+    )
+
+
+def _categorical(features: pd.DataFrame) -> list[str]:
+    return [name for name in features.columns if isinstance(features[name].dtype, pd.CategoricalDtype)]
+
+
+def _narrow(features: pd.DataFrame) -> list[str]:
+    return [
+        name
+        for name in _categorical(features)
+        if len(features[name].cat.categories) <= _MAX_BOOSTING_CATEGORIES
+    ]

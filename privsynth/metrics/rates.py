@@ -1,0 +1,104 @@
+"""Share and target rate of each group of a table, with standard errors over units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from privsynth.metrics.downstream import Target
+from privsynth.metrics.figures import figure, percentile_interval
+from privsynth.metrics.grouping import Grouping
+
+N_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Shares and rates of the groups of one table, each ``(n_groups,)``; NaN where undefined.
+
+    Attributes:
+        share: Share of the table's weight in the group.
+        share_error: Its standard error.
+        target_rate: Share of the target's positive class among the group's rows with a known target.
+        target_rate_error: Its standard error.
+        n_known: Number of the group's rows with a known target.
+    """
+
+    share: np.ndarray
+    share_error: np.ndarray
+    target_rate: np.ndarray
+    target_rate_error: np.ndarray
+    n_known: np.ndarray
+
+
+def rates_by_group(
+    table: pd.DataFrame, weights: np.ndarray, units: np.ndarray, grouping: Grouping, target: Target | None
+) -> Rates:
+    """Return the rates of one table.
+
+    Args:
+        table: Canonical rows.
+        weights: Weight of each row.
+        units: Unit of each row, codes; errors are those of independent units.
+        grouping: The groups.
+        target: Binary target, or None to leave rates undefined.
+
+    Privacy:
+        Not private: rates of the rows given.
+    """
+    members, n_groups = grouping.members(table), len(grouping.groups)
+    truth = target.labels(table) if target is not None else np.full(len(table), np.nan)
+    known = ~np.isnan(truth)
+    out: dict[str, np.ndarray] = {
+        name: np.full(n_groups, np.nan)
+        for name in ("share", "share_error", "target_rate", "target_rate_error")
+    }
+    for group in range(n_groups):
+        inside = members == group
+        out["share"][group], out["share_error"][group] = _ratio(inside * 1.0, weights, units)
+        chosen = inside & known
+        if chosen.any():
+            rate = _ratio(truth[chosen], weights[chosen], units[chosen])
+            out["target_rate"][group], out["target_rate_error"][group] = rate
+    n_known = np.bincount(members[(members >= 0) & known], minlength=n_groups)
+    return Rates(n_known=n_known, **out)
+
+
+def parity_difference(
+    real: Rates, synthetic: Rates, large: np.ndarray, generator: np.random.Generator
+) -> dict[str, Any]:
+    """Return the largest difference in target rates between two groups: the synthetic table's as the value.
+
+    The interval redraws the synthetic rows; the ceiling is what the real table shows, the floor none.
+
+    Args:
+        real: Rates of the real table.
+        synthetic: Rates of the synthetic table.
+        large: Which groups have members enough to be compared, ``(n_groups,)`` bool.
+        generator: Source of the redrawn rows.
+
+    Privacy:
+        Not private: rates of real records.
+    """
+    used = large & ~np.isnan(real.target_rate) & ~np.isnan(synthetic.target_rate)
+    if used.sum() < 2:
+        return {**figure(None), "reason": "fewer than two groups are large enough to be compared"}
+    n_known, rate = synthetic.n_known[used], synthetic.target_rate[used]
+    redrawn = generator.binomial(n_known, np.clip(rate, 0, 1), size=(N_DRAWS, int(used.sum()))) / n_known
+    return figure(
+        float(np.ptp(rate)),
+        interval=percentile_interval(np.ptp(redrawn, axis=1)),
+        ceiling=float(np.ptp(real.target_rate[used])),
+        floor=0.0,
+    )
+
+
+def _ratio(values: np.ndarray, weights: np.ndarray, units: np.ndarray) -> tuple[float, float]:
+    """Return the weighted mean and its standard error by linearisation, rows of one unit taken together."""
+    total = weights.sum()
+    mean = float((weights * values).sum() / total)
+    by_unit = np.bincount(units, weights * (values - mean))
+    return mean, float(np.sqrt((by_unit**2).sum()) / total)

@@ -1,0 +1,201 @@
+"""Fit a mixture of products to noisy marginals by gradient steps on free logits. Reads releases only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from privsynth.models.mixture import ProductMixture
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A noisy table of counts over some columns, in units, and the variance of each cell."""
+
+    columns: tuple[str, ...]
+    counts: FloatArray
+    variance: FloatArray | float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """How the mixture is fitted; public.
+
+    Attributes:
+        n_components: K.
+        learning_rate: Adam's step on the logits.
+        init_scale: Standard deviation of the random part of the initial logits.
+        entropy_weight: Reward per nat of the components' mean entropy; keeps the fit from chasing noise.
+    """
+
+    n_components: int = 2048
+    learning_rate: float = 0.05
+    init_scale: float = 1.0
+    entropy_weight: float = 0.02
+
+
+@dataclass
+class MixtureFitter:
+    """State of a fit: logits, optimizer, and the measurements so far.
+
+    Args:
+        columns: Column names.
+        sizes: Number of codes of each column.
+        options: How to fit.
+        seed: Seed of the initial logits.
+    """
+
+    columns: tuple[str, ...]
+    sizes: tuple[int, ...]
+    options: FitOptions
+    seed: int
+    n_units: float = 1.0
+    _one_way: dict[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    _pairs: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    _higher: list[Measurement] = field(default_factory=list)
+
+    def start(self, one_way: Sequence[Measurement], n_units: float) -> None:
+        """Set the first measurements and the logits: log of the 1-way shares plus random scatter."""
+        self.n_units = max(n_units, 1.0)
+        rng = torch.Generator().manual_seed(self.seed)
+        logits = []
+        for measurement in one_way:
+            self.add(measurement)
+            floor = 0.1 / len(measurement.counts)
+            share = np.maximum(measurement.counts, 0) / max(np.maximum(measurement.counts, 0).sum(), 1e-9)
+            base = torch.from_numpy(np.log((share + floor * 0.1).astype(np.float32)))
+            scatter = torch.randn(self.options.n_components, len(base), generator=rng)
+            logits.append(base + self.options.init_scale * scatter)
+        self._logits = torch.cat(logits, dim=1)
+        self._ends = np.cumsum(self.sizes)
+        self._starts = self._ends - np.asarray(self.sizes)
+        self._first = torch.zeros_like(self._logits)
+        self._second = torch.zeros_like(self._logits)
+
+    def add(self, measurement: Measurement) -> None:
+        """Add a measurement; a table measured before is merged by inverse variance."""
+        variance = np.broadcast_to(
+            np.asarray(measurement.variance, dtype=np.float64), measurement.counts.shape
+        )
+        if len(measurement.columns) == 1:
+            _merge(self._one_way, measurement.columns[0], measurement.counts, variance)
+        elif len(measurement.columns) == 2:
+            a, b = measurement.columns
+            _merge(self._pairs, (a, b), measurement.counts, variance)
+        else:
+            self._higher.append(measurement)
+
+    @property
+    def n_measured_cells(self) -> int:
+        """Number of cells measured so far."""
+        cells = sum(c.size for c, _ in self._one_way.values()) + sum(c.size for c, _ in self._pairs.values())
+        return cells + sum(m.counts.size for m in self._higher)
+
+    def step_many(self, n_steps: int, *, final: bool = False) -> float:
+        """Take gradient steps; return the last loss: 1 means as far off as the noise.
+
+        With ``final`` the learning rate falls to zero along a half cosine.
+        """
+        targets = self._targets()
+        loss = torch.tensor(0.0)
+        self._first.zero_()
+        self._second.zero_()
+        for step in range(1, n_steps + 1):
+            rate = self.options.learning_rate
+            if final:
+                rate *= 0.5 * (1 + np.cos(np.pi * (step - 1) / n_steps))
+            loss, gradient = self._loss_and_gradient(targets)
+            self._first.mul_(0.9).add_(gradient, alpha=0.1)
+            self._second.mul_(0.99).addcmul_(gradient, gradient, value=0.01)
+            denominator = (self._second / (1 - 0.99**step)).sqrt_().add_(1e-12)
+            self._logits.addcdiv_(self._first, denominator, value=-rate / (1 - 0.9**step))
+        return float(loss)
+
+    def mixture(self) -> ProductMixture:
+        """Return the mixture as it stands."""
+        probabilities = self._softmax()
+        blocks = (probabilities[:, a:b].numpy().copy() for a, b in zip(self._starts, self._ends, strict=True))
+        return ProductMixture(self.columns, tuple(blocks))
+
+    def pair_shares(self) -> FloatArray:
+        """Return the model's 2-way marginals as one ``(S, S)`` matrix of shares; see `block`."""
+        probabilities = self._softmax()
+        return (probabilities.T @ probabilities / len(probabilities)).numpy().astype(np.float64)
+
+    def block(self, matrix: FloatArray, pair: tuple[str, str]) -> FloatArray:
+        """Return the block of a pair from `pair_shares`."""
+        a, b = (self.columns.index(name) for name in pair)
+        return matrix[self._starts[a] : self._ends[a], self._starts[b] : self._ends[b]]
+
+    # -- loss --------------------------------------------------------------------------------------------
+
+    def _softmax(self) -> torch.Tensor:
+        blocks = torch.split(self._logits, list(self.sizes), dim=1)
+        return torch.cat([torch.softmax(block, dim=1) for block in blocks], dim=1)
+
+    def _targets(self) -> tuple[torch.Tensor, ...]:
+        """Return shares and weights of all measurements, laid out like the model's marginals."""
+        n, total = int(self._ends[-1]), float(self.n_measured_cells)
+        scale = self.n_units**2 / total
+        y1, w1, y2, w2 = np.zeros(n), np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
+        for name, (counts, variance) in self._one_way.items():
+            j = self.columns.index(name)
+            y1[self._starts[j] : self._ends[j]] = counts / self.n_units
+            w1[self._starts[j] : self._ends[j]] = scale / variance
+        for (first, second), (counts, variance) in self._pairs.items():
+            a, b = self.columns.index(first), self.columns.index(second)
+            rows, cols = slice(self._starts[a], self._ends[a]), slice(self._starts[b], self._ends[b])
+            y2[rows, cols], w2[rows, cols] = counts / self.n_units, scale / variance
+            y2[cols, rows], w2[cols, rows] = y2[rows, cols].T, w2[rows, cols].T
+        return tuple(torch.from_numpy(a.astype(np.float32)) for a in (y1, w1, y2, w2))
+
+    def _loss_and_gradient(self, targets: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the weighted squared error per cell, and its gradient in the logits."""
+        y1, w1, y2, w2 = targets
+        probabilities = self._softmax()
+        k = len(probabilities)
+        miss1 = probabilities.mean(dim=0) - y1
+        miss2 = (probabilities.T @ probabilities).div_(k).sub_(y2)
+        pull1, pull2 = w1 * miss1, w2 * miss2
+        loss = (pull1 * miss1).sum() + 0.5 * (pull2 * miss2).sum()
+        slope = (probabilities @ pull2).mul_(2.0 / k).add_(2.0 / k * pull1)
+        for measurement in self._higher:
+            loss = loss + self._add_higher(measurement, probabilities, slope)
+        slope.add_((probabilities + 1e-12).log_(), alpha=self.options.entropy_weight / k)
+        slope.mul_(probabilities)
+        for a, b in zip(self._starts, self._ends, strict=True):
+            block = slope[:, a:b]
+            block.sub_(probabilities[:, a:b] * block.sum(dim=1, keepdim=True))
+        return loss, slope
+
+    def _add_higher(
+        self, measurement: Measurement, probabilities: torch.Tensor, slope: torch.Tensor
+    ) -> torch.Tensor:
+        """Add the gradient of one table of three or more columns to ``slope``; return its loss."""
+        spans = [slice(self._starts[j], self._ends[j]) for j in map(self.columns.index, measurement.columns)]
+        leaves = [probabilities[:, span].clone().requires_grad_(True) for span in spans]
+        joint = leaves[0]
+        for leaf in leaves[1:-1]:
+            joint = (joint[:, :, None] * leaf[:, None, :]).flatten(1)
+        model = joint.T @ leaves[-1] / len(probabilities)
+        counts = torch.from_numpy((measurement.counts / self.n_units).astype(np.float32)).reshape(model.shape)
+        weight = self.n_units**2 / self.n_measured_cells / float(np.mean(measurement.variance))
+        loss = weight * ((model - counts) ** 2).sum()
+        for span, gradient in zip(spans, torch.autograd.grad(loss, leaves), strict=True):
+            slope[:, span] += gradient
+        return loss.detach()
+
+
+def _merge(tables: dict, key: str | tuple[str, str], counts: FloatArray, variance: FloatArray) -> None:
+    if key in tables:
+        old_counts, old_variance = tables[key]
+        precision = 1.0 / old_variance + 1.0 / variance
+        counts = (old_counts / old_variance + counts / variance) / precision
+        variance = 1.0 / precision
+    tables[key] = (counts, variance)

@@ -1,0 +1,45 @@
+"""Tables of counts over coded columns, exact inside the curator and noisy outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+def count_table(
+    codes: Sequence[IntArray], sizes: Sequence[int], weights: IntArray | None, *, units_per_one: int
+) -> IntArray:
+    """Count the joint codes of some columns.
+
+    A row with a code of -1 in any of the columns is counted nowhere, so a unit adds at most 1 in all.
+
+    Args:
+        codes: Codes of each column, each ``(n_rows,)`` in ``[-1, size)``.
+        sizes: Number of codes of each column; public.
+        weights: Weight of each row in grid steps, ``(n_rows,)``; None is one unit each.
+        units_per_one: Grid steps in one unit.
+
+    Returns:
+        Counts in grid steps, shape ``sizes``, int64.
+
+    Privacy:
+        Not private: exact counts; L1 and L2 sensitivity is one unit.
+    """
+    joint = codes[0]
+    valid = codes[0] >= 0
+    for column, size in zip(codes[1:], sizes[1:], strict=True):
+        joint = joint * size + column
+        valid = valid & (column >= 0)
+    if not valid.all():
+        joint = joint[valid]
+        weights = None if weights is None else weights[valid]
+    n_cells = int(np.prod(sizes))
+    if weights is None:
+        counts = np.bincount(joint, minlength=n_cells).astype(np.int64) * units_per_one
+    else:  # sums of whole numbers below 2^53 are exact in doubles
+        counts = np.rint(np.bincount(joint, weights=weights, minlength=n_cells)).astype(np.int64)
+    return counts.reshape(tuple(sizes))

@@ -1,0 +1,278 @@
+"""The curator: the one object that holds real records, and the only door to them.
+
+Each method returns a `Release`. It looks first whether the release was bought before (a resumed or
+replayed run), else charges the ledger, and only then reads. Without records a curator replays: it serves
+what is stored and refuses everything else, which is how a model is rebuilt from its releases alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.encoding import Domain, to_ticks
+from privsynth.errors import BudgetExceededError, ReplayError
+from privsynth.privacy.accounting import Event
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.counts import count_table
+from privsynth.privacy.discovery import bound_bin, bound_edges, discovery_threshold, published_values
+from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.privacy.secret import OsEntropy, SecretSource
+from privsynth.privacy.selection import exponential_mechanism, marginal_scores
+from privsynth.privacy.units import Weighting, weigh_records
+from privsynth.releases import Release, ReleaseStore
+from privsynth.schema import Column, Schema
+from privsynth.sources import Records
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+Charge = Callable[[Event, str], None]
+Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+
+_TOLERANCE = 1e-9
+
+
+class Curator:
+    """Holds the records of one run and sells releases within its allowance.
+
+    Args:
+        schema: Public description of the records.
+        allowance: Limit of the filter, and the delta for discovery.
+        store: Where releases are kept, and found again.
+        records: The real records; None replays the store.
+        charge: Writes a charge durably to the ledger, before the read; None in a replay.
+        secret: Source of noise; the operating system's entropy except in tests.
+
+    Privacy:
+        Accounted: each release is charged before it is computed, and never above the allowance.
+    """
+
+    def __init__(
+        self,
+        *,
+        schema: Schema,
+        allowance: Spend,
+        store: ReleaseStore,
+        records: Records | None = None,
+        charge: Charge | None = None,
+        secret: SecretSource | None = None,
+    ) -> None:
+        self.schema = schema
+        self.allowance = allowance
+        self.store = store
+        self._charge = charge
+        self._secret = secret or OsEntropy()
+        self._seen: set[str] = set()
+        self._spent = 0.0
+        self._spent_delta = 0.0
+        self._domains: Mapping[str, Domain] = {}
+        self._codes: dict[str, IntArray] = {}
+        self._tables: dict[tuple[str, ...], IntArray] = {}
+        self._weighting: Weighting | None = None
+        self._frame: pd.DataFrame | None = None
+        if records is not None:
+            self._weighting = weigh_records(
+                records.persons, max_records_per_person=schema.max_records_per_person, secret=self._secret
+            )
+            rows = self._weighting.rows
+            self._frame = records.frame if rows is None else records.frame.iloc[rows]
+
+    # -- the budget ------------------------------------------------------------------------------------
+
+    def remaining(self, key: str) -> float:
+        """Return the part of ``mu**2`` that is left for release ``key``, its lost attempts counted.
+
+        A charge whose answer was lost in a crash is found in the store under its key: it is spent.
+        """
+        if key not in self._seen:
+            self._seen.add(key)
+            for attempt in self.store.lost(key):
+                self._book(Event.from_dict(attempt.event))
+        return max(0.0, self.allowance.mu_squared - self._spent)
+
+    def _book(self, event: Event) -> None:
+        self._spent += event.mu_squared
+        self._spent_delta += event.delta
+
+    def _obtain(self, key: str, event: Event, answer: Callable[[], Answer]) -> Release:
+        """Serve a stored release, or charge, compute, store and return a fresh one."""
+        left = self.remaining(key)
+        bought = self.store.bought(key)
+        if bought is not None:
+            if Event.from_dict(bought.event) != event:
+                raise ReplayError(
+                    f"the stored release {key!r} was bought under other settings; "
+                    "fit with the settings of the first run, or --restart"
+                )
+            self._book(event)
+            return bought
+        if self._frame is None or self._charge is None:
+            raise ReplayError(f"the release {key!r} is not stored, and there are no records to buy it from")
+        left_delta = self.allowance.discovery_delta - self._spent_delta
+        if event.mu_squared > left * (1 + _TOLERANCE) or event.delta > left_delta * (1 + _TOLERANCE):
+            raise BudgetExceededError(
+                f"{event.purpose!r} would pass the budget of this run; nothing was read for it"
+            )
+        self._charge(event, key)
+        self._book(event)
+        facts, arrays = answer()
+        release = Release(key=key, event=event.to_dict(), facts=facts, arrays=arrays)
+        self.store.append(release)
+        return release
+
+    # -- releases --------------------------------------------------------------------------------------
+
+    def discover_values(
+        self, key: str, column: Column, *, noise_multiplier: float, delta: float, max_values: int
+    ) -> Release:
+        """Release the values of a column that many units hold, sorted: categories, or ticks of a number.
+
+        Returns:
+            A release whose facts are ``{"values": [...]}``: texts or numbers, never in order of appearance.
+        """
+        event = Event(
+            purpose=f"values of {column.name!r} held by many",
+            mechanism="thresholded_gaussian",
+            noise_multiplier=noise_multiplier,
+            delta=delta,
+        )
+
+        def answer() -> Answer:
+            codes, values = self._observed(column)
+            counts = self._count([codes], [max(len(values), 1)])[: len(values)]
+            weighting = self._held
+            published = published_values(
+                counts,
+                threshold=discovery_threshold(
+                    noise_multiplier, delta=delta, max_records=weighting.max_records
+                ),
+                max_values=max_values,
+                add_noise=lambda exact: self._noisy(exact, noise_multiplier),
+            )
+            return {"values": sorted(values[i] for i in published)}, {}
+
+        return self._obtain(key, event, answer)
+
+    def discover_bounds(self, key: str, column: Column, *, noise_multiplier: float) -> Release:
+        """Release the noisy counts of public doubling bins over a number line (array ``counts``)."""
+        event = Event(
+            purpose=f"bounds of {column.name!r}", mechanism="gaussian", noise_multiplier=noise_multiplier
+        )
+
+        def answer() -> Answer:
+            ticks = to_ticks(self._held_frame[column.name].to_numpy(dtype=np.float64), column)
+            counts = self._count([bound_bin(ticks)], [len(bound_edges()) - 1])
+            return {}, {"counts": self._noisy(counts, noise_multiplier)}
+
+        return self._obtain(key, event, answer)
+
+    def count(
+        self,
+        key: str,
+        purpose: str,
+        domains: Mapping[str, Domain],
+        sets: Sequence[tuple[str, ...]],
+        *,
+        noise_multiplier: float,
+    ) -> Release:
+        """Release noisy tables of counts over sets of columns (array ``"0"`` for the first set, and on).
+
+        Each table is one Gaussian event; they are read and stored together.
+        """
+        event = Event(
+            purpose=purpose, mechanism="gaussian", noise_multiplier=noise_multiplier, count=len(sets)
+        )
+
+        def answer() -> Answer:
+            tables = [self._table(columns, domains) for columns in sets]
+            noisy = {str(i): self._noisy(table, noise_multiplier) for i, table in enumerate(tables)}
+            return {"sets": [list(columns) for columns in sets]}, dict(noisy)
+
+        return self._obtain(key, event, answer)
+
+    def select(
+        self,
+        key: str,
+        purpose: str,
+        domains: Mapping[str, Domain],
+        candidates: Sequence[tuple[str, ...]],
+        expected: Callable[[], list[FloatArray]],
+        *,
+        noise_std: float,
+        epsilon0: float,
+        n_select: int,
+    ) -> Release:
+        """Release which candidate tables a model describes worst (fact ``selected``: positions, best first).
+
+        Args:
+            key: Name of the release.
+            purpose: What it is for.
+            domains: Domain of every column named.
+            candidates: Sets of columns.
+            expected: Returns the model's table for each candidate, in units; called only if not stored.
+            noise_std: Noise that measuring a candidate would have, in units.
+            epsilon0: Bounded range of each draw.
+            n_select: How many to choose.
+        """
+        event = Event(purpose=purpose, mechanism="exponential", epsilon0=epsilon0, count=n_select)
+
+        def answer() -> Answer:
+            exact = [
+                self._table(columns, domains).ravel() / self._held.units_per_one for columns in candidates
+            ]
+            scores = marginal_scores(exact, expected(), noise_std)
+            chosen = exponential_mechanism(
+                scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
+            )
+            return {"selected": [int(i) for i in chosen]}, {}
+
+        return self._obtain(key, event, answer)
+
+    # -- behind the door: exact, never returned ----------------------------------------------------------
+
+    @property
+    def _held(self) -> Weighting:
+        assert self._weighting is not None
+        return self._weighting
+
+    @property
+    def _held_frame(self) -> pd.DataFrame:
+        assert self._frame is not None
+        return self._frame
+
+    def _observed(self, column: Column) -> tuple[IntArray, list[Any]]:
+        """Return codes of the observed values of a column and the values, -1 for missing."""
+        values = self._held_frame[column.name]
+        if column.is_numeric:
+            values = pd.Series(to_ticks(values.to_numpy(dtype=np.float64), column))
+            codes, observed = pd.factorize(values)
+            return codes.astype(np.int64), [float(v) for v in observed]
+        return values.cat.codes.to_numpy(dtype=np.int64), list(values.cat.categories)
+
+    def _table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
+        if self._domains is not domains:  # codes and tables belong to one set of domains
+            self._domains, self._codes, self._tables = domains, {}, {}
+        if columns not in self._tables:
+            codes = [self._encoded(name) for name in columns]
+            self._tables[columns] = self._count(codes, [domains[name].size for name in columns])
+        return self._tables[columns]
+
+    def _encoded(self, name: str) -> IntArray:
+        if name not in self._codes:
+            self._codes[name] = self._domains[name].encode(self._held_frame[name])
+        return self._codes[name]
+
+    def _count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
+        return count_table(codes, sizes, self._held.weights, units_per_one=self._held.units_per_one)
+
+    def _noisy(self, counts: IntArray, noise_multiplier: float) -> FloatArray:
+        return add_gaussian_noise(
+            counts,
+            noise_multiplier=noise_multiplier,
+            units_per_one=self._held.units_per_one,
+            secret=self._secret,
+        )

@@ -1,0 +1,94 @@
+"""Finding what the schema keeps private: the values that occur, and the bounds of a number line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+BOUND_EXPONENTS = np.arange(-20, 54)  # |values| from 2^-20 (about 1e-6) to 2^53
+FALSE_BOUND_PROBABILITY = 0.01
+
+
+def discovery_threshold(noise_std: float, *, delta: float, max_records: int) -> float:
+    """Return the noisy count above which a value is published.
+
+    A unit with ``m`` rows may hold ``m`` values that nobody else holds, each weighing ``1/m``; the chance
+    that any is published is at most ``m * P(Z > threshold - 1/m)``, which is within ``delta`` for every
+    ``m`` up to ``max_records``.
+
+    Privacy:
+        Public.
+    """
+    m = np.arange(1, max_records + 1, dtype=np.float64)
+    return float(np.max(1.0 / m - noise_std * ndtri(delta / m)))
+
+
+def publish_probability(threshold: float, noise_std: float, *, max_records: int) -> float:
+    """Return the largest chance that a unit's own values are published, over its number of rows."""
+    m = np.arange(1, max_records + 1, dtype=np.float64)
+    return float(np.max(m * ndtr((1.0 / m - threshold) / noise_std)))
+
+
+def published_values(
+    counts: IntArray,
+    *,
+    threshold: float,
+    max_values: int,
+    add_noise: Callable[[IntArray], FloatArray],
+) -> IntArray:
+    """Return the positions of the observed values whose noisy count passes the threshold.
+
+    Values of count zero are never considered: leaving them out is what ``delta`` pays for. That holds for
+    values that occur only in rows which the cap cut away, too: the threshold does not reckon with them.
+    If more than ``max_values`` pass, those with the largest noisy counts are kept.
+
+    Args:
+        counts: Exact count of each value in grid steps, ``(n_values,)``.
+        threshold: As `discovery_threshold` returns it, in units.
+        max_values: Largest number of values published; public.
+        add_noise: Adds the noise that is accounted for, and returns units.
+
+    Privacy:
+        Accounted: one Gaussian event and a ``delta``. Positions must be turned into sorted values by the
+        caller, so that no order of appearance leaks.
+    """
+    held = np.flatnonzero(counts > 0)
+    noisy = np.zeros(len(counts))
+    noisy[held] = add_noise(counts[held])
+    passed = np.flatnonzero(noisy > threshold)
+    if len(passed) > max_values:
+        passed = passed[np.argsort(-noisy[passed], kind="stable")[:max_values]]
+    return passed
+
+
+def bound_edges() -> FloatArray:
+    """Return the edges of the public doubling bins, from -2^53 to 2^53, a bin around zero between."""
+    positive = np.exp2(BOUND_EXPONENTS.astype(np.float64))
+    return np.r_[-positive[::-1], positive]
+
+
+def bound_bin(values: FloatArray) -> IntArray:
+    """Return the doubling bin of each number, ``(n,)``; beyond the edges the outermost; NaN is -1."""
+    edges = bound_edges()
+    inside = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
+    return np.where(np.isnan(values), -1, inside).astype(np.int64)
+
+
+def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, float] | None:
+    """Return the outer edges of the outermost bins that stand clear of their noise, or None.
+
+    Privacy:
+        Post-processing of noisy counts of every doubling bin, empty ones included.
+    """
+    n_bins = len(noisy)
+    clear = np.flatnonzero(noisy > noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / n_bins))
+    if not len(clear):
+        return None
+    edges = bound_edges()
+    return float(edges[clear[0]]), float(edges[clear[-1] + 1])

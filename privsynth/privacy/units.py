@@ -1,0 +1,68 @@
+"""Who counts, and how much: one unit moves any table of counts by at most 1 in L1, hence in L2.
+
+Without a person column a row is a unit and weighs 1. With one, each person's rows are cut to
+``max_records_per_person`` at random, independently of everybody else's, and the ``m`` rows left weigh
+``floor(2^16 / m) / 2^16`` each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privsynth.privacy.secret import SecretSource, uniforms
+
+PERSON_GRID = 2**16
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """Rows that are used and what each weighs.
+
+    Attributes:
+        rows: Indices of the rows kept, sorted, ``(n_kept,)``; None keeps all.
+        weights: Weight of each kept row in grid steps, ``(n_kept,)`` int64; None is one unit each.
+        units_per_one: Grid steps in one unit; public.
+        max_records: Largest number of rows of one unit; public.
+    """
+
+    rows: NDArray[np.int64] | None
+    weights: NDArray[np.int64] | None
+    units_per_one: int
+    max_records: int
+
+
+def weigh_records(
+    persons: NDArray[np.int64] | None, *, max_records_per_person: int | None, secret: SecretSource
+) -> Weighting:
+    """Cut each person's rows at random and weigh the rest so that a person counts at most once.
+
+    Args:
+        persons: Person of each row, ``(n_records,)`` codes; None when a row is a unit.
+        max_records_per_person: Largest number of rows of a person that are used; public.
+        secret: Source of the cut.
+
+    Privacy:
+        Not private: the result speaks of real rows and stays inside the curator. The cut of one person
+        does not depend on any other person's rows.
+    """
+    if persons is None:
+        return Weighting(rows=None, weights=None, units_per_one=1, max_records=1)
+    assert max_records_per_person is not None
+    order = np.lexsort((uniforms(len(persons), secret), persons))
+    ordered = persons[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, int)
+    sizes = np.diff(np.r_[starts, len(ordered)])
+    rank = np.arange(len(ordered)) - np.repeat(starts, sizes)
+    kept_sizes = np.repeat(np.minimum(sizes, max_records_per_person), sizes)
+    keep = rank < max_records_per_person
+    rows, weights = order[keep], PERSON_GRID // kept_sizes[keep]
+    by_row = np.argsort(rows)
+    return Weighting(
+        rows=rows[by_row].astype(np.int64),
+        weights=weights[by_row].astype(np.int64),
+        units_per_one=PERSON_GRID,
+        max_records=max_records_per_person,
+    )

@@ -1,0 +1,143 @@
+"""Releases: noised values that were paid for, and the store that keeps them. Plain data, no records.
+
+A release may be published. Everything that a model learns comes from the releases of its run, in their
+order, so that the model can be rebuilt from them alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from privsynth.errors import ModelFileError, TableError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """One noised answer, with the event that paid for it.
+
+    Attributes:
+        key: Name within the run, such as ``counts/one-way``.
+        event: The charge, as `privsynth.privacy.accounting.Event.to_dict` writes it.
+        facts: What else was released, JSON-able.
+        arrays: Released arrays by name.
+        lost: Whether the charge was written but its answer never stored: paid, and gone.
+    """
+
+    key: str
+    event: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    lost: bool = False
+
+    def header(self) -> dict[str, Any]:
+        """Return all but the arrays, JSON-able."""
+        out: dict[str, Any] = {"key": self.key, "event": dict(self.event), "facts": dict(self.facts)}
+        return out | ({"lost": True} if self.lost else {})
+
+
+class ReleaseStore:
+    """The releases of one run, in the order in which they were bought; durable if it has a path.
+
+    Args:
+        path: File that every release is written to, fsynced, before the run goes on; None keeps them
+            in memory only.
+
+    Raises:
+        TableError: If the file cannot be created.
+        ModelFileError: If the file is there and is not a release store.
+
+    Privacy:
+        Public: holds releases only.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._releases: list[Release] = []
+        self._database: sqlite3.Connection | None = None
+        self.meta: dict[str, Any] = {}
+        if path is not None:
+            self._open(Path(path))
+
+    def _open(self, path: Path) -> None:
+        if not path.exists():
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            except OSError as error:
+                raise TableError(f"cannot write {str(path)!r}: {error.strerror}") from None
+        try:
+            database = sqlite3.connect(path)
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS releases "
+                "(seq INTEGER PRIMARY KEY, header TEXT NOT NULL, arrays BLOB NOT NULL)"
+            )
+            self.meta = {n: json.loads(v) for n, v in database.execute("SELECT name, value FROM meta")}
+            rows = database.execute("SELECT header, arrays FROM releases ORDER BY seq").fetchall()
+            self._releases = [release_from(json.loads(header), load_tensors(blob)) for header, blob in rows]
+        except (sqlite3.DatabaseError, ValueError, KeyError) as error:
+            raise ModelFileError(
+                f"{str(path)!r} is not a store of paid releases ({type(error).__name__}); "
+                "--restart discards it and starts afresh"
+            ) from None
+        self._database = database
+
+    def set_meta(self, **values: Any) -> None:
+        """Keep public facts about the run beside its releases."""
+        self.meta.update(values)
+        if self._database is not None:
+            with self._database as database:
+                rows = [(name, json.dumps(value)) for name, value in values.items()]
+                database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+    def append(self, release: Release) -> None:
+        """Keep a release; on return it is durable."""
+        if self._database is not None:
+            with self._database as database:
+                arrays = save_tensors({n: np.ascontiguousarray(a) for n, a in release.arrays.items()})
+                header = json.dumps(release.header(), allow_nan=False)
+                database.execute("INSERT INTO releases (header, arrays) VALUES (?, ?)", (header, arrays))
+        self._releases.append(release)
+
+    def close(self) -> None:
+        """Close the file; the releases stay in memory."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    def __iter__(self) -> Iterator[Release]:
+        return iter(self._releases)
+
+    def __len__(self) -> int:
+        return len(self._releases)
+
+    def bought(self, key: str) -> Release | None:
+        """Return the release with this key, or None if it was never stored."""
+        return next((r for r in self._releases if r.key == key and not r.lost), None)
+
+    def lost(self, key: str) -> list[Release]:
+        """Return the charges with this key whose answers were lost."""
+        return [r for r in self._releases if r.key == key and r.lost]
+
+
+def release_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Release:
+    """Rebuild a release from its header and arrays."""
+    return Release(
+        key=header["key"],
+        event=header["event"],
+        facts=header["facts"],
+        arrays=arrays,
+        lost=bool(header.get("lost", False)),
+    )

@@ -1,0 +1,7 @@
+"""Bring all figures together: one JSON file to script against, one page to read."""
+
+from __future__ import annotations
+
+from privsynth.report.audit import AuditReport, audit
+
+__all__ = ["AuditReport", "audit"]

@@ -1,0 +1,284 @@
+"""The audit of one synthetic table: every metric, the verdicts, one JSON file and one page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from privsynth.errors import ParameterError
+from privsynth.metrics.disclosure import disclosure
+from privsynth.metrics.downstream import Predictions, predict_holdout, target_of
+from privsynth.metrics.fairness import assess_fairness
+from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
+from privsynth.metrics.membership import assess_membership
+from privsynth.metrics.tables import Table, Tables, load_tables
+from privsynth.metrics.units import at_most_rows, n_units
+from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
+from privsynth.report.html import render
+from privsynth.report.verdicts import all_verdicts
+from privsynth.schema import Schema
+from privsynth.writing import written_aside
+
+REPORT_VERSION = 1
+JSON_NAME, HTML_NAME = "report.json", "report.html"
+_LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How much work an audit does.
+
+    Attributes:
+        max_triples: Triples of columns compared.
+        n_bootstrap: Replicates behind bootstrap intervals.
+        max_rows: Rows of each table that are read, as whole units drawn at random; None reads all.
+        max_members: Members that the attack scores; None scores all.
+    """
+
+    max_triples: int = MAX_TRIPLES
+    n_bootstrap: int = N_BOOTSTRAP
+    max_rows: int | None = None
+    max_members: int | None = None
+
+    def left_out(self) -> list[str]:
+        """Say what a quick audit leaves out, one sentence each."""
+        if self == Effort():
+            return []
+        return [
+            f"quick: at most {self.max_rows} rows of each table are used, drawn at random by whole units; "
+            "copies among synthetic rows that were not drawn go unseen",
+            f"quick: at most {self.max_members} members are attacked, drawn at random",
+            f"quick: {self.max_triples} instead of {MAX_TRIPLES} triples of columns are compared",
+            f"quick: intervals rest on {self.n_bootstrap} instead of {N_BOOTSTRAP} bootstrap replicates",
+        ]
+
+
+QUICK = Effort(max_triples=16, n_bootstrap=50, max_rows=20_000, max_members=4_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditReport:
+    """What an audit found. Not private: it reads real records, and no epsilon covers it.
+
+    Attributes:
+        guarantee: The statement of the model file, None if none was given.
+        fidelity: Section, see `privsynth.metrics.fidelity`; so are the following.
+        utility: Section.
+        fairness: Section.
+        membership: Section.
+        disclosure: Section.
+        verdicts: ``question``, ``verdict``, ``evidence`` and ``action``, each.
+        tables: Rows and units of each table as it was given, and columns compared.
+        settings: What the caller asked for.
+        notes: What was changed in a table to fit the schema.
+        left_out: What a quick audit left out.
+        created: When, UTC, ISO-8601.
+        versions: Library to version.
+    """
+
+    guarantee: dict[str, Any] | None
+    fidelity: dict[str, Any]
+    utility: dict[str, Any]
+    fairness: dict[str, Any]
+    membership: dict[str, Any]
+    disclosure: dict[str, Any]
+    verdicts: list[dict[str, str]]
+    tables: dict[str, Any]
+    settings: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    created: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of ``report.json``: JSON-able, undefined is None."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {"report_version": REPORT_VERSION, **_plain(fields)}
+
+    def to_html(self) -> str:
+        """Return the page, self-contained."""
+        return render(self.to_dict())
+
+    def save(self, directory: str | Path, *, force: bool = False) -> None:
+        """Write ``report.json`` and ``report.html``, readable by the owner only.
+
+        Args:
+            directory: Where to; made if it is not there.
+            force: Replace existing reports.
+
+        Raises:
+            ParameterError: If a report is there and ``force`` is false, or ``directory`` is a file.
+            TableError: If a file cannot be written.
+
+        Privacy:
+            Not private: writes figures of real records.
+        """
+        folder = Path(directory)
+        if folder.exists() and not folder.is_dir():
+            raise ParameterError(f"expected a folder to write the report to, got the file {str(folder)!r}")
+        there = [name for name in (JSON_NAME, HTML_NAME) if (folder / name).exists()]
+        if there and not force:
+            raise ParameterError(
+                f"{str(folder / there[0])!r} exists; replace it with --force (force=True), or name another folder"
+            )
+        contents = {
+            JSON_NAME: json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            HTML_NAME: self.to_html(),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            with written_aside(folder / name, force=force, owner_only=True) as aside:
+                aside.write_text(text, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td><b>{_escape(v['verdict'])}</b></td><td>{_escape(v['question'])}</td>"
+            f"<td>{_escape(v['evidence'])}</td></tr>"
+            for v in self.verdicts
+        )
+        return f"<table>{rows}</table>"
+
+
+def audit(
+    *,
+    real: Table,
+    synthetic: Table,
+    schema: Schema,
+    holdout: Table | None = None,
+    reference: Table | None = None,
+    guarantee: Mapping[str, Any] | None = None,
+    target: str | None = None,
+    groups: Sequence[str] | None = None,
+    quick: bool = False,
+    random_state: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> AuditReport:
+    """Audit a synthetic table: fidelity, utility, fairness, membership, and the verdicts.
+
+    Args:
+        real: Frame or path: the records that the generator was fitted to.
+        synthetic: Frame or path: the released rows, of any tool.
+        schema: The description of the table.
+        holdout: Frame or path: rows of the same source that the generator never saw. Without it membership
+            and utility are ``not_assessed``.
+        reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
+        guarantee: The statement of the model file; None if there is none.
+        target: Column to predict; the schema's if None.
+        groups: Group columns; the schema's if None.
+        quick: Do less, and say what was left out.
+        random_state: Seed of every draw.
+        progress: Is told what is being done, in words that hold nothing of the records.
+
+    Raises:
+        ParameterError: If a column is not there, or tables that must be apart share persons.
+        PrivsynthError: If a table cannot be read as the schema says.
+
+    Privacy:
+        Not private: the report is a function of real records that epsilon does not cover.
+    """
+    say = progress or (lambda message: None)
+    effort = QUICK if quick else Effort()
+    say("reading the tables")
+    tables = load_tables(
+        real, synthetic, schema=schema, holdout=holdout, reference=reference, target=target, groups=groups
+    )
+    described = _described(tables)
+    tables = _thinned(tables, effort.max_rows, random_state)
+    say("comparing distributions")
+    fidelity = assess_fidelity(tables, max_triples=effort.max_triples, random_state=random_state)
+    say("training models on real and on synthetic rows")
+    predictions = _predictions(tables, random_state)
+    effort_of_models = {"n_bootstrap": effort.n_bootstrap, "random_state": random_state}
+    utility = assess_utility(tables, predictions, **effort_of_models)
+    say("comparing groups")
+    fairness = assess_fairness(tables, predictions, **effort_of_models)
+    say("attacking membership")
+    membership = assess_membership(tables, max_members=effort.max_members, random_state=random_state)
+    sections: dict[str, Any] = {
+        "guarantee": dict(guarantee) if guarantee is not None else None,
+        "fidelity": fidelity,
+        "utility": utility,
+        "fairness": fairness,
+        "membership": membership,
+        "disclosure": disclosure(real, synthetic, schema=schema, holdout=holdout),
+    }
+    say("writing the verdicts")
+    return AuditReport(
+        **sections,
+        verdicts=all_verdicts(**sections, n_units=described["real"]["n_units"]),
+        tables=described,
+        settings={
+            "target": tables.target,
+            "groups": list(tables.groups),
+            "quick": quick,
+            "random_state": random_state,
+        },
+        notes=list(tables.notes),
+        left_out=effort.left_out(),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+    )
+
+
+def _predictions(tables: Tables, random_state: int) -> Predictions | None:
+    target = target_of(tables)
+    if target is None or tables.holdout is None:
+        return None
+    return predict_holdout(tables, target, random_state=random_state)
+
+
+def _described(tables: Tables) -> dict[str, Any]:
+    out: dict[str, Any] = {"unit": tables.schema.unit, "columns": list(tables.real.frame.columns)}
+    for name in ("real", "synthetic", "holdout", "reference"):
+        records = getattr(tables, name)
+        out[name] = (
+            None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
+        )
+    return out
+
+
+def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
+    if max_rows is None:
+        return tables
+    generator = np.random.default_rng(random_state)
+    given = {name: getattr(tables, name) for name in ("real", "synthetic", "holdout", "reference")}
+    thin = {name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None}
+    return replace(tables, **thin)
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON holds it: no numpy types, None for NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            versions[library] = "not installed as a package"
+    return versions
+
+
+def _escape(text: str) -> str:
+    from markupsafe import escape
+
+    return str(escape(text))

@@ -1,0 +1,352 @@
+"""From figures to verdicts: what a privacy officer should look at, why, and what to do about it.
+
+``problem``: a figure that contradicts the guarantee, or shows copied records. ``attention``: an interval clear
+of chance, or a score nearer to the floor than to the ceiling. ``ok``: neither was found with this much data,
+which is never proof. ``not_assessed``: the figure is not there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from privsynth.audit.curves import allowed_tpr, replace_one
+from privsynth.audit.intervals import clopper_pearson_lower, clopper_pearson_upper
+
+PLANTED_LEAK_AUC = 0.9
+FAMILY_WISE_ERROR = 0.05
+SMALLEST_SPAN = 0.02  # ceiling and floor closer than this cannot tell good from bad
+SHARE_TOLERANCE = 0.2  # of the group's real share
+RATE_TOLERANCE = 0.05
+
+Section = dict[str, Any]
+
+
+def all_verdicts(
+    *,
+    guarantee: Section | None,
+    fidelity: Section,
+    utility: Section,
+    fairness: Section,
+    membership: Section,
+    disclosure: Section,
+    n_units: int,
+) -> list[dict[str, str]]:
+    """Return the verdicts in the order in which they are read.
+
+    Args:
+        guarantee: The statement of a model file, or None.
+        fidelity: Section of the report; so are the following.
+        utility: As above.
+        fairness: As above.
+        membership: As above.
+        disclosure: As above.
+        n_units: Number of persons (or rows) in the real table.
+
+    Privacy:
+        Not private: says what figures of real records say.
+    """
+    return [
+        _guarantee_verdict(guarantee, n_units),
+        _membership_verdict(membership, guarantee),
+        _or_not_assessed(
+            disclosure,
+            "Can an attribute be inferred, a person singled out or linked?",
+            "Judge these risks by other means before the rows leave the house.",
+        ),
+        _fidelity_verdict(fidelity),
+        _utility_verdict(utility),
+        _representation_verdict(fairness),
+        _model_fairness_verdict(fairness),
+    ]
+
+
+def points_above_the_claim(attack: Section, epsilon: float, delta: float) -> list[str]:
+    """Return the false positive rates at which an attack does better than the guarantee allows.
+
+    Compares family-wise limits (both rates of all points hold together with 95 %) with the replace-one curve.
+
+    Privacy:
+        Not private: a function of an attack's figures.
+    """
+    points = {rate: point for rate, point in attack["tpr_at_fpr"].items() if point["tpr"] is not None}
+    if not points:
+        return []
+    confidence = 1 - FAMILY_WISE_ERROR / (2 * len(points))
+    above = []
+    for rate, point in points.items():
+        tpr = clopper_pearson_lower(point["n_true_positives"], point["n_members"], confidence=confidence)
+        fpr = clopper_pearson_upper(point["n_false_positives"], point["n_non_members"], confidence=confidence)
+        if tpr > allowed_tpr(fpr, *replace_one(epsilon, delta)):
+            above.append(rate)
+    return above
+
+
+def nearer_to_floor(figure: Section) -> bool | None:
+    """Return whether a figure is nearer to its floor than to its ceiling; None where they cannot tell.
+
+    Without a ceiling (no holdout) a distance is measured from zero.
+
+    Privacy:
+        Not private: a function of figures of real records.
+    """
+    value, floor = figure["value"], figure["floor"]
+    ceiling = figure["ceiling"] if figure["ceiling"] is not None else 0.0
+    if value is None or floor is None or abs(floor - ceiling) < SMALLEST_SPAN:
+        return None
+    return bool((value - ceiling) / (floor - ceiling) > 0.5)
+
+
+# -- one question each ---------------------------------------------------------------------------------
+
+
+def _guarantee_verdict(guarantee: Section | None, n_units: int) -> dict[str, str]:
+    question = "Is there a differential-privacy guarantee?"
+    if guarantee is None:
+        return _verdict(
+            question,
+            "not_assessed",
+            "No model file was given, so this report knows of no guarantee.",
+            "Give the model file, or ask the maker of the rows for unit, neighbours, epsilon and delta.",
+        )
+    if not guarantee.get("private"):
+        return _verdict(
+            question,
+            "attention",
+            "None: the generator was fitted without differential privacy, or its noise was not secret.",
+            "Treat the rows as the records themselves, or fit again with an epsilon.",
+        )
+    epsilon, delta = guarantee.get("epsilon"), guarantee.get("delta")
+    evidence = f"epsilon = {epsilon:g}, delta = {delta:g} for one {guarantee.get('unit', 'record')}"
+    if delta * 10 * n_units > 1:
+        return _verdict(
+            question,
+            "attention",
+            f"{evidence}; delta is above one tenth of one over the number of units.",
+            "Fit again with a smaller delta: at this one, whole records may be given away within the claim.",
+        )
+    return _verdict(
+        question, "ok", f"{evidence}.", "Read what the guarantee does not cover, further down this page."
+    )
+
+
+def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[str, str]:
+    question = "Do the synthetic rows tell who was among the real records?"
+    if membership["status"] != "assessed":
+        return _or_not_assessed(membership, question, "Keep a holdout apart before fitting, and audit with it.")
+    attack = membership["attacks"]["density_ratio"]
+    low, high = attack["auc_interval"]
+    found = f"AUC {attack['auc']:.3f}, interval {low:.3f} to {high:.3f}; chance is 0.5"
+    claim = _claim(guarantee)
+    above = points_above_the_claim(attack, *claim) if claim else []
+    if above:
+        return _verdict(
+            question,
+            "problem",
+            f"The attack finds more members than the guarantee allows, at a false positive rate of "
+            f"{', '.join(above)}. {found}.",
+            "Do not release. Check that model file, rows, real table and holdout belong together; if they do, "
+            "the guarantee does not hold.",
+        )
+    if low > PLANTED_LEAK_AUC:
+        return _verdict(
+            question,
+            "problem",
+            f"Nearly every member is recognised: real records stand among the synthetic rows. {found}.",
+            "Do not release. Fit again under a guarantee.",
+        )
+    if low > 0.5:
+        within = " The guarantee allows this much." if claim else ""
+        return _verdict(
+            question,
+            "attention",
+            f"Members score higher than others, clear of chance.{within} {found}.",
+            "Look at the attack below; fit again with a smaller epsilon if this is more than you accept.",
+        )
+    if high < 0.5:
+        return _verdict(
+            question,
+            "attention",
+            f"Members score lower than others, clear of chance. {found}.",
+            "Check that real table and holdout are drawn from one source: they differ for another reason.",
+        )
+    return _verdict(
+        question,
+        "ok",
+        f"Not detected with this much data: {found}. An AUC of {attack['smallest_detectable_auc']:.3f} or more "
+        "would probably have been seen.",
+        "No action. One attack that finds nothing is no proof; the guarantee is.",
+    )
+
+
+def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
+    question = "Do the synthetic rows look like the source?"
+    if fidelity["status"] != "assessed":
+        return _or_not_assessed(fidelity, question, "Mend the tables and audit again.")
+    two, three = fidelity["tv_2way"], fidelity["tv_3way"]
+    scores = {"pairs of columns": two, "triples of columns": three}
+    far = [name for name, figure in scores.items() if nearer_to_floor(figure)]
+    told = [
+        f"mean distance over {name} {figure['value']:.3f} (best {_or_zero(figure['ceiling']):.3f}, "
+        f"independent columns {figure['floor']:.3f})"
+        for name, figure in scores.items()
+        if figure["value"] is not None and figure["floor"] is not None
+    ]
+    evidence = "; ".join(told) + "." if told else "There is one column only, so no dependence to compare."
+    if far:
+        return _verdict(
+            question,
+            "attention",
+            f"Nearer to independent columns than to real rows: {evidence}",
+            "Look at the worst pairs below; more records, a larger epsilon or fewer columns help.",
+        )
+    return _verdict(question, "ok", _sentence(evidence), "Look at the worst pairs below before you rely on one.")
+
+
+def _utility_verdict(utility: Section) -> dict[str, str]:
+    question = "Do models trained on the synthetic rows work on real records?"
+    if utility["status"] != "assessed":
+        return _or_not_assessed(utility, question, "Give a holdout and a target column.")
+    score = "r2" if utility["task"] == "regression" else "auc"
+    model = next(iter(utility["models"]))
+    figure = utility["models"][model][score]
+    near = nearer_to_floor(figure)
+    name = {"auc": "AUC", "r2": "R²"}[score]
+    if near is None or figure["ceiling"] is None or figure["ceiling"] < figure["floor"]:
+        return _verdict(
+            question,
+            "not_assessed",
+            f"Not even real rows predict {utility['target']!r} better than independent columns do.",
+            "Name another target.",
+        )
+    evidence = (
+        f"Gradient boosting of {utility['target']!r}: {name} {figure['value']:.3f} trained on synthetic rows, "
+        f"{figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} on independent columns."
+    )
+    if near:
+        return _verdict(
+            question, "attention", evidence, "Do not draw conclusions about this target from the synthetic rows."
+        )
+    return _verdict(question, "ok", evidence, "Validate conclusions that matter on real records.")
+
+
+def _representation_verdict(fairness: Section) -> dict[str, str]:
+    question = "Are groups, and their rates of the target, as in the real table?"
+    if fairness["status"] != "assessed":
+        return _or_not_assessed(fairness, question, "Name the groups that matter in the schema.")
+    shares = [g for g in fairness["by_group"] if _off(g["share"], SHARE_TOLERANCE * g["share"]["real"])]
+    rates = [
+        g for g in fairness["by_group"] if "target_rate" in g and _off(g["target_rate"], RATE_TOLERANCE)
+    ]
+    n_groups = len(fairness["by_group"])
+    if not shares and not rates:
+        return _verdict(
+            question,
+            "ok",
+            f"No share is off by more than {SHARE_TOLERANCE:.0%} of itself, no target rate by more than "
+            f"{RATE_TOLERANCE:g}, in {n_groups} groups, clear of sampling error.",
+            "Look at small groups below: little can be said about them.",
+        )
+    parts = []
+    if shares:
+        parts.append(f"the share of {_named(shares)} is off by more than {SHARE_TOLERANCE:.0%} of itself")
+    if rates:
+        parts.append(f"the target rate of {_named(rates)} is off by more than {RATE_TOLERANCE:g}")
+    return _verdict(
+        question,
+        "attention",
+        _sentence("; ".join(parts) + "."),
+        "Balance the rows over these groups when sampling, and say so where they are used.",
+    )
+
+
+def _model_fairness_verdict(fairness: Section) -> dict[str, str]:
+    question = "Do models trained on the synthetic rows treat groups as models of real rows do?"
+    if fairness["status"] != "assessed":
+        return _or_not_assessed(fairness, question, "Name the groups that matter in the schema.")
+    if fairness["models_reason"] is not None:
+        return _or_not_assessed(
+            {"reason": fairness["models_reason"]}, question, "Give a holdout and a target with two classes."
+        )
+    names = {
+        "demographic_parity_difference": "demographic parity difference",
+        "equalized_odds_difference": "equalised odds difference",
+    }
+    measured, worse = 0, []
+    for entry in fairness["by_columns"]:
+        for key, name in names.items():
+            figure = entry[key]
+            excess = figure.get("excess")
+            if excess is None or excess["value"] is None:
+                continue
+            measured += 1
+            clear = excess["interval"] is not None and excess["interval"][0] > 0
+            if clear and excess["value"] > RATE_TOLERANCE:
+                worse.append(
+                    f"{name} by {' × '.join(entry['columns'])} {figure['value']:.3f} instead of "
+                    f"{figure['ceiling']:.3f}"
+                )
+    if not measured:
+        return _verdict(
+            question,
+            "not_assessed",
+            "The holdout has fewer than two groups large enough to be compared.",
+            "Give a larger holdout.",
+        )
+    if worse:
+        return _verdict(
+            question,
+            "attention",
+            _sentence("; ".join(worse) + "."),
+            "Do not let models trained on these rows decide about persons without correction.",
+        )
+    return _verdict(
+        question,
+        "ok",
+        f"No difference between groups grows by more than {RATE_TOLERANCE:g}, clear of sampling error, in "
+        f"{measured} comparisons.",
+        "As fair as models of real rows is not fair in itself: look at the differences below.",
+    )
+
+
+# -- pieces --------------------------------------------------------------------------------------------
+
+
+def _verdict(question: str, verdict: str, evidence: str, action: str) -> dict[str, str]:
+    return {"question": question, "verdict": verdict, "evidence": evidence, "action": action}
+
+
+def _or_not_assessed(section: Section, question: str, action: str) -> dict[str, str]:
+    return _verdict(question, "not_assessed", _sentence(section["reason"]), action)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _claim(guarantee: Section | None) -> tuple[float, float] | None:
+    if guarantee is None or not guarantee.get("private"):
+        return None
+    epsilon, delta = guarantee.get("epsilon"), guarantee.get("delta")
+    return None if epsilon is None or delta is None or not math.isfinite(epsilon) else (epsilon, delta)
+
+
+def _off(compared: Section, tolerance: float) -> bool:
+    gap = compared["gap"]
+    if gap["value"] is None or gap["interval"] is None:
+        return False
+    low, high = gap["interval"]
+    return bool((low > 0 or high < 0) and abs(gap["value"]) > tolerance)
+
+
+def _named(groups: list[Section]) -> str:
+    texts = [
+        " × ".join(f"{column}={'missing' if value is None else value}" for column, value in g["group"].items())
+        for g in groups[:3]
+    ]
+    more = f" and {len(groups) - 3} more groups" if len(groups) > 3 else ""
+    return ", ".join(texts) + more
+
+
+def _or_zero(value: float | None) -> float:
+    return 0.0 if value is None else value

@@ -1,0 +1,174 @@
+"""Set a holdout aside before anything is fitted: whole persons, each by a coin of its own.
+
+The audit needs records that the generator never saw, and its bounds need to know that chance alone decided
+which. The two files that `write_split` makes say so in their Parquet metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from privsynth.conforming import person_codes
+from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.schema import Schema
+from privsynth.sources import as_arrow, check_column_names, table_format
+from privsynth.writing import written_aside
+
+COIN_BITS = 53
+MARK, RANDOMISED = b"privsynth.split", b"randomised"  # key and value in the files' metadata
+DETAILS = b"privsynth.split_part"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitPart:
+    """What a file that `write_split` made says about itself.
+
+    Attributes:
+        part: ``"train"`` or ``"holdout"``.
+        holdout: Probability with which each unit went into the holdout.
+        unit: What was assigned as a whole: ``"person"`` or ``"record"``.
+        split_id: Random name that the two parts of one split share.
+        seeded: Whether a ``random_state`` decided instead of the operating system's entropy.
+    """
+
+    part: str
+    holdout: float
+    unit: str
+    split_id: str
+    seeded: bool
+
+
+def split(
+    table: pd.DataFrame, schema: Schema, *, holdout: float = 0.2, random_state: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a table into a training part and a holdout, by whole persons.
+
+    Each unit (a person, if the schema names a person column, else a record) goes into the holdout by an
+    independent coin, so the holdout's size is random too. Rows keep their order, columns and types.
+
+    Args:
+        table: The records, one a row; an empty person id makes the row a person of its own.
+        schema: Names the person column, if there is one; need not be complete.
+        holdout: Probability that a unit goes into the holdout, in (0, 1).
+        random_state: Seed that makes the split repeatable; None (default) draws from the operating
+            system, so that nobody can tell a member by repeating the split.
+
+    Returns:
+        Training part and holdout, with fresh indices.
+
+    Raises:
+        ParameterError: If ``holdout`` is not in (0, 1).
+        SchemaError: If the table lacks the person column.
+        TableError: If column names are not unique texts.
+
+    Privacy:
+        Not private: returns the records themselves.
+    """
+    if not 0.0 < holdout < 1.0:
+        raise ParameterError(
+            f"expected 0 < holdout < 1, got holdout={holdout!r}; it is a probability per unit"
+        )
+    check_column_names(list(table.columns), "the table")
+    person_id = schema.person_id
+    if person_id is None:
+        units = np.arange(len(table))
+    elif person_id in table.columns:
+        units = person_codes(table[person_id])
+    else:
+        raise SchemaError(
+            f"the table has no column {person_id!r}, which the schema names as person_id; add it"
+        )
+    is_held_out = _coins(units.max(initial=-1) + 1, holdout, random_state)[units]
+    return table[~is_held_out].reset_index(drop=True), table[is_held_out].reset_index(drop=True)
+
+
+def write_split(
+    table: pd.DataFrame,
+    schema: Schema,
+    directory: str | Path,
+    *,
+    holdout: float = 0.2,
+    random_state: int | None = None,
+    force: bool = False,
+) -> tuple[Path, Path]:
+    """Split a table and write ``train.parquet`` and ``holdout.parquet``.
+
+    Both are written aside first, then renamed. Only their owner can read them, and their metadata hold what
+    `read_split_part` returns.
+
+    Args:
+        table: As in `split`.
+        schema: As in `split`.
+        directory: Where the files go; made if it does not exist.
+        holdout: As in `split`.
+        random_state: As in `split`; the files then say that a seed decided.
+        force: Replace existing files.
+
+    Returns:
+        The paths of the two files.
+
+    Raises:
+        ParameterError, SchemaError, TableError: As in `split`; also if a file exists and ``force`` is
+            false, or cannot be written.
+
+    Privacy:
+        Not private: the files hold the records themselves.
+    """
+    parts = split(table, schema, holdout=holdout, random_state=random_state)
+    directory = Path(directory)
+    train_path, holdout_path = directory / "train.parquet", directory / "holdout.parquet"
+    split_id, seeded = secrets.token_hex(16), random_state is not None
+    arrow = []
+    for name, part in zip(("train", "holdout"), parts, strict=True):
+        about = SplitPart(part=name, holdout=holdout, unit=schema.unit, split_id=split_id, seeded=seeded)
+        fields = as_arrow(part)
+        marks = {MARK: RANDOMISED, DETAILS: json.dumps(asdict(about)).encode()}
+        arrow.append(fields.replace_schema_metadata({**(fields.schema.metadata or {}), **marks}))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TableError(f"the folder {str(directory)!r} cannot be made: {error.strerror}") from None
+    with (
+        written_aside(train_path, force=force, owner_only=True) as train_aside,
+        written_aside(holdout_path, force=force, owner_only=True) as holdout_aside,
+    ):
+        pyarrow.parquet.write_table(arrow[0], train_aside)
+        pyarrow.parquet.write_table(arrow[1], holdout_aside)
+    return train_path, holdout_path
+
+
+def read_split_part(path: str | Path) -> SplitPart | None:
+    """Return what a file says about the split it comes from; None if `write_split` did not make it.
+
+    Privacy:
+        Public: reads the file's metadata, no record.
+    """
+    path = Path(path)
+    if table_format(path) != "parquet" or not path.is_file():
+        return None
+    try:
+        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        if metadata.get(MARK) != RANDOMISED:
+            return None
+        return SplitPart(**json.loads(metadata[DETAILS]))
+    except (pa.ArrowException, KeyError, TypeError, ValueError):
+        return None
+
+
+def _coins(n_units: int, probability: float, random_state: int | None) -> npt.NDArray[np.bool_]:
+    """Toss one coin per unit; the probability is rounded to a multiple of 2^-53."""
+    if random_state is None:
+        draws = np.frombuffer(os.urandom(8 * n_units), dtype=np.uint64) >> np.uint64(64 - COIN_BITS)
+    else:
+        draws = np.random.default_rng(random_state).integers(2**COIN_BITS, size=n_units, dtype=np.uint64)
+    return draws < np.uint64(round(probability * 2**COIN_BITS))

@@ -1,0 +1,27 @@
+"""Synthesizers: recipes that say what to measure and what to fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from privsynth.errors import ModelFileError
+from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.model_file import read_model_file
+
+SYNTHESIZERS = {MarginalSynthesizer.name: MarginalSynthesizer}
+
+
+def load(path: str | Path) -> MarginalSynthesizer:
+    """Read a model file and return the synthesizer that wrote it, ready to sample.
+
+    Raises:
+        ModelFileError: If the file is missing, damaged, of another kind, or from a newer version.
+
+    Privacy:
+        Post-processing: a model file holds releases and what was fitted to them.
+    """
+    contents = read_model_file(path)
+    for synthesizer in SYNTHESIZERS.values():
+        if contents.manifest.get("class") == synthesizer.__name__:
+            return synthesizer.from_file(path, contents)
+    raise ModelFileError(f"{str(path)!r} holds a model of an unknown class; update privsynth")

@@ -1,0 +1,181 @@
+"""From a schema to domains: find what it keeps private, make bins, and release the 1-way marginals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privsynth.binning import bins_from_histogram
+from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
+from privsynth.errors import SchemaError
+from privsynth.models.fitting import Measurement
+from privsynth.privacy.accounting import noise_for
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.discovery import bounds_from_counts
+from privsynth.schema import PRIVATE, Category, Column, Schema
+
+FloatArray = NDArray[np.float64]
+
+MAX_VALUES = 256  # categories published of a column
+MAX_SPIKES = 64  # single numbers published of a column
+MISSING_MARGIN = 3.0  # a private missing cell is kept when it stands this many noise deviations out
+
+
+@dataclass(frozen=True, kw_only=True)
+class DomainBudget:
+    """Shares of ``mu**2`` for finding domains and for 1-way marginals; public.
+
+    Attributes:
+        discovery: For each private list of categories, and each pair of private bounds.
+        spikes: For the single values of each number line whose grid is not fine.
+        one_way: For all 1-way marginals together.
+    """
+
+    discovery: float
+    spikes: float
+    one_way: float
+
+
+@dataclass(frozen=True)
+class Domains:
+    """What the run knows about each column, and the noisy number of units."""
+
+    by_column: Mapping[str, Domain]
+    one_way: list[Measurement]
+    n_units: float
+    n_units_std: float
+
+
+def find_domains(curator: Curator, schema: Schema, budget: DomainBudget, *, n_bins: int) -> Domains:
+    """Buy what the schema keeps private, then the 1-way marginals, and make bins from them.
+
+    Privacy:
+        Accounted: by the curator, release by release.
+    """
+    fine = {c.name: _fine_domain(curator, schema, c, budget) for c in schema.modelled}
+    names = list(fine)
+    noise = noise_for(budget.one_way * curator.allowance.mu_squared / len(names))
+    release = curator.count(
+        "counts/one-way", "1-way marginals", fine, [(name,) for name in names], noise_multiplier=noise
+    )
+    domains: dict[str, Domain] = {}
+    one_way, totals, precisions = [], [], []
+    for i, name in enumerate(names):
+        counts = release.arrays[str(i)]
+        domains[name], measured = _coarsen(fine[name], counts, noise, n_bins)
+        one_way.append(measured)
+        totals.append(float(counts.sum()))
+        precisions.append(1.0 / (noise**2 * counts.size))
+    n_units = float(np.average(totals, weights=precisions))
+    return Domains(domains, one_way, max(n_units, 1.0), 1.0 / math.sqrt(sum(precisions)))
+
+
+def n_discoveries(schema: Schema) -> tuple[int, int]:
+    """Return how many columns need discovery, and how many may need their single values; public."""
+    private = sum(1 for c in schema.modelled if set(c.private_facts) - {"missing"})
+    return private, sum(1 for c in schema.modelled if c.is_numeric and not _has_fine_grid(c))
+
+
+def _has_fine_grid(column: Column) -> bool:
+    low, high = column.bounds
+    return low is not None and high is not None and _grid(column, low, high).is_fine
+
+
+def _delta_per_discovery(curator: Curator, schema: Schema) -> float:
+    lists = sum(1 for c in schema.modelled if c.categories == PRIVATE)
+    return curator.allowance.discovery_delta / max(1, lists + n_discoveries(schema)[1])
+
+
+def _fine_domain(curator: Curator, schema: Schema, column: Column, budget: DomainBudget) -> Domain:
+    """Return a column's domain at the finest: every category, or a bin for each cell of its grid."""
+    mu_squared = curator.allowance.mu_squared
+    has_missing = bool(column.missing)
+    delta = _delta_per_discovery(curator, schema)
+    if not column.is_numeric:
+        values: tuple[Category, ...]
+        if column.type == "boolean":
+            values = column.boolean_values
+        elif isinstance(column.categories, tuple):
+            values = column.categories
+        else:
+            release = curator.discover_values(
+                f"values/{column.name}",
+                column,
+                noise_multiplier=noise_for(budget.discovery * mu_squared),
+                delta=delta,
+                max_values=MAX_VALUES,
+            )
+            return DiscreteDomain(column, tuple(release.facts["values"]), True, has_missing)
+        return DiscreteDomain(column, values, False, has_missing)
+    low, high = _bounds(curator, column, budget)
+    grid = _grid(column, low, high)
+    if not grid.is_fine:
+        release = curator.discover_values(
+            f"spikes/{column.name}",
+            column,
+            noise_multiplier=noise_for(budget.spikes * mu_squared),
+            delta=delta,
+            max_values=MAX_SPIKES,
+        )
+        spikes = np.asarray(release.facts["values"], dtype=np.float64)
+        grid = grid.with_spikes(spikes[(spikes >= grid.low) & (spikes <= grid.high)])
+    cells = np.arange(grid.n_cells)
+    return NumericDomain(column, grid, cells, np.ones(grid.n_cells), has_missing)
+
+
+def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float]:
+    """Return bounds in the column's units: public ones as they are, private ones from a release."""
+    low, high = column.bounds
+    if low is not None and high is not None:
+        return low, high
+    noise = noise_for(budget.discovery * curator.allowance.mu_squared)
+    release = curator.discover_bounds(f"bounds/{column.name}", column, noise_multiplier=noise)
+    found = bounds_from_counts(release.arrays["counts"], noise_std=noise)
+    if found is None:
+        raise SchemaError(
+            f"the private bounds of column {column.name!r} do not stand clear of the noise at this epsilon; "
+            "give 'low' and 'high' in the schema, or a larger epsilon"
+        )
+    step = column.step
+    first, last = found if step is None else (math.ceil(found[0]) * step, (math.ceil(found[1]) - 1) * step)
+    low, high = (first if low is None else low), (last if high is None else high)
+    return min(low, high), max(low, high)
+
+
+def _grid(column: Column, low: float, high: float) -> NumericGrid:
+    if column.step is None:
+        return NumericGrid.between(low, high, discrete=False)
+    return NumericGrid.between(
+        float(round(low / column.step)), float(round(high / column.step)), discrete=True
+    )
+
+
+def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tuple[Domain, Measurement]:
+    """Return a column's final domain and its 1-way measurement over it."""
+    has_missing = _keeps_missing(fine, counts, noise)
+    name = fine.column.name
+    if isinstance(fine, DiscreteDomain):
+        domain: Domain = replace(fine, has_missing=has_missing)
+        return domain, Measurement(columns=(name,), counts=counts[: domain.size], variance=noise**2)
+    n_cells = fine.grid.n_cells
+    merged = bins_from_histogram(
+        fine.column, fine.grid, counts[:n_cells], noise_std=noise, n_bins=n_bins, has_missing=has_missing
+    )
+    codes = np.r_[merged.bin_of_cell, [merged.n_bins] * has_missing].astype(np.int64)
+    kept = counts[: len(codes)]
+    return merged, Measurement(
+        columns=(name,),
+        counts=np.bincount(codes, weights=kept).astype(np.float64),
+        variance=noise**2 * np.bincount(codes).astype(np.float64),
+    )
+
+
+def _keeps_missing(fine: Domain, counts: FloatArray, noise: float) -> bool:
+    """Whether missing stays in the domain: as declared, or if its released count stands out."""
+    if fine.column.missing == PRIVATE:
+        return bool(counts[-1] > MISSING_MARGIN * noise)
+    return fine.has_missing

@@ -1,0 +1,114 @@
+"""The guarantee statement that every model carries: what holds, for whom, and what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from privsynth.privacy.accounting import Event
+from privsynth.privacy.budget import Spend
+from privsynth.releases import Release
+from privsynth.schema import Schema
+
+ACCOUNTANT = "GDP filter for adaptively chosen levels (Smith and Thakurta 2022), selections included"
+
+_ALWAYS_NOT_COVERED = (
+    "anything that reads the records again outside the ledger, such as an audit report without noise",
+    "a data set that is charged under two names",
+    "floating-point and timing channels beyond what privacy/README.md states",
+)
+
+
+def guarantee_statement(
+    *,
+    schema: Schema,
+    epsilon: float | None,
+    delta: float,
+    releases: Iterable[Release],
+    dataset: str | None,
+    on_violation: str,
+    is_secret: bool,
+) -> dict[str, Any]:
+    """Return the statement, JSON-able; see `DESIGN` of the report's ``guarantee``.
+
+    ``epsilon_spent`` is the bound of the filter that was reserved before the first read. It holds for
+    whatever was chosen or stopped on the way; it is not computed from the path that the run took.
+
+    Args:
+        schema: What was declared public.
+        epsilon: Asked for; None without privacy.
+        delta: Asked for.
+        releases: All that was bought, in order.
+        dataset: Name in the ledger; None if the table had none.
+        on_violation: ``"error"`` or ``"clip"``.
+        is_secret: Whether the noise came from a secret source.
+
+    Privacy:
+        Post-processing.
+    """
+    private = epsilon is not None and is_secret
+    not_covered = list(_ALWAYS_NOT_COVERED)
+    if on_violation == "error":
+        not_covered.insert(
+            0, "whether a record breaks the schema: the check before the run stops without noise"
+        )
+    if dataset is None:
+        not_covered.insert(0, "other runs on the same table: it was given without a data set name")
+    if schema.types_from_records:
+        not_covered.insert(0, "the column types, which were inferred by reading values")
+    if schema.person_id is not None:
+        not_covered.append("order and dependence of one person's rows, which are not modelled")
+    if not is_secret:
+        not_covered.insert(0, "everything: the noise came from a predictable source made for tests")
+    elif epsilon is None:
+        not_covered.insert(0, "everything: this model was fitted without privacy, by request")
+    return {
+        "private": private,
+        "statement": _in_words(schema, epsilon, delta) if private else "none: this model is not private",
+        "epsilon": epsilon,
+        "epsilon_spent": None if epsilon is None else spent(epsilon, delta),
+        "delta": delta if epsilon is not None else None,
+        "unit": schema.unit,
+        "max_records_per_person": schema.max_records_per_person,
+        "neighbours": "add_or_remove_one",
+        "accountant": ACCOUNTANT if private else None,
+        "events": _event_table(releases),
+        "public": schema.public_facts(),
+        "not_covered": not_covered,
+        "dataset": dataset,
+    }
+
+
+def spent(epsilon: float, delta: float) -> float:
+    """Return what the filter of ``(epsilon, delta)`` guarantees at ``delta``; never above ``epsilon``."""
+    return Spend.of_budget(epsilon=epsilon, delta=delta).budget(delta)[0]
+
+
+def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
+    """Return the charges, those of equal purpose and level merged."""
+    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for release in releases:
+        event = Event.from_dict(release.event)
+        parameters = {"noise_multiplier": event.noise_multiplier, "epsilon0": event.epsilon0}
+        if event.delta:
+            parameters["delta"] = event.delta
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+        purpose = event.purpose + (" (charged, answer lost in an interruption)" if release.lost else "")
+        row = rows.setdefault(
+            (purpose, event.mechanism, repr(parameters)),
+            {"purpose": purpose, "mechanism": event.mechanism, "parameters": parameters, "count": 0},
+        )
+        row["count"] += event.count
+    return list(rows.values())
+
+
+def _in_words(schema: Schema, epsilon: float | None, delta: float) -> str:
+    who = "record"
+    if schema.person_id is not None:
+        who = (
+            f"person (one {schema.person_id!r}; up to {schema.max_records_per_person} rows of each are used)"
+        )
+    return (
+        f"({epsilon:g}, {delta:g})-differential privacy for adding or removing one {who}. All that was read "
+        "from the records, finding domains included, is inside this budget."
+    )

@@ -1,0 +1,452 @@
+"""`MarginalSynthesizer`: the default for tables."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
+from privsynth.errors import ModelFileError, ParameterError, PrivsynthError, RequestError, SchemaError
+from privsynth.models.mixture import ProductMixture
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.curator import Charge, Curator
+from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.secret import OsEntropy, SecretSource
+from privsynth.releases import Release, ReleaseStore
+from privsynth.sampling.table_model import Cell, Measured, TableModel
+from privsynth.schema import Schema
+from privsynth.sources import Records, conform, read_table
+from privsynth.synthesizers.guarantee import guarantee_statement
+from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
+from privsynth.synthesizers.recipe import FittedTable, MarginalSettings, fit_marginals
+from privsynth.synthesizers.run import check_configuration, dataset_name, discard_run, ledger_run
+
+Progress = Callable[[str, int, int], None]
+
+NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
+SAFE_DELTA_FACTOR = 10.0
+PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
+
+
+class MarginalSynthesizer:
+    """Fit a table through noisy marginals chosen under the budget; sample it, conditioned at will.
+
+    Args:
+        epsilon: Asked for, natural log, > 0; None fits without privacy and says so everywhere.
+        delta: Asked for, in (0, 1); a public constant, never derived from the number of rows.
+        settings: Public settings of the recipe.
+        random_state: Fixes initial weights and, unless given there, the drawing of rows. It does not reach
+            the noise: two fits with one ``random_state`` differ.
+
+    Attributes:
+        guarantee_: The guarantee statement, JSON-able.
+        schema_: The schema of the fit.
+        releases_: What was bought, in order.
+        model_: Domains and mixture.
+
+    Example:
+        >>> schema = Schema({"sex": {"type": "categorical", "categories": ["F", "M"]},
+        ...                  "ill": {"type": "boolean"}})
+        >>> table = pd.DataFrame({"sex": ["F", "M"] * 200, "ill": [True, False] * 200})
+        >>> synthesizer = MarginalSynthesizer(epsilon=None).fit(table, schema=schema)  # not private: a demo
+        >>> synthesizer.sample(10, balance=["sex"])["sex"].value_counts().to_dict() == {"F": 5, "M": 5}
+        True
+    """
+
+    name = "marginal"
+
+    def __init__(
+        self,
+        *,
+        epsilon: float | None,
+        delta: float = 1e-6,
+        settings: MarginalSettings | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.epsilon = epsilon
+        self.delta = delta
+        self.settings = settings
+        self.random_state = random_state
+
+    # -- fitting -------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        table: pd.DataFrame | str | Path,
+        *,
+        schema: Schema,
+        dataset: str | None = None,
+        ledger: str | Path | Ledger | None = None,
+        on_violation: Literal["error", "clip"] = "error",
+        releases_path: str | Path | None = None,
+        restart: bool = False,
+        progress: Progress | None = None,
+        secret: SecretSource | None = None,
+    ) -> Self:
+        """Fit to a table. Nothing is charged before arguments, schema and table are checked.
+
+        Args:
+            table: The real records: a frame, or a CSV or Parquet file.
+            schema: What is public about them.
+            dataset: Name under which the ledger composes runs; a file's name by default. A frame without
+                a name does not compose with other runs, and the guarantee says so.
+            ledger: The ledger or its file; the user's own by default.
+            on_violation: Whether a record that breaks the schema is an error, or is clipped to it.
+            releases_path: File that keeps paid releases as they come, so that the same call resumes after
+                an interruption. The caller deletes it once the model is saved.
+            restart: Discard what an interrupted run left at ``releases_path``; it stays spent.
+            progress: Called with a message, the rounds done, and the rounds planned.
+            secret: Source of the noise; anything but `OsEntropy` voids the guarantee.
+
+        Raises:
+            ParameterError, SchemaError, TableError: If the input is unusable.
+            BudgetExceededError, LedgerError: If the ledger refuses; nothing has been read.
+
+        Privacy:
+            Accounted: every release is charged to the ledger before the records are read for it.
+        """
+        self._check_arguments(schema, on_violation)
+        records = conform(read_table(table), schema, on_violation=on_violation)
+        if restart and releases_path is not None:
+            discard_run(releases_path, ledger)
+        secret = secret or OsEntropy()
+        settings = self.settings or MarginalSettings()
+        dataset = dataset_name(table, dataset)
+        store = ReleaseStore(releases_path)
+        try:
+            check_configuration(
+                store,
+                {
+                    "class": type(self).__name__,
+                    "epsilon": self.epsilon,
+                    "delta": self.delta,
+                    "settings": settings.to_dict(),
+                    "schema": schema.to_dict(),
+                    "dataset": dataset,
+                    "on_violation": on_violation,
+                    "random_state": self.random_state,
+                },
+            )
+            seed = store.meta.get("seed")
+            if seed is None:
+                seed = secrets.randbits(32) if self.random_state is None else self.random_state
+                store.set_meta(seed=seed)
+            fitted = self._run(records, schema, settings, seed, store, dataset, ledger, secret, progress)
+        finally:
+            store.close()
+        statement = guarantee_statement(
+            schema=schema,
+            epsilon=self.epsilon,
+            delta=self.delta,
+            releases=store,
+            dataset=dataset,
+            on_violation=on_violation,
+            is_secret=secret.is_secret,
+        )
+        self._adopt(schema, settings, seed, tuple(store), _table_model(schema, fitted), statement)
+        self._warn_of_delta()
+        return self
+
+    def _check_arguments(self, schema: Schema, on_violation: str) -> None:
+        if not isinstance(schema, Schema):
+            raise SchemaError(
+                "fit needs a schema: Schema({...}) or Schema.load(path); `privsynth schema TABLE -o S` "
+                "drafts one, and what it does not declare public is found under the budget"
+            )
+        if on_violation not in ("error", "clip"):
+            raise ParameterError(f"expected on_violation 'error' or 'clip', got {on_violation!r}")
+        if isinstance(self.random_state, bool) or not isinstance(self.random_state, int | None):
+            raise ParameterError(f"expected random_state to be an integer or None, got {self.random_state!r}")
+        if self.epsilon is not None:
+            Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
+        schema.require_complete()
+        for column in schema.columns.values():
+            if column.type == "text" and not column.drop:
+                raise SchemaError(
+                    f"column {column.name!r}: text generators are not supported by this version; "
+                    "set 'drop' to true"
+                )
+
+    def _run(
+        self,
+        records: Records,
+        schema: Schema,
+        settings: MarginalSettings,
+        seed: int,
+        store: ReleaseStore,
+        dataset: str | None,
+        ledger: str | Path | Ledger | None,
+        secret: SecretSource,
+        progress: Progress | None,
+    ) -> FittedTable:
+        report = progress or (lambda message, done, total: None)
+
+        def fit(charge: Charge, allowance: Spend) -> FittedTable:
+            curator = Curator(
+                schema=schema, allowance=allowance, store=store, records=records, charge=charge, secret=secret
+            )
+            return fit_marginals(curator, schema, settings, seed=seed, progress=report)
+
+        if self.epsilon is None:
+            return fit(lambda event, key: None, NON_PRIVATE)
+        with ledger_run(
+            ledger=ledger,
+            dataset=dataset,
+            schema=schema,
+            epsilon=self.epsilon,
+            delta=self.delta,
+            store=store,
+            description=type(self).__name__,
+        ) as charge:
+            return fit(charge, Spend.of_budget(epsilon=self.epsilon, delta=self.delta))
+
+    def _adopt(
+        self,
+        schema: Schema,
+        settings: MarginalSettings,
+        seed: int,
+        releases: tuple[Release, ...],
+        model: TableModel,
+        statement: dict[str, Any],
+    ) -> None:
+        self.schema_ = schema
+        self.settings_ = settings
+        self.seed_ = seed
+        self.releases_ = releases
+        self.model_ = model
+        self.guarantee_ = statement
+
+    def _warn_of_delta(self) -> None:
+        limit = 1.0 / (SAFE_DELTA_FACTOR * self.model_.n_units)
+        if self.epsilon is not None and self.delta > limit:
+            warnings.warn(
+                f"delta={self.delta:g} is above 1/(10 x the noisy number of {self.schema_.unit}s); "
+                f"a delta below {limit:.1g} protects each of them",
+                stacklevel=3,
+            )
+
+    # -- sampling ------------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        conditions: Mapping[str, Any] | None = None,
+        balance: Sequence[str] | None = None,
+        on_unsupported: Literal["error", "warn", "drop"] = "error",
+        random_state: int | None = None,
+    ) -> pd.DataFrame:
+        """Draw exactly ``n`` synthetic rows, conditioned exactly, without rejection.
+
+        Args:
+            n: Number of rows; the noisy number of units by default.
+            conditions: Column to a value, a list of values, an inclusive range (2-tuple, or a mapping with
+                ``low`` and ``high``), or None for missing.
+            balance: Categorical or boolean columns whose every combination gets equally many rows.
+            on_unsupported: What to do with a cell that has less than one unit behind it: refuse, warn and
+                extrapolate, or drop it.
+            random_state: Fixes the rows drawn.
+
+        Raises:
+            RequestError: If the request is malformed.
+            UnsupportedRequestError: If the model knows nothing about a cell that is asked for.
+
+        Privacy:
+            Post-processing.
+        """
+        model = self._fitted()
+        if n is None:
+            n = max(1, round(model.n_units))
+        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0:
+            raise RequestError(f"expected a number of rows >= 0, got n={n!r}")
+        if on_unsupported not in ("error", "warn", "drop"):
+            raise ParameterError(f"expected on_unsupported 'error', 'warn' or 'drop', got {on_unsupported!r}")
+        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
+        restrictions = model.restrictions(conditions)
+        cells = [Cell({}, int(n))]
+        if balance is not None:
+            cells = model.balanced_cells(int(n), balance, restrictions, rng)
+        if restrictions or balance is not None:
+            cells, messages = model.supported_cells(cells, restrictions, on_unsupported)
+            for message in messages:
+                warnings.warn(message, stacklevel=2)
+        return model.draw(cells, restrictions, rng)
+
+    def support(
+        self, *, conditions: Mapping[str, Any] | None = None, balance: Sequence[str] | None = None, n: int = 0
+    ) -> pd.DataFrame:
+        """Say, before drawing, how many real units stand behind each cell of a request.
+
+        Returns:
+            One row per cell; see `privsynth.sampling.table_model.TableModel.support`.
+
+        Privacy:
+            Post-processing.
+        """
+        model = self._fitted()
+        restrictions = model.restrictions(conditions)
+        cells = [Cell({}, n)]
+        if balance is not None:
+            cells = model.balanced_cells(n, balance, restrictions, np.random.default_rng(0))
+        return model.support(cells, restrictions)
+
+    def _fitted(self) -> TableModel:
+        if not hasattr(self, "model_"):
+            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
+        return self.model_
+
+    # -- files ---------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the model file: guarantee, weights, releases; nothing of a record.
+
+        Raises:
+            TableError: If it cannot be written, or exists and ``force`` is not set.
+        """
+        model = self._fitted()
+        manifest = {
+            "class": type(self).__name__,
+            "guarantee": self.guarantee_,
+            "schema": self.schema_.to_dict(),
+            "settings": self.settings_.to_dict(),
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "random_state": self.random_state,
+            "seed": self.seed_,
+            "n_units": model.n_units,
+            "n_units_std": model.n_units_std,
+            "measured": [{"columns": list(m.columns), "noise_std": m.noise_std} for m in model.measured],
+            "domains": {name: _domain_facts(domain) for name, domain in model.domains.items()},
+            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        }
+        write_model_file(path, ModelFile(manifest, model_arrays(model), self.releases_), force=force)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model file; see `privsynth.load`."""
+        return cls.from_file(path, read_model_file(path))
+
+    @classmethod
+    def from_file(cls, path: str | Path, contents: ModelFile) -> Self:
+        """Rebuild a synthesizer from the contents of its file."""
+        manifest = contents.manifest
+        try:
+            schema = Schema.from_dict(manifest["schema"])
+            synthesizer = cls(
+                epsilon=manifest["epsilon"], delta=manifest["delta"], random_state=manifest["random_state"]
+            )
+            domains = {
+                name: _domain_from(schema, name, facts, contents.weights)
+                for name, facts in manifest["domains"].items()
+            }
+            model = TableModel(
+                schema,
+                domains,
+                ProductMixture(
+                    tuple(domains), tuple(contents.weights[f"mixture/{name}"] for name in domains)
+                ),
+                manifest["n_units"],
+                manifest["n_units_std"],
+                tuple(Measured(tuple(m["columns"]), m["noise_std"]) for m in manifest["measured"]),
+            )
+            settings = MarginalSettings.from_dict(manifest["settings"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"{str(path)!r} is damaged: its parts do not fit ({type(error).__name__})"
+            ) from None
+        synthesizer._adopt(
+            schema, settings, manifest["seed"], contents.releases, model, manifest["guarantee"]
+        )
+        return synthesizer
+
+    def replay(self) -> dict[str, NDArray[Any]]:
+        """Rebuild the model's arrays from its releases and settings alone, without records.
+
+        Returns:
+            The arrays as they stand in the model file; equal to it byte for byte on the same machine.
+
+        Privacy:
+            Post-processing.
+        """
+        store = ReleaseStore()
+        for release in self.releases_:
+            store.append(release)
+        allowance = NON_PRIVATE
+        if self.epsilon is not None:
+            allowance = Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
+        curator = Curator(schema=self.schema_, allowance=allowance, store=store)
+        fitted = fit_marginals(
+            curator, self.schema_, self.settings_, seed=self.seed_, progress=lambda *args: None
+        )
+        return model_arrays(_table_model(self.schema_, fitted))
+
+
+def _table_model(schema: Schema, fitted: FittedTable) -> TableModel:
+    measured = [Measured(m.columns, float(np.sqrt(np.mean(m.variance)))) for m in fitted.domains.one_way]
+    if fitted.condition is not None:
+        measured.append(
+            Measured(fitted.condition.columns, float(np.sqrt(np.mean(fitted.condition.variance))))
+        )
+    return TableModel(
+        schema,
+        fitted.domains.by_column,
+        fitted.mixture,
+        fitted.domains.n_units,
+        fitted.domains.n_units_std,
+        tuple(measured),
+    )
+
+
+def model_arrays(model: TableModel) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a model file by name."""
+    blocks = zip(model.mixture.columns, model.mixture.blocks, strict=True)
+    arrays: dict[str, NDArray[Any]] = {f"mixture/{name}": block for name, block in blocks}
+    for name, domain in model.domains.items():
+        if isinstance(domain, NumericDomain):
+            arrays |= {
+                f"domain/{name}/edges": domain.grid.edges,
+                f"domain/{name}/spikes": domain.grid.spikes,
+                f"domain/{name}/bin_of_cell": domain.bin_of_cell,
+                f"domain/{name}/cell_weight": domain.cell_weight,
+            }
+    return arrays
+
+
+def _domain_facts(domain: Domain) -> dict[str, Any]:
+    if isinstance(domain, NumericDomain):
+        grid = domain.grid
+        return {
+            "low": grid.low,
+            "high": grid.high,
+            "discrete": grid.discrete,
+            "has_missing": domain.has_missing,
+        }
+    return {
+        "values": list(domain.values),
+        "has_other": domain.has_other,
+        "has_missing": domain.has_missing,
+    }
+
+
+def _domain_from(
+    schema: Schema, name: str, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> Domain:
+    column = schema.columns[name]
+    if "values" in facts:
+        return DiscreteDomain(column, tuple(facts["values"]), facts["has_other"], facts["has_missing"])
+    prefix = f"domain/{name}"
+    grid = NumericGrid(
+        facts["low"], facts["high"], facts["discrete"], arrays[f"{prefix}/edges"], arrays[f"{prefix}/spikes"]
+    )
+    return NumericDomain(
+        column, grid, arrays[f"{prefix}/bin_of_cell"], arrays[f"{prefix}/cell_weight"], facts["has_missing"]
+    )

@@ -1,0 +1,135 @@
+"""The model file: one uncompressed zip of a manifest, weights and releases. No pickle, no real value."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from privsynth.errors import ModelFileError, TableError
+from privsynth.releases import Release, release_from
+
+FORMAT_VERSION = 1
+MEMBERS = ("manifest.json", "weights.safetensors", "releases.safetensors")
+MAX_MEMBER_BYTES = 2 * 2**30
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The contents of a model file.
+
+    Attributes:
+        manifest: JSON-able facts; ``class`` names the synthesizer.
+        weights: Arrays of the model by name.
+        releases: What was bought, in order.
+    """
+
+    manifest: dict[str, Any]
+    weights: Mapping[str, Array]
+    releases: tuple[Release, ...]
+
+
+def check_output(path: str | Path, *, force: bool) -> Path:
+    """Return the path if a file can be written there, before anything is charged.
+
+    Raises:
+        TableError: If the folder is missing or not writable, or a file is there and ``force`` is not set.
+    """
+    path = Path(path)
+    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise TableError(f"cannot write {str(path)!r}: no such folder, or it is not writable")
+    if path.exists() and not force:
+        raise TableError(f"{str(path)!r} exists; choose another name or pass --force to replace it")
+    return path
+
+
+def write_model_file(path: str | Path, contents: ModelFile, *, force: bool) -> None:
+    """Write a model file aside, then rename it; mode 0600."""
+    path = check_output(path, force=force)
+    releases = {
+        f"{i}/{name}": array
+        for i, release in enumerate(contents.releases)
+        for name, array in release.arrays.items()
+    }
+    headers = [release.header() for release in contents.releases]
+    manifest = {"format_version": FORMAT_VERSION, **contents.manifest, "releases": headers}
+    members = (
+        json.dumps(manifest, indent=1, allow_nan=False).encode(),
+        _tensors(contents.weights),
+        _tensors(releases),
+    )
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(os.open(aside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+                for name, data in zip(MEMBERS, members, strict=True):
+                    archive.writestr(zipfile.ZipInfo(name), data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        raise TableError(f"cannot write {str(path)!r}: {error.strerror}") from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read a model file without running any code from it.
+
+    Raises:
+        ModelFileError: If the file is missing, damaged, of another kind, or from a newer version.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+            if sorted(info.filename for info in infos) != sorted(MEMBERS):
+                raise ModelFileError(f"{str(path)!r} is not a privsynth model: it holds other files")
+            if any(info.file_size > MAX_MEMBER_BYTES for info in infos):
+                raise ModelFileError(f"{str(path)!r} is too large to be a privsynth model")
+            manifest_json, weights, releases = (archive.read(name) for name in MEMBERS)
+        manifest = json.loads(manifest_json)
+        version = manifest["format_version"]
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise ModelFileError(
+                f"{str(path)!r} has model format {version!r}, and this version reads up to {FORMAT_VERSION}; "
+                "update privsynth"
+            )
+        return ModelFile(
+            {name: value for name, value in manifest.items() if name != "releases"},
+            load_tensors(weights),
+            _releases(manifest["releases"], load_tensors(releases)),
+        )
+    except FileNotFoundError:
+        raise ModelFileError(f"there is no model file {str(path)!r}") from None
+    except OSError as error:
+        raise ModelFileError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except (zipfile.BadZipFile, SafetensorError, ValueError, KeyError, TypeError, EOFError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(
+            f"{str(path)!r} is damaged or not a privsynth model ({type(error).__name__})"
+        ) from None
+
+
+def _tensors(arrays: Mapping[str, Array]) -> bytes:
+    return bytes(save_tensors({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
+
+
+def _releases(headers: list[dict[str, Any]], arrays: Mapping[str, Array]) -> tuple[Release, ...]:
+    of_release: list[dict[str, Array]] = [{} for _ in headers]
+    for name, array in arrays.items():
+        position, _, own_name = name.partition("/")
+        of_release[int(position)][own_name] = array
+    return tuple(release_from(h, a) for h, a in zip(headers, of_release, strict=True))

@@ -1,0 +1,200 @@
+"""Adaptive select-measure-fit: what `MarginalSynthesizer` buys, and in which order.
+
+1. Domains and 1-way marginals (`domains`). 2. The joint table of target and groups. 3. Rounds: the
+exponential mechanism chooses the pairs that the model describes worst, they are measured, and the model is
+fitted again. Every decision is a function of earlier releases and public settings, so the same releases
+give the same model.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
+from privsynth.models.mixture import ProductMixture
+from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounded_down
+from privsynth.privacy.curator import Curator
+from privsynth.schema import Schema
+from privsynth.synthesizers.domains import DomainBudget, Domains, find_domains, n_discoveries
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginalSettings:
+    """Public settings of the recipe; shares are of ``mu**2``.
+
+    Attributes:
+        discovery_share: For private categories and bounds, all columns together; only if there are any.
+        spikes_share: For the single values of wide number lines; only if there are any.
+        one_way_share: For the 1-way marginals.
+        condition_share: For the joint table of target and groups; only if there is one.
+        selection_share: Part of each round that pays for choosing pairs.
+        n_rounds: Rounds of select, measure, fit.
+        pairs_per_column: Pairs measured in all, over the number of columns.
+        max_condition_cells: Largest joint table of target and groups that is measured.
+        n_bins: Bins aimed at for a number line.
+        steps_per_round: Gradient steps after each round.
+        final_steps: Gradient steps at the end.
+        fit: How the mixture is fitted.
+    """
+
+    discovery_share: float = 0.10
+    spikes_share: float = 0.03
+    one_way_share: float = 0.12
+    condition_share: float = 0.03
+    selection_share: float = 0.10
+    n_rounds: int = 12
+    pairs_per_column: float = 5.0
+    max_condition_cells: int = 2048
+    n_bins: int = 48
+    steps_per_round: int = 60
+    final_steps: int = 50
+    fit: FitOptions = field(default_factory=FitOptions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> MarginalSettings:
+        """Read what `to_dict` wrote."""
+        return cls(**{**fields, "fit": FitOptions(**fields["fit"])})
+
+
+@dataclass(frozen=True)
+class FittedTable:
+    """What a fit ends with: domains, the mixture, and the measured condition table."""
+
+    domains: Domains
+    mixture: ProductMixture
+    condition: Measurement | None
+    losses: tuple[float, ...]
+
+
+def fit_marginals(
+    curator: Curator, schema: Schema, settings: MarginalSettings, *, seed: int, progress: Progress
+) -> FittedTable:
+    """Run the recipe against a curator, with records or in replay.
+
+    Privacy:
+        Accounted: by the curator, release by release; everything else is post-processing.
+    """
+    progress("finding domains", 0, settings.n_rounds)
+    domains = find_domains(curator, schema, _domain_budget(schema, settings), n_bins=settings.n_bins)
+    names = tuple(domains.by_column)
+    fitter = MixtureFitter(
+        columns=names,
+        sizes=tuple(domains.by_column[name].size for name in names),
+        options=settings.fit,
+        seed=seed,
+    )
+    fitter.start(domains.one_way, domains.n_units)
+    condition = _measure_condition(curator, schema, domains, settings)
+    if condition is not None:
+        fitter.add(condition)
+    losses = []
+    for round_index in range(settings.n_rounds):
+        progress("measuring and fitting", round_index, settings.n_rounds)
+        if not _measure_round(curator, domains, fitter, settings, round_index):
+            break
+        losses.append(fitter.step_many(settings.steps_per_round))
+    losses.append(fitter.step_many(settings.final_steps, final=True))
+    progress("fitted", settings.n_rounds, settings.n_rounds)
+    return FittedTable(domains, fitter.mixture(), condition, tuple(losses))
+
+
+def _domain_budget(schema: Schema, settings: MarginalSettings) -> DomainBudget:
+    n_private, n_wide = n_discoveries(schema)
+    return DomainBudget(
+        discovery=settings.discovery_share / max(n_private, 1),
+        spikes=settings.spikes_share / max(n_wide, 1),
+        one_way=settings.one_way_share,
+    )
+
+
+def condition_columns(schema: Schema) -> tuple[str, ...]:
+    """Return the columns whose joint table is always measured: target and groups, in table order."""
+    return tuple(c.name for c in schema.modelled if c.role in ("target", "group"))
+
+
+def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
+    """Return how many pairs each round chooses; public."""
+    n_wanted = round(settings.pairs_per_column * n_columns / settings.n_rounds)
+    return min(n_columns * (n_columns - 1) // 2, max(1, n_wanted))
+
+
+def _measure_condition(
+    curator: Curator, schema: Schema, domains: Domains, settings: MarginalSettings
+) -> Measurement | None:
+    columns = condition_columns(schema)
+    n_cells = math.prod(domains.by_column[name].size for name in columns)
+    if len(columns) < 2 or n_cells > settings.max_condition_cells:
+        return None
+    noise = noise_for(settings.condition_share * curator.allowance.mu_squared)
+    release = curator.count(
+        "counts/condition",
+        "joint table of target and groups",
+        domains.by_column,
+        [columns],
+        noise_multiplier=noise,
+    )
+    return Measurement(columns=columns, counts=release.arrays["0"], variance=noise**2)
+
+
+def _measure_round(
+    curator: Curator, domains: Domains, fitter: MixtureFitter, settings: MarginalSettings, index: int
+) -> bool:
+    """Choose the worst pairs, measure them, and hand them to the fitter; False when nothing is left.
+
+    What is left of the budget is divided evenly over the rounds to come.
+    """
+    pairs = list(itertools.combinations(domains.by_column, 2))
+    if not pairs:
+        return False
+    n_select = pairs_per_round(len(domains.by_column), settings)
+    key = f"round-{index:02d}"
+    share = curator.remaining(f"{key}/select") / (settings.n_rounds - index)
+    each = share / n_select
+    if each <= 1e-9 * curator.allowance.mu_squared:
+        return False
+    epsilon0 = rounded_down(exponential_epsilon0(math.sqrt(settings.selection_share * each)))
+    noise = noise_for((1.0 - settings.selection_share) * each)
+    chosen = curator.select(
+        f"{key}/select",
+        "choice of pairs",
+        domains.by_column,
+        pairs,
+        lambda: _expected(fitter, domains, pairs),
+        noise_std=noise,
+        epsilon0=epsilon0,
+        n_select=n_select,
+    ).facts["selected"]
+    left = curator.remaining(f"{key}/measure") - share * (settings.n_rounds - index - 1)
+    if left <= 1e-9 * curator.allowance.mu_squared:
+        return True  # an attempt that was lost in a crash has used up this round
+    noise = max(noise, noise_for(left / n_select))
+    release = curator.count(
+        f"{key}/measure",
+        "2-way marginals",
+        domains.by_column,
+        [pairs[i] for i in chosen],
+        noise_multiplier=noise,
+    )
+    for position, i in enumerate(chosen):
+        counts = release.arrays[str(position)]
+        fitter.add(Measurement(columns=pairs[i], counts=counts, variance=noise**2))
+    return True
+
+
+def _expected(
+    fitter: MixtureFitter, domains: Domains, pairs: list[tuple[str, str]]
+) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+    matrix = fitter.pair_shares() * domains.n_units
+    return [fitter.block(matrix, pair).ravel() for pair in pairs]
