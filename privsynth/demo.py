@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.datasets import load_rand_hie
+from privsynth.privacy.budget import Spend
 from privsynth.report.audit import HTML_NAME, audit
 from privsynth.schema import Schema
 from privsynth.sources import write_table
@@ -15,6 +16,7 @@ from privsynth.splitting import write_split
 from privsynth.synthesizers import MarginalSynthesizer
 
 DATASET = "rand-hie"
+DELTA = 1e-6
 SCHEMA, TRAIN, HOLDOUT = "schema.json", "train.parquet", "holdout.parquet"
 MODEL, LEDGER = "model.privsynth", "ledger.sqlite"
 SYNTHETIC, BALANCED, REPORT = "synthetic.csv", "balanced.csv", "report"
@@ -74,6 +76,7 @@ def run_demo(
         Accounted: one fit. The table is public, so the report may be shown.
     """
     say = progress or (lambda message: None)
+    Spend.of_budget(epsilon=epsilon, delta=DELTA)  # refuses an unusable budget before anything is written
     say("loading the RAND table and setting a holdout aside")
     table, schema = load_rand_hie()
     train, holdout = write_split(table, schema, folder, force=force)
@@ -97,7 +100,7 @@ def run_demo(
     return DemoResult(
         folder=str(folder),
         epsilon=epsilon,
-        delta=synthesizer.delta,
+        delta=DELTA,
         groups=schema.groups,
         verdicts=report.verdicts,
     )
@@ -106,7 +109,7 @@ def run_demo(
 def _fit(
     train: Path, schema: Schema, folder: Path, *, epsilon: float, say: Callable[[str], None]
 ) -> MarginalSynthesizer:
-    return MarginalSynthesizer(epsilon=epsilon).fit(
+    return MarginalSynthesizer(epsilon=epsilon, delta=DELTA).fit(
         train,
         schema=schema,
         dataset=DATASET,

@@ -80,18 +80,20 @@ class Column:
     drop: bool = False
 
     def __post_init__(self) -> None:
-        if self.type is not None and self.type not in TYPES:
+        if self.type is not None and (not isinstance(self.type, str) or self.type not in TYPES):
             raise SchemaError(
                 f"column {self.name!r}: expected a type among {', '.join(TYPES)}, got {self.type!r}"
             )
-        if self.role is not None and self.role not in ROLES:
+        if self.role is not None and (not isinstance(self.role, str) or self.role not in ROLES):
             raise SchemaError(
                 f"column {self.name!r}: expected a role among {', '.join(ROLES)}, got {self.role!r}"
             )
-        if self.missing not in (True, False, PRIVATE):
+        if not (isinstance(self.missing, bool) or self.missing == PRIVATE):
             raise SchemaError(
                 f"column {self.name!r}: 'missing' is true, false or \"private\", got {self.missing!r}"
             )
+        if not isinstance(self.drop, bool):
+            raise SchemaError(f"column {self.name!r}: 'drop' is true or false, got {self.drop!r}")
         if self.role in ("target", "group") and self.type in ("id", "text"):
             raise SchemaError(f"column {self.name!r}: a {self.type} column cannot be a {self.role}")
         if self.role in ("person_id", "key") and self.type not in (None, "id", "integer", "categorical"):
@@ -113,6 +115,7 @@ class Column:
             raise SchemaError(
                 f"column {self.name!r}: 'categories' is a list of at least one value, or \"private\""
             )
+        self._check_values_of("categories", self.categories)
         texts = [category_text(value) for value in self.categories]
         if len(set(texts)) != len(texts):
             raise SchemaError(f"column {self.name!r}: the same category is listed twice")
@@ -126,7 +129,7 @@ class Column:
             raise SchemaError(f"column {self.name!r}: {both[0]!r} is both a category and a missing value")
 
     def _check_range(self) -> None:
-        if self.resolution is not None and self.resolution not in RESOLUTION_SECONDS:
+        if self.resolution is not None and str(self.resolution) not in RESOLUTION_SECONDS:
             raise SchemaError(
                 f"column {self.name!r}: expected a resolution among {', '.join(RESOLUTION_SECONDS)}, "
                 f"got {self.resolution!r}"
@@ -173,6 +176,19 @@ class Column:
         ):
             raise SchemaError(
                 f"column {self.name!r}: 'values' of a boolean column lists its two values, false first"
+            )
+        self._check_values_of("values", self.boolean_values)
+
+    def _check_values_of(self, field: str, values: tuple[Category, ...]) -> None:
+        """Check that all are texts, finite numbers or booleans; 1 and true together would be one value."""
+        kinds = {
+            bool if isinstance(v, bool) else float if isinstance(v, int | float) else type(v) for v in values
+        }
+        finite = all(math.isfinite(v) for v in values if isinstance(v, int | float))
+        if not kinds <= {bool, float, str} or {bool, float} <= kinds or not finite:
+            raise SchemaError(
+                f"column {self.name!r}: {field!r} lists texts, finite numbers or booleans, and not numbers "
+                f"beside booleans; got {list(values)!r}"
             )
 
     @property
@@ -312,7 +328,9 @@ class Schema:
             for name, fields in columns.items()
         }
         self.max_records_per_person = max_records_per_person
-        self.constraints = tuple(dict(constraint) for constraint in constraints)
+        self.constraints = tuple(constraints)
+        if not all(isinstance(constraint, Mapping) for constraint in self.constraints):
+            raise SchemaError("expected 'constraints' to be a list of objects")
         self.types_from_records = types_from_records
         self._check_roles()
 

@@ -101,7 +101,14 @@ def table_format(path: str | Path) -> TableFormat:
 
 
 def csv_header(path: str | Path) -> list[str]:
-    """Return the column names of a CSV file, reading its first line only."""
+    """Return the column names of a CSV file, reading its first line only.
+
+    Raises:
+        TableError: If there is no first line, or a name stands twice.
+
+    Privacy:
+        Public: column names are.
+    """
     path = Path(path)
     opener = gzip.open if table_format(path) == "csv.gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
@@ -258,6 +265,9 @@ def as_arrow(frame: pd.DataFrame) -> pa.Table:
 
     Raises:
         TableError: If a column mixes types that Parquet cannot hold in one column.
+
+    Privacy:
+        Not private: the same records in another form.
     """
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from privsynth import sources
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import PRIVATE, Schema
 from privsynth.sources import Records, conform, read_table, write_table
@@ -56,6 +57,15 @@ def test_csv_fields_are_texts_as_they_stand(name: str, start: bytes, tmp_path: P
         ["1", 'two\nlines "quoted"', "None"],
         ["", "é", "1.0"],
     ]
+
+
+def test_quoted_lines_may_lie_across_the_blocks_that_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sources, "CSV_BLOCK_BYTES", 64)
+    fields = [("\n" * (i % 7), str(i)) for i in range(200)]
+    write_table(pd.DataFrame(fields, columns=["a", "b"]), tmp_path / "t.csv")
+    assert read_table(tmp_path / "t.csv").to_numpy().tolist() == [list(row) for row in fields]
 
 
 def test_csv_with_a_header_only_has_no_rows(tmp_path: Path) -> None:
@@ -444,6 +454,12 @@ VIOLATIONS: dict[str, tuple[Any, dict[str, Any], str, Any]] = {
         "Other",
     ),
     "third truth": ("41234", FLAG, "a value is neither of its two values", None),
+    "a value called other": (
+        "SECRET",
+        {**FLAG, "values": ["other", "yes"]},
+        "neither of its two values",
+        None,
+    ),
     "truth by another name": (
         "true",
         {"type": "boolean", "values": ["no", "yes"]},
@@ -567,6 +583,8 @@ def test_a_table_survives_a_file_and_gives_the_same_bytes_again(name: str, tmp_p
     write_table(table, tmp_path / name)
     pd.testing.assert_frame_equal(read_table(tmp_path / name), table.reset_index(drop=True))
     first = (tmp_path / name).read_bytes()
+    if name == "t.csv.gz":
+        assert first[4:8] == bytes(4)  # the time of writing
     write_table(table, tmp_path / name, force=True)
     assert (tmp_path / name).read_bytes() == first
     assert [path.name for path in tmp_path.iterdir()] == [name]

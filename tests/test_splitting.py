@@ -100,6 +100,11 @@ def test_the_global_seed_decides_nothing() -> None:
         np.random.set_state(state)  # noqa: NPY002
 
 
+def test_coins_come_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "urandom", lambda n: b"\xff" * n)
+    assert len(split(numbered(50), RECORDS, holdout=0.99)[1]) == 0
+
+
 def test_an_empty_table_splits_into_empty_tables() -> None:
     train, held = split(numbered(0), RECORDS)
     assert train.shape == held.shape == (0, 1)

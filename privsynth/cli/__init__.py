@@ -55,14 +55,19 @@ for command in (
 app.add_typer(ledger_app, name="ledger")
 
 
-@app.callback()
-def privsynth(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
-) -> None:
-    """Synthetic data under differential privacy: fit a sensitive table, sample balanced rows, audit them."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         print(metadata.version("privsynth"))
         raise typer.Exit
+
+
+@app.callback()
+def privsynth(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Synthetic data under differential privacy: fit a sensitive table, sample balanced rows, audit them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -21,9 +21,11 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole loop on a health insurance table."""
-    from privsynth.demo import OUTPUTS, run_demo
+    from privsynth.demo import OUTPUTS, REPORT, run_demo
+    from privsynth.report.audit import HTML_NAME, JSON_NAME
 
     check_output_folder(out, OUTPUTS, force=force)
+    check_output_folder(out / REPORT, (JSON_NAME, HTML_NAME), force=force)
     result = run_demo(out, epsilon=epsilon, force=force, progress=say)
     text = f"{describe_verdicts(result.verdicts)}\n\n{result.describe()}"
     print_result(result.to_dict(), text, as_json=as_json)

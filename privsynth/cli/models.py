@@ -10,7 +10,7 @@ import typer
 
 from privsynth.cli.console import check_output, print_result, progress_said
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, SchemaPath, Seed, TablePath
-from privsynth.errors import ParameterError
+from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
 
 
 class SynthesizerName(StrEnum):
@@ -43,18 +43,19 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what a budget buys; reads no record."""
+    from privsynth.cli.statement import describe_plan
     from privsynth.schema import Schema
-    from privsynth.synthesizers.plan import describe_plan, plan
+    from privsynth.synthesizers.plan import plan as plan_fit
 
-    fields = plan(Schema.load(schema_path), rows, epsilon, delta)
+    fields = plan_fit(Schema.load(schema_path), rows, epsilon, delta)
     print_result(fields, describe_plan(fields), as_json=as_json)
 
 
 def fit(
     table: TablePath,
-    schema_path: SchemaPath,
     epsilon: Annotated[str, typer.Option(metavar="E|none", help="Budget; 'none' fits without privacy.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Where the model goes.")],
+    schema_path: Annotated[Path | None, typer.Option("--schema", help="Schema JSON.")] = None,
     delta: Delta = 1e-6,
     synthesizer: Annotated[SynthesizerName, typer.Option()] = SynthesizerName.MARGINAL,
     ledger: LedgerPath = None,
@@ -75,10 +76,15 @@ def fit(
     from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
 
+    if schema_path is None:
+        raise SchemaError(
+            f"fit needs a --schema; `privsynth schema {table} -o schema.json` drafts one: declare in it what "
+            'is public, and set to "private" what shall be found under the budget'
+        )
+    declared = Schema.load(schema_path)
     check_output(output, force=force)
     partial = output.with_name(output.name + ".partial")
     model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta)
-    declared = Schema.load(schema_path)
     try:
         with progress_said() as progress:
             model.fit(
@@ -96,6 +102,9 @@ def fit(
             f"what was paid for is kept in {str(partial)!r}, and the same command resumes; "
             "--restart would discard it"
         ) from None
+    except (ParameterError, LedgerError, BudgetExceededError):
+        _discard_unpaid(partial)
+        raise
     model.save(output, force=force)
     partial.unlink(missing_ok=True)
     guarantee = model.guarantee_
@@ -151,6 +160,17 @@ def sample(
     write_table(rows, output, force=force)
     fields = {"output": str(output), "rows": len(rows), "columns": list(rows.columns)}
     print_result(fields, f"{len(rows)} synthetic rows written to {output}", as_json=as_json)
+
+
+def _discard_unpaid(partial: Path) -> None:
+    """Remove the store of a run that was refused before it paid for anything: it would be in the way."""
+    from privsynth.releases import ReleaseStore
+
+    if partial.exists():
+        store = ReleaseStore(partial)
+        store.close()
+        if len(store) == 0:
+            partial.unlink()
 
 
 def _epsilon(text: str) -> float | None:

@@ -34,3 +34,22 @@ def _listed(title: str, entries: list[str]) -> list[str]:
 def _describe_event(event: dict[str, Any]) -> str:
     parameters = ", ".join(f"{name} {value:.4g}" for name, value in event["parameters"].items())
     return f"{event['purpose']}: {event['count']} x {event['mechanism'].replace('_', ' ')} ({parameters})"
+
+
+def describe_plan(plan: dict[str, Any]) -> str:
+    """Say what a budget would buy, step by step, and what to expect of it."""
+    lines = [
+        f"epsilon {plan['epsilon']:g} at delta {plan['delta']:g} for each {plan['unit']}, "
+        f"about {plan['rows']} {plan['unit']}s",
+        *_listed("would be read from the records", [_describe_step(step, plan) for step in plan["steps"]]),
+        *_listed("advice", plan["advice"]),
+    ]
+    return "\n".join(lines)
+
+
+def _describe_step(step: dict[str, Any], plan: dict[str, Any]) -> str:
+    if "noise_std" in step:
+        level = f"noise of {step['noise_std']:.4g} {plan['unit']}s in each count"
+    else:
+        level = f"epsilon {step['epsilon0']:.4g} for each choice"
+    return f"{step['purpose']}: {step['share']:.0%} of the budget, {step['count']} times, {level}"

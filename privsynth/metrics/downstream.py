@@ -1,4 +1,4 @@
-"""Train on the real, the synthetic and the independent table; predict the target of the holdout.
+"""Train on the real and on the synthetic table; predict the target of the holdout.
 
 Utility reads how well the predictions order the holdout, fairness how they treat its groups; both start from
 the same fitted models.
@@ -55,7 +55,8 @@ class Predictions:
         labels: True class code (int64) or value of each row.
         weights: Weight of each row.
         units: Person of each row, or a number of its own, codes.
-        of: (model, source) to (n, n_classes) probabilities or (n,) numbers.
+        of: (model, source) to (n, n_classes) probabilities or (n,) numbers. The source ``independent`` is what
+            independent columns can teach: the same prediction for every row, the real table's mean.
     """
 
     target: Target
@@ -92,35 +93,33 @@ def predict_holdout(tables: Tables, target: Target, *, random_state: int = 0) ->
     Args:
         tables: The tables; there is a holdout.
         target: What to predict.
-        random_state: Seed of the learners and of the independent table.
+        random_state: Seed of the learners.
 
     Privacy:
         Not private: models fitted to real records, applied to real records.
     """
     assert tables.holdout is not None, "callers check"
-    generator = np.random.default_rng(random_state)
-    independent = tables.independent_sample(len(tables.real.frame), generator)
-    training = {
+    training: dict[Source, tuple[pd.DataFrame, np.ndarray]] = {
         "real": (tables.real.frame, tables.real_weights),
         "synthetic": (tables.synthetic.frame, np.ones(len(tables.synthetic.frame))),
-        "independent": (independent, np.ones(len(independent))),
     }
     truth = target.labels(tables.holdout.frame)
     known = ~np.isnan(truth)
     rows = tables.holdout.frame[known].reset_index(drop=True)
     units = np.arange(len(truth)) if tables.holdout.persons is None else tables.holdout.persons
     names = learners.REGRESSORS if target.task == "regression" else learners.CLASSIFIERS
+    of: dict[tuple[str, Source], np.ndarray] = {}
+    for name in names:
+        for source, (table, weights) in training.items():
+            of[name, source] = _predict(name, table, weights, target, rows, random_state)
+        of[name, "independent"] = _constant(tables, target, len(rows))
     return Predictions(
         target=target,
         rows=rows,
         labels=truth[known] if target.task == "regression" else truth[known].astype(np.int64),
         weights=tables.holdout_weights[known],
         units=np.unique(units[known], return_inverse=True)[1],
-        of={
-            (name, source): _predict(name, *training[source], target, rows, random_state)
-            for name in names
-            for source in SOURCES
-        },
+        of=of,
     )
 
 
@@ -137,14 +136,30 @@ def unit_bootstrap(units: np.ndarray, n_replicates: int, generator: np.random.Ge
     return draws
 
 
+def _constant(tables: Tables, target: Target, n_rows: int) -> np.ndarray:
+    labels = target.labels(tables.real.frame)
+    known = ~np.isnan(labels)
+    if not known.any():
+        return _undefined(target, n_rows)
+    labels, weights = labels[known], tables.real_weights[known]
+    if target.task == "regression":
+        return np.full(n_rows, np.average(labels, weights=weights))
+    shares = np.bincount(labels.astype(np.int64), weights, minlength=len(target.classes))
+    return np.tile(shares / shares.sum(), (n_rows, 1))
+
+
+def _undefined(target: Target, n_rows: int) -> np.ndarray:
+    shape = (n_rows,) if target.task == "regression" else (n_rows, len(target.classes))
+    return np.full(shape, np.nan)
+
+
 def _predict(
     name: str, table: pd.DataFrame, weights: np.ndarray, target: Target, rows: pd.DataFrame, seed: int
 ) -> np.ndarray:
     labels = target.labels(table)
     known = ~np.isnan(labels)
     if len(rows) == 0 or not known.any():
-        shape = (len(rows),) if target.task == "regression" else (len(rows), len(target.classes))
-        return np.full(shape, np.nan)
+        return _undefined(target, len(rows))
     features = table[known].drop(columns=target.name)
     if target.task == "regression":
         learner = learners.train_regressor(name, features, labels[known], weights[known], seed=seed)

@@ -20,6 +20,7 @@ BOOSTING = "hist_gradient_boosting"
 CLASSIFIERS = (BOOSTING, "logistic_regression")
 REGRESSORS = (BOOSTING, "ridge")
 _MAX_BOOSTING_CATEGORIES = 255  # the limit of scikit-learn; a wider column is taken by its code
+_SHRINKAGE = 1.0  # without it, boosting diverges on classes that are told apart perfectly
 
 Learner = Callable[[pd.DataFrame], np.ndarray]
 """Gives predictions for canonical feature columns: (n, n_classes) probabilities, or (n,) numbers."""
@@ -49,6 +50,7 @@ def train_classifier(
             final: Any = HistGradientBoostingClassifier(
                 categorical_features=_narrow(features),
                 early_stopping="auto" if is_splittable else False,
+                l2_regularization=_SHRINKAGE,
                 random_state=seed,
             )
         else:
@@ -72,7 +74,9 @@ def train_regressor(
         Not private: fits the rows given.
     """
     final = (
-        HistGradientBoostingRegressor(categorical_features=_narrow(features), random_state=seed)
+        HistGradientBoostingRegressor(
+            categorical_features=_narrow(features), l2_regularization=_SHRINKAGE, random_state=seed
+        )
         if name == BOOSTING
         else Ridge()
     )

@@ -22,9 +22,7 @@ from privsynth.schema import Schema
 
 N_BOOTSTRAP = 200
 NO_TARGET = "no target column: give a column the role 'target' in the schema, or name one as target"
-NO_HOLDOUT = (
-    "no holdout table: give rows of the same source that the generator never saw"
-)
+NO_HOLDOUT = "no holdout table: give rows of the same source that the generator never saw"
 
 
 def utility(
@@ -41,7 +39,8 @@ def utility(
 
     Categorical and boolean targets are scored by ROC AUC (of more than two classes: the mean over each class
     against the rest), numbers by R² and root mean squared error. Each figure's value is the model trained on
-    synthetic rows, its ceiling the one trained on real rows, its floor that trained on independent columns.
+    synthetic rows, its ceiling the one trained on real rows. Its floor is all that independent columns can
+    teach: the same prediction for every row.
 
     Args:
         real: Frame or path: the records that the generator was fitted to.
@@ -50,7 +49,7 @@ def utility(
         holdout: Frame or path: rows of the same source that the generator never saw; needed.
         target: Column to predict; the schema's if None.
         n_bootstrap: Replicates behind each interval, which are drawn over the holdout's persons or rows.
-        random_state: Seed of learners, independent table and bootstrap.
+        random_state: Seed of learners and bootstrap.
 
     Returns:
         ``models``: name to score to a figure, with ``ceiling_interval`` and ``gap`` (ceiling minus value, an

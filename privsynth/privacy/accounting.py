@@ -116,7 +116,7 @@ def rounded_down(value: float) -> float:
         (1.23456, 1.23457)
     """
     scale = 10.0 ** (5 - math.floor(math.log10(abs(value))))
-    return math.floor(value * scale) / scale
+    return min(value, math.floor(value * scale) / scale)
 
 
 def gdp_delta(mu: float, epsilon: float) -> float:

@@ -115,7 +115,8 @@ class Curator:
         left_delta = self.allowance.discovery_delta - self._spent_delta
         if event.mu_squared > left * (1 + _TOLERANCE) or event.delta > left_delta * (1 + _TOLERANCE):
             raise BudgetExceededError(
-                f"{event.purpose!r} would pass the budget of this run; nothing was read for it"
+                f"{event.purpose!r} would pass the budget of this run; nothing was read for it. If "
+                "interruptions lost paid answers, --restart begins a run of its own"
             )
         self._charge(event, key)
         self._book(event)

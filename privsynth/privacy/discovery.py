@@ -59,12 +59,9 @@ def published_values(
         caller, so that no order of appearance leaks.
     """
     held = np.flatnonzero(counts > 0)
-    noisy = np.zeros(len(counts))
-    noisy[held] = add_noise(counts[held])
-    passed = np.flatnonzero(noisy > threshold)
-    if len(passed) > max_values:
-        passed = passed[np.argsort(-noisy[passed], kind="stable")[:max_values]]
-    return passed
+    noisy = add_noise(counts[held])
+    best = np.argsort(-noisy, kind="stable")[:max_values]
+    return held[best[noisy[best] > threshold]]
 
 
 def bound_edges() -> FloatArray:

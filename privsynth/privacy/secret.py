@@ -53,9 +53,9 @@ class PredictableSourceForTests:
 
 
 def uniforms(n: int, secret: SecretSource) -> FloatArray:
-    """Return ``(n,)`` secret uniforms in (0, 1), multiples of 2^-53 shifted by half a step."""
+    """Return ``(n,)`` secret uniforms, odd multiples of 2^-53: never 0 and never 1."""
     words = np.frombuffer(secret.read(8 * n), dtype="<u8")
-    return ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
 
 def standard_normals(n: int, secret: SecretSource) -> FloatArray:

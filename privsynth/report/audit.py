@@ -49,17 +49,23 @@ class Effort:
     max_rows: int | None = None
     max_members: int | None = None
 
-    def left_out(self) -> list[str]:
-        """Say what a quick audit leaves out, one sentence each."""
-        if self == Effort():
-            return []
-        return [
-            f"quick: at most {self.max_rows} rows of each table are used, drawn at random by whole units; "
-            "copies among synthetic rows that were not drawn go unseen",
-            f"quick: at most {self.max_members} members are attacked, drawn at random",
-            f"quick: {self.max_triples} instead of {MAX_TRIPLES} triples of columns are compared",
-            f"quick: intervals rest on {self.n_bootstrap} instead of {N_BOOTSTRAP} bootstrap replicates",
-        ]
+    def left_out(self, tables: Mapping[str, Any]) -> list[str]:
+        """Say what an audit of these tables leaves out, one sentence each; nothing by default."""
+        out = []
+        if self.max_rows is not None:
+            large = [name for name, size in tables.items() if size and size["n_rows"] > self.max_rows]
+            out += [
+                f"{name}: {self.max_rows:,} of the rows were used, drawn at random by whole units"
+                + ("; copies among the other rows go unseen" if name == "synthetic" else "")
+                for name in large
+            ]
+        if self.max_members is not None and tables["real"]["n_units"] > self.max_members:
+            out.append(f"membership: {self.max_members:,} of the members were attacked, drawn at random")
+        if self.max_triples < MAX_TRIPLES:
+            out.append(f"fidelity: at most {self.max_triples} instead of {MAX_TRIPLES} triples of columns")
+        if self.n_bootstrap < N_BOOTSTRAP:
+            out.append(f"intervals: {self.n_bootstrap} instead of {N_BOOTSTRAP} bootstrap replicates")
+        return out
 
 
 QUICK = Effort(max_triples=16, n_bootstrap=50, max_rows=20_000, max_members=4_000)
@@ -77,7 +83,7 @@ class AuditReport:
         membership: Section.
         disclosure: Section.
         verdicts: ``question``, ``verdict``, ``evidence`` and ``action``, each.
-        tables: Rows and units of each table as it was given, and columns compared.
+        tables: Table to its numbers of rows and units as it was given, None where it was not.
         settings: What the caller asked for.
         notes: What was changed in a table to fit the schema.
         left_out: What a quick audit left out.
@@ -128,7 +134,8 @@ class AuditReport:
         there = [name for name in (JSON_NAME, HTML_NAME) if (folder / name).exists()]
         if there and not force:
             raise ParameterError(
-                f"{str(folder / there[0])!r} exists; replace it with --force (force=True), or name another folder"
+                f"{str(folder / there[0])!r} exists; replace it with --force (force=True), or name "
+                "another folder"
             )
         contents = {
             JSON_NAME: json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
@@ -217,13 +224,15 @@ def audit(
         verdicts=all_verdicts(**sections, n_units=described["real"]["n_units"]),
         tables=described,
         settings={
+            "unit": schema.unit,
+            "columns": list(tables.real.frame.columns),
             "target": tables.target,
             "groups": list(tables.groups),
             "quick": quick,
             "random_state": random_state,
         },
         notes=list(tables.notes),
-        left_out=effort.left_out(),
+        left_out=effort.left_out(described),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         versions=_versions(),
     )
@@ -237,12 +246,10 @@ def _predictions(tables: Tables, random_state: int) -> Predictions | None:
 
 
 def _described(tables: Tables) -> dict[str, Any]:
-    out: dict[str, Any] = {"unit": tables.schema.unit, "columns": list(tables.real.frame.columns)}
+    out: dict[str, Any] = {}
     for name in ("real", "synthetic", "holdout", "reference"):
         records = getattr(tables, name)
-        out[name] = (
-            None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
-        )
+        out[name] = None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
     return out
 
 
@@ -251,7 +258,9 @@ def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
         return tables
     generator = np.random.default_rng(random_state)
     given = {name: getattr(tables, name) for name in ("real", "synthetic", "holdout", "reference")}
-    thin = {name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None}
+    thin: dict[str, Any] = {
+        name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None
+    }
     return replace(tables, **thin)
 
 

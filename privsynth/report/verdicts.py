@@ -1,17 +1,17 @@
 """From figures to verdicts: what a privacy officer should look at, why, and what to do about it.
 
-``problem``: a figure that contradicts the guarantee, or shows copied records. ``attention``: an interval clear
-of chance, or a score nearer to the floor than to the ceiling. ``ok``: neither was found with this much data,
-which is never proof. ``not_assessed``: the figure is not there.
+``problem``: a figure that contradicts the guarantee, or shows copied records. ``attention``: an interval
+clear of chance, or a score nearer to the floor than to the ceiling. ``ok``: neither was found with this
+much data, which is never proof. ``not_assessed``: the figure is not there.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from privsynth.audit.curves import allowed_tpr, replace_one
 from privsynth.audit.intervals import clopper_pearson_lower, clopper_pearson_upper
+from privsynth.report.words import claim_of
 
 PLANTED_LEAK_AUC = 0.9
 FAMILY_WISE_ERROR = 0.05
@@ -116,7 +116,15 @@ def _guarantee_verdict(guarantee: Section | None, n_units: int) -> dict[str, str
             "None: the generator was fitted without differential privacy, or its noise was not secret.",
             "Treat the rows as the records themselves, or fit again with an epsilon.",
         )
-    epsilon, delta = guarantee.get("epsilon"), guarantee.get("delta")
+    claim = claim_of(guarantee)
+    if claim is None:
+        return _verdict(
+            question,
+            "not_assessed",
+            "The statement names no epsilon and delta.",
+            "Ask the maker of the rows for both.",
+        )
+    epsilon, delta = claim
     evidence = f"epsilon = {epsilon:g}, delta = {delta:g} for one {guarantee.get('unit', 'record')}"
     if delta * 10 * n_units > 1:
         return _verdict(
@@ -133,11 +141,13 @@ def _guarantee_verdict(guarantee: Section | None, n_units: int) -> dict[str, str
 def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[str, str]:
     question = "Do the synthetic rows tell who was among the real records?"
     if membership["status"] != "assessed":
-        return _or_not_assessed(membership, question, "Keep a holdout apart before fitting, and audit with it.")
+        return _or_not_assessed(
+            membership, question, "Keep a holdout apart before fitting, and audit with it."
+        )
     attack = membership["attacks"]["density_ratio"]
     low, high = attack["auc_interval"]
     found = f"AUC {attack['auc']:.3f}, interval {low:.3f} to {high:.3f}; chance is 0.5"
-    claim = _claim(guarantee)
+    claim = claim_of(guarantee)
     above = points_above_the_claim(attack, *claim) if claim else []
     if above:
         return _verdict(
@@ -145,8 +155,8 @@ def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[
             "problem",
             f"The attack finds more members than the guarantee allows, at a false positive rate of "
             f"{', '.join(above)}. {found}.",
-            "Do not release. Check that model file, rows, real table and holdout belong together; if they do, "
-            "the guarantee does not hold.",
+            "Do not release. Check that model file, rows, real table and holdout belong together; if they "
+            "do, the guarantee does not hold.",
         )
     if low > PLANTED_LEAK_AUC:
         return _verdict(
@@ -173,8 +183,8 @@ def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[
     return _verdict(
         question,
         "ok",
-        f"Not detected with this much data: {found}. An AUC of {attack['smallest_detectable_auc']:.3f} or more "
-        "would probably have been seen.",
+        f"Not detected with this much data: {found}. An AUC of {attack['smallest_detectable_auc']:.3f} or "
+        "more would probably have been seen.",
         "No action. One attack that finds nothing is no proof; the guarantee is.",
     )
 
@@ -200,7 +210,9 @@ def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
             f"Nearer to independent columns than to real rows: {evidence}",
             "Look at the worst pairs below; more records, a larger epsilon or fewer columns help.",
         )
-    return _verdict(question, "ok", _sentence(evidence), "Look at the worst pairs below before you rely on one.")
+    return _verdict(
+        question, "ok", _sentence(evidence), "Look at the worst pairs below before you rely on one."
+    )
 
 
 def _utility_verdict(utility: Section) -> dict[str, str]:
@@ -220,12 +232,15 @@ def _utility_verdict(utility: Section) -> dict[str, str]:
             "Name another target.",
         )
     evidence = (
-        f"Gradient boosting of {utility['target']!r}: {name} {figure['value']:.3f} trained on synthetic rows, "
-        f"{figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} on independent columns."
+        f"Gradient boosting of {utility['target']!r}: {name} {figure['value']:.3f} trained on synthetic "
+        f"rows, {figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} on independent columns."
     )
     if near:
         return _verdict(
-            question, "attention", evidence, "Do not draw conclusions about this target from the synthetic rows."
+            question,
+            "attention",
+            evidence,
+            "Do not draw conclusions about this target from the synthetic rows.",
         )
     return _verdict(question, "ok", evidence, "Validate conclusions that matter on real records.")
 
@@ -235,9 +250,7 @@ def _representation_verdict(fairness: Section) -> dict[str, str]:
     if fairness["status"] != "assessed":
         return _or_not_assessed(fairness, question, "Name the groups that matter in the schema.")
     shares = [g for g in fairness["by_group"] if _off(g["share"], SHARE_TOLERANCE * g["share"]["real"])]
-    rates = [
-        g for g in fairness["by_group"] if "target_rate" in g and _off(g["target_rate"], RATE_TOLERANCE)
-    ]
+    rates = [g for g in fairness["by_group"] if "target_rate" in g and _off(g["target_rate"], RATE_TOLERANCE)]
     n_groups = len(fairness["by_group"])
     if not shares and not rates:
         return _verdict(
@@ -324,13 +337,6 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def _claim(guarantee: Section | None) -> tuple[float, float] | None:
-    if guarantee is None or not guarantee.get("private"):
-        return None
-    epsilon, delta = guarantee.get("epsilon"), guarantee.get("delta")
-    return None if epsilon is None or delta is None or not math.isfinite(epsilon) else (epsilon, delta)
-
-
 def _off(compared: Section, tolerance: float) -> bool:
     gap = compared["gap"]
     if gap["value"] is None or gap["interval"] is None:
@@ -341,10 +347,12 @@ def _off(compared: Section, tolerance: float) -> bool:
 
 def _named(groups: list[Section]) -> str:
     texts = [
-        " × ".join(f"{column}={'missing' if value is None else value}" for column, value in g["group"].items())
+        " × ".join(
+            f"{column}={'missing' if value is None else value}" for column, value in g["group"].items()
+        )
         for g in groups[:3]
     ]
-    more = f" and {len(groups) - 3} more groups" if len(groups) > 3 else ""
+    more = f" and {len(groups) - 3} more" if len(groups) > 3 else ""
     return ", ".join(texts) + more
 
 

@@ -107,17 +107,35 @@ def _advice(schema: Schema, steps: list[dict[str, Any]], n_rows: int, delta: flo
     ]
     if SMALLEST_SHARE * n_rows < noise:
         advice.append(
-            f"with {n_rows} {unit}s that is more than {SMALLEST_SHARE:.0%} of the table: expect little beyond "
-            "the largest groups; raise epsilon, drop columns, or collect more"
+            f"with {n_rows} {unit}s that is more than {SMALLEST_SHARE:.0%} of the table: expect little "
+            "beyond the largest groups; raise epsilon, drop columns, or collect more"
         )
     if delta > 1.0 / (SAFE_DELTA_FACTOR * n_rows):
-        advice.append(
-            f"delta={delta:g} is above 1/(10 x {n_rows}); choose at most {1 / (SAFE_DELTA_FACTOR * n_rows):.1g}"
-        )
+        safe = 1.0 / (SAFE_DELTA_FACTOR * n_rows)
+        advice.append(f"delta={delta:g} is above 1/(10 x {n_rows}); choose at most {safe:.1g}")
     private = [c.name for c in schema.modelled if PRIVATE in (c.categories, c.low, c.high)]
     if private:
+        some = ", ".join(private[:5]) + (", ..." if len(private) > 5 else "")
         advice.append(
-            f"facts of {len(private)} columns are found under the budget ({', '.join(private[:5])}"
-            f"{', ...' if len(private) > 5 else ''}); declaring them, where they are public, frees their share"
+            f"facts of {len(private)} columns are found under the budget ({some}); declaring them, where "
+            "they are public, frees their share"
         )
     return advice
+
+
+def describe_plan(fields: dict[str, Any]) -> str:
+    """Return what `plan` found as readable text."""
+    lines = [
+        f"{fields['synthesizer']}: epsilon {fields['epsilon']:g}, delta {fields['delta']:g}, "
+        f"one {fields['unit']} as the unit, about {fields['rows']} {fields['unit']}s",
+        "",
+        f"{'step':<46}{'share':>7}{'times':>7}  level",
+    ]
+    for step in fields["steps"]:
+        level = (
+            f"noise of {step['noise_std']:.4g} {fields['unit']}s per count"
+            if "noise_std" in step
+            else f"epsilon0 {step['epsilon0']:.4g} per choice"
+        )
+        lines.append(f"{step['purpose']:<46}{step['share']:>7.1%}{step['count']:>7}  {level}")
+    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in fields["advice"])])

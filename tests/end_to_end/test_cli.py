@@ -1,0 +1,651 @@
+"""The command line on tiny tables: results, files, exit codes, and errors that betray and cost nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from privsynth.cli import main
+from privsynth.privacy.ledger import Ledger
+
+COLUMNS = {
+    "age": {"type": "integer", "low": 18, "high": 90},
+    "sex": {"type": "categorical", "categories": ["F", "M", "X"], "role": "group"},
+    "ill": {"type": "boolean", "role": "target", "missing": True},
+}
+MARKER = "Zebra-77"  # stands in a record and must not be seen anywhere
+TOO_OLD = 7654321
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The one line that says what is wrong."""
+        (line,) = self.err.splitlines()
+        assert line.startswith("error: ")
+        return line
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line in this process."""
+
+    def call(*arguments: object) -> Outcome:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return Outcome(int(stopped.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def own_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "elsewhere" / "ledger.sqlite"
+    monkeypatch.setenv("PRIVSYNTH_LEDGER", str(path))
+    return path
+
+
+def table(n_rows: int = 800) -> pd.DataFrame:
+    """Only ages, women and men: nobody is X, and the healthy are as many as the ill."""
+    rng = np.random.default_rng(5)
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 91, n_rows),
+            "sex": rng.choice(["F", "M"], n_rows),
+            "ill": rng.choice(["true", "false"], n_rows),
+        }
+    )
+
+
+def write_schema(path: Path, **changes: object) -> Path:
+    path.write_text(json.dumps({"columns": {**COLUMNS, **changes}}))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a table and its schema."""
+    made = tmp_path / "work"
+    made.mkdir()
+    table().to_csv(made / "visits.csv", index=False)
+    write_schema(made / "schema.json")
+    return made
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, its ledger, and what fit said; one record broke the schema and was clipped."""
+    made = tmp_path_factory.mktemp("fitted")
+    dirty = table()
+    dirty.loc[0, ["age", "sex"]] = [TOO_OLD, MARKER]
+    dirty.to_csv(made / "visits.2020.csv.gz", index=False)
+    write_schema(made / "schema.json", sex=COLUMNS["sex"] | {"missing": True})
+    command = [sys.executable, "-m", "privsynth.cli", "fit", "visits.2020.csv.gz", "--schema", "schema.json"]
+    command += ["--epsilon", "5", "--on-violation", "clip", "--ledger", "ledger.sqlite", "--json"]
+    done = subprocess.run([*command, "-o", "m.privsynth"], cwd=made, capture_output=True, text=True)
+    (made / "stdout").write_text(done.stdout)
+    (made / "stderr").write_text(done.stderr)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def charges(path: Path) -> int:
+    return sum(r.n_events for s in Ledger(path).datasets() for r in s.runs) if path.exists() else 0
+
+
+# -- fit and show ---------------------------------------------------------------------------------
+
+
+def test_fit_prints_the_guarantee_alone_and_charges_the_named_data_set(fitted: Path) -> None:
+    result = json.loads((fitted / "stdout").read_text())
+    assert result["model"] == "m.privsynth"
+    assert (result["guarantee"]["private"], result["guarantee"]["epsilon"]) == (True, 5.0)
+    (summary,) = Ledger(fitted / "ledger.sqlite").datasets()
+    assert (summary.dataset, summary.runs[0].status) == ("visits.2020", "finished")
+    assert summary.epsilon <= 5.0
+    assert not list(fitted.glob("*.partial*"))
+    assert "fitted (" in (fitted / "stderr").read_text()
+
+
+def test_nothing_of_a_record_that_broke_the_schema_is_seen_anywhere(fitted: Path) -> None:
+    for file in fitted.iterdir():
+        if file.name != "visits.2020.csv.gz":
+            content = file.read_bytes()
+            assert MARKER.encode() not in content, file
+            assert str(TOO_OLD).encode() not in content, file
+
+
+def test_show_says_what_holds_and_what_does_not(fitted: Path, run: Run) -> None:
+    shown = run("show", fitted / "m.privsynth")
+    assert shown.code == 0
+    assert shown.out.startswith(
+        "guarantee: (5, 1e-06)-differential privacy for adding or removing one record"
+    )
+    assert "not covered:" in shown.out
+    assert "1-way marginals: 3 x gaussian (noise_multiplier" in shown.out
+    as_json = json.loads(run("show", fitted / "m.privsynth", "--json").out)
+    assert as_json == json.loads((fitted / "stdout").read_text())["guarantee"]
+
+
+def test_an_interrupted_fit_is_resumed_by_the_same_command_and_pays_for_nothing_twice(
+    folder: Path, own_ledger: Path
+) -> None:
+    command = [sys.executable, "-m", "privsynth.cli", "fit", "visits.csv", "--schema", "schema.json"]
+    command += ["--epsilon", "2", "-o", "m.privsynth"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "(3/" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    last = err.splitlines()[-1]
+    assert last.startswith(
+        "interrupted; what was paid for is kept in 'm.privsynth.partial', and the same command"
+    )
+    assert "Traceback" not in err
+    (run,) = Ledger(own_ledger).datasets()[0].runs
+    assert run.status == "suspended"
+    assert 0 < run.epsilon_spent < 2
+    assert not (folder / "m.privsynth").exists()
+
+    other = subprocess.run([*command, "--delta", "1e-7"], cwd=folder, capture_output=True, text=True)
+    assert other.returncode == 2
+    assert "an interrupted run with other settings (delta)" in other.stderr
+
+    again = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    keys = [key for _, key, _ in Ledger(own_ledger).events(run.run)]
+    assert len(keys) - len(set(keys)) <= 1  # at most the one release whose answer the interruption lost
+    assert Ledger(own_ledger).datasets()[0].epsilon <= 2.0
+    assert sorted(p.name for p in folder.iterdir()) == ["m.privsynth", "schema.json", "visits.csv"]
+
+
+def test_one_row_and_a_column_that_is_always_missing_can_be_fitted(folder: Path, run: Run) -> None:
+    pd.DataFrame({"age": [44], "sex": ["F"], "ill": [None]}).to_csv(folder / "one.csv", index=False)
+    done = run(
+        "fit", folder / "one.csv", "--schema", folder / "schema.json", "--epsilon", 1, "-o", folder / "m"
+    )
+    assert (done.code, done.out.splitlines()[0]) == (0, f"model written to {folder / 'm'}")
+    sampled = run("sample", folder / "m", "-n", 20, "-o", folder / "rows.csv")
+    assert sampled.code == 0
+    assert len(pd.read_csv(folder / "rows.csv")) == 20
+
+
+# -- sample ---------------------------------------------------------------------------------------
+
+
+def sample(run: Run, fitted: Path, output: Path, *flags: object) -> pd.DataFrame:
+    done = run("sample", fitted / "m.privsynth", "-o", output, *flags)
+    assert done.code == 0, done.err
+    return pd.read_parquet(output) if output.suffix == ".parquet" else pd.read_csv(output)
+
+
+def test_sample_draws_what_the_flags_ask_for(fitted: Path, tmp_path: Path, run: Run) -> None:
+    flags = (
+        "-n",
+        200,
+        "--where",
+        "age=18..30",
+        "--where",
+        "sex=F",
+        "--where",
+        "sex=M",
+        "--balance",
+        "sex,ill",
+    )
+    rows = sample(run, fitted, tmp_path / "rows.csv", *flags)
+    assert rows["age"].between(18, 30).all()
+    assert rows.groupby(["sex", "ill"]).size().tolist() == [50, 50, 50, 50]
+
+
+def test_an_empty_condition_asks_for_missing(fitted: Path, tmp_path: Path, run: Run) -> None:
+    rows = sample(
+        run, fitted, tmp_path / "rows.parquet", "-n", 5, "--where", "ill=", "--on-unsupported", "warn"
+    )
+    assert rows["ill"].isna().all()
+
+
+def test_a_request_file_means_the_same_as_flags(fitted: Path, tmp_path: Path, run: Run) -> None:
+    request = {"n": 60, "conditions": {"age": {"low": 18, "high": 30}, "sex": ["F", "M"]}, "balance": ["sex"]}
+    (tmp_path / "request.json").write_text(json.dumps(request))
+    by_file = sample(run, fitted, tmp_path / "a.csv", "--request", tmp_path / "request.json", "--seed", 3)
+    flags = ("-n", 60, "--where", "age=18..30", "--where", "sex=F", "--where", "sex=M", "--balance", "sex")
+    by_flags = sample(run, fitted, tmp_path / "b.csv", *flags, "--seed", 3)
+    pd.testing.assert_frame_equal(by_file, by_flags)
+    clash = run(
+        "sample",
+        fitted / "m.privsynth",
+        "-n",
+        3,
+        "--request",
+        tmp_path / "request.json",
+        "-o",
+        tmp_path / "c.csv",
+    )
+    assert (clash.code, "'n' is set by a flag and in" in clash.error) == (2, True)
+
+
+def test_a_seed_repeats_the_rows(fitted: Path, tmp_path: Path, run: Run) -> None:
+    first = sample(run, fitted, tmp_path / "a.csv.gz", "-n", 50, "--seed", 1)
+    second = sample(run, fitted, tmp_path / "b.csv.gz", "-n", 50, "--seed", 1)
+    third = sample(run, fitted, tmp_path / "c.csv.gz", "-n", 50, "--seed", 2)
+    pd.testing.assert_frame_equal(first, second)
+    assert not first.equals(third)
+
+
+def test_a_cell_that_nobody_stands_behind_is_refused_warned_about_or_dropped(
+    fitted: Path, tmp_path: Path, run: Run
+) -> None:
+    flags = ("sample", fitted / "m.privsynth", "-n", 10, "--where", "sex=X", "--where", "age=40")
+    refused = run(*flags, "-o", tmp_path / "rows.csv")
+    assert refused.code == 4
+    assert refused.error
+    assert not (tmp_path / "rows.csv").exists()
+    warned = run(*flags, "-o", tmp_path / "rows.csv", "--on-unsupported", "warn")
+    assert (warned.code, warned.err.splitlines()[0][:9]) == (0, "warning: ")
+    assert pd.read_csv(tmp_path / "rows.csv")["sex"].tolist() == ["X"] * 10
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--where", "sex"), "expected --where column=value, got 'sex'"),
+        (("--where", "sex=Q"), "'Q' is not among its values"),
+        (("--where", "height=1"), "there is no modelled column 'height'"),
+        (("--where", "age=30..18"), "low <= high"),
+        (("--where", "age=200..300"), "it allows nothing between the bounds"),
+        (("--where", "age=18..30", "--where", "age=40..50"), "a range stands alone"),
+        (("--balance", "age"), "must be a categorical or boolean column"),
+        (("--balance", "sex,sex"), "different columns"),
+        (("-n", "-1"), "number of rows >= 0"),
+        (("--request", "/nowhere/request.json"), "cannot be read: No such file"),
+    ],
+)
+def test_a_malformed_request_says_what_was_expected(
+    fitted: Path, tmp_path: Path, run: Run, flags: tuple[str, ...], message: str
+) -> None:
+    refused = run("sample", fitted / "m.privsynth", "-o", tmp_path / "rows.csv", *flags)
+    assert refused.code == 2
+    assert message in refused.error
+    assert not (tmp_path / "rows.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"rows": 3}', '{"n": "3"}', '{"n": true}', '{"conditions": []}', '{"balance": "sex"}'],
+)
+def test_a_malformed_request_file_is_named(fitted: Path, tmp_path: Path, run: Run, content: str) -> None:
+    (tmp_path / "request.json").write_text(content)
+    flags = ("--request", tmp_path / "request.json", "-o", tmp_path / "rows.csv")
+    refused = run("sample", fitted / "m.privsynth", *flags)
+    assert refused.code == 2
+    assert "request.json" in refused.error
+
+
+@pytest.mark.parametrize("name", ["rows.xlsx", "rows", "no/folder/rows.csv", "schema.json/rows.csv"])
+def test_an_output_that_cannot_be_written_is_refused_before_drawing(
+    fitted: Path, folder: Path, run: Run, name: str
+) -> None:
+    refused = run("sample", fitted / "m.privsynth", "-o", folder / name)
+    assert (refused.code, bool(refused.error)) == (2, True)
+
+
+def test_existing_rows_are_replaced_only_by_force(fitted: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "rows.csv").write_text("mine")
+    refused = run("sample", fitted / "m.privsynth", "-n", 5, "-o", tmp_path / "rows.csv")
+    assert (refused.code, "--force" in refused.error) == (2, True)
+    assert (tmp_path / "rows.csv").read_text() == "mine"
+    done = run("sample", fitted / "m.privsynth", "-n", 5, "-o", tmp_path / "rows.csv", "--force", "--json")
+    assert json.loads(done.out) == {"output": str(tmp_path / "rows.csv"), "rows": 5, "columns": list(COLUMNS)}
+
+
+# -- what is refused costs nothing and betrays nothing --------------------------------------------
+
+
+def change(path: Path, **columns: object) -> None:
+    table().assign(**columns).to_csv(path, index=False)
+
+
+def spoil(folder: Path, how: str) -> None:
+    visits = folder / "visits.csv"
+    if how == "missing column":
+        table().drop(columns="sex").to_csv(visits, index=False)
+    elif how == "unknown category":
+        change(visits, sex=["F"] * 799 + [MARKER])
+    elif how == "value above the bound":
+        change(visits, age=[44] * 799 + [TOO_OLD])
+    elif how == "not a number":
+        change(visits, age=["44"] * 799 + [MARKER])
+    elif how == "all missing":
+        change(visits, sex=[None] * 800)
+    elif how == "no rows":
+        visits.write_text("age,sex,ill\n")
+    elif how == "empty file":
+        visits.write_text("")
+    elif how == "duplicate names":
+        visits.write_text(f"age,sex,ill,sex\n44,F,true,{MARKER}\n")
+    elif how == "wrong encoding":
+        visits.write_bytes(f"age,sex,ill\n44,F,{MARKER}é\n".encode("latin-1"))
+    elif how == "ragged line":
+        visits.write_text(f"age,sex,ill\n44,F,true\n44,F,true,{MARKER},{TOO_OLD}\n")
+    elif how == "no file":
+        visits.unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing column", "no column 'sex'"),
+        ("unknown category", "'sex'"),
+        ("value above the bound", "'age'"),
+        ("not a number", "'age'"),
+        ("all missing", "'sex'"),
+        ("no rows", "has no rows"),
+        ("empty file", "is empty"),
+        ("duplicate names", "column 'sex' stands twice"),
+        ("wrong encoding", "is not in UTF-8"),
+        ("ragged line", "cannot be read"),
+        ("no file", "there is no file"),
+    ],
+)
+def test_an_unusable_table_is_refused_in_one_line_without_a_value_or_a_charge(
+    folder: Path, own_ledger: Path, run: Run, how: str, message: str
+) -> None:
+    spoil(folder, how)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json")
+    refused = run(*arguments, "--epsilon", 1, "-o", folder / "m.privsynth")
+    assert (refused.code, refused.out) == (2, "")
+    assert message in refused.error
+    for value in (MARKER, str(TOO_OLD), "799", "800"):
+        assert value not in refused.err
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert charges(own_ledger) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--epsilon", "0"), "epsilon=0"),
+        (("--epsilon", "-1"), "epsilon=-1"),
+        (("--epsilon", "nan"), "epsilon=nan"),
+        (("--epsilon", "inf"), "epsilon=inf"),
+        (("--epsilon", "much"), "a number > 0 or 'none', got 'much'"),
+        (("--epsilon", "1", "--delta", "1"), "delta=1"),
+        (("--epsilon", "1", "--delta", "0"), "delta=0"),
+        (("--epsilon", "1", "--dataset", "a\nb"), "data set name"),
+        (("--epsilon", "1", "--schema", "nowhere.json"), "there is no schema file 'nowhere.json'"),
+    ],
+)
+def test_an_unusable_parameter_is_refused_before_anything_is_written(
+    folder: Path, own_ledger: Path, run: Run, flags: tuple[str, ...], message: str
+) -> None:
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json")
+    refused = run(*arguments, "-o", folder / "m.privsynth", *flags)
+    assert refused.code == 2
+    assert message in refused.error
+    assert sorted(p.name for p in folder.iterdir()) == ["schema.json", "visits.csv"]
+    assert charges(own_ledger) == 0
+
+
+def test_a_fit_without_a_schema_says_how_to_draft_one(folder: Path, run: Run) -> None:
+    refused = run("fit", folder / "visits.csv", "--epsilon", 1, "-o", folder / "m.privsynth")
+    assert (refused.code, "privsynth schema" in refused.error) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "schema", ["{", '{"columns": {"age": {"type": "integer"}}}', '{"columns": {"age": {"kind": 1}}}']
+)
+def test_a_malformed_schema_is_refused(folder: Path, run: Run, schema: str) -> None:
+    (folder / "schema.json").write_text(schema)
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json")
+    refused = run(*arguments, "--epsilon", 1, "-o", folder / "m.privsynth")
+    assert (refused.code, bool(refused.error)) == (2, True)
+
+
+def test_a_run_above_the_limit_is_refused_and_leaves_nothing_behind(
+    folder: Path, own_ledger: Path, run: Run
+) -> None:
+    assert run("ledger", "limit", "--dataset", "visits", "--epsilon", 0.5).code == 0
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json", "--epsilon", 1)
+    refused = run(*arguments, "-o", folder / "m.privsynth")
+    assert refused.code == 3
+    assert "above the limit epsilon=0.5 at delta=1e-06" in refused.error
+    assert sorted(p.name for p in folder.iterdir()) == ["schema.json", "visits.csv"]
+    assert Ledger(own_ledger).datasets()[0].runs == ()
+
+
+@pytest.mark.parametrize("name", ["", "folder", "file/m.privsynth", "nowhere/m.privsynth"])
+def test_a_model_that_could_not_be_written_is_refused_before_the_charge(
+    folder: Path, own_ledger: Path, run: Run, name: str
+) -> None:
+    (folder / "folder").mkdir()
+    (folder / "file").touch()
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json", "--epsilon", 1)
+    refused = run(*arguments, "-o", folder / name)
+    assert (refused.code, bool(refused.error)) == (2, True)
+    assert charges(own_ledger) == 0
+
+
+def test_an_existing_model_is_not_replaced_and_nothing_is_charged(
+    folder: Path, own_ledger: Path, run: Run
+) -> None:
+    (folder / "m.privsynth").write_text("mine")
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json", "--epsilon", 1)
+    refused = run(*arguments, "-o", folder / "m.privsynth")
+    assert (refused.code, "--force" in refused.error) == (2, True)
+    assert (folder / "m.privsynth").read_text() == "mine"
+    assert charges(own_ledger) == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "absent"])
+@pytest.mark.parametrize("command", ["show", "sample"])
+def test_a_damaged_model_file_is_named(
+    fitted: Path, tmp_path: Path, run: Run, damage: str, command: str
+) -> None:
+    path = tmp_path / "bad.privsynth"
+    if damage != "absent":
+        whole = (fitted / "m.privsynth").read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"age,sex\n44,F\n")
+    flags = ("-o", tmp_path / "rows.csv") if command == "sample" else ()
+    refused = run(command, path, *flags)
+    assert refused.code == 2
+    assert str(path) in refused.error
+    assert not (tmp_path / "rows.csv").exists()
+
+
+# -- schema, split, plan, audit -------------------------------------------------------------------
+
+
+def test_a_draft_reads_no_value_unless_asked_to(folder: Path, run: Run) -> None:
+    draft = folder / "draft.json"
+    done = run("schema", folder / "visits.csv", "-o", draft)
+    assert done.code == 0
+    assert {c["type"] for c in json.loads(draft.read_text())["columns"].values()} == {None}
+    assert "age: declare type" in done.out
+    assert run("schema", folder / "visits.csv", "-o", draft).code == 2
+    assert run("schema", folder / "visits.csv", "-o", draft, "--infer", "--force").code == 0
+    inferred = json.loads(draft.read_text())
+    assert inferred["types_from_records"] is True
+    assert inferred["columns"]["age"]["type"] == "integer"
+
+
+def test_split_writes_both_parts_of_the_table(folder: Path, run: Run) -> None:
+    arguments = ("split", folder / "visits.csv", "--schema", folder / "schema.json", "-o", folder / "parts")
+    done = run(*arguments, "--json")
+    parts = {name: pd.read_parquet(path) for name, path in json.loads(done.out).items()}
+    assert sorted(parts) == ["holdout", "train"]
+    assert sum(len(part) for part in parts.values()) == 800
+    assert 80 < len(parts["holdout"]) < 240  # 160 +- 7 standard deviations
+    assert run(*arguments).code == 2
+    assert run(*arguments, "--holdout", 1.5, "--force").code == 2
+
+
+def test_plan_says_what_a_budget_buys_without_a_table(folder: Path, own_ledger: Path, run: Run) -> None:
+    arguments = ("plan", "--schema", folder / "schema.json", "--rows", 800, "--epsilon", 1)
+    assert "1-way marginals: 12% of the budget" in run(*arguments).out
+    fields = json.loads(run(*arguments, "--json").out)
+    assert sum(step["share"] for step in fields["steps"]) == pytest.approx(1.0)
+    assert not own_ledger.exists()
+
+
+def test_audit_writes_the_report_and_its_exit_code_follows_the_verdicts(folder: Path, run: Run) -> None:
+    rng = np.random.default_rng(11)
+    for name in ("real.csv", "holdout.csv"):
+        table().assign(cost=rng.normal(500, 100, 800).round(2)).to_csv(folder / name, index=False)
+    cost = {"type": "real", "low": 0, "high": 1000, "decimals": 2}
+    schema = write_schema(folder / "wide.json", cost=cost)
+    arguments = (
+        "audit",
+        "--real",
+        folder / "real.csv",
+        "--synthetic",
+        folder / "real.csv",
+        "--schema",
+        schema,
+    )
+    arguments += ("--holdout", folder / "holdout.csv", "--quick", "-o", folder / "report")
+    done = run(*arguments, "--json")
+    assert done.code == 0
+    report = json.loads((folder / "report" / "report.json").read_text())
+    assert json.loads(done.out)["verdicts"] == report["verdicts"]
+    assert "problem" in {v["verdict"] for v in report["verdicts"]}  # the synthetic rows are the records
+    before = (folder / "report" / "report.json").read_bytes()
+    refused = run(*arguments)
+    assert (refused.code, "--force" in refused.error) == (2, True)
+    assert (folder / "report" / "report.json").read_bytes() == before
+    failed = run(*arguments, "--force", "--fail-on", "problem")
+    assert (failed.code, "problem: " in failed.out) == (5, True)
+
+
+def test_an_audit_of_a_table_without_a_column_is_refused(folder: Path, run: Run) -> None:
+    table().drop(columns="sex").to_csv(folder / "synthetic.csv", index=False)
+    arguments = ("audit", "--real", folder / "visits.csv", "--synthetic", folder / "synthetic.csv")
+    refused = run(*arguments, "--schema", folder / "schema.json", "-o", folder / "report")
+    assert refused.code == 2
+    assert "'sex'" in refused.err.splitlines()[-1]
+    assert not (folder / "report").exists()
+
+
+# -- ledger ---------------------------------------------------------------------------------------
+
+
+def test_the_ledger_is_shown_limited_and_closed(fitted: Path, run: Run, tmp_path: Path) -> None:
+    flags = ("--ledger", tmp_path / "ledger.sqlite")
+    (tmp_path / "ledger.sqlite").write_bytes((fitted / "ledger.sqlite").read_bytes())
+    shown = run("ledger", "show", *flags).out
+    assert "data set 'visits.2020': one record, add_or_remove_one\n  no limit\n" in shown
+    assert "reserved by all runs: epsilon 5 at delta 1e-06" in shown
+    assert "spent so far 5 (not a claim)" in shown
+    refused = run("ledger", "limit", "--dataset", "visits.2020", "--epsilon", 4, *flags)
+    assert (refused.code, "is reserved already" in refused.error) == (3, True)
+    assert run("ledger", "limit", "--dataset", "visits.2020", "--epsilon", 6, *flags).code == 0
+    fields = json.loads(run("ledger", "show", "--dataset", "visits.2020", "--json", *flags).out)
+    assert fields["datasets"][0]["limit"] == {"epsilon": 6.0, "delta": 1e-06}
+    assert fields["datasets"][0]["runs"][0]["status"] == "finished"
+    closed = run("ledger", "close", "--dataset", "visits.2020", *flags)
+    assert (closed.code, "there are: none" in closed.error) == (3, True)
+
+
+def test_a_crashed_run_is_closed(run: Run, own_ledger: Path) -> None:
+    from privsynth.privacy.budget import Unit
+
+    def crashed() -> str:
+        return Ledger().reserve(
+            dataset="visits", unit=Unit(unit="record"), epsilon=1, delta=1e-6, description="fit"
+        )
+
+    first, second = crashed(), crashed()
+    ambiguous = run("ledger", "close", "--dataset", "visits")
+    assert (ambiguous.code, f"there are: {first}, {second}" in ambiguous.error) == (3, True)
+    closed = run("ledger", "close", "--dataset", "visits", "--run", first, "--json")
+    assert (closed.code, json.loads(closed.out)["status"]) == (0, "closed")
+    assert run("ledger", "close", "--dataset", "visits").code == 0
+    assert Ledger().datasets()[0].epsilon == 0.0
+
+
+def test_showing_a_ledger_that_is_not_there_makes_none(run: Run, own_ledger: Path) -> None:
+    shown = run("ledger", "show", "--json")
+    assert (shown.code, json.loads(shown.out)["datasets"]) == (0, [])
+    assert "holds no data set yet" in shown.err
+    assert not own_ledger.exists()
+
+
+def test_a_damaged_ledger_is_refused(run: Run, folder: Path) -> None:
+    refused = run("ledger", "show", "--ledger", folder / "visits.csv")
+    assert (refused.code, "is not a usable ledger" in refused.error) == (3, True)
+
+
+# -- the frame ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [("fit",), ("nonsense",), ("sample", "m", "-o", "x.csv", "-n", "many"), ("fit", "--what")]
+)
+def test_wrong_usage_is_code_two(run: Run, arguments: tuple[str, ...]) -> None:
+    refused = run(*arguments)
+    assert (refused.code, refused.out) == (2, "")
+    assert "Error: " in refused.err
+
+
+def test_an_unexpected_error_shows_its_class_and_no_message(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ValueError(f"cannot convert {MARKER}")
+
+    monkeypatch.setattr("privsynth.drafting.draft_schema", fail)
+    failed = run("schema", folder / "visits.csv", "-o", folder / "draft.json")
+    assert failed.code == 1
+    assert failed.error == "error: unexpected ValueError; PRIVSYNTH_DEBUG=1 shows where, message included"
+    monkeypatch.setenv("PRIVSYNTH_DEBUG", "1")
+    with pytest.raises(ValueError, match="cannot convert"):
+        main(["schema", str(folder / "visits.csv"), "-o", str(folder / "draft.json")])
+
+
+def test_an_interruption_says_that_nothing_was_written(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("privsynth.drafting.draft_schema", interrupt)
+    stopped = run("schema", folder / "visits.csv", "-o", folder / "draft.json")
+    assert (stopped.code, stopped.err) == (130, "interrupted; nothing was written\n")
+    assert not (folder / "draft.json").exists()
+
+
+def test_help_comes_at_once_and_imports_nothing_heavy() -> None:
+    heavy = "sorted({'torch', 'pandas', 'numpy', 'scipy', 'sklearn', 'plotly'} & set(sys.modules))"
+    script = f"import sys\nfrom privsynth.cli import main\ntry: main(['--help'])\nfinally: print({heavy})"
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "[]")
+    assert time.monotonic() - start < 5  # under load; a second when idle
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    import privsynth
+
+    assert run("--version").out == f"{privsynth.__version__}\n"

@@ -1,0 +1,56 @@
+"""What README shows works: the Python lines run, the flags exist, the schema loads, CI finds its command."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from privsynth import Schema
+from privsynth.cli import app
+
+README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRIVSYNTH_LEDGER", "ledger.sqlite")
+    (code,) = blocks("python")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["balanced"].groupby(["sex", "ill"]).size().tolist() == [250] * 4
+    assert names["young_women"]["age"].between(18, 40).all()
+    assert names["again"].guarantee_ == names["synthesizer"].guarantee_
+
+
+def test_every_command_and_flag_that_is_shown_exists() -> None:
+    commands: Any = typer.main.get_command(app)
+    shown = [line for block in blocks("sh") for line in block.replace("\\\n", " ").splitlines()]
+    lines = [shlex.split(line, comments=True) for line in shown if line.startswith("privsynth ")]
+    assert len(lines) >= 9
+    for _, *words in lines:
+        command = commands
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        known = {flag for parameter in command.params for flag in parameter.opts}
+        assert not {word for word in words if word.startswith("-")} - known, words
+
+
+def test_the_schema_that_is_shown_is_complete() -> None:
+    (text,) = blocks("json")
+    Schema.from_dict(json.loads(text)).require_complete()
+
+
+def test_the_command_that_ci_runs_is_found_once() -> None:
+    lines = [line for line in README.splitlines() if ".venv/bin/python -m pytest" in line]
+    assert len(lines) == 1
+    assert lines[0].count(" && ") == 2

@@ -1,0 +1,198 @@
+"""The curator: charge first, then read; never above the allowance; nothing twice; replay without records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid
+from privsynth.errors import BudgetExceededError, ReplayError
+from privsynth.privacy.accounting import Event
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.releases import Release, ReleaseStore
+from privsynth.schema import Schema
+from privsynth.sources import conform
+
+SCHEMA = Schema(
+    {
+        "sex": {"type": "categorical", "categories": ["F", "M"]},
+        "town": {"type": "categorical", "categories": "private"},
+        "age": {"type": "integer", "low": 0, "high": 99},
+        "pay": {"type": "real", "low": "private", "high": "private"},
+    }
+)
+ALLOWANCE = Spend(mu_squared=1.0, discovery_delta=1e-3)
+
+
+def table(n=300):
+    return pd.DataFrame(
+        {
+            "sex": ["F", "M", "F"] * (n // 3),
+            "town": ["Ulm", "Bonn", "Rome"] * (n // 3),
+            "age": np.arange(n) % 100,
+            "pay": np.linspace(10.0, 900.0, n),
+        }
+    )
+
+
+def domains():
+    age = SCHEMA.columns["age"]
+    grid = NumericGrid.between(0, 99, discrete=True)
+    return {
+        "sex": DiscreteDomain(SCHEMA.columns["sex"], ("F", "M"), False, False),
+        "age": NumericDomain(age, grid, np.arange(100), np.ones(100), False),
+    }
+
+
+class Book:
+    """Records the order of charges and whether the records had been read for them yet."""
+
+    def __init__(self):
+        self.charged: list[tuple[str, Event]] = []
+
+    def __call__(self, event, key):
+        self.charged.append((key, event))
+
+
+def curator(store=None, *, frame=None, allowance=ALLOWANCE, charge=None, seed=0):
+    return Curator(
+        schema=SCHEMA,
+        allowance=allowance,
+        store=store if store is not None else ReleaseStore(),
+        records=conform(table() if frame is None else frame, SCHEMA),
+        charge=charge or Book(),
+        secret=PredictableSourceForTests(seed),
+    )
+
+
+def count(c, key="counts", noise=4.0):
+    return c.count(key, "test", domains(), [("sex",), ("sex", "age")], noise_multiplier=noise)
+
+
+def test_counts_are_the_true_ones_plus_noise_of_the_booked_scale():
+    release = count(curator(), noise=2.0)
+    assert release.arrays["0"] == pytest.approx([200, 100], abs=6 * 2.0)
+    assert release.arrays["1"].shape == (2, 100)
+    assert release.event["count"] == 2
+
+
+def test_every_method_charges_before_it_reads():
+    class Refused(Exception):
+        pass
+
+    def refuse(event, key):
+        raise Refused
+
+    c = curator(charge=refuse)
+    c._frame = None  # any read would raise another error
+    age, town, pay = (SCHEMA.columns[name] for name in ("age", "town", "pay"))
+    c._frame = pd.DataFrame()
+    calls = [
+        lambda: count(c),
+        lambda: c.discover_values("v", town, noise_multiplier=5.0, delta=1e-4, max_values=9),
+        lambda: c.discover_values("s", age, noise_multiplier=5.0, delta=1e-4, max_values=9),
+        lambda: c.discover_bounds("b", pay, noise_multiplier=5.0),
+        lambda: c.select(
+            "x", "t", domains(), [("sex",)], lambda: [np.zeros(2)], noise_std=1.0, epsilon0=0.1, n_select=1
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(Refused):
+            call()
+    assert len(c.store) == 0
+
+
+def test_a_charge_above_the_allowance_is_refused_before_anything_is_charged():
+    book = Book()
+    c = curator(charge=book)
+    count(c, noise=1.5)  # costs 2 / 2.25 = 0.89
+    with pytest.raises(BudgetExceededError, match="would pass the budget of this run"):
+        count(c, "more", noise=4.0)  # would cost another 0.125
+    assert [key for key, _ in book.charged] == ["counts"]
+    assert c.remaining("more") == pytest.approx(1 - 2 / 2.25)
+
+
+def test_discovery_deltas_are_limited_too():
+    c = curator()
+    town = SCHEMA.columns["town"]
+    c.discover_values("a", town, noise_multiplier=50.0, delta=6e-4, max_values=9)
+    with pytest.raises(BudgetExceededError, match="would pass the budget"):
+        c.discover_values("b", town, noise_multiplier=50.0, delta=6e-4, max_values=9)
+
+
+def test_discovered_values_are_sorted_not_in_order_of_appearance():
+    release = curator().discover_values(
+        "v", SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9
+    )
+    assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
+
+
+def test_a_stored_release_is_served_again_and_not_charged_again():
+    store, book = ReleaseStore(), Book()
+    first = count(curator(store, charge=book))
+    again = count(curator(store, charge=book, seed=99))
+    assert np.array_equal(first.arrays["1"], again.arrays["1"])
+    assert len(book.charged) == 1
+
+
+def test_without_records_a_curator_replays_and_nothing_else():
+    store = ReleaseStore()
+    first = count(curator(store))
+    replayed = Curator(schema=SCHEMA, allowance=ALLOWANCE, store=store)
+    assert np.array_equal(count(replayed).arrays["0"], first.arrays["0"])
+    with pytest.raises(ReplayError, match="is not stored, and there are no records"):
+        count(replayed, "other")
+
+
+def test_a_stored_release_of_another_level_is_refused():
+    store = ReleaseStore()
+    count(curator(store), noise=4.0)
+    with pytest.raises(ReplayError, match="bought under other settings"):
+        count(curator(store), noise=5.0)
+
+
+def test_a_lost_charge_stays_spent_and_is_paid_again():
+    store, book = ReleaseStore(), Book()
+    event = Event(purpose="test", mechanism="gaussian", noise_multiplier=4.0, count=2)
+    store.append(Release(key="counts", event=event.to_dict(), lost=True))
+    c = curator(store, charge=book)
+    assert c.remaining("counts") == pytest.approx(1 - 0.125)
+    count(c)
+    assert c.remaining("rest") == pytest.approx(1 - 0.25)
+    assert len(book.charged) == 1
+
+
+def test_the_selection_prefers_the_table_that_the_model_has_wrong():
+    hits = 0
+    for seed in range(50):
+        c = curator(seed=seed)
+        release = c.select(
+            "s",
+            "test",
+            domains(),
+            [("sex",), ("age",)],
+            lambda: [np.array([200.0, 100.0]), np.full(100, 1.0)],  # sex is right, age is off by 200
+            noise_std=0.1,
+            epsilon0=1.0,
+            n_select=1,
+        )
+        hits += release.facts["selected"] == [1]
+    assert hits == 50
+
+
+def test_neighbours_differ_by_at_most_one_unit_under_the_same_noise():
+    # The same secret bytes on both tables: what differs is the record alone, 1 in L1 in each table.
+    whole = count(curator(seed=5))
+    rest = count(curator(seed=5, frame=table().drop(index=17)))
+    for name in ("0", "1"):
+        assert np.abs(whole.arrays[name] - rest.arrays[name]).sum() == 1
+
+
+def test_no_release_holds_anything_that_was_not_booked():
+    release = count(curator())
+    assert set(release.header()) == {"key", "event", "facts"}
+    assert set(release.facts) == {"sets"}
+    assert set(release.arrays) == {"0", "1"}

@@ -1,0 +1,478 @@
+"""`MarginalSynthesizer`: what it promises about budget, values, replay and interruption."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import privsynth
+from privsynth.errors import (
+    BudgetExceededError,
+    ModelFileError,
+    ParameterError,
+    PrivsynthError,
+    SchemaError,
+    TableError,
+)
+from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.releases import ReleaseStore
+from privsynth.schema import Schema
+from privsynth.synthesizers.marginal import MarginalSynthesizer, model_arrays
+from tests.helpers.tables import PATIENTS, QUICK, patients
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path / "ledger.sqlite")
+
+
+def fitted(ledger, *, epsilon=3.0, frame=None, schema=PATIENTS, dataset="patients", settings=QUICK, **fit):
+    synthesizer = MarginalSynthesizer(epsilon=epsilon, settings=settings, random_state=0)
+    table = patients() if frame is None else frame
+    return synthesizer.fit(table, schema=schema, dataset=dataset, ledger=ledger, **fit)
+
+
+# -- the budget ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.5, 1.0, 3.0, 10.0])
+def test_epsilon_spent_never_passes_epsilon_asked(ledger, epsilon):
+    synthesizer = fitted(ledger, epsilon=epsilon, frame=patients(400))
+    assert synthesizer.guarantee_["epsilon_spent"] <= epsilon
+    run = ledger.datasets()[0].runs[0]
+    assert run.status == "finished"
+    assert 0.9 * epsilon < run.epsilon_spent <= epsilon  # the plan is used, and not passed
+
+
+def test_every_release_is_one_ledger_entry_and_the_other_way_round(ledger):
+    synthesizer = fitted(ledger)
+    run = ledger.datasets()[0].runs[0]
+    events = [(key, event.to_dict()) for _, key, event in ledger.events(run.run)]
+    assert events == [(release.key, dict(release.event)) for release in synthesizer.releases_]
+    booked = sum(event["count"] for event in synthesizer.guarantee_["events"])
+    assert booked == sum(event["count"] for _, event in events)
+
+
+def test_a_run_over_the_limit_is_refused_before_anything_is_charged(ledger):
+    ledger.set_limit("patients", epsilon=1.0, delta=1e-6)
+    with pytest.raises(BudgetExceededError, match="above the limit epsilon=1"):
+        fitted(ledger, epsilon=1.5)
+    assert not ledger.datasets()[0].runs
+    fitted(ledger, epsilon=1.0)  # a run of exactly the limit fits
+    with pytest.raises(BudgetExceededError):
+        fitted(ledger, epsilon=0.1)
+
+
+def test_the_delta_of_discovery_is_booked(ledger):
+    schema = Schema({"town": {"type": "categorical", "categories": "private"}, "ill": {"type": "boolean"}})
+    frame = pd.DataFrame({"town": ["Ulm", "Bonn"] * 500 + ["Rome"], "ill": [True] * 1001})
+    synthesizer = fitted(ledger, schema=schema, frame=frame)
+    parameters = [event["parameters"] for event in synthesizer.guarantee_["events"]]
+    booked = sum(p.get("delta", 0.0) for p in parameters)
+    assert booked == pytest.approx(0.05 * 1e-6)  # half of what is set aside: one share is kept in reserve
+    assert synthesizer.model_.domains["town"].values == ("Bonn", "Ulm")  # Rome is one record
+
+
+def test_a_large_delta_is_warned_about(ledger):
+    synthesizer = MarginalSynthesizer(epsilon=1.0, delta=1e-3, settings=QUICK)
+    with pytest.warns(UserWarning, match="delta=0.001 is above"):
+        synthesizer.fit(patients(500), schema=PATIENTS, dataset="p", ledger=ledger)
+
+
+# -- randomness ----------------------------------------------------------------------------------------
+
+
+def test_two_fits_with_one_random_state_differ_in_their_noise(ledger):
+    first, second = fitted(ledger), fitted(ledger)
+    arrays = [s.releases_[-1].arrays["0"] for s in (first, second)]
+    assert first.seed_ == second.seed_
+    assert arrays[0].shape != arrays[1].shape or not np.array_equal(*arrays)
+
+
+def test_a_predictable_source_voids_the_guarantee(ledger):
+    synthesizer = fitted(ledger, secret=PredictableSourceForTests(1))
+    assert synthesizer.guarantee_["private"] is False
+    assert "predictable" in synthesizer.guarantee_["not_covered"][0]
+
+
+def test_without_privacy_is_asked_for_by_name_and_said_first(ledger):
+    synthesizer = fitted(ledger, epsilon=None)
+    statement = synthesizer.guarantee_
+    assert statement["private"] is False
+    assert statement["statement"].startswith("none")
+    assert statement["epsilon"] is None
+    assert not ledger.datasets()
+
+
+def test_global_seeds_are_left_alone(ledger):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002  # the point of the test
+    fitted(ledger, frame=patients(300)).sample(10)
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+
+
+# -- values --------------------------------------------------------------------------------------------
+
+
+def test_columns_come_back_with_their_types_inside_their_bounds(ledger):
+    rows = fitted(ledger).sample(2000)
+    assert list(rows.columns) == list(PATIENTS.columns)
+    assert set(rows["sex"]) == {"F", "M"}
+    assert set(rows["ward"].dropna()) <= {1, 2, 3}
+    assert all(isinstance(v, int) for v in rows["ward"].dropna())
+    assert rows["ill"].dtype == bool
+    assert rows["age"].dtype == np.int64
+    assert rows["age"].between(0, 99).all()
+    cost = rows["cost"].dropna()
+    assert cost.between(0, 100_000).all()
+    assert np.array_equal(cost, cost.round(2))
+    assert rows["seen"].dtype == "datetime64[s]"
+    assert rows["seen"].between("2020-01-01", "2021-12-31").all()
+    assert not rows[["sex", "ill", "age", "seen"]].isna().any().any()
+
+
+def test_what_goes_together_stays_together(ledger):
+    real, rows = patients(), fitted(ledger, epsilon=10.0).sample(20_000)
+    assert rows["cost"].isna().mean() == pytest.approx(real["cost"].isna().mean(), abs=0.05)
+    # missing cost means young, in the data and in the rows
+    assert rows.loc[rows["cost"].isna(), "age"].mean() < 0.7 * rows.loc[rows["cost"].notna(), "age"].mean()
+    for by in ("sex", "ill"):
+        gap = rows.groupby(by)["age"].mean().diff().iloc[-1]
+        assert gap == pytest.approx(real.groupby(by)["age"].mean().diff().iloc[-1], abs=3.0)
+
+
+def test_a_column_of_zeros_and_a_tail_comes_out_right(ledger):
+    rng = np.random.default_rng(0)
+    pay = np.where(rng.random(5000) < 0.9, 0, rng.integers(1, 1_000_000, 5000))
+    schema = Schema({"pay": {"type": "integer", "low": 0, "high": 1_000_000}, "x": {"type": "boolean"}})
+    frame = pd.DataFrame({"pay": pay, "x": pay > 0})
+    rows = fitted(ledger, schema=schema, frame=frame).sample(5000)
+    assert (rows["pay"] == 0).mean() == pytest.approx(0.9, abs=0.03)
+    assert rows.loc[rows["pay"] > 0, "pay"].mean() == pytest.approx(500_000, rel=0.25)
+    assert ((rows["pay"] > 0) == rows["x"]).mean() > 0.95
+
+
+def test_private_facts_are_found_and_paid_for(ledger):
+    columns = {name: column.to_dict() for name, column in PATIENTS.columns.items()}
+    columns["sex"]["categories"] = columns["ward"]["categories"] = "private"
+    for name in ("age", "cost", "seen"):
+        columns[name] |= {"low": "private", "high": "private", "missing": "private"}
+    schema = Schema(columns)
+    synthesizer = fitted(ledger, schema=schema, epsilon=10.0)
+    domains = synthesizer.model_.domains
+    assert domains["sex"].values == ("F", "M")
+    assert domains["ward"].values == (1, 2, 3)
+    assert not domains["age"].has_missing
+    assert domains["cost"].has_missing
+    assert domains["age"].grid.high == 127  # the doubling bin that holds the oldest
+    purposes = {event["purpose"] for event in synthesizer.guarantee_["events"]}
+    assert {"bounds of 'age'", "values of 'sex' held by many"} <= purposes
+    rows = synthesizer.sample(2000)
+    assert rows["age"].mean() == pytest.approx(patients()["age"].mean(), abs=3)
+    assert rows["seen"].dt.year.isin([2020, 2021]).mean() > 0.9
+
+
+def test_persons_count_once(ledger):
+    # One person with 4,000 rows of ward 2 against 400 with one row each: unweighted, ward 2 would win.
+    frame = pd.DataFrame(
+        {"who": np.r_[np.arange(400), np.full(4000, 999)], "ward": np.r_[[1] * 400, [2] * 4000]}
+    )
+    schema = Schema(
+        {"who": {"type": "id", "role": "person_id"}, "ward": {"type": "categorical", "categories": [1, 2]}},
+        max_records_per_person=5,
+    )
+    synthesizer = fitted(ledger, schema=schema, frame=frame)
+    rows = synthesizer.sample(1000)
+    assert (rows["ward"] == 2).mean() < 0.2
+    assert synthesizer.model_.n_units == pytest.approx(401, abs=60)
+    assert synthesizer.guarantee_["unit"] == "person"
+    assert rows["who"].tolist() == list(range(1, 1001))  # each synthetic row is a person of its own
+
+
+# -- the same input state, whatever the records --------------------------------------------------------
+
+
+def test_public_domains_do_not_move_with_the_records(ledger):
+    frame = patients(600)
+    extreme = frame.copy()
+    extreme.loc[0, ["age", "cost", "sex"]] = [99, 100_000.0, "F"]
+    constant = frame.assign(age=50, sex="M")
+    edges = []
+    for table in (frame, extreme, constant):
+        domains = fitted(ledger, frame=table).model_.domains
+        assert domains["sex"].labels == ["F", "M"]
+        assert domains["ward"].labels == [1, 2, 3, None]
+        assert (domains["age"].grid.low, domains["age"].grid.high) == (0, 99)
+        edges.append(domains["cost"].grid.edges)
+    assert np.array_equal(edges[0], edges[1])
+    assert np.array_equal(edges[0], edges[2])
+
+
+# -- replay, files, markers ----------------------------------------------------------------------------
+
+
+def digest(arrays):
+    return hashlib.sha256(b"".join(k.encode() + arrays[k].tobytes() for k in sorted(arrays))).hexdigest()
+
+
+def test_a_model_rebuilt_from_its_releases_in_a_fresh_process_is_byte_identical(ledger, tmp_path):
+    path = tmp_path / "m.privsynth"
+    synthesizer = fitted(ledger)
+    synthesizer.save(path)
+    code = (
+        "import sys, privsynth\n"
+        "from tests.synthesizers.test_marginal import digest\n"
+        "print(digest(privsynth.load(sys.argv[1]).replay()))"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert printed == digest(model_arrays(synthesizer.model_))
+
+
+def test_a_saved_model_is_the_same_model(ledger, tmp_path):
+    synthesizer = fitted(ledger)
+    synthesizer.save(tmp_path / "m.privsynth")
+    again = privsynth.load(tmp_path / "m.privsynth")
+    assert again.guarantee_ == synthesizer.guarantee_
+    pd.testing.assert_frame_equal(
+        again.sample(100, balance=["sex", "ill"], random_state=3),
+        synthesizer.sample(100, balance=["sex", "ill"], random_state=3),
+    )
+    with pytest.raises(TableError, match="exists"):
+        synthesizer.save(tmp_path / "m.privsynth")
+
+
+def test_planted_markers_leave_nothing_behind(tmp_path, capfd):
+    rng = np.random.default_rng(0)
+    n = 400
+    texts = ["".join(rng.choice(list("abcdefghijklmnop"), 32)) for _ in range(n)]
+    numbers = rng.integers(10**11, 10**12, n)
+    frame = pd.DataFrame({"name": texts, "number": numbers, "ward": ["a", "b"] * (n // 2)})
+    schema = Schema(
+        {
+            "name": {"type": "categorical", "categories": "private"},
+            "number": {"type": "integer", "low": 0, "high": 10**12},
+            "ward": {"type": "categorical", "categories": ["a", "b"]},
+        }
+    )
+    synthesizer = fitted(
+        tmp_path / "ledger.sqlite",
+        schema=schema,
+        frame=frame,
+        releases_path=tmp_path / "m.partial",
+        progress=lambda message, done, total: print(message, done, total),
+    )
+    synthesizer.save(tmp_path / "m.privsynth")
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    printed = "".join(capfd.readouterr()).encode() + repr(vars(synthesizer)).encode()
+    assert len(written) > 10_000
+    for text, number in zip(texts, numbers, strict=True):
+        encodings = [text.encode(), str(number).encode(), int(number).to_bytes(8, "little")]
+        encodings.append(np.float64(number).tobytes())
+        for encoding in encodings:
+            assert encoding not in written
+            assert encoding not in printed
+
+
+def test_the_lint_would_find_a_marker(tmp_path):
+    store = ReleaseStore(tmp_path / "s")
+    store.set_meta(note="abcdefghijklmnopabcdefghijklmnop")
+    store.close()
+    assert b"abcdefghijklmnopabcdefghijklmnop" in (tmp_path / "s").read_bytes()
+
+
+# -- interruption --------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Stands for a process that dies: nothing after it runs but what the test does."""
+
+
+def interrupted(ledger_path, partial, after, monkeypatch, *, where):
+    """Fit until the ``after``-th charge (or store), then die there; return whether it died."""
+    seen = 0
+    owner, name = (Ledger, "charge") if where == "before" else (ReleaseStore, "append")
+    original = getattr(owner, name)
+
+    def dying(self, *args, **kwargs):
+        nonlocal seen
+        if where == "lost" and name == "append" and not args[0].lost:
+            seen += 1
+            if seen > after:
+                raise Killed
+        out = original(self, *args, **kwargs)
+        if where != "lost":
+            seen += 1
+            if seen > after:
+                raise Killed
+        return out
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dying)
+        patch.setattr(Ledger, "suspend", lambda self, run: None)  # a dead process suspends nothing
+        try:
+            fitted(ledger_path, releases_path=partial, frame=patients(500))
+        except Killed:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("where", ["before", "lost", "stored"])
+def test_killed_anywhere_the_ledger_holds_every_spend_and_the_same_call_resumes(where, tmp_path, monkeypatch):
+    """``before``: after a charge, before the read. ``lost``: after the read, before it is stored."""
+    n_charges = 10  # 1 spikes, 1 one-way, 1 condition, 3 rounds of 2 charges: all of QUICK's, and one more
+    for after in range(n_charges):
+        folder = tmp_path / f"{where}{after}"
+        folder.mkdir()
+        ledger = Ledger(folder / "ledger.sqlite")
+        ledger.set_limit("patients", epsilon=3.0, delta=1e-6)
+        partial = folder / "m.partial"
+        died = interrupted(folder / "ledger.sqlite", partial, after, monkeypatch, where=where)
+        if not died:
+            assert after >= 9
+            return
+        run = ledger.datasets()[0].runs[0]
+        assert run.status == "open"
+        assert run.n_events >= after
+        synthesizer = fitted(folder / "ledger.sqlite", releases_path=partial, frame=patients(500))
+        after_resume = ledger.datasets()[0].runs
+        assert len(after_resume) == 1
+        assert after_resume[0].status == "finished"
+        assert after_resume[0].epsilon_spent <= 3.0
+        assert synthesizer.guarantee_["epsilon_spent"] <= 3.0
+        events = [key for _, key, _ in ledger.events(run.run)]
+        assert sorted(events) == sorted(release.key for release in synthesizer.releases_)
+        lost = [release for release in synthesizer.releases_ if release.lost]
+        assert len(lost) == (where != "stored")
+        if lost:
+            assert any("answer lost" in e["purpose"] for e in synthesizer.guarantee_["events"])
+        arrays = synthesizer.replay()
+        assert all(np.array_equal(arrays[k], v) for k, v in model_arrays(synthesizer.model_).items())
+
+
+def test_ctrl_c_gives_back_what_was_not_spent_and_the_same_call_resumes(tmp_path, ledger):
+    def stop(message, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    partial = tmp_path / "m.partial"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(ledger, releases_path=partial, progress=stop)
+    run = ledger.datasets()[0].runs[0]
+    assert run.status == "suspended"
+    before = [key for _, key, _ in ledger.events(run.run)]
+    fitted(ledger, releases_path=partial)
+    after = [key for _, key, _ in ledger.events(run.run)]
+    assert after[: len(before)] == before
+    assert len(after) == len(set(after))  # nothing was paid twice
+
+
+def test_other_settings_do_not_resume_and_restart_does(tmp_path, ledger):
+    def stop(message, done, total):
+        raise KeyboardInterrupt
+
+    partial = tmp_path / "m.partial"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(ledger, releases_path=partial, progress=stop)
+    with pytest.raises(ModelFileError, match=r"other settings \(epsilon\)"):
+        fitted(ledger, epsilon=2.0, releases_path=partial)
+    fitted(ledger, epsilon=2.0, releases_path=partial, restart=True)
+    assert [run.status for run in ledger.datasets()[0].runs] == ["closed", "finished"]
+
+
+# -- bad input -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"epsilon": 0.0}, ParameterError, "epsilon > 0"),
+        ({"epsilon": -1.0}, ParameterError, "epsilon > 0"),
+        ({"epsilon": 1.0, "delta": 1.0}, ParameterError, "0 < delta < 1"),
+        ({"epsilon": 1.0, "random_state": "x"}, ParameterError, "random_state"),
+    ],
+)
+def test_bad_parameters_are_refused_and_nothing_is_charged(ledger, arguments, error, text):
+    with pytest.raises(error, match=text):
+        MarginalSynthesizer(**arguments).fit(patients(100), schema=PATIENTS, dataset="p", ledger=ledger)
+    assert not ledger.datasets()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda t: t.drop(columns="age"), SchemaError),
+        (lambda t: t.assign(sex="X"), SchemaError),
+        (lambda t: t.assign(age=200), SchemaError),
+        (lambda t: t.iloc[:0], TableError),
+        (lambda t: t.set_axis(["sex", "sex", *t.columns[2:]], axis=1), TableError),
+        (lambda t: t.assign(age=None), SchemaError),
+    ],
+)
+def test_a_table_that_breaks_the_schema_is_refused_and_nothing_is_charged(ledger, change, error):
+    with pytest.raises(error):
+        fitted(ledger, frame=change(patients(100)))
+    assert not ledger.datasets()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.assign(sex="X"),
+        lambda t: t.assign(age=200),
+        lambda t: t.assign(age=None),
+        lambda t: t.iloc[:1],
+    ],
+)
+def test_clipping_fits_what_is_left(ledger, change):
+    rows = fitted(ledger, frame=change(patients(300)), on_violation="clip").sample(50)
+    assert rows["age"].between(0, 99).all()
+    assert set(rows["sex"]) <= {"F", "M"}
+
+
+def test_one_row_and_all_missing_columns_are_fitted(ledger):
+    frame = patients(200).assign(cost=np.nan)
+    assert len(fitted(ledger, frame=frame).sample(20)) == 20
+    assert len(fitted(ledger, frame=patients(1)).sample(20)) == 20
+
+
+def test_a_single_column_is_fitted(ledger):
+    schema = Schema({"ill": {"type": "boolean"}})
+    rows = fitted(ledger, schema=schema, frame=pd.DataFrame({"ill": [True] * 900 + [False] * 100})).sample(
+        1000
+    )
+    assert rows["ill"].mean() == pytest.approx(0.9, abs=0.08)
+
+
+def test_an_unfitted_synthesizer_says_so():
+    with pytest.raises(PrivsynthError, match="not fitted"):
+        MarginalSynthesizer(epsilon=1.0).sample(3)
+
+
+def test_no_schema_says_how_to_draft_one():
+    with pytest.raises(SchemaError, match="privsynth schema TABLE"):
+        MarginalSynthesizer(epsilon=1.0).fit(patients(10), schema=None)
+
+
+def test_private_bounds_lost_in_the_noise_name_the_column(ledger):
+    schema = Schema({"x": {"type": "integer", "low": "private", "high": "private"}})
+    frame = pd.DataFrame({"x": [3, 4, 5]})
+
+    def several_fits():
+        for _ in range(5):  # a bound is found in noise about once in a hundred
+            fitted(ledger, schema=schema, frame=frame, epsilon=0.1)
+
+    with pytest.raises(SchemaError, match="private bounds of column 'x'"):
+        several_fits()
+    assert {run.status for run in ledger.datasets()[0].runs} <= {"suspended", "finished"}
+
+
+def test_the_guarantee_is_json(ledger):
+    assert json.loads(json.dumps(fitted(ledger).guarantee_, allow_nan=False))["epsilon"] == 3.0
