@@ -25,6 +25,7 @@ Category = str | int | float | bool
 
 TYPES: tuple[str, ...] = ("integer", "real", "categorical", "boolean", "datetime", "id", "text")
 ROLES: tuple[str, ...] = ("target", "group", "person_id", "key")
+KEY_ROLES = ("person_id", "key")
 NUMERIC_TYPES = frozenset({"integer", "real", "datetime"})
 DISCRETE_TYPES = frozenset({"categorical", "boolean"})
 RESOLUTION_SECONDS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
@@ -96,7 +97,7 @@ class Column:
             raise SchemaError(f"column {self.name!r}: 'drop' is true or false, got {self.drop!r}")
         if self.role in ("target", "group") and self.type in ("id", "text"):
             raise SchemaError(f"column {self.name!r}: a {self.type} column cannot be a {self.role}")
-        if self.role in ("person_id", "key") and self.type not in (None, "id", "integer", "categorical"):
+        if self.role in KEY_ROLES and self.type not in (None, "id", "integer", "categorical"):
             raise SchemaError(f"column {self.name!r}: a {self.role} has type 'id', got {self.type!r}")
         check = {
             "categorical": self._check_categories,
@@ -194,7 +195,7 @@ class Column:
     @property
     def is_modelled(self) -> bool:
         """Whether the generator learns this column: ids and text are made afresh instead."""
-        return self.type not in ("id", "text") and self.role not in ("person_id", "key")
+        return self.type not in ("id", "text") and self.role not in KEY_ROLES
 
     @property
     def is_numeric(self) -> bool:
@@ -274,7 +275,7 @@ class Column:
                 f"column {name!r}: unknown key {unknown[0]!r}; known are {', '.join(sorted(_COLUMN_FIELDS))}"
             )
         kind = fields.get("type")
-        if kind in _FIELDS_OF_TYPE and fields.get("role") not in ("person_id", "key"):
+        if isinstance(kind, str) and kind in _FIELDS_OF_TYPE and fields.get("role") not in KEY_ROLES:
             foreign = sorted(set(fields) - _FIELDS_OF_TYPE[kind] - {"type", "role"})
             if foreign:
                 raise SchemaError(f"column {name!r}: a {kind} column has no {foreign[0]!r}")

@@ -30,14 +30,20 @@ def maybe(draw: st.DrawFn, fields: dict[str, Any], name: str, values: st.SearchS
         fields[name] = value
 
 
+def one_meaning(values: list[Any]) -> bool:
+    """Whether no number stands beside a boolean: 1 and true would be one value."""
+    kinds = {type(value) for value in values}
+    return bool not in kinds or not kinds & {int, float}
+
+
 @st.composite
 def discrete_fields(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
-        values = st.lists(CATEGORY, min_size=2, max_size=2, unique_by=category_text)
+        values = st.lists(CATEGORY, min_size=2, max_size=2, unique_by=category_text).filter(one_meaning)
         fields: dict[str, Any] = {"type": "boolean"}
         maybe(draw, fields, "values", values)
         return fields
-    categories = st.lists(CATEGORY, min_size=1, max_size=5, unique_by=category_text)
+    categories = st.lists(CATEGORY, min_size=1, max_size=5, unique_by=category_text).filter(one_meaning)
     return {"type": "categorical", "categories": draw(st.none() | st.just(PRIVATE) | categories)}
 
 
@@ -264,6 +270,16 @@ COLUMN_MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "broken integer bound": ({"type": "integer", "low": 1.5}, r"whole number up to 2\^53, got 1.5"),
     "large integer bound": ({"type": "integer", "high": 2**53 + 2}, r"whole number up to 2\^53, got 9007"),
     "one value": ({"type": "boolean", "values": ["yes"]}, "lists its two values, false first"),
+    "number beside boolean": (
+        {"type": "categorical", "categories": [2, True]},
+        "'categories' lists texts, finite numbers or booleans",
+    ),
+    "no scalar": ({"type": "categorical", "categories": [[1]]}, "'categories' lists texts, finite numbers"),
+    "null category": ({"type": "categorical", "categories": [None]}, "'categories' lists texts, finite"),
+    "null value": ({"type": "boolean", "values": [None, 1]}, "'values' lists texts, finite numbers"),
+    "missing as number": ({"type": "boolean", "missing": 1}, "'missing' is true, false or"),
+    "drop as text": ({"type": "text", "drop": "no"}, "'drop' is true or false"),
+    "type as list": ({"type": ["integer"]}, "expected a type among"),
     "same values": ({"type": "boolean", "values": [1, "1"]}, "lists its two values, false first"),
     "unknown key": ({"type": "integer", "min": 3}, "unknown key 'min'; known are categories, "),
     "key of another type": ({"type": "integer", "categories": [1]}, "a integer column has no 'categories'"),

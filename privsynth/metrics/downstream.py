@@ -55,8 +55,8 @@ class Predictions:
         labels: True class code (int64) or value of each row.
         weights: Weight of each row.
         units: Person of each row, or a number of its own, codes.
-        of: (model, source) to (n, n_classes) probabilities or (n,) numbers. The source ``independent`` is what
-            independent columns can teach: the same prediction for every row, the real table's mean.
+        of: (model, source) to (n, n_classes) probabilities or (n,) numbers. The source ``independent`` is
+            what independent columns can teach: the same prediction for every row, the real table's mean.
     """
 
     target: Target

@@ -228,12 +228,12 @@ def _utility_verdict(utility: Section) -> dict[str, str]:
         return _verdict(
             question,
             "not_assessed",
-            f"Not even real rows predict {utility['target']!r} better than independent columns do.",
+            f"Not even real rows predict {utility['target']!r} clearly better than a constant guess does.",
             "Name another target.",
         )
     evidence = (
         f"Gradient boosting of {utility['target']!r}: {name} {figure['value']:.3f} trained on synthetic "
-        f"rows, {figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} on independent columns."
+        f"rows, {figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} by a constant guess."
     )
     if near:
         return _verdict(

@@ -81,7 +81,7 @@ def test_a_class_of_one_row_does_not_stop_training(schema: Schema) -> None:
     table = pd.DataFrame({"x": x, "y": np.where(x > 0.5, "a", "b")})
     table.loc[0, "y"] = "c"
     found = utility(table, table, schema=schema, holdout=table[1:400], n_bootstrap=2)
-    assert found["models"]["hist_gradient_boosting"]["auc"]["value"] == pytest.approx(1.0)
+    assert found["models"]["hist_gradient_boosting"]["auc"]["value"] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_without_holdout_or_target_it_is_not_assessed(draw, schema: Schema) -> None:
@@ -114,7 +114,7 @@ def test_the_interval_is_wider_when_rows_come_in_persons(draw, schema: Schema, p
 
     def width(schema: Schema, **ids: object) -> float:
         rows, test = real.assign(pid=range(1000, 1600)), repeated.assign(**ids)
-        found = utility(rows, real, schema=schema, holdout=test, n_bootstrap=200)
+        found = utility(rows, real, schema=schema, holdout=test, n_bootstrap=100)
         low, high = found["models"]["logistic_regression"]["auc"]["interval"]
         return high - low
 

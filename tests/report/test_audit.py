@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from privsynth.errors import ParameterError
+from privsynth.report import AuditReport, audit
+from privsynth.schema import Schema
+
+SECTIONS = ("fidelity", "utility", "fairness", "membership", "disclosure")
+
+
+def test_the_report_holds_what_others_script_against(report: AuditReport) -> None:
+    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert found["report_version"] == 1
+    assert set(found) >= {"guarantee", *SECTIONS, "verdicts", "versions"}
+    for section in ("fidelity", "utility", "fairness", "membership"):
+        assert found[section]["status"] == "assessed", section
+    assert found["disclosure"]["status"] == "not_assessed"
+    attack = found["membership"]["attacks"]["density_ratio"]
+    assert set(attack) >= {
+        "auc", "auc_interval", "tpr_at_fpr", "n_members", "n_non_members", "confidence", "epsilon_lower_bound",
+    }  # fmt: skip
+    assert set(attack["tpr_at_fpr"]["0.01"]) >= {"tpr", "interval"}
+    assert set(found["verdicts"][0]) == {"question", "verdict", "evidence", "action"}
+    assert all(v["verdict"] in ("problem", "attention", "ok", "not_assessed") for v in found["verdicts"])
+    assert set(found["fidelity"]["tv_2way"]) == {"value", "interval", "ceiling", "floor"}
+    assert all(isinstance(g["group"], dict) for g in found["fairness"]["by_group"])
+    assert found["versions"]["sdmetrics"]
+    assert found["guarantee"]["not_covered"] == ["timing channels", None]  # infinity is no JSON
+
+
+def test_an_honest_sample_raises_no_problem(report: AuditReport) -> None:
+    assert "problem" not in {verdict["verdict"] for verdict in report.verdicts}
+
+
+def test_a_quick_audit_says_what_it_left_out(report: AuditReport, draw, schema: Schema) -> None:
+    assert report.settings["quick"]
+    assert any("bootstrap" in line for line in report.left_out)
+    assert not any("rows were used" in line for line in report.left_out)  # these tables are small
+    told: list[str] = []
+    slow = audit(real=draw(80, 0), synthetic=draw(80, 1), schema=schema, groups=[], progress=told.append)
+    assert slow.left_out == []
+    assert told[0] == "reading the tables"
+    assert slow.fairness["status"] == "not_assessed"
+    assert slow.membership["status"] == "not_assessed"
+    assert slow.guarantee is None
+
+
+def test_a_full_copy_under_a_claim_is_a_problem(draw, schema: Schema) -> None:
+    real = draw(1500, 0)
+    claim = {"private": True, "epsilon": 0.5, "delta": 1e-6, "unit": "record"}
+    found = audit(
+        real=real, synthetic=real, holdout=draw(1500, 2), schema=schema, guarantee=claim, quick=True
+    )
+    verdict = next(v for v in found.verdicts if "who was among" in v["question"])
+    assert verdict["verdict"] == "problem"
+    assert "more members than the guarantee allows" in verdict["evidence"]
+
+
+def test_target_and_groups_override_the_schema(draw, schema: Schema) -> None:
+    found = audit(
+        real=draw(200, 0), synthetic=draw(200, 1), holdout=draw(150, 2), schema=schema,
+        target="pay", groups=["owner"], quick=True,
+    )  # fmt: skip
+    assert found.utility["task"] == "regression"
+    assert found.fairness["groups"] == ["owner"]
+    assert found.fairness["target_reason"].endswith("not binary")
+    assert "R²" in found.to_html()
+
+
+def test_large_tables_are_thinned_by_whole_persons(
+    draw, schema: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    from privsynth.report import audit as package  # the function shadows the module
+
+    module = sys.modules[package.__module__]
+    monkeypatch.setattr(
+        module, "QUICK", module.Effort(max_triples=2, n_bootstrap=5, max_rows=300, max_members=90)
+    )
+    columns = {"pid": {"type": "id", "role": "person_id"}, **{c.name: c for c in schema.modelled}}
+    persons = Schema(columns, max_records_per_person=3)
+    real = draw(600, 0).assign(pid=[i // 3 for i in range(600)])
+    holdout = draw(240, 2).assign(pid=[1000 + i // 3 for i in range(240)])
+    found = audit(real=real, synthetic=draw(500, 1), holdout=holdout, schema=persons, quick=True)
+    assert found.tables["real"] == {"n_rows": 600, "n_units": 200}
+    assert found.membership["attacks"]["density_ratio"]["n_members"] == 90
+    assert found.membership["n_synthetic_rows"] == 300
+    assert any(line.startswith("synthetic: 300 of the rows") for line in found.left_out)
+
+
+def test_reports_are_replaced_only_when_asked(report: AuditReport, tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "report"
+    report.save(folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json"]
+    assert stat.S_IMODE((folder / "report.json").stat().st_mode) == 0o600
+    text = (folder / "report.json").read_text(encoding="utf-8")
+    assert json.loads(text) == report.to_dict()
+    with pytest.raises(ParameterError, match=r"report\.json' exists; replace it with --force"):
+        report.save(folder)
+    (folder / "report.json").write_text("old")
+    report.save(folder, force=True)
+    assert (folder / "report.json").read_text(encoding="utf-8") == text
+    with pytest.raises(ParameterError, match="expected a folder"):
+        report.save(folder / "report.json")
+
+
+def test_a_notebook_shows_the_verdicts_escaped(report: AuditReport) -> None:
+    shown = report._repr_html_()
+    assert shown.count("<tr>") == len(report.verdicts)
+    assert "<script" not in shown
+
+
+def test_a_table_that_breaks_the_schema_is_noted(draw, schema: Schema) -> None:
+    synthetic = draw(60, 1).assign(pay=7.5)
+    found = audit(real=draw(60, 0), synthetic=synthetic, schema=schema)
+    assert len(found.notes) == 1
+    assert "'pay'" in found.notes[0]
+    assert "7.5" not in found.notes[0]
+    assert isinstance(synthetic, pd.DataFrame)
+    assert synthetic["pay"].eq(7.5).all()  # the caller's table is left as it was

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from privsynth.report.verdicts import all_verdicts, nearer_to_floor, points_above_the_claim
+
+NOT_THERE = {"status": "not_assessed", "reason": "no holdout"}
+GUARANTEE = {"private": True, "epsilon": 1.0, "delta": 1e-6, "unit": "person"}
+
+
+def attack(auc: float, margin: float, *, n_true: int = 100, n_false: int = 10) -> dict[str, Any]:
+    point = {
+        "tpr": n_true / 10_000,
+        "n_true_positives": n_true,
+        "n_members": 10_000,
+        "fpr": n_false / 1000,
+        "n_false_positives": n_false,
+        "n_non_members": 1000,
+    }
+    return {
+        "auc": auc,
+        "auc_interval": [auc - margin, auc + margin],
+        "tpr_at_fpr": {"0.01": point, "0.001": {"tpr": None}},
+        "smallest_detectable_auc": 0.53,
+    }
+
+
+def verdicts(**sections: Any) -> dict[str, dict[str, str]]:
+    given = dict.fromkeys(("fidelity", "utility", "fairness", "membership", "disclosure"), NOT_THERE)
+    listed = all_verdicts(**{"guarantee": None, "n_units": 1000, **given, **sections})
+    return {verdict["question"].split()[-1].rstrip("?"): verdict for verdict in listed}
+
+
+def membership_verdict(found: dict[str, Any], guarantee: dict[str, Any] | None = None) -> dict[str, str]:
+    section = {"status": "assessed", "attacks": {"density_ratio": found}}
+    return verdicts(membership=section, guarantee=guarantee)["records"]
+
+
+def test_every_question_is_answered_without_any_section() -> None:
+    listed = verdicts()
+    assert len(listed) == 7
+    assert {verdict["verdict"] for verdict in listed.values()} == {"not_assessed"}
+    assert all(verdict["evidence"] and verdict["action"] for verdict in listed.values())
+
+
+def test_an_attack_at_chance_is_ok_with_the_smallest_detectable_effect() -> None:
+    verdict = membership_verdict(attack(0.505, 0.02))
+    assert verdict["verdict"] == "ok"
+    assert "0.530" in verdict["evidence"]
+    assert verdict["evidence"].startswith("Not detected")
+
+
+@pytest.mark.parametrize(("auc", "verdict"), [(0.55, "attention"), (0.42, "attention"), (0.95, "problem")])
+def test_an_attack_clear_of_chance_is_not_ok(auc: float, verdict: str) -> None:
+    assert membership_verdict(attack(auc, 0.02))["verdict"] == verdict
+
+
+def test_a_point_above_the_replace_one_curve_is_a_problem() -> None:
+    # at most 2.1 % of outsiders accused (family-wise), so (1, 1e-6) allows e^2 · 2.1 % = 15.5 % of members
+    assert points_above_the_claim(attack(0.6, 0.01, n_true=1400), 1.0, 1e-6) == []
+    assert points_above_the_claim(attack(0.6, 0.01, n_true=1900), 1.0, 1e-6) == ["0.01"]
+    assert membership_verdict(attack(0.6, 0.01, n_true=1900), GUARANTEE)["verdict"] == "problem"
+    verdict = membership_verdict(attack(0.6, 0.01, n_true=1400), GUARANTEE)
+    assert verdict["verdict"] == "attention"
+    assert "guarantee allows this much" in verdict["evidence"]
+    assert (
+        membership_verdict(attack(0.6, 0.01, n_true=1900), None)["verdict"] == "attention"
+    )  # nothing claimed
+
+
+def test_the_guarantee_itself_is_judged() -> None:
+    assert verdicts(guarantee=GUARANTEE)["guarantee"]["verdict"] == "ok"
+    assert verdicts(guarantee={"private": False})["guarantee"]["verdict"] == "attention"
+    loose = verdicts(guarantee={**GUARANTEE, "delta": 1e-3})["guarantee"]
+    assert loose["verdict"] == "attention"
+    assert "smaller delta" in loose["action"]
+
+
+def figure(value: float | None, ceiling: float | None, floor: float | None) -> dict[str, Any]:
+    return {"value": value, "interval": None, "ceiling": ceiling, "floor": floor}
+
+
+def test_a_score_nearer_to_the_floor_is_found_in_either_direction() -> None:
+    assert nearer_to_floor(figure(0.08, 0.03, 0.09)) is True  # a distance: small is good
+    assert nearer_to_floor(figure(0.04, 0.03, 0.09)) is False
+    assert nearer_to_floor(figure(0.30, 0.03, 0.09)) is True  # worse than the floor
+    assert nearer_to_floor(figure(0.60, 0.90, 0.50)) is True  # an AUC: large is good
+    assert nearer_to_floor(figure(0.95, 0.90, 0.50)) is False
+    assert nearer_to_floor(figure(0.04, None, 0.09)) is False  # without a holdout from zero
+    assert nearer_to_floor(figure(0.04, 0.03, 0.035)) is None
+    assert nearer_to_floor(figure(None, 0.03, 0.09)) is None
+
+
+@pytest.mark.parametrize(("two_way", "verdict"), [(0.04, "ok"), (0.085, "attention")])
+def test_fidelity_follows_floor_and_ceiling(two_way: float, verdict: str) -> None:
+    section = {
+        "status": "assessed",
+        "tv_2way": figure(two_way, 0.03, 0.09),
+        "tv_3way": figure(None, None, None),
+    }
+    assert verdicts(fidelity=section)["source"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(("auc", "ceiling", "verdict"), [
+    (0.85, 0.9, "ok"), (0.6, 0.9, "attention"), (0.5, 0.505, "not_assessed"),
+])  # fmt: skip
+def test_utility_follows_floor_and_ceiling(auc: float, ceiling: float, verdict: str) -> None:
+    models = {"hist_gradient_boosting": {"auc": figure(auc, ceiling, 0.5)}}
+    section = {"status": "assessed", "task": "binary", "target": "y", "models": models}
+    question = "Do models trained on the synthetic rows work on real records?"
+    listed = all_verdicts(
+        guarantee=None, n_units=9, utility=section,
+        **dict.fromkeys(("fidelity", "fairness", "membership", "disclosure"), NOT_THERE),
+    )  # fmt: skip
+    assert next(v for v in listed if v["question"] == question)["verdict"] == verdict
+
+
+def compared(real: float, gap: float, margin: float) -> dict[str, Any]:
+    interval = [gap - margin, gap + margin]
+    return {"real": real, "synthetic": real + gap, "gap": {"value": gap, "interval": interval}}
+
+
+def test_groups_are_named_when_clear_of_error_and_large() -> None:
+    by_group = [
+        {
+            "group": {"sex": "F"},
+            "share": compared(0.4, -0.1, 0.02),
+            "target_rate": compared(0.2, 0.01, 0.005),
+        },
+        {"group": {"sex": "M"}, "share": compared(0.6, 0.1, 0.02), "target_rate": compared(0.2, 0.3, 0.5)},
+        {"group": {"sex": None}, "share": compared(0.5, 0.0, 0.1), "target_rate": compared(0.2, 0.09, 0.05)},
+    ]
+    section = {"status": "assessed", "models_reason": "no holdout", "by_group": by_group, "by_columns": []}
+    verdict = verdicts(fairness=section)["table"]
+    assert verdict["verdict"] == "attention"
+    assert "share of sex=F is off" in verdict["evidence"]  # M is off by a sixth of itself only
+    assert "target rate of sex=missing is off" in verdict["evidence"]
+    assert "sex=M" not in verdict["evidence"]
+
+
+@pytest.mark.parametrize(("low", "value", "verdict"), [
+    (0.02, 0.1, "attention"), (-0.02, 0.1, "ok"), (0.02, 0.04, "ok"),
+])  # fmt: skip
+def test_models_are_judged_by_what_they_add(low: float, value: float, verdict: str) -> None:
+    difference = {**figure(0.3, 0.2, 0.0), "excess": {"value": value, "interval": [low, 0.3]}}
+    undefined = {**figure(None, None, None), "reason": "too small"}
+    entry = {
+        "columns": ["sex"],
+        "demographic_parity_difference": difference,
+        "equalized_odds_difference": undefined,
+    }
+    section = {"status": "assessed", "models_reason": None, "by_group": [], "by_columns": [entry]}
+    assert verdicts(fairness=section)["do"]["verdict"] == verdict
