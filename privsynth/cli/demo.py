@@ -26,6 +26,9 @@ def demo(
 
     check_output_folder(out, OUTPUTS, force=force)
     check_output_folder(out / REPORT, (JSON_NAME, HTML_NAME), force=force)
-    result = run_demo(out, epsilon=epsilon, force=force, progress=say)
+    try:
+        result = run_demo(out, epsilon=epsilon, force=force, progress=say)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"what was made so far is in {str(out)!r}; --force starts again") from None
     text = f"{describe_verdicts(result.verdicts)}\n\n{result.describe()}"
     print_result(result.to_dict(), text, as_json=as_json)

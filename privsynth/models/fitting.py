@@ -37,7 +37,7 @@ class FitOptions:
     n_components: int = 2048
     learning_rate: float = 0.05
     init_scale: float = 1.0
-    entropy_weight: float = 0.02
+    entropy_weight: float = 0.05
 
 
 @dataclass

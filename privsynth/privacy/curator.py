@@ -215,7 +215,7 @@ class Curator:
             domains: Domain of every column named.
             candidates: Sets of columns.
             expected: Returns the model's table for each candidate, in units; called only if not stored.
-            noise_std: Noise that measuring a candidate would have, in units.
+            noise_std: Noise per cell that the scores discount, in units; public.
             epsilon0: Bounded range of each draw.
             n_select: How many to choose.
         """

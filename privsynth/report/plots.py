@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from privsynth.audit.curves import allowed_tpr, replace_one
 from privsynth.report.svg import Scale, element, picture, short, ticks
+from privsynth.report.verdicts import SMALLEST_SPAN
 from privsynth.report.words import claim_of
 
 MAX_HEAT_MAP_COLUMNS = 30
@@ -184,9 +185,12 @@ def heat_map_columns(pairs: Sequence[dict[str, Any]], names: Sequence[str]) -> l
 
 
 def gauge(figure: dict[str, Any]) -> Markup:
-    """Draw where a figure lies between its floor (left) and its ceiling (right); empty without both."""
+    """Draw where a figure lies between its floor (left) and its ceiling (right).
+
+    Empty without both, or where they are too close to tell good from bad.
+    """
     floor, ceiling, value = figure["floor"], figure["ceiling"], figure["value"]
-    if None in (floor, ceiling, value) or floor == ceiling:
+    if None in (floor, ceiling, value) or abs(floor - ceiling) < SMALLEST_SPAN:
         return Markup("")
     width = 150.0
     share = (value - floor) / (ceiling - floor)
@@ -213,7 +217,7 @@ def ranges(rows: Sequence[tuple[str, str, float | None, Sequence[float] | None]]
     ends = [end for _, _, value, limits in drawn for end in (value, *(limits or ()))]
     low, high = min(ends), max(ends)
     margin = 0.06 * (high - low) or 0.05
-    width, each, left = 560.0, 26.0, 190.0
+    width, each, left = 580.0, 26.0, 206.0
     x = Scale(low - margin, high + margin, left, width - 60)
     bottom = 8 + each * len(drawn)
     parts = []
@@ -225,7 +229,7 @@ def ranges(rows: Sequence[tuple[str, str, float | None, Sequence[float] | None]]
     for i, (label, side, value, limits) in enumerate(drawn):
         y = 8 + (i + 0.5) * each
         parts.append(
-            element("text", short(label, 28), x=left - 10, y=y + 4, class_="tick", text_anchor="end")
+            element("text", short(label, 34), x=left - 10, y=y + 4, class_="tick", text_anchor="end")
         )
         if limits:
             parts.append(

@@ -82,19 +82,23 @@ def points_above_the_claim(attack: Section, epsilon: float, delta: float) -> lis
     return above
 
 
-def nearer_to_floor(figure: Section) -> bool | None:
-    """Return whether a figure is nearer to its floor than to its ceiling; None where they cannot tell.
+def way_to_floor(figure: Section) -> float | None:
+    """Return how far a figure is from its ceiling (0) to its floor (1); None where they cannot tell.
 
     Without a ceiling (no holdout) a distance is measured from zero.
 
     Privacy:
         Not private: a function of figures of real records.
+
+    Example:
+        >>> round(way_to_floor({"value": 0.06, "ceiling": 0.02, "floor": 0.10}), 3)
+        0.5
     """
     value, floor = figure["value"], figure["floor"]
     ceiling = figure["ceiling"] if figure["ceiling"] is not None else 0.0
     if value is None or floor is None or abs(floor - ceiling) < SMALLEST_SPAN:
         return None
-    return bool((value - ceiling) / (floor - ceiling) > 0.5)
+    return float((value - ceiling) / (floor - ceiling))
 
 
 # -- one question each ---------------------------------------------------------------------------------
@@ -193,26 +197,29 @@ def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
     question = "Do the synthetic rows look like the source?"
     if fidelity["status"] != "assessed":
         return _or_not_assessed(fidelity, question, "Mend the tables and audit again.")
-    two, three = fidelity["tv_2way"], fidelity["tv_3way"]
-    scores = {"pairs of columns": two, "triples of columns": three}
-    far = [name for name, figure in scores.items() if nearer_to_floor(figure)]
+    scores = {
+        "single columns": fidelity["tv_1way"],
+        "pairs of columns": fidelity["tv_2way"],
+        "triples of columns": fidelity["tv_3way"],
+    }
     told = [
-        f"mean distance over {name} {figure['value']:.3f} (best {_or_zero(figure['ceiling']):.3f}, "
-        f"independent columns {figure['floor']:.3f})"
+        f"mean distance over {name} {figure['value']:.3f} (real rows {_or_dash(figure['ceiling'])}, "
+        f"independent columns {_or_dash(figure['floor'])})"
         for name, figure in scores.items()
-        if figure["value"] is not None and figure["floor"] is not None
+        if figure["value"] is not None
     ]
-    evidence = "; ".join(told) + "." if told else "There is one column only, so no dependence to compare."
-    if far:
+    evidence = _sentence("; ".join(told))
+    ways = [way for way in map(way_to_floor, (fidelity["tv_2way"], fidelity["tv_3way"])) if way is not None]
+    if ways and max(ways) > 0.5:
+        how = "Farther from the source than" if max(ways) > 1 else "Nearer to independent columns than to"
+        what = "independent columns are" if max(ways) > 1 else "real rows"
         return _verdict(
             question,
             "attention",
-            f"Nearer to independent columns than to real rows: {evidence}",
-            "Look at the worst pairs below; more records, a larger epsilon or fewer columns help.",
+            f"{how} {what}. {evidence}",
+            "Look at the worst columns and pairs; more records, a larger epsilon or fewer columns help.",
         )
-    return _verdict(
-        question, "ok", _sentence(evidence), "Look at the worst pairs below before you rely on one."
-    )
+    return _verdict(question, "ok", evidence, "Look at the worst pairs below before you rely on one.")
 
 
 def _utility_verdict(utility: Section) -> dict[str, str]:
@@ -222,9 +229,9 @@ def _utility_verdict(utility: Section) -> dict[str, str]:
     score = "r2" if utility["task"] == "regression" else "auc"
     model = next(iter(utility["models"]))
     figure = utility["models"][model][score]
-    near = nearer_to_floor(figure)
+    way = way_to_floor(figure)
     name = {"auc": "AUC", "r2": "R²"}[score]
-    if near is None or figure["ceiling"] is None or figure["ceiling"] < figure["floor"]:
+    if way is None or figure["ceiling"] is None or figure["ceiling"] < figure["floor"]:
         return _verdict(
             question,
             "not_assessed",
@@ -235,7 +242,7 @@ def _utility_verdict(utility: Section) -> dict[str, str]:
         f"Gradient boosting of {utility['target']!r}: {name} {figure['value']:.3f} trained on synthetic "
         f"rows, {figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} by a constant guess."
     )
-    if near:
+    if way > 0.5:
         return _verdict(
             question,
             "attention",
@@ -356,5 +363,5 @@ def _named(groups: list[Section]) -> str:
     return ", ".join(texts) + more
 
 
-def _or_zero(value: float | None) -> float:
-    return 0.0 if value is None else value
+def _or_dash(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

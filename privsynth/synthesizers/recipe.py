@@ -36,6 +36,8 @@ class MarginalSettings:
         one_way_share: For the 1-way marginals.
         condition_share: For the joint table of target and groups; only if there is one.
         selection_share: Part of each round that pays for choosing pairs.
+        noise_penalty: How much of the noise of measuring a pair counts against choosing it. AIM takes all
+            of it (1); but the mixture smooths, and wide sparse pairs are worth more than that suggests.
         n_rounds: Rounds of select, measure, fit.
         pairs_per_column: Pairs measured in all, over the number of columns.
         max_condition_cells: Largest joint table of target and groups that is measured.
@@ -50,10 +52,11 @@ class MarginalSettings:
     one_way_share: float = 0.12
     condition_share: float = 0.03
     selection_share: float = 0.10
+    noise_penalty: float = 0.5
     n_rounds: int = 12
     pairs_per_column: float = 5.0
     max_condition_cells: int = 2048
-    n_bins: int = 48
+    n_bins: int = 32
     steps_per_round: int = 60
     final_steps: int = 50
     fit: FitOptions = field(default_factory=FitOptions)
@@ -172,7 +175,7 @@ def _measure_round(
         domains.by_column,
         pairs,
         lambda: _expected(fitter, domains, pairs),
-        noise_std=noise,
+        noise_std=settings.noise_penalty * noise,
         epsilon0=epsilon0,
         n_select=n_select,
     ).facts["selected"]

@@ -47,3 +47,13 @@ def test_equal_scores_are_at_chance() -> None:
     assert found["auc"] == 0.5
     assert found["auc_interval"][0] < 0.5 < found["auc_interval"][1]
     assert found["tpr_at_fpr"]["0.1"]["tpr"] == pytest.approx(0.0)
+
+
+def test_the_false_positive_rate_is_not_read_where_the_threshold_was_set() -> None:
+    members = np.zeros(2)
+    measured = []
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        found = read_out(members, generator.normal(size=200), generator=generator)
+        measured.append(found["tpr_at_fpr"]["0.1"]["fpr"])
+    assert max(measured) > 0.1 > min(measured)  # the half that set it never passes 0.1

@@ -15,7 +15,6 @@ from privsynth.privacy.ledger import Ledger
 pytest.importorskip("statsmodels")
 
 
-@pytest.mark.slow
 def test_the_demo_splits_fits_samples_and_audits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "made" / "demo"
     with pytest.raises(SystemExit) as stopped:

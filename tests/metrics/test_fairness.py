@@ -140,6 +140,10 @@ def test_persons_are_counted_and_weighed_once(draw, person_schema: Schema) -> No
     found = fairness(repeated, rows, schema=person_schema)
     assert group(found, sex="F")["share"]["real"] == pytest.approx(0.5)
     assert group(found, sex="F")["n_real"] == 50
+    once = fairness(rows, rows, schema=person_schema)
+    for what in ("share", "target_rate"):  # repeating a person's rows makes nothing more certain
+        expected = group(once, sex="F")[what]["gap"]["interval"]
+        assert group(found, sex="F")[what]["gap"]["interval"] == pytest.approx(expected)
 
 
 def test_without_groups_it_is_not_assessed(draw, schema: Schema) -> None:

@@ -35,6 +35,7 @@ def test_independent_columns_and_a_single_class_give_chance(draw, shuffled, sche
         auc = broken["models"][model]["auc"]
         assert auc["value"] < (auc["floor"] + auc["ceiling"]) / 2  # by chance it may be well above 0.5
         assert auc["gap"]["interval"][0] > 0.05
+        assert auc["gap"]["value"] == pytest.approx(auc["ceiling"] - auc["value"])
     constant = utility(real, real.assign(owner=True), schema=schema, holdout=holdout, n_bootstrap=5)
     assert constant["models"][MODELS[0]]["auc"]["value"] == 0.5
 
@@ -120,3 +121,15 @@ def test_the_interval_is_wider_when_rows_come_in_persons(draw, schema: Schema, p
 
     persons = width(person_schema, pid=list(range(200)) * 5)
     assert persons > 1.6 * width(schema)  # the square root of five, within bootstrap error
+
+
+def test_a_holdout_person_with_many_rows_counts_once(draw, person_schema: Schema) -> None:
+    real, holdout = draw(400, 0).assign(pid=range(1000, 1400)), draw(200, 1).assign(pid=range(200))
+    repeated = pd.concat([holdout, *[holdout[holdout["sex"] == "M"]] * 4], ignore_index=True)
+    once, often = (
+        utility(real, real, schema=person_schema, holdout=test, n_bootstrap=2)["models"][
+            "logistic_regression"
+        ]
+        for test in (holdout, repeated)
+    )
+    assert often["auc"]["value"] == pytest.approx(once["auc"]["value"])

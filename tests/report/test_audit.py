@@ -23,7 +23,8 @@ def test_the_report_holds_what_others_script_against(report: AuditReport) -> Non
     assert found["disclosure"]["status"] == "not_assessed"
     attack = found["membership"]["attacks"]["density_ratio"]
     assert set(attack) >= {
-        "auc", "auc_interval", "tpr_at_fpr", "n_members", "n_non_members", "confidence", "epsilon_lower_bound",
+        "auc", "auc_interval", "tpr_at_fpr",
+        "n_members", "n_non_members", "confidence", "epsilon_lower_bound",
     }  # fmt: skip
     assert set(attack["tpr_at_fpr"]["0.01"]) >= {"tpr", "interval"}
     assert set(found["verdicts"][0]) == {"question", "verdict", "evidence", "action"}

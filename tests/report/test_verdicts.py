@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from privsynth.report.verdicts import all_verdicts, nearer_to_floor, points_above_the_claim
+from privsynth.report.verdicts import all_verdicts, points_above_the_claim, way_to_floor
 
 NOT_THERE = {"status": "not_assessed", "reason": "no holdout"}
+QUESTIONS = ("guarantee", "membership", "disclosure", "fidelity", "utility", "groups", "models")
 GUARANTEE = {"private": True, "epsilon": 1.0, "delta": 1e-6, "unit": "person"}
 
 
@@ -30,12 +31,12 @@ def attack(auc: float, margin: float, *, n_true: int = 100, n_false: int = 10) -
 def verdicts(**sections: Any) -> dict[str, dict[str, str]]:
     given = dict.fromkeys(("fidelity", "utility", "fairness", "membership", "disclosure"), NOT_THERE)
     listed = all_verdicts(**{"guarantee": None, "n_units": 1000, **given, **sections})
-    return {verdict["question"].split()[-1].rstrip("?"): verdict for verdict in listed}
+    return dict(zip(QUESTIONS, listed, strict=True))
 
 
 def membership_verdict(found: dict[str, Any], guarantee: dict[str, Any] | None = None) -> dict[str, str]:
     section = {"status": "assessed", "attacks": {"density_ratio": found}}
-    return verdicts(membership=section, guarantee=guarantee)["records"]
+    return verdicts(membership=section, guarantee=guarantee)["membership"]
 
 
 def test_every_question_is_answered_without_any_section() -> None:
@@ -58,15 +59,15 @@ def test_an_attack_clear_of_chance_is_not_ok(auc: float, verdict: str) -> None:
 
 
 def test_a_point_above_the_replace_one_curve_is_a_problem() -> None:
-    # at most 2.1 % of outsiders accused (family-wise), so (1, 1e-6) allows e^2 · 2.1 % = 15.5 % of members
-    assert points_above_the_claim(attack(0.6, 0.01, n_true=1400), 1.0, 1e-6) == []
-    assert points_above_the_claim(attack(0.6, 0.01, n_true=1900), 1.0, 1e-6) == ["0.01"]
-    assert membership_verdict(attack(0.6, 0.01, n_true=1900), GUARANTEE)["verdict"] == "problem"
-    verdict = membership_verdict(attack(0.6, 0.01, n_true=1400), GUARANTEE)
+    # at most 1.83 % of outsiders accused (upper limit), so (1, 1e-6) allows e^2 · 1.83 % = 13.5 % of members
+    assert points_above_the_claim(attack(0.6, 0.01, n_true=1300), 1.0, 1e-6) == []
+    assert points_above_the_claim(attack(0.6, 0.01, n_true=1500), 1.0, 1e-6) == ["0.01"]
+    assert membership_verdict(attack(0.6, 0.01, n_true=1500), GUARANTEE)["verdict"] == "problem"
+    verdict = membership_verdict(attack(0.6, 0.01, n_true=1300), GUARANTEE)
     assert verdict["verdict"] == "attention"
     assert "guarantee allows this much" in verdict["evidence"]
     assert (
-        membership_verdict(attack(0.6, 0.01, n_true=1900), None)["verdict"] == "attention"
+        membership_verdict(attack(0.6, 0.01, n_true=1500), None)["verdict"] == "attention"
     )  # nothing claimed
 
 
@@ -82,25 +83,34 @@ def figure(value: float | None, ceiling: float | None, floor: float | None) -> d
     return {"value": value, "interval": None, "ceiling": ceiling, "floor": floor}
 
 
-def test_a_score_nearer_to_the_floor_is_found_in_either_direction() -> None:
-    assert nearer_to_floor(figure(0.08, 0.03, 0.09)) is True  # a distance: small is good
-    assert nearer_to_floor(figure(0.04, 0.03, 0.09)) is False
-    assert nearer_to_floor(figure(0.30, 0.03, 0.09)) is True  # worse than the floor
-    assert nearer_to_floor(figure(0.60, 0.90, 0.50)) is True  # an AUC: large is good
-    assert nearer_to_floor(figure(0.95, 0.90, 0.50)) is False
-    assert nearer_to_floor(figure(0.04, None, 0.09)) is False  # without a holdout from zero
-    assert nearer_to_floor(figure(0.04, 0.03, 0.035)) is None
-    assert nearer_to_floor(figure(None, 0.03, 0.09)) is None
+def test_the_way_to_the_floor_is_measured_in_either_direction() -> None:
+    assert way_to_floor(figure(0.045, 0.03, 0.09)) == pytest.approx(0.25)  # a distance: small is good
+    assert way_to_floor(figure(0.15, 0.03, 0.09)) == pytest.approx(2.0)  # worse than the floor
+    assert way_to_floor(figure(0.60, 0.90, 0.50)) == pytest.approx(0.75)  # an AUC: large is good
+    assert way_to_floor(figure(0.95, 0.90, 0.50)) < 0
+    assert way_to_floor(figure(0.045, None, 0.09)) == pytest.approx(0.5)  # without a holdout from zero
+    assert way_to_floor(figure(0.04, 0.03, 0.035)) is None
+    assert way_to_floor(figure(None, 0.03, 0.09)) is None
 
 
-@pytest.mark.parametrize(("two_way", "verdict"), [(0.04, "ok"), (0.085, "attention")])
-def test_fidelity_follows_floor_and_ceiling(two_way: float, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("two_way", "verdict", "opening"),
+    [
+        (0.04, "ok", "Mean distance over single columns 0.010 (real rows 0.010"),
+        (0.085, "attention", "Nearer to independent columns than to real rows."),
+        (0.3, "attention", "Farther from the source than independent columns are."),
+    ],
+)
+def test_fidelity_follows_floor_and_ceiling(two_way: float, verdict: str, opening: str) -> None:
     section = {
         "status": "assessed",
+        "tv_1way": figure(0.01, 0.01, 0.01),
         "tv_2way": figure(two_way, 0.03, 0.09),
         "tv_3way": figure(None, None, None),
     }
-    assert verdicts(fidelity=section)["source"]["verdict"] == verdict
+    found = verdicts(fidelity=section)["fidelity"]
+    assert found["verdict"] == verdict
+    assert found["evidence"].startswith(opening)
 
 
 @pytest.mark.parametrize(("auc", "ceiling", "verdict"), [
@@ -109,12 +119,7 @@ def test_fidelity_follows_floor_and_ceiling(two_way: float, verdict: str) -> Non
 def test_utility_follows_floor_and_ceiling(auc: float, ceiling: float, verdict: str) -> None:
     models = {"hist_gradient_boosting": {"auc": figure(auc, ceiling, 0.5)}}
     section = {"status": "assessed", "task": "binary", "target": "y", "models": models}
-    question = "Do models trained on the synthetic rows work on real records?"
-    listed = all_verdicts(
-        guarantee=None, n_units=9, utility=section,
-        **dict.fromkeys(("fidelity", "fairness", "membership", "disclosure"), NOT_THERE),
-    )  # fmt: skip
-    assert next(v for v in listed if v["question"] == question)["verdict"] == verdict
+    assert verdicts(utility=section)["utility"]["verdict"] == verdict
 
 
 def compared(real: float, gap: float, margin: float) -> dict[str, Any]:
@@ -133,7 +138,7 @@ def test_groups_are_named_when_clear_of_error_and_large() -> None:
         {"group": {"sex": None}, "share": compared(0.5, 0.0, 0.1), "target_rate": compared(0.2, 0.09, 0.05)},
     ]
     section = {"status": "assessed", "models_reason": "no holdout", "by_group": by_group, "by_columns": []}
-    verdict = verdicts(fairness=section)["table"]
+    verdict = verdicts(fairness=section)["groups"]
     assert verdict["verdict"] == "attention"
     assert "share of sex=F is off" in verdict["evidence"]  # M is off by a sixth of itself only
     assert "target rate of sex=missing is off" in verdict["evidence"]
@@ -152,4 +157,4 @@ def test_models_are_judged_by_what_they_add(low: float, value: float, verdict: s
         "equalized_odds_difference": undefined,
     }
     section = {"status": "assessed", "models_reason": None, "by_group": [], "by_columns": [entry]}
-    assert verdicts(fairness=section)["do"]["verdict"] == verdict
+    assert verdicts(fairness=section)["models"]["verdict"] == verdict

@@ -1,0 +1,23 @@
+"""What holds for every test: one thread each, as they run side by side, and not the user's own ledger."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and scikit-learn are imported
+_FOLDER = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Point the ledger into a folder of this test process."""
+    config.stash[_FOLDER] = tempfile.mkdtemp(prefix="privsynth-tests-")
+    os.environ["PRIVSYNTH_LEDGER"] = os.path.join(config.stash[_FOLDER], "ledger.sqlite")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove that folder."""
+    shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
