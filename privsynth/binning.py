@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,7 +29,7 @@ def bins_from_histogram(
 
     Args:
         column: The column, as declared.
-        grid: Fine cells; those of single values (spikes) each become a bin.
+        grid: Fine cells; those of its spikes each become a bin.
         noisy: Released count of each cell, ``(n_cells,)``; may be negative.
         noise_std: Standard deviation of the noise in each cell, in units.
         n_bins: Largest number of bins aimed at, spikes left out.
@@ -36,52 +38,60 @@ def bins_from_histogram(
     Privacy:
         Post-processing of a release.
     """
-    n_line = len(grid.edges)
-    line = noisy[:n_line]
-    bin_of_line = merge_cells(line, noise_std=noise_std, n_bins=n_bins)
-    n_merged = int(bin_of_line[-1]) + 1
-    bin_of_cell = np.r_[bin_of_line, n_merged + np.arange(len(grid.spikes))].astype(np.int64)
-    first, last = grid.intervals()
-    width = np.where(first == last, 1.0, last - first + (1.0 if grid.discrete else 0.0))
-    weight = _shape_in_bins(noisy, bin_of_cell, width, noise_std)
+    is_spike = np.isin(grid.edges, grid.spikes)
+    bin_of_cell = np.empty(grid.n_cells, dtype=np.int64)
+    bin_of_cell[~is_spike] = merge_cells(noisy[~is_spike], noise_std=noise_std, n_bins=n_bins)
+    n_merged = int(bin_of_cell[~is_spike].max(initial=-1)) + 1
+    bin_of_cell[is_spike] = n_merged + np.arange(is_spike.sum())
+    weight = _shape_in_bins(noisy, bin_of_cell, noise_std)
     return NumericDomain(column, grid, bin_of_cell, weight, has_missing)
 
 
 def merge_cells(noisy: FloatArray, *, noise_std: float, n_bins: int) -> IntArray:
-    """Return the bin of each cell: a run is closed when it holds its share and stands clear of its noise.
+    """Return the bin of each cell: a bin holds its share of the mass and stands clear of its noise.
 
-    A cell that alone holds a share closes the run before it, if that run stands clear, and then itself.
+    A heavy cell, one that does so alone, is a bin of its own. The cells between two heavy ones are closed
+    into bins from left to right; what is left over joins the bin before it, unless that is a heavy cell.
     """
     share = max(float(np.maximum(noisy, 0).sum()) / n_bins, 1e-12)
-    bins = np.zeros(len(noisy), dtype=np.int64)
-    current, mass, n_cells = 0, 0.0, 0
-    for cell, count in enumerate(noisy):
-        is_heavy = count >= max(share, NOISE_MARGIN * noise_std)
-        if n_cells and is_heavy and mass >= NOISE_MARGIN * noise_std * np.sqrt(n_cells):
-            current, mass, n_cells = current + 1, 0.0, 0
-        bins[cell] = current
-        mass, n_cells = mass + count, n_cells + 1
-        clear = mass >= max(share, NOISE_MARGIN * noise_std * np.sqrt(n_cells))
-        if clear and cell + 1 < len(noisy):
-            current, mass, n_cells = current + 1, 0.0, 0
-    if n_cells and current and mass < NOISE_MARGIN * noise_std * np.sqrt(n_cells):
-        bins[bins == current] = current - 1  # the last run never became clear: it joins its neighbour
+    is_heavy = noisy >= max(share, NOISE_MARGIN * noise_std)
+    bins = np.empty(len(noisy), dtype=np.int64)
+    n_made = 0
+    for heavy, group in itertools.groupby(range(len(noisy)), key=is_heavy.__getitem__):
+        cells = list(group)
+        bins[cells] = n_made + (
+            np.arange(len(cells)) if heavy else _merge_run(noisy[cells], share=share, noise_std=noise_std)
+        )
+        n_made = int(bins[cells[-1]]) + 1
     return bins
 
 
-def _shape_in_bins(
-    noisy: FloatArray, bin_of_cell: IntArray, width: FloatArray, noise_std: float
-) -> FloatArray:
-    """Return each cell's share of its bin: the released counts shrunk towards a uniform density.
+def _merge_run(noisy: FloatArray, *, share: float, noise_std: float) -> IntArray:
+    """Return the bins of neighbouring cells of which none is heavy."""
+    bins = np.empty(len(noisy), dtype=np.int64)
+    current, mass, n_cells = 0, 0.0, 0
+    for cell, count in enumerate(noisy):
+        bins[cell] = current
+        mass, n_cells = mass + count, n_cells + 1
+        if mass >= max(share, NOISE_MARGIN * noise_std * np.sqrt(n_cells)):
+            current, mass, n_cells = current + 1, 0.0, 0
+    if current and mass <= NOISE_MARGIN * noise_std * np.sqrt(n_cells):
+        return np.minimum(bins, current - 1)  # what is left over is not clear of its noise
+    return bins
 
-    Within a bin the counts are mixed with the uniform density by a James-Stein weight: what the counts
-    vary beyond it, over what they vary in all, so that pure noise gives the uniform.
+
+def _shape_in_bins(noisy: FloatArray, bin_of_cell: IntArray, noise_std: float) -> FloatArray:
+    """Return each cell's share of its bin: the released counts shrunk towards equal shares.
+
+    Within a bin the counts are mixed with equal shares by a James-Stein weight: what the counts vary beyond
+    them, over what they vary in all, so that pure noise gives equal shares. Equal by cell, not by width: in
+    a wide bin of a heavy tail the cells are logarithmic, and a uniform density would sit at its far end.
     """
     weight = np.zeros_like(noisy)
     for b in range(int(bin_of_cell.max()) + 1):
         cells = np.flatnonzero(bin_of_cell == b)
         total = max(float(noisy[cells].sum()), 0.0)
-        uniform = width[cells] / width[cells].sum()
+        uniform = np.full(len(cells), 1.0 / len(cells))
         excess = noisy[cells] - total * uniform
         spread = float((excess**2).sum())
         noise = noise_std**2 * (len(cells) - 1)

@@ -28,7 +28,7 @@ OTHER = "other"
 
 @dataclass(frozen=True)
 class NumericGrid:
-    """A public partition of ``[low, high]`` into cells, and single values with cells of their own.
+    """A public partition of ``[low, high]`` into cells; some hold a single value, which stays alone.
 
     Numbers are held in *ticks*: whole multiples of the column's step, or the number itself for a real
     column without ``decimals``.
@@ -38,7 +38,7 @@ class NumericGrid:
         high: Largest tick.
         discrete: Whether ticks are whole numbers.
         edges: Left ends of the cells, increasing, ``(n_cells,)``; the first is ``low``.
-        spikes: Ticks with a cell of their own, increasing, ``(n_spikes,)``; their codes follow the cells'.
+        spikes: Ticks that stand out, increasing, ``(n_spikes,)``; each has a cell, and later a bin, of its own.
     """
 
     low: float
@@ -49,8 +49,8 @@ class NumericGrid:
 
     @property
     def n_cells(self) -> int:
-        """Number of cells, those of single values included."""
-        return len(self.edges) + len(self.spikes)
+        """Number of cells."""
+        return len(self.edges)
 
     @property
     def is_fine(self) -> bool:
@@ -58,46 +58,65 @@ class NumericGrid:
         return self.discrete and self.high - self.low + 1 == len(self.edges)
 
     def with_spikes(self, spikes: FloatArray) -> NumericGrid:
-        """Return the grid with these ticks in cells of their own."""
-        return replace(self, spikes=np.unique(np.asarray(spikes, dtype=np.float64)))
+        """Return the grid with these ticks, all within the bounds, in cells of their own."""
+        spikes = np.unique(np.asarray(spikes, dtype=np.float64))
+        after = spikes + 1 if self.discrete else np.nextafter(spikes, np.inf)
+        edges = np.unique(np.r_[self.edges, spikes, after[after <= self.high]])
+        return replace(self, edges=edges, spikes=spikes)
 
     def index(self, ticks: FloatArray) -> IntArray:
         """Return the cell of each tick; values beyond the bounds fall into the outer cells, NaN into -1."""
-        clipped = np.clip(ticks, self.low, self.high)
-        cell = np.searchsorted(self.edges, clipped, side="right") - 1
-        if len(self.spikes):
-            near = np.searchsorted(self.spikes, clipped)
-            hit = self.spikes[np.minimum(near, len(self.spikes) - 1)] == clipped
-            cell = np.where(hit, len(self.edges) + near, cell)
+        cell = np.searchsorted(self.edges, np.clip(ticks, self.low, self.high), side="right") - 1
         return np.where(np.isnan(ticks), -1, cell).astype(np.int64)
 
     def intervals(self) -> tuple[FloatArray, FloatArray]:
-        """Return first and last tick of each cell; the last is exclusive when ticks are not whole."""
+        """Return first and last tick of each cell.
+
+        When ticks are not whole the last is exclusive, except that a cell of a single value ends where it
+        begins, and that the last cell holds ``high``.
+        """
+        following = self.edges[1:]
         if self.discrete:
-            last = np.r_[self.edges[1:] - 1, self.high]
-        else:
-            last = np.r_[self.edges[1:], self.high]
-        return np.r_[self.edges, self.spikes], np.r_[last, self.spikes]
+            return self.edges, np.r_[following - 1, self.high]
+        is_single = np.nextafter(self.edges[:-1], np.inf) == following
+        return self.edges, np.r_[np.where(is_single, self.edges[:-1], following), self.high]
+
+    def widths(self) -> FloatArray:
+        """Return how much of the line each cell holds: whole ticks, or length."""
+        first, last = self.intervals()
+        return last - first + 1 if self.discrete else np.maximum(last - first, np.spacing(np.abs(first)))
 
     @classmethod
-    def between(cls, low: float, high: float, *, discrete: bool) -> NumericGrid:
+    def between(
+        cls, low: float, high: float, *, discrete: bool, resolution: float = MAX_UNIT_CELLS
+    ) -> NumericGrid:
         """Return the public grid of a range: cells that refine a uniform and a logarithmic partition.
+
+        ``resolution`` is how many counts can be told from their noise, the number of units over its standard
+        deviation: with less of it the grid has fewer cells, down to an eighth of the finest.
 
         The logarithmic part starts at zero when the range holds it, else at the end nearest to zero, so
         heavy tails and narrow ranges far from zero are both resolved.
         """
-        if discrete and high - low < MAX_UNIT_CELLS:
-            return cls(low, high, True, np.arange(low, high + 1, dtype=np.float64))
         width = high - low
-        anchor = min(max(0.0, low), high)
+        coarse = max(1.0, MAX_UNIT_CELLS / max(resolution, MAX_UNIT_CELLS / 8))
+        if discrete and width < MAX_UNIT_CELLS / coarse:
+            return cls(low, high, True, low + np.arange(width + 1, dtype=np.float64))
+        n_octaves = int(np.ceil(np.log2(width))) if discrete else CONTINUOUS_OCTAVES
         unit = 1.0 if discrete else width * 2.0**-CONTINUOUS_OCTAVES
-        n_octaves = int(np.ceil(np.log2(max(width / unit, 2.0)))) + 1
-        ladder = unit * np.exp2(np.arange(n_octaves * CELLS_PER_OCTAVE) / CELLS_PER_OCTAVE)
-        edges = np.r_[np.linspace(low, high, UNIFORM_CELLS + 1), anchor, anchor + ladder, anchor - ladder]
+        per_octave = round(CELLS_PER_OCTAVE / coarse)
+        ladder = unit * np.exp2(np.arange(n_octaves * per_octave + 1) / per_octave)
+        anchor = min(max(0.0, low), high)
+        edges = np.r_[
+            np.linspace(low, high, round(UNIFORM_CELLS / coarse) + 1),
+            anchor,
+            anchor + ladder,
+            anchor - ladder,
+        ]
         if discrete:
-            edges = np.r_[np.ceil(edges), anchor + 1]
-        edges = np.unique(edges[(edges >= low) & (edges < high + (1 if discrete else 0))])
-        return cls(low, high, discrete, np.unique(np.r_[low, edges]))
+            edges = np.ceil(edges)
+        inside = (edges >= low) & ((edges <= high) if discrete else (edges < high))
+        return cls(low, high, discrete, np.unique(np.r_[low, edges[inside]]))
 
 
 @dataclass(frozen=True)
@@ -135,23 +154,26 @@ class NumericDomain:
         return np.where(cell < 0, missing, self.bin_of_cell[cell])
 
     def pieces(self, ranges: Sequence[tuple[float, float]] | None = None) -> Pieces:
-        """Return the intervals from which values are drawn, all or those within ``ranges`` (in ticks)."""
+        """Return the intervals from which values are drawn: all, or those within ``ranges``.
+
+        Args:
+            ranges: Disjoint inclusive ranges in ticks, with whole ends where ticks are whole; None is all.
+        """
         first, last = self.grid.intervals()
-        cell = np.arange(self.grid.n_cells)
         if ranges is None:
             return Pieces(self.bin_of_cell, self.cell_weight, first, last, self.grid.discrete)
-        total = np.where(first == last, 1.0, _n_values(first, last, self.grid.discrete))
+        is_point = first == last
         parts = []
         for low, high in ranges:
             left, right = np.maximum(first, low), np.minimum(last, high)
-            inside = np.where(
-                first == last, (low <= first) & (first <= high), _n_values(left, right, self.grid.discrete)
+            length = np.maximum(right - left + self.grid.discrete, 0.0)
+            share = np.where(is_point, left <= right, length / self.grid.widths())
+            kept = np.flatnonzero(share > 0)
+            parts.append(
+                (self.bin_of_cell[kept], self.cell_weight[kept] * share[kept], left[kept], right[kept])
             )
-            keep = inside > 0
-            weight = self.cell_weight[keep] * inside[keep] / total[keep]
-            parts.append((cell[keep], weight, left[keep], right[keep]))
-        cells, weight, left, right = (np.concatenate(values) for values in zip(*parts, strict=True))
-        return Pieces(self.bin_of_cell[cells], weight, left, right, self.grid.discrete)
+        bins, weight, left, right = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return Pieces(bins, weight, left, right, self.grid.discrete)
 
 
 @dataclass(frozen=True)
@@ -169,22 +191,27 @@ class Pieces:
         return np.bincount(self.bin, weights=self.weight, minlength=n_bins).astype(np.float64)
 
     def draw(self, bins: IntArray, rng: np.random.Generator) -> FloatArray:
-        """Draw a tick for each bin code, uniformly inside a piece chosen by weight, ``(n,)``."""
-        order = np.argsort(self.bin, kind="stable")
-        by_bin, weight = self.bin[order], self.weight[order]
-        n_bins = int(self.bin.max()) + 1
-        total = np.bincount(by_bin, weights=weight, minlength=n_bins)
-        before = np.cumsum(weight) - weight
-        start = np.searchsorted(by_bin, np.arange(n_bins))
-        base = before[np.minimum(start, len(before) - 1)]
-        level = base[bins] + rng.random(len(bins)) * total[bins]
-        chosen = np.searchsorted(before, level, side="right") - 1
-        last_of_bin = np.searchsorted(by_bin, np.arange(n_bins), side="right") - 1
-        piece = order[np.clip(chosen, start[bins], last_of_bin[bins])]
+        """Draw a tick for each bin code, uniformly inside a piece chosen by weight, ``(n,)``.
+
+        The pieces of each bin fill one unit of a line, in proportion to their weights; those without
+        weight are left out, so that rounding cannot choose them.
+        """
+        used = np.flatnonzero(self.weight > 0)
+        used = used[np.argsort(self.bin[used], kind="stable")]
+        bin_of, weight = self.bin[used], self.weight[used]
+        n_bins = int(bin_of[-1]) + 1
+        start, end = (np.searchsorted(bin_of, np.arange(n_bins), side=side) for side in ("left", "right"))
+        total = np.bincount(bin_of, weights=weight, minlength=n_bins)
+        filled = np.cumsum(weight / total[bin_of])
+        base = np.r_[0.0, filled][start]
+        level = base[bins] + rng.random(len(bins))
+        chosen = np.searchsorted(filled, level, side="right")
+        piece = used[np.clip(chosen, start[bins], end[bins] - 1)]
         first, last = self.first[piece], self.last[piece]
         if self.discrete:
             return first + np.floor(rng.random(len(bins)) * (last - first + 1))
-        return first + rng.random(len(bins)) * (last - first)
+        inside = np.nextafter(last, first)  # rounding must not reach the end, which belongs to the next cell
+        return np.minimum(first + rng.random(len(bins)) * (last - first), inside)
 
 
 @dataclass(frozen=True)
@@ -239,7 +266,7 @@ def from_ticks(ticks: FloatArray, column: Column) -> FloatArray:
     """Return ticks as numbers."""
     if column.step is None:
         return ticks
-    return np.round(ticks * column.step, column.decimals) if column.decimals else ticks
+    return ticks / 10.0**column.decimals if column.decimals else ticks
 
 
 def ticks_to_values(ticks: FloatArray, column: Column) -> pd.Series:
@@ -261,14 +288,8 @@ def ticks_to_values(ticks: FloatArray, column: Column) -> pd.Series:
 
 
 def labels_to_values(codes: IntArray, labels: Sequence[Category | None]) -> pd.Series:
-    """Return codes as their labels; numbers and booleans keep their type when nothing is missing."""
+    """Return codes as their labels; numbers and booleans keep their type unless a label is missing."""
     table = pd.Series(list(labels), dtype=object)
-    values = table.take(codes).reset_index(drop=True)
-    return values if any(label is None for label in labels) else values.infer_objects()
-
-
-def _n_values(first: FloatArray, last: FloatArray, discrete: bool) -> FloatArray:
-    """Return how much of the line the intervals hold: whole ticks, or length."""
-    if discrete:
-        return np.maximum(0.0, np.floor(last) - np.ceil(first) + 1)
-    return np.maximum(0.0, last - first)
+    if None not in labels:
+        table = table.infer_objects()
+    return table.take(codes).reset_index(drop=True)

@@ -16,7 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 SCHEMA = {"errors", "schema", "sdv_metadata", "writing"}
 PLAIN = SCHEMA | {"binning", "encoding", "releases"}
 RECORDS = {"sources", "conforming", "splitting", "drafting", "datasets"}
-JUDGES = {"audit", "metrics", "report"}
+JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -32,8 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
     "privacy": PLAIN | {"sources", "privacy"},
     "synthesizers": PLAIN | {"sources"} | MAKERS,
-    "audit": SCHEMA | {"sources", "audit", "privacy.accounting", "privacy.ledger", "privacy.noise"},
-    "metrics": SCHEMA | {"sources", "audit", "metrics"},
+    "attacks": SCHEMA | {"sources", "attacks", "privacy.accounting", "privacy.ledger", "privacy.noise"},
+    "metrics": SCHEMA | {"sources", "attacks", "metrics"},
     "report": SCHEMA | {"sources"} | JUDGES,
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.audit.density_ratio import density_ratio_scores, largest_by_unit
-from privsynth.audit.operating_points import read_out
-from privsynth.audit.overlap import too_many_identical_rows
+from privsynth.attacks.density_ratio import density_ratio_scores, largest_by_unit
+from privsynth.attacks.operating_points import read_out
+from privsynth.attacks.overlap import too_many_identical_rows
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.units import halves, n_units, some_units
@@ -54,7 +54,7 @@ def membership(
         random_state: Seed of the splits and draws.
 
     Returns:
-        ``attacks``: name to the figures of `privsynth.audit.operating_points.read_out`; or a section
+        ``attacks``: name to the figures of `privsynth.attacks.operating_points.read_out`; or a section
         ``not_assessed``: without a holdout, or where the holdout holds rows of ``real``.
 
     Raises:

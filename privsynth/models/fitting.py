@@ -13,6 +13,8 @@ from privsynth.models.mixture import ProductMixture
 
 FloatArray = NDArray[np.float64]
 
+INITIAL_FLOOR = 0.01  # share spread over all codes before the first step, so that none starts at zero
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -36,7 +38,7 @@ class FitOptions:
 
     n_components: int = 2048
     learning_rate: float = 0.05
-    init_scale: float = 1.0
+    init_scale: float = 0.5
     entropy_weight: float = 0.05
 
 
@@ -62,14 +64,15 @@ class MixtureFitter:
 
     def start(self, one_way: Sequence[Measurement], n_units: float) -> None:
         """Set the first measurements and the logits: log of the 1-way shares plus random scatter."""
+        _settle_kernels()
         self.n_units = max(n_units, 1.0)
         rng = torch.Generator().manual_seed(self.seed)
         logits = []
         for measurement in one_way:
             self.add(measurement)
-            floor = 0.1 / len(measurement.counts)
-            share = np.maximum(measurement.counts, 0) / max(np.maximum(measurement.counts, 0).sum(), 1e-9)
-            base = torch.from_numpy(np.log((share + floor * 0.1).astype(np.float32)))
+            counts = np.maximum(measurement.counts, 0.0)
+            share = counts / max(counts.sum(), 1e-9) + INITIAL_FLOOR / len(counts)
+            base = torch.from_numpy(np.log(share.astype(np.float32)))
             scatter = torch.randn(self.options.n_components, len(base), generator=rng)
             logits.append(base + self.options.init_scale * scatter)
         self._logits = torch.cat(logits, dim=1)
@@ -80,14 +83,15 @@ class MixtureFitter:
 
     def add(self, measurement: Measurement) -> None:
         """Add a measurement; a table measured before is merged by inverse variance."""
-        variance = np.broadcast_to(
-            np.asarray(measurement.variance, dtype=np.float64), measurement.counts.shape
-        )
+        counts = measurement.counts
+        variance = np.broadcast_to(np.asarray(measurement.variance, dtype=np.float64), counts.shape)
         if len(measurement.columns) == 1:
-            _merge(self._one_way, measurement.columns[0], measurement.counts, variance)
+            _merge(self._one_way, measurement.columns[0], counts, variance)
         elif len(measurement.columns) == 2:
             a, b = measurement.columns
-            _merge(self._pairs, (a, b), measurement.counts, variance)
+            if self.columns.index(a) > self.columns.index(b):
+                a, b, counts, variance = b, a, counts.T, variance.T
+            _merge(self._pairs, (a, b), counts, variance)
         else:
             self._higher.append(measurement)
 
@@ -184,12 +188,23 @@ class MixtureFitter:
         for leaf in leaves[1:-1]:
             joint = (joint[:, :, None] * leaf[:, None, :]).flatten(1)
         model = joint.T @ leaves[-1] / len(probabilities)
-        counts = torch.from_numpy((measurement.counts / self.n_units).astype(np.float32)).reshape(model.shape)
-        weight = self.n_units**2 / self.n_measured_cells / float(np.mean(measurement.variance))
-        loss = weight * ((model - counts) ** 2).sum()
+        shares = torch.from_numpy((measurement.counts / self.n_units).astype(np.float32))
+        scale = self.n_units**2 / self.n_measured_cells
+        weight = torch.from_numpy(np.asarray(scale / measurement.variance, dtype=np.float32))
+        miss = model.reshape(shares.shape) - shares
+        loss = (weight * miss**2).sum()
         for span, gradient in zip(spans, torch.autograd.grad(loss, leaves), strict=True):
             slope[:, span] += gradient
         return loss.detach()
+
+
+def _settle_kernels() -> None:
+    """Call each of MKL's vector functions that the fit uses, once and on one thread.
+
+    MKL chooses a function's kernel on its first call. Where several threads make that call together, one of
+    them may run a less accurate kernel, and the first fit of a process would differ from all others.
+    """
+    torch.ones(1).log_().sqrt_()
 
 
 def _merge(tables: dict, key: str | tuple[str, str], counts: FloatArray, variance: FloatArray) -> None:

@@ -33,8 +33,6 @@ FloatArray = NDArray[np.float64]
 Charge = Callable[[Event, str], None]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 
-_TOLERANCE = 1e-9
-
 
 class Curator:
     """Holds the records of one run and sells releases within its allowance.
@@ -100,7 +98,7 @@ class Curator:
 
     def _obtain(self, key: str, event: Event, answer: Callable[[], Answer]) -> Release:
         """Serve a stored release, or charge, compute, store and return a fresh one."""
-        left = self.remaining(key)
+        self.remaining(key)  # counts what was lost under this key
         bought = self.store.bought(key)
         if bought is not None:
             if Event.from_dict(bought.event) != event:
@@ -112,8 +110,8 @@ class Curator:
             return bought
         if self._frame is None or self._charge is None:
             raise ReplayError(f"the release {key!r} is not stored, and there are no records to buy it from")
-        left_delta = self.allowance.discovery_delta - self._spent_delta
-        if event.mu_squared > left * (1 + _TOLERANCE) or event.delta > left_delta * (1 + _TOLERANCE):
+        spend = Spend(self._spent + event.mu_squared, self._spent_delta + event.delta)
+        if not spend.fits(self.allowance):
             raise BudgetExceededError(
                 f"{event.purpose!r} would pass the budget of this run; nothing was read for it. If "
                 "interruptions lost paid answers, --restart begins a run of its own"
@@ -268,7 +266,13 @@ class Curator:
         return self._codes[name]
 
     def _count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
-        return count_table(codes, sizes, self._held.weights, units_per_one=self._held.units_per_one)
+        return count_table(
+            codes,
+            sizes,
+            self._held.weights,
+            n_rows=len(self._held_frame),
+            units_per_one=self._held.units_per_one,
+        )
 
     def _noisy(self, counts: IntArray, noise_multiplier: float) -> FloatArray:
         return add_gaussian_noise(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from privsynth.audit.curves import allowed_tpr, replace_one
+from privsynth.attacks.curves import allowed_tpr, replace_one
 from privsynth.report.svg import Scale, element, picture, short, ticks
 from privsynth.report.verdicts import SMALLEST_SPAN
 from privsynth.report.words import claim_of

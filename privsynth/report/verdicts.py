@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from privsynth.audit.curves import allowed_tpr, replace_one
-from privsynth.audit.intervals import clopper_pearson_lower, clopper_pearson_upper
+from privsynth.attacks.curves import allowed_tpr, replace_one
+from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
 from privsynth.report.words import claim_of
 
 PLANTED_LEAK_AUC = 0.9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from privsynth.audit.curves import allowed_tpr
+from privsynth.attacks.curves import allowed_tpr
 
 _GAME_FPR = 0.01
 

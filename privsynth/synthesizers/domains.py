@@ -50,15 +50,25 @@ class Domains:
     n_units_std: float
 
 
-def find_domains(curator: Curator, schema: Schema, budget: DomainBudget, *, n_bins: int) -> Domains:
+def find_domains(
+    curator: Curator, schema: Schema, budget: DomainBudget, *, n_units: float, n_bins: int
+) -> Domains:
     """Buy what the schema keeps private, then the 1-way marginals, and make bins from them.
+
+    Args:
+        curator: Sells the releases.
+        schema: Public description of the table.
+        budget: Shares of each step.
+        n_units: First noisy count of the units; decides how finely number lines are divided.
+        n_bins: Bins aimed at for a number line.
 
     Privacy:
         Accounted: by the curator, release by release.
     """
-    fine = {c.name: _fine_domain(curator, schema, c, budget) for c in schema.modelled}
+    noise = noise_for(budget.one_way * curator.allowance.mu_squared / len(schema.modelled))
+    resolution = n_units / noise
+    fine = {c.name: _fine_domain(curator, schema, c, budget, resolution) for c in schema.modelled}
     names = list(fine)
-    noise = noise_for(budget.one_way * curator.allowance.mu_squared / len(names))
     release = curator.count(
         "counts/one-way", "1-way marginals", fine, [(name,) for name in names], noise_multiplier=noise
     )
@@ -81,8 +91,9 @@ def n_discoveries(schema: Schema) -> tuple[int, int]:
 
 
 def _has_fine_grid(column: Column) -> bool:
+    """Whether a column's grid is fine however few units there are."""
     low, high = column.bounds
-    return low is not None and high is not None and _grid(column, low, high).is_fine
+    return low is not None and high is not None and _grid(column, low, high, resolution=1.0).is_fine
 
 
 def _delta_per_discovery(curator: Curator, schema: Schema) -> float:
@@ -91,7 +102,9 @@ def _delta_per_discovery(curator: Curator, schema: Schema) -> float:
     return curator.allowance.discovery_delta / (lists + n_discoveries(schema)[1] + 1)
 
 
-def _fine_domain(curator: Curator, schema: Schema, column: Column, budget: DomainBudget) -> Domain:
+def _fine_domain(
+    curator: Curator, schema: Schema, column: Column, budget: DomainBudget, resolution: float
+) -> Domain:
     """Return a column's domain at the finest: every category, or a bin for each cell of its grid."""
     mu_squared = curator.allowance.mu_squared
     has_missing = bool(column.missing)
@@ -113,7 +126,7 @@ def _fine_domain(curator: Curator, schema: Schema, column: Column, budget: Domai
             return DiscreteDomain(column, tuple(release.facts["values"]), True, has_missing)
         return DiscreteDomain(column, values, False, has_missing)
     low, high = _bounds(curator, column, budget)
-    grid = _grid(column, low, high)
+    grid = _grid(column, low, high, resolution)
     if not grid.is_fine:
         release = curator.discover_values(
             f"spikes/{column.name}",
@@ -147,12 +160,11 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
     return min(low, high), max(low, high)
 
 
-def _grid(column: Column, low: float, high: float) -> NumericGrid:
+def _grid(column: Column, low: float, high: float, resolution: float) -> NumericGrid:
     if column.step is None:
-        return NumericGrid.between(low, high, discrete=False)
-    return NumericGrid.between(
-        float(round(low / column.step)), float(round(high / column.step)), discrete=True
-    )
+        return NumericGrid.between(low, high, discrete=False, resolution=resolution)
+    first, last = float(round(low / column.step)), float(round(high / column.step))
+    return NumericGrid.between(first, last, discrete=True, resolution=resolution)
 
 
 def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tuple[Domain, Measurement]:

@@ -49,6 +49,7 @@ def plan(
     schema.require_complete()
     settings = settings or MarginalSettings()
     allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
+    settings = settings.adapted_to(n_rows * math.sqrt(allowance.mu_squared))
     steps = _steps(schema, settings, allowance.mu_squared)
     return {
         "synthesizer": "marginal",
@@ -79,6 +80,7 @@ def _steps(schema: Schema, settings: MarginalSettings, mu_squared: float) -> lis
         add("finding private categories and bounds", settings.discovery_share, n_private)
     if n_wide:
         add("single values of wide number lines", settings.spikes_share, n_wide)
+    add("number of units", settings.units_share, 1)
     add("1-way marginals", settings.one_way_share, n_columns)
     if len(condition_columns(schema)) > 1:
         add("joint table of target and groups", settings.condition_share, 1)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounde
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers.domains import DomainBudget, Domains, find_domains, n_discoveries
+
+REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
 Progress = Callable[[str, int, int], None]
 
@@ -34,6 +36,7 @@ class MarginalSettings:
         discovery_share: For private categories and bounds, all columns together; only if there are any.
         spikes_share: For the single values of wide number lines; only if there are any.
         one_way_share: For the 1-way marginals.
+        units_share: For a first count of the units.
         condition_share: For the joint table of target and groups; only if there is one.
         selection_share: Part of each round that pays for choosing pairs.
         noise_penalty: How much of the noise of measuring a pair counts against choosing it. AIM takes all
@@ -50,6 +53,7 @@ class MarginalSettings:
     discovery_share: float = 0.10
     spikes_share: float = 0.03
     one_way_share: float = 0.12
+    units_share: float = 0.01
     condition_share: float = 0.03
     selection_share: float = 0.10
     noise_penalty: float = 0.5
@@ -60,6 +64,21 @@ class MarginalSettings:
     steps_per_round: int = 60
     final_steps: int = 50
     fit: FitOptions = field(default_factory=FitOptions)
+
+    def adapted_to(self, strength: float) -> MarginalSettings:
+        """Return the settings for a weaker signal: more for the 1-way marginals, fewer pairs.
+
+        Args:
+            strength: Number of units (noisy, or a public guess) times ``mu`` of the whole budget. The
+                settings as they stand are for `REFERENCE_STRENGTH` and above.
+        """
+        weakness = max(1.0, REFERENCE_STRENGTH / max(strength, 1.0))
+        return replace(
+            self,
+            one_way_share=self.one_way_share * min(2.0, weakness**0.4),
+            spikes_share=self.spikes_share * min(4.0, weakness**0.8),
+            pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-able fields."""
@@ -90,7 +109,10 @@ def fit_marginals(
         Accounted: by the curator, release by release; everything else is post-processing.
     """
     progress("finding domains", 0, settings.n_rounds)
-    domains = find_domains(curator, schema, _domain_budget(schema, settings), n_bins=settings.n_bins)
+    n_units = _count_units(curator, settings)
+    settings = settings.adapted_to(n_units * math.sqrt(curator.allowance.mu_squared))
+    budget = _domain_budget(schema, settings)
+    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins)
     names = tuple(domains.by_column)
     fitter = MixtureFitter(
         columns=names,
@@ -111,6 +133,13 @@ def fit_marginals(
     losses.append(fitter.step_many(settings.final_steps, final=True))
     progress("fitted", settings.n_rounds, settings.n_rounds)
     return FittedTable(domains, fitter.mixture(), condition, tuple(losses))
+
+
+def _count_units(curator: Curator, settings: MarginalSettings) -> float:
+    """Buy a first count of the units, which decides how the rest of the budget is divided."""
+    noise = noise_for(settings.units_share * curator.allowance.mu_squared)
+    release = curator.count("counts/units", "number of units", {}, [()], noise_multiplier=noise)
+    return max(float(release.arrays["0"]), 1.0)
 
 
 def _domain_budget(schema: Schema, settings: MarginalSettings) -> DomainBudget:

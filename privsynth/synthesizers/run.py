@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from privsynth.errors import ModelFileError
+from privsynth.errors import LedgerError, ModelFileError
 from privsynth.privacy.budget import Unit
 from privsynth.privacy.curator import Charge
 from privsynth.privacy.ledger import Ledger
@@ -83,11 +83,17 @@ def ledger_run(
     """
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     run = store.meta.get("run") or uuid.uuid4().hex
-    store.set_meta(run=run)  # written before the ledger knows it, so that no crash leaves it nameless
+    home = store.meta.get("ledger", str(book.path.resolve()))
+    if home != str(book.path.resolve()):
+        raise LedgerError(
+            "the interrupted run was charged to another ledger; resume it with the same --ledger, or pass "
+            "--restart to discard its paid releases (they stay spent there)"
+        )
+    store.set_meta(run=run, ledger=home)  # written before the ledger knows it: no crash leaves it nameless
     status = book.status(run)
     if status is None:
         book.reserve(
-            dataset=dataset or f"unnamed-{run[:12]}",
+            dataset=f"unnamed-{run[:12]}" if dataset is None else dataset,
             unit=Unit(
                 unit=schema.unit,
                 person_column=schema.person_id,

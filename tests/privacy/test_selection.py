@@ -64,7 +64,11 @@ rows = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 1
 @given(rows, st.lists(st.floats(0, 20), min_size=6, max_size=6))
 def test_one_record_moves_a_score_by_at_most_one(records, expected):
     def score(table):
-        exact = count_table([table[:, 1], table[:, 2]], [3, 2], None, units_per_one=1).ravel().astype(float)
+        exact = (
+            count_table([table[:, 1], table[:, 2]], [3, 2], None, n_rows=len(table), units_per_one=1)
+            .ravel()
+            .astype(float)
+        )
         return marginal_scores([exact], [np.asarray(expected)], 2.0)[0]
 
     table = np.asarray(records, dtype=np.int64)
@@ -79,7 +83,13 @@ def test_one_person_moves_a_score_by_at_most_one(records, cap, expected):
     kept, weights = table[weighting.rows], weighting.weights
 
     def score(mask):
-        counts = count_table([kept[mask, 1], kept[mask, 2]], [3, 2], weights[mask], units_per_one=PERSON_GRID)
+        counts = count_table(
+            [kept[mask, 1], kept[mask, 2]],
+            [3, 2],
+            weights[mask],
+            n_rows=int(mask.sum()),
+            units_per_one=PERSON_GRID,
+        )
         return marginal_scores([counts.ravel() / PERSON_GRID], [np.asarray(expected)], 2.0)[0]
 
     whole = score(np.ones(len(kept), dtype=bool))

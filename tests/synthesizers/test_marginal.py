@@ -327,7 +327,7 @@ def interrupted(ledger_path, partial, after, monkeypatch, *, where):
 @pytest.mark.parametrize("where", ["before", "lost", "stored"])
 def test_killed_anywhere_the_ledger_holds_every_spend_and_the_same_call_resumes(where, tmp_path, monkeypatch):
     """``before``: after a charge, before the read. ``lost``: after the read, before it is stored."""
-    n_charges = 10  # 1 spikes, 1 one-way, 1 condition, 3 rounds of 2 charges: all of QUICK's, and one more
+    n_charges = 12  # 1 units, 1 or 2 spikes, 1 one-way, 1 condition, 3 rounds of 2 charges: all of QUICK's, and one more
     for after in range(n_charges):
         folder = tmp_path / f"{where}{after}"
         folder.mkdir()

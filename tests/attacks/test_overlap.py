@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.audit.overlap import too_many_identical_rows
+from privsynth.attacks.overlap import too_many_identical_rows
 from privsynth.sources import Records
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
-from privsynth.audit.features import FeatureSpace
+from privsynth.attacks.features import FeatureSpace
 
 REFERENCE_NEIGHBOUR = 5
 _SMALLEST_DISTANCE = 1e-3  # on axes of unit length: keeps the logarithm finite for identical rows

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from privsynth.audit.density_ratio import density_ratio_scores, largest_by_unit
-from privsynth.audit.features import MAX_CATEGORY_AXES, FeatureSpace
+from privsynth.attacks.density_ratio import density_ratio_scores, largest_by_unit
+from privsynth.attacks.features import MAX_CATEGORY_AXES, FeatureSpace
 
 
 def rows(n: int, seed: int) -> pd.DataFrame:

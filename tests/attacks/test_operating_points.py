@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from privsynth.audit.intervals import clopper_pearson
-from privsynth.audit.operating_points import read_out
+from privsynth.attacks.intervals import clopper_pearson
+from privsynth.attacks.operating_points import read_out
 
 
 def test_an_attack_that_never_errs_finds_all_at_every_rate() -> None:

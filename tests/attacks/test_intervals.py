@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from privsynth.audit.intervals import auc_interval, clopper_pearson, smallest_detectable_auc
+from privsynth.attacks.intervals import auc_interval, clopper_pearson, smallest_detectable_auc
 from privsynth.errors import ParameterError
 
 FALSE_ALARM = 1e-6

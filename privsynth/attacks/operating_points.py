@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.audit.intervals import auc_interval, clopper_pearson, smallest_detectable_auc
+from privsynth.attacks.intervals import auc_interval, clopper_pearson, smallest_detectable_auc
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 
