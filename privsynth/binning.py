@@ -43,7 +43,7 @@ def bins_from_histogram(
     bin_of_cell[~is_spike] = merge_cells(noisy[~is_spike], noise_std=noise_std, n_bins=n_bins)
     n_merged = int(bin_of_cell[~is_spike].max(initial=-1)) + 1
     bin_of_cell[is_spike] = n_merged + np.arange(is_spike.sum())
-    weight = _shape_in_bins(noisy, bin_of_cell, noise_std)
+    weight = _shape_in_bins(noisy, bin_of_cell, grid.widths(), noise_std)
     return NumericDomain(column, grid, bin_of_cell, weight, has_missing)
 
 
@@ -80,22 +80,36 @@ def _merge_run(noisy: FloatArray, *, share: float, noise_std: float) -> IntArray
     return bins
 
 
-def _shape_in_bins(noisy: FloatArray, bin_of_cell: IntArray, noise_std: float) -> FloatArray:
-    """Return each cell's share of its bin: the released counts shrunk towards equal shares.
+def _shape_in_bins(
+    noisy: FloatArray, bin_of_cell: IntArray, width: FloatArray, noise_std: float
+) -> FloatArray:
+    """Return each cell's share of its bin: the released counts shrunk towards a smooth shape.
 
-    Within a bin the counts are mixed with equal shares by a James-Stein weight: what the counts vary beyond
-    them, over what they vary in all, so that pure noise gives equal shares. Equal by cell, not by width: in
-    a wide bin of a heavy tail the cells are logarithmic, and a uniform density would sit at its far end.
+    Within a bin the counts are mixed with the smooth shape by a James-Stein weight: what the counts vary
+    beyond it, over what they vary in all, so that pure noise gives the smooth shape.
     """
     weight = np.zeros_like(noisy)
     for b in range(int(bin_of_cell.max()) + 1):
         cells = np.flatnonzero(bin_of_cell == b)
-        total = max(float(noisy[cells].sum()), 0.0)
-        uniform = np.full(len(cells), 1.0 / len(cells))
-        excess = noisy[cells] - total * uniform
+        counts = noisy[cells]
+        total = max(float(counts.sum()), 0.0)
+        smooth = _smooth_shape(counts, total, width[cells])
+        excess = counts - total * smooth
         spread = float((excess**2).sum())
         noise = noise_std**2 * (len(cells) - 1)
         keep = max(0.0, 1.0 - noise / spread) if spread > 0 and total > 0 else 0.0
-        shape = np.maximum(total * uniform + keep * excess, 0.0)
-        weight[cells] = shape / shape.sum() if shape.sum() > 0 else uniform
+        shape = np.maximum(total * smooth + keep * excess, 0.0)
+        weight[cells] = shape / shape.sum() if shape.sum() > 0 else smooth
     return weight
+
+
+def _smooth_shape(counts: FloatArray, total: float, width: FloatArray) -> FloatArray:
+    """Return the mixture of equal shares by cell and by width that is nearest to the counts.
+
+    Cells are logarithmic where the grid is: equal shares by cell are a heavy tail, by width a flat density.
+    """
+    by_cell = np.full(len(counts), 1.0 / len(counts))
+    direction = width / width.sum() - by_cell
+    length = total * float((direction**2).sum())
+    flatness = float(((counts - total * by_cell) * direction).sum()) / length if length > 0 else 0.0
+    return by_cell + min(max(flatness, 0.0), 1.0) * direction

@@ -38,7 +38,7 @@ class NumericGrid:
         high: Largest tick.
         discrete: Whether ticks are whole numbers.
         edges: Left ends of the cells, increasing, ``(n_cells,)``; the first is ``low``.
-        spikes: Ticks that stand out, increasing, ``(n_spikes,)``; each has a cell, and later a bin, of its own.
+        spikes: Ticks that stand out, increasing, ``(n_spikes,)``; each has a cell, later a bin, of its own.
     """
 
     low: float

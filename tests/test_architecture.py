@@ -94,7 +94,7 @@ def test_a_module_imports_only_what_lies_before_it(path: Path) -> None:
         ("sampling", "from ..privacy import noise"),
         ("privacy", "from privsynth.models.mixture import Mixture"),
         ("metrics", "from privsynth.synthesizers.marginal import MarginalSynthesizer"),
-        ("audit", "from privsynth.privacy.curator import Curator"),
+        ("attacks", "from privsynth.privacy.curator import Curator"),
         ("synthesizers", "from privsynth.metrics import fidelity"),
         ("schema", "from privsynth import MarginalSynthesizer"),
     ],

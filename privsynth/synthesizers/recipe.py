@@ -139,7 +139,7 @@ def _count_units(curator: Curator, settings: MarginalSettings) -> float:
     """Buy a first count of the units, which decides how the rest of the budget is divided."""
     noise = noise_for(settings.units_share * curator.allowance.mu_squared)
     release = curator.count("counts/units", "number of units", {}, [()], noise_multiplier=noise)
-    return max(float(release.arrays["0"]), 1.0)
+    return max(float(release.arrays["0"].sum()), 1.0)
 
 
 def _domain_budget(schema: Schema, settings: MarginalSettings) -> DomainBudget:

@@ -205,7 +205,8 @@ def test_public_domains_do_not_move_with_the_records(ledger):
     constant = frame.assign(age=50, sex="M")
     edges = []
     for table in (frame, extreme, constant):
-        domains = fitted(ledger, frame=table).model_.domains
+        # one noise for all three: grids follow the noisy number of units, and nothing else
+        domains = fitted(ledger, frame=table, secret=PredictableSourceForTests(1)).model_.domains
         assert domains["sex"].labels == ["F", "M"]
         assert domains["ward"].labels == [1, 2, 3, None]
         assert (domains["age"].grid.low, domains["age"].grid.high) == (0, 99)
@@ -327,7 +328,9 @@ def interrupted(ledger_path, partial, after, monkeypatch, *, where):
 @pytest.mark.parametrize("where", ["before", "lost", "stored"])
 def test_killed_anywhere_the_ledger_holds_every_spend_and_the_same_call_resumes(where, tmp_path, monkeypatch):
     """``before``: after a charge, before the read. ``lost``: after the read, before it is stored."""
-    n_charges = 12  # 1 units, 1 or 2 spikes, 1 one-way, 1 condition, 3 rounds of 2 charges: all of QUICK's, and one more
+    n_charges = (
+        12  # units, spikes of two columns, 1-way, condition, three rounds of two: eleven, and one more
+    )
     for after in range(n_charges):
         folder = tmp_path / f"{where}{after}"
         folder.mkdir()
