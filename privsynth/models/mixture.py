@@ -73,11 +73,11 @@ class ProductMixture:
             ValueError: If the condition has no mass under the model.
         """
         mass = self.component_mass(allowed)
-        total = mass.sum()
-        if not total > 0:
+        possible = np.flatnonzero(mass)  # rounding inside the multinomial must not reach any other
+        if not len(possible):
             raise ValueError("the condition has no mass under the model")
-        per_component = rng.multinomial(n, mass / total)
-        component = np.repeat(np.arange(self.n_components), per_component)
+        per_component = rng.multinomial(n, mass[possible] / mass.sum())
+        component = np.repeat(possible, per_component)
         codes = {}
         for position, name in enumerate(self.columns):
             if name in allowed:
@@ -97,11 +97,12 @@ def _cumulative(probabilities: FloatArray) -> FloatArray:
 
 
 def _draw_codes(cumulative: FloatArray, component: IntArray, rng: np.random.Generator) -> IntArray:
-    """Draw one code for each row from its component, by inversion on the line of all components."""
-    n_codes = cumulative.shape[1]
-    level = component + rng.random(len(component))
-    position = np.searchsorted(cumulative.ravel(), level, side="right")
-    code = position - component * n_codes
-    # a level may round up to the end of its component: the last code with mass, not the one after it
-    last = np.argmax(cumulative >= cumulative[:, -1:], axis=1)
-    return np.minimum(code, last[component]).astype(np.int64)
+    """Draw one code for each row from its component, by inversion on the line of all components.
+
+    A level stays below the end of its component, also where the sum is rounded: the code found is one
+    whose step on the line is above zero.
+    """
+    n_components, n_codes = cumulative.shape
+    below_one = 1.0 - np.spacing(float(n_components))
+    level = component + below_one * rng.random(len(component))
+    return np.searchsorted(cumulative.ravel(), level, side="right") - component * n_codes

@@ -197,7 +197,7 @@ class TableModel:
                 continue
             codes = np.concatenate([part[column.name] for part in parts])[order] if parts else empty
             columns[column.name] = self._decode(column.name, codes, restrictions.get(column.name), rng)
-        return pd.DataFrame(columns)
+        return pd.DataFrame(columns, copy=False)
 
     def _allowed(self, cell: Cell, restrictions: Mapping[str, Restriction]) -> dict[str, FloatArray]:
         allowed = {name: restriction.share for name, restriction in restrictions.items()}
