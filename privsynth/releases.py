@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
@@ -77,22 +78,30 @@ class ReleaseStore:
             except OSError as error:
                 raise TableError(f"cannot write {str(path)!r}: {error.strerror}") from None
         try:
-            database = sqlite3.connect(path)
-            database.execute("PRAGMA synchronous=FULL")
-            database.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS releases "
-                "(seq INTEGER PRIMARY KEY, header TEXT NOT NULL, arrays BLOB NOT NULL)"
-            )
-            self.meta = {n: json.loads(v) for n, v in database.execute("SELECT name, value FROM meta")}
-            rows = database.execute("SELECT header, arrays FROM releases ORDER BY seq").fetchall()
-            self._releases = [release_from(json.loads(header), load_tensors(blob)) for header, blob in rows]
-        except (sqlite3.DatabaseError, ValueError, KeyError) as error:
+            self._database = sqlite3.connect(path)
+            self._load(self._database)
+        except (sqlite3.DatabaseError, SafetensorError, ValueError, LookupError, TypeError) as error:
+            self.close()
             raise ModelFileError(
                 f"{str(path)!r} is not a store of paid releases ({type(error).__name__}); "
                 "--restart discards it and starts afresh"
             ) from None
-        self._database = database
+
+    def _load(self, database: sqlite3.Connection) -> None:
+        database.execute("PRAGMA synchronous=FULL")
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if tables - {"meta", "releases"}:
+            raise ValueError("a database of another kind, which stays as it is")
+        database.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS releases "
+            "(seq INTEGER PRIMARY KEY, header TEXT NOT NULL, arrays BLOB NOT NULL)"
+        )
+        self.meta = {
+            name: json.loads(value) for name, value in database.execute("SELECT name, value FROM meta")
+        }
+        rows = database.execute("SELECT header, arrays FROM releases ORDER BY seq").fetchall()
+        self._releases = [release_from(json.loads(header), load_tensors(blob)) for header, blob in rows]
 
     def set_meta(self, **values: Any) -> None:
         """Keep public facts about the run beside its releases."""
@@ -106,7 +115,7 @@ class ReleaseStore:
         """Keep a release; on return it is durable."""
         if self._database is not None:
             with self._database as database:
-                arrays = save_tensors({n: np.ascontiguousarray(a) for n, a in release.arrays.items()})
+                arrays = tensor_bytes(release.arrays)
                 header = json.dumps(release.header(), allow_nan=False)
                 database.execute("INSERT INTO releases (header, arrays) VALUES (?, ?)", (header, arrays))
         self._releases.append(release)
@@ -141,3 +150,8 @@ def release_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Rele
         arrays=arrays,
         lost=bool(header.get("lost", False)),
     )
+
+
+def tensor_bytes(arrays: Mapping[str, Array]) -> bytes:
+    """Return arrays as a safetensors file."""
+    return bytes(save_tensors({name: np.asarray(array, order="C") for name, array in arrays.items()}))

@@ -72,17 +72,16 @@ def _restrict_discrete(
     wants_missing: bool,
 ) -> Restriction:
     share = np.zeros(domain.size)
-    code_of = {category_text(value): code for code, value in enumerate(domain.values)}
-    if domain.has_other and domain.labels[len(domain.values)] is not None:
-        code_of.setdefault(category_text(domain.labels[len(domain.values)]), len(domain.values))
+    known = _known_values(domain)
+    code_of = _truth_values(domain) | known
     for value in values:
-        text = category_text(value)
+        text = category_text(value.item() if isinstance(value, np.generic) else value)
         if domain.column.type == "boolean" and text not in code_of:
             text = text.lower()
         if text not in code_of:
-            known = ", ".join(list(code_of)[:12]) + (", ..." if len(code_of) > 12 else "")
+            listed = ", ".join(list(known)[:12]) + (", ..." if len(known) > 12 else "")
             raise RequestError(
-                f"condition on {domain.column.name!r}: {value!r} is not among its values ({known})"
+                f"condition on {domain.column.name!r}: {value!r} is not among its values ({listed})"
             )
         share[code_of[text]] = 1.0
     if bounds is not None:
@@ -97,6 +96,22 @@ def _restrict_discrete(
     if not share.any():
         raise RequestError(f"condition on {domain.column.name!r}: the range holds none of its values")
     return Restriction(share)
+
+
+def _known_values(domain: DiscreteDomain) -> dict[str, int]:
+    """Return the code of each value's text, that of ``other`` included where it is written out."""
+    code_of = {category_text(value): code for code, value in enumerate(domain.values)}
+    if domain.has_other and domain.labels[len(domain.values)] is not None:
+        code_of.setdefault(category_text(domain.labels[len(domain.values)]), len(domain.values))
+    return code_of
+
+
+def _truth_values(domain: DiscreteDomain) -> dict[str, int]:
+    """Return other ways to name the values of a boolean column: true and false, and 1 and 0 for these."""
+    if domain.column.type != "boolean":
+        return {}
+    names = {"false": 0, "true": 1}
+    return names | {"0": 0, "1": 1} if domain.values == (False, True) else names
 
 
 def _restrict_numeric(
@@ -152,9 +167,10 @@ def _number(column: Column, value: Any) -> float:
     if column.type == "datetime":
         text = value.isoformat() if hasattr(value, "isoformat") else str(value)
         try:
-            return datetime_to_step(text, column.resolution_seconds, f"condition on {column.name!r}:")
+            seconds = datetime_to_step(text, 1, f"condition on {column.name!r}: the value")
         except SchemaError as error:
             raise RequestError(str(error)) from None
+        return seconds / column.resolution_seconds
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -168,18 +184,20 @@ def _ticks(column: Column, low: float, high: float) -> tuple[float, float]:
     """Return the ticks from low to high, ends included; a hair of slack absorbs decimal rounding."""
     if column.step is None:
         return low, high
-    slack = 1e-6
-    first = low if math.isinf(low) else math.ceil(low / column.step - slack)
-    last = high if math.isinf(high) else math.floor(high / column.step + slack)
-    return float(first), float(last)
+    first, last = low / column.step, high / column.step
+    return float(np.ceil(first - _slack(first))), float(np.floor(last + _slack(last)))
+
+
+def _slack(tick: float) -> float:
+    return max(1e-6, 4.0 * math.ulp(tick)) if math.isfinite(tick) else 0.0
 
 
 def _display(column: Column, tick: float) -> str:
     if column.type == "datetime":
         return str(np.datetime64(int(tick) * column.resolution_seconds, "s"))
     number = tick if column.step is None else tick * column.step
-    return f"{number:.10g}"
+    return f"{number:.15g}"
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))

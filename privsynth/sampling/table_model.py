@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,8 @@ class TableModel:
 
     def restrictions(self, conditions: Mapping[str, Any] | None) -> dict[str, Restriction]:
         """Return what the conditions leave of each column that they name."""
+        if not isinstance(conditions, Mapping | None):
+            raise RequestError(f"conditions: expected a mapping from column to condition, got {conditions!r}")
         out = {}
         for name, condition in (conditions or {}).items():
             if name not in self.domains:
@@ -91,7 +94,7 @@ class TableModel:
                 raise RequestError(f"balance: {name!r} must be a categorical or boolean column, but {what}")
             share = restrictions[name].share if name in restrictions else np.ones(domain.size)
             axes.append([code for code in range(len(domain.values)) if share[code] > 0])
-        n_cells = int(np.prod([len(axis) for axis in axes]))
+        n_cells = math.prod(len(axis) for axis in axes)
         if not 0 < n_cells <= MAX_CELLS:
             raise RequestError(f"balance: expected 1 to {MAX_CELLS} cells, got {n_cells}")
         sizes = np.full(n_cells, n // n_cells)

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
-from privsynth.errors import ModelFileError, TableError
-from privsynth.releases import Release, release_from
+from privsynth.errors import ModelFileError
+from privsynth.releases import Release, release_from, tensor_bytes
+from privsynth.writing import written_aside
 
 FORMAT_VERSION = 1
 MEMBERS = ("manifest.json", "weights.safetensors", "releases.safetensors")
@@ -41,23 +40,12 @@ class ModelFile:
     releases: tuple[Release, ...]
 
 
-def check_output(path: str | Path, *, force: bool) -> Path:
-    """Return the path if a file can be written there, before anything is charged.
+def write_model_file(path: str | Path, contents: ModelFile, *, force: bool) -> None:
+    """Write a model file aside, then rename it; mode 0600.
 
     Raises:
-        TableError: If the folder is missing or not writable, or a file is there and ``force`` is not set.
+        TableError: If it cannot be written, or a file is there and ``force`` is not set.
     """
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise TableError(f"cannot write {str(path)!r}: no such folder, or it is not writable")
-    if path.exists() and not force:
-        raise TableError(f"{str(path)!r} exists; choose another name or pass --force to replace it")
-    return path
-
-
-def write_model_file(path: str | Path, contents: ModelFile, *, force: bool) -> None:
-    """Write a model file aside, then rename it; mode 0600."""
-    path = check_output(path, force=force)
     releases = {
         f"{i}/{name}": array
         for i, release in enumerate(contents.releases)
@@ -67,22 +55,15 @@ def write_model_file(path: str | Path, contents: ModelFile, *, force: bool) -> N
     manifest = {"format_version": FORMAT_VERSION, **contents.manifest, "releases": headers}
     members = (
         json.dumps(manifest, indent=1, allow_nan=False).encode(),
-        _tensors(contents.weights),
-        _tensors(releases),
+        tensor_bytes(contents.weights),
+        tensor_bytes(releases),
     )
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(os.open(aside, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-                for name, data in zip(MEMBERS, members, strict=True):
-                    archive.writestr(zipfile.ZipInfo(name), data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        raise TableError(f"cannot write {str(path)!r}: {error.strerror}") from None
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(path, force=force, owner_only=True) as aside, open(aside, "wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in zip(MEMBERS, members, strict=True):
+                archive.writestr(zipfile.ZipInfo(name), data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_model_file(path: str | Path) -> ModelFile:
@@ -96,12 +77,16 @@ def read_model_file(path: str | Path) -> ModelFile:
             infos = archive.infolist()
             if sorted(info.filename for info in infos) != sorted(MEMBERS):
                 raise ModelFileError(f"{str(path)!r} is not a privsynth model: it holds other files")
+            if any(info.compress_type != zipfile.ZIP_STORED for info in infos):
+                raise ModelFileError(f"{str(path)!r} is not a privsynth model: its parts are compressed")
             if any(info.file_size > MAX_MEMBER_BYTES for info in infos):
                 raise ModelFileError(f"{str(path)!r} is too large to be a privsynth model")
             manifest_json, weights, releases = (archive.read(name) for name in MEMBERS)
         manifest = json.loads(manifest_json)
         version = manifest["format_version"]
-        if not isinstance(version, int) or version > FORMAT_VERSION:
+        if not isinstance(version, int) or version < 1:
+            raise ValueError("no version of the format")
+        if version > FORMAT_VERSION:
             raise ModelFileError(
                 f"{str(path)!r} has model format {version!r}, and this version reads up to {FORMAT_VERSION}; "
                 "update privsynth"
@@ -111,20 +96,16 @@ def read_model_file(path: str | Path) -> ModelFile:
             load_tensors(weights),
             _releases(manifest["releases"], load_tensors(releases)),
         )
+    except ModelFileError:
+        raise
     except FileNotFoundError:
         raise ModelFileError(f"there is no model file {str(path)!r}") from None
     except OSError as error:
-        raise ModelFileError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    except (zipfile.BadZipFile, SafetensorError, ValueError, KeyError, TypeError, EOFError) as error:
-        if isinstance(error, ModelFileError):
-            raise
+        raise ModelFileError(f"{str(path)!r} cannot be read: {error.strerror or 'it is damaged'}") from None
+    except (zipfile.BadZipFile, SafetensorError, ValueError, LookupError, TypeError, EOFError) as error:
         raise ModelFileError(
             f"{str(path)!r} is damaged or not a privsynth model ({type(error).__name__})"
         ) from None
-
-
-def _tensors(arrays: Mapping[str, Array]) -> bytes:
-    return bytes(save_tensors({name: np.ascontiguousarray(a) for name, a in arrays.items()}))
 
 
 def _releases(headers: list[dict[str, Any]], arrays: Mapping[str, Array]) -> tuple[Release, ...]:
