@@ -6,20 +6,24 @@ What a value means depends on itself and the declaration alone, never on the oth
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from privsynth.errors import SchemaError, TableError
+from privsynth.errors import SchemaError
 from privsynth.schema import PRIVATE, Category, Column, category_text, datetime_to_step
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MISSING_RULE = "a field is missing, but 'missing' is not true"
+_TIME_WITHOUT_ZONE = re.compile(r"[T ]\d[^zZ+-]*$")
 _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
 
 
@@ -34,13 +38,12 @@ def conform_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Cate
         The column as violations are clipped (see `privsynth.sources.conform`): float64 with NaN for
         missing, or a categorical with code -1 for missing; and one sentence per broken rule, without values.
 
-    Raises:
-        TableError: If the column holds lists or other objects that are not single values.
-
     Privacy:
         Not private: holds the records, and the broken rules tell something about them.
     """
-    return _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
+    raw, has_foreign = _single_values(raw, booleans_as_text=not column.is_numeric)
+    values, broken = _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
+    return values, ["a field is not one number, text or date"] * has_foreign + broken
 
 
 def person_codes(raw: pd.Series) -> IntArray:
@@ -51,7 +54,7 @@ def person_codes(raw: pd.Series) -> IntArray:
     Privacy:
         Not private: says which rows belong together.
     """
-    codes, distinct = _distinct(raw)
+    codes, distinct = _distinct(_single_values(raw, booleans_as_text=True)[0])
     if not pd.api.types.is_numeric_dtype(raw.dtype):
         names = np.array([_text(value) or None for value in distinct], dtype=object)
         codes = np.append(pd.factorize(names)[0], -1)[codes]
@@ -111,13 +114,15 @@ def _fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, list[str]]:
     """
     broken = []
     rounded = numbers
+    low, high = column.bounds
     if column.type == "integer":
         rounded = np.rint(numbers)
         if (np.abs(numbers - rounded) > 0).any():
             broken.append("a value is not a whole number")
     elif column.type == "real" and column.decimals is not None:
-        rounded = np.round(numbers, column.decimals)
-    low, high = column.bounds
+        with np.errstate(all="ignore"):  # a number too large to be rounded stays as it is
+            tried = np.round(numbers, column.decimals)
+        rounded = np.where(np.isfinite(tried), tried, numbers)
     is_low = False if low is None else (np.fmax(numbers, rounded) < low).any()
     is_high = False if high is None else (np.fmin(numbers, rounded) > high).any()
     if is_low or is_high:
@@ -138,7 +143,11 @@ def _numbers(values: Sequence[object] | npt.NDArray[np.object_]) -> FloatArray:
 def _steps_of_texts(values: Iterable[object], *, resolution_seconds: int) -> FloatArray:
     """Return ISO-8601 texts as whole steps since 1970 (UTC if they name no zone), NaN where they are none."""
     texts = [_text(value) for value in values]
-    dated = [text if text[:4].isdigit() else None for text in texts]  # "now" is no date
+    # "now" is no date; a time without a zone gets one, since pandas would take over that of an earlier text
+    dated = [
+        None if not text[:4].isdigit() else f"{text}Z" if _TIME_WITHOUT_ZONE.search(text) else text
+        for text in texts
+    ]
     steps = _steps(pd.to_datetime(dated, format="ISO8601", errors="coerce", utc=True), resolution_seconds)
     for i in np.flatnonzero(np.isnan(steps)):  # years that nanoseconds cannot hold, such as 9999
         try:
@@ -159,10 +168,10 @@ def _steps(moments: pd.DatetimeIndex, resolution_seconds: int) -> FloatArray:
 
 
 def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, list[str]]:
-    codes, distinct = _distinct(_with_booleans_as_text(raw))
+    codes, distinct = _distinct(raw)
     texts = [_text(value) for value in distinct]
     blanks = _blanks(column)
-    labels = _labels(raw, column, texts, blanks)
+    labels = _labels(column, texts, blanks)
     code_of = _code_of_text(labels, is_boolean=column.type == "boolean")
     is_blank = np.array([text in blanks for text in texts], dtype=bool)
     is_unknown = np.array([text not in code_of for text in texts], dtype=bool) & ~is_blank
@@ -182,21 +191,13 @@ def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, list[str]
     return pd.Categorical.from_codes(row_codes, categories=_index(labels)), broken
 
 
-def _labels(raw: pd.Series, column: Column, texts: list[str], blanks: set[str]) -> Sequence[Category]:
+def _labels(column: Column, texts: list[str], blanks: set[str]) -> Sequence[Category]:
     if column.type == "boolean":
         return column.boolean_values
     if isinstance(column.categories, tuple):
         return column.categories
     assert column.categories == PRIVATE, "the schema is complete"
-    observed = set(texts) - blanks
-    if not _stores_numbers(raw):
-        return sorted(observed)
-    return sorted(int(text) if text.lstrip("-").isdigit() else float(text) for text in observed)
-
-
-def _stores_numbers(raw: pd.Series) -> bool:
-    dtype = raw.dtype.categories.dtype if isinstance(raw.dtype, pd.CategoricalDtype) else raw.dtype
-    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
+    return sorted(set(texts) - blanks)  # texts whatever the table stores: one record must not change that
 
 
 def _code_of_text(labels: Sequence[Category], *, is_boolean: bool) -> dict[str, int]:
@@ -221,24 +222,56 @@ def _index(labels: Sequence[Category]) -> pd.Index:
 
 def _distinct(raw: pd.Series) -> tuple[IntArray, npt.NDArray[np.object_]]:
     """Return each row's position among the distinct values, -1 for NaN and None, and those values."""
-    try:
-        codes, values = pd.factorize(raw)
-    except TypeError:
-        raise TableError(
-            f"column {raw.name!r} holds lists or other objects; expected one number, text or date a field"
-        ) from None
+    codes, values = pd.factorize(raw)
     return codes, np.asarray(values, dtype=object)
 
 
-def _with_booleans_as_text(raw: pd.Series) -> pd.Series:
-    """Tell True from 1 in a column that mixes types: Python takes them as equal."""
-    if raw.dtype != object or not pd.api.types.infer_dtype(raw, skipna=True).startswith("mixed"):
-        return raw
+def _single_values(raw: pd.Series, *, booleans_as_text: bool) -> tuple[pd.Series, bool]:
+    """Turn a column of Python objects into texts, numbers and None, each by itself.
+
+    Equal objects of different types (1 and True, two kinds of date) would be one distinct value, and its
+    text would depend on which row comes first.
+
+    Returns:
+        The column, and whether it held objects that are no single value; they become missing.
+    """
+    if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.categories.dtype == object:
+        raw = raw.astype(object)
+    if raw.dtype != object:
+        return raw, False
     values = raw.to_numpy(dtype=object, copy=True)
     kinds = np.fromiter(map(type, values), dtype=object, count=len(values))
-    is_boolean = pd.Index(kinds).isin([bool, np.bool_])
-    values[is_boolean] = np.where(values[is_boolean].astype(bool), "true", "false")
-    return pd.Series(values, name=raw.name)
+    has_foreign = False
+    for row in np.flatnonzero(~pd.Index(kinds).isin([str, float, type(None)])):
+        values[row], is_foreign = _single_value(values[row], booleans_as_text=booleans_as_text)
+        has_foreign |= is_foreign
+    return pd.Series(values, name=raw.name, dtype=object), has_foreign
+
+
+def _single_value(value: object, *, booleans_as_text: bool) -> tuple[object, bool]:
+    """Return an object as a text, a number or None, and whether it is none of these."""
+    if isinstance(value, bool | np.bool_):
+        return (("true" if value else "false") if booleans_as_text else float(value)), False
+    if isinstance(value, int | np.integer):
+        return (int(value), False) if abs(int(value)) < 2**1023 else (None, True)
+    if isinstance(value, float | np.floating):
+        return float(value), False
+    if isinstance(value, Decimal):
+        return (None, True) if value.is_nan() else (float(value), False)
+    if isinstance(value, str):
+        return str(value), False
+    if value is pd.NaT or value is pd.NA:
+        return None, False
+    if isinstance(value, dt.date | np.datetime64):
+        return (None, False) if pd.isna(value) else (_iso(value), False)
+    return None, True
+
+
+def _iso(value: dt.date | np.datetime64) -> str:
+    """Return a date or time as ISO-8601, the same for every type that means the same."""
+    if isinstance(value, np.datetime64):
+        return str(np.datetime_as_string(value.astype("datetime64[us]"))).removesuffix(".000000")
+    return value.isoformat()
 
 
 def _blanks(column: Column) -> set[str]:

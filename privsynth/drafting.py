@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from privsynth.conforming import conform_column
-from privsynth.errors import TableError
 from privsynth.schema import PRIVATE, RESOLUTION_SECONDS, Column, Schema
 from privsynth.sources import check_column_names, csv_header, read_table, reading, table_format
 
@@ -86,9 +85,9 @@ def _type_from_values(raw: pd.Series) -> dict[str, Any]:
     """Return the first type that no value breaks, with every fact about values private."""
     between = {"low": PRIVATE, "high": PRIVATE, "missing": PRIVATE}
     categorical = {"type": "categorical", "categories": PRIVATE, "missing": PRIVATE}
-    try:
-        values, _ = conform_column(raw, Column(name=str(raw.name), type="categorical", categories=PRIVATE))
-    except TableError:
+    anything = Column(name=str(raw.name), type="categorical", categories=PRIVATE, missing=True)
+    values, broken = conform_column(raw, anything)
+    if broken:
         return dict(UNREADABLE)
     is_empty = len(values.categories) == 0  # type: ignore[union-attr]
     if is_empty or isinstance(raw.dtype, pd.CategoricalDtype) or _has_leading_zeros(raw):

@@ -257,9 +257,12 @@ Domain = NumericDomain | DiscreteDomain
 
 
 def to_ticks(values: FloatArray, column: Column) -> FloatArray:
-    """Return numbers as ticks of the column's grid; NaN stays NaN."""
-    step = column.step
-    return values if step is None else np.rint(values / step)
+    """Return numbers as ticks of the column's grid; NaN stays NaN, and what is too large becomes NaN."""
+    if column.step is None:
+        return values
+    with np.errstate(all="ignore"):
+        ticks = np.rint(values / column.step)
+    return np.where(np.isfinite(ticks), ticks, np.nan)
 
 
 def from_ticks(ticks: FloatArray, column: Column) -> FloatArray:

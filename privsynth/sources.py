@@ -36,7 +36,7 @@ class Records:
         frame: Exactly the schema's modelled columns, in its order. Integers, reals: float64, NaN for missing.
             Datetimes: float64 whole steps of the resolution since 1970 (UTC). Categorical and boolean:
             categoricals over the declared values, code -1 for missing; where categories are
-            ``"private"``, over the sorted observed ones (as numbers if the table stores numbers, else texts).
+            ``"private"``, over the sorted texts of the observed ones.
         persons: Number of each row's person, 0 to n_persons - 1, ``(n_rows,)`` int64; None without a
             person column.
     """
@@ -138,7 +138,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
         fields = pyarrow.csv.read_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+            parse_options=pyarrow.csv.ParseOptions(
+                newlines_in_values=True,
+                ignore_empty_lines=len(header) > 1,  # in a single column an empty line is a missing field
+            ),
             convert_options=pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in header}),
         )
     return fields.to_pandas()

@@ -46,15 +46,13 @@ def grids(draw):
         width = draw(st.one_of(st.just(0.0), st.floats(1e-9, 1e12), st.sampled_from([1e-300, 5e-324])))
         high = max(low + width, low)
         inside = st.floats(low, high)
-    grid = NumericGrid.between(low, high, discrete=discrete)
+    resolution = draw(st.sampled_from([1.0, 100.0, 1e9]))
+    grid = NumericGrid.between(low, high, discrete=discrete, resolution=resolution)
     spikes = draw(st.lists(inside, max_size=5))
-    ticks = np.array(draw(st.lists(inside, max_size=30)) + [low, high])
+    ticks = np.array([*draw(st.lists(inside, max_size=30)), low, high])
     near = np.r_[grid.edges, spikes]
-    near = (
-        np.r_[near, near - 1, near + 1]
-        if discrete
-        else np.r_[near, np.nextafter(near, [[-np.inf], [np.inf]]).ravel()]
-    )
+    beside = [near - 1, near + 1] if discrete else [np.nextafter(near, end) for end in (-np.inf, np.inf)]
+    near = np.concatenate([near, *beside])
     ticks = np.r_[ticks, near[(near >= low) & (near <= high)]]
     return (grid.with_spikes(np.array(spikes)) if spikes else grid), ticks
 
@@ -162,6 +160,16 @@ def test_a_range_below_zero_is_fine_at_its_upper_end():
     grid = NumericGrid.between(-1e6, -10.0, discrete=True)
     assert grid.widths()[-3:].tolist() == [1, 1, 1]
     assert grid.widths()[0] > 1000
+
+
+@pytest.mark.parametrize("discrete", [True, False])
+def test_few_units_make_a_coarser_grid(discrete):
+    sizes = [
+        NumericGrid.between(0.0, 1e6, discrete=discrete, resolution=r).n_cells for r in (1, 64, 128, 512, 1e9)
+    ]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == sizes[1] < sizes[2] / 1.5 < sizes[3] / 2
+    assert sizes[3] == sizes[4]
 
 
 # -- number lines: codes and values --------------------------------------------------------------------
@@ -286,7 +294,7 @@ def discrete_cases(draw):
 
 
 def tick_probabilities(domain, ranges):
-    """Return all ticks, their bins, and the probability within its bin of each that ranges allow, one by one."""
+    """Return all ticks, their bins, and what the ranges allow of their probability within the bin."""
     ticks = np.arange(domain.grid.low, domain.grid.high + 1)
     cell = domain.grid.index(ticks)
     probability = domain.cell_weight[cell] / np.bincount(cell)[cell]

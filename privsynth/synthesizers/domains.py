@@ -16,7 +16,7 @@ from privsynth.models.fitting import Measurement
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bounds_from_counts
-from privsynth.schema import PRIVATE, Category, Column, Schema
+from privsynth.schema import PRIVATE, Category, Column, Schema, category_text
 
 FloatArray = NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def _fine_domain(
                 delta=delta,
                 max_values=MAX_VALUES,
             )
-            return DiscreteDomain(column, tuple(release.facts["values"]), True, has_missing)
+            return DiscreteDomain(column, _as_numbers(release.facts["values"]), True, has_missing)
         return DiscreteDomain(column, values, False, has_missing)
     low, high = _bounds(curator, column, budget)
     grid = _grid(column, low, high, resolution)
@@ -139,6 +139,16 @@ def _fine_domain(
         grid = grid.with_spikes(spikes[(spikes >= grid.low) & (spikes <= grid.high)])
     cells = np.arange(grid.n_cells)
     return NumericDomain(column, grid, cells, np.ones(grid.n_cells), has_missing)
+
+
+def _as_numbers(texts: list[str]) -> tuple[Category, ...]:
+    """Return published texts as numbers if all are written like numbers; a function of the release alone."""
+    try:
+        numbers = [int(text) if text.lstrip("-").isdigit() else float(text) for text in texts]
+    except ValueError:
+        return tuple(texts)
+    is_plain = all(math.isfinite(n) and category_text(n) == t for n, t in zip(numbers, texts, strict=True))
+    return tuple(sorted(numbers)) if is_plain else tuple(texts)
 
 
 def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from privsynth.schema import Schema
 ACCOUNTANT = "GDP filter for adaptively chosen levels (Smith and Thakurta 2022), selections included"
 
 _ALWAYS_NOT_COVERED = (
+    "whether the table could be read at all: a file that cannot be parsed stops the run",
     "anything that reads the records again outside the ledger, such as an audit report without noise",
     "a data set that is charged under two names",
     "floating-point and timing channels beyond what privacy/README.md states",
@@ -58,6 +59,9 @@ def guarantee_statement(
         not_covered.insert(0, "the column types, which were inferred by reading values")
     if schema.person_id is not None:
         not_covered.append("order and dependence of one person's rows, which are not modelled")
+        not_covered.append(
+            f"persons whose {schema.person_id!r} is empty: each such row counts as a person of its own"
+        )
     if not is_secret:
         not_covered.insert(0, "everything: the noise came from a predictable source made for tests")
     elif epsilon is None:

@@ -134,6 +134,7 @@ class MarginalSynthesizer:
                     "dataset": dataset,
                     "on_violation": on_violation,
                     "random_state": self.random_state,
+                    "secret_source": secret.is_secret,
                 },
             )
             seed = store.meta.get("seed")

@@ -27,19 +27,25 @@ def dataset_name(table: object, dataset: str | None) -> str | None:
 
 
 def discard_run(path: str | Path, ledger: str | Path | Ledger | None) -> None:
-    """Close the run of an interrupted fit and delete its store; what it charged stays spent."""
+    """Close the run of an interrupted fit and delete its store; what it charged stays spent.
+
+    Raises:
+        ModelFileError: If the file is no store and is not named like one; it is left alone.
+    """
     path = Path(path)
     if not path.exists():
         return
-    book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
     try:
         store = ReleaseStore(path)
+    except ModelFileError:
+        if path.suffix != ".partial":
+            raise  # not ours to delete
+    else:
         run = store.meta.get("run")
         store.close()
+        book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         if isinstance(run, str) and book.status(run) in ("open", "suspended"):
             book.close(run)
-    except ModelFileError:
-        pass  # not a store: there is no run to close, and the file is in the way
     path.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Pearson's test with the false alarm of the whole suite, and random generators at the ends of their range."""
+"""Pearson's test with the false alarm of the suite, and generators at the ends of their range."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import subprocess
 import sys
 
@@ -375,6 +376,34 @@ def test_ctrl_c_gives_back_what_was_not_spent_and_the_same_call_resumes(tmp_path
     after = [key for _, key, _ in ledger.events(run.run)]
     assert after[: len(before)] == before
     assert len(after) == len(set(after))  # nothing was paid twice
+
+
+def test_a_run_begun_with_predictable_noise_is_not_resumed_as_a_secret_one(tmp_path, ledger):
+    def stop(message, done, total):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    partial = tmp_path / "m.partial"
+    with pytest.raises(KeyboardInterrupt):
+        fitted(ledger, releases_path=partial, progress=stop, secret=PredictableSourceForTests(1))
+    with pytest.raises(ModelFileError, match="secret_source"):
+        fitted(ledger, releases_path=partial)
+
+
+def test_restart_deletes_no_file_of_others(tmp_path, ledger):
+    precious = tmp_path / "my.txt"
+    precious.write_text("precious")
+    with pytest.raises(ModelFileError, match="not a store"):
+        fitted(ledger, releases_path=precious, restart=True)
+    assert precious.read_text() == "precious"
+    database = sqlite3.connect(tmp_path / "other.partial.sqlite")
+    database.execute("CREATE TABLE t (x)")
+    database.commit()
+    with pytest.raises(ModelFileError, match="not a store"):
+        fitted(ledger, releases_path=tmp_path / "other.partial.sqlite", restart=True)
+    assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("t",)]
+    database.close()
+    assert not ledger.datasets()
 
 
 def test_other_settings_do_not_resume_and_restart_does(tmp_path, ledger):

@@ -1,0 +1,197 @@
+"""Bins: runs of cells that stand clear of their noise, and the shape inside them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from privsynth.binning import bins_from_histogram, merge_cells
+from privsynth.encoding import NumericGrid
+from privsynth.schema import Column
+
+counts_of_cells = st.lists(st.floats(-50, 500), min_size=1, max_size=80)
+
+
+def column(low, high):
+    return Column(name="x", type="integer", low=low, high=high)
+
+
+def domain_from(ticks, grid, *, noise_std, n_bins=32, seed=0):
+    """Return the domain made from the noisy counts of these ticks."""
+    counts = np.bincount(grid.index(np.asarray(ticks, dtype=float)), minlength=grid.n_cells)
+    noisy = counts + np.random.default_rng(seed).normal(0, noise_std, grid.n_cells)
+    public = column(int(grid.low), int(grid.high))
+    return bins_from_histogram(public, grid, noisy, noise_std=noise_std, n_bins=n_bins, has_missing=False)
+
+
+def redrawn(domain, ticks, seed=1):
+    """Return as many ticks as given, drawn from the bins that they fall into."""
+    codes = domain.encode(pd.Series(np.asarray(ticks, dtype=float)))
+    return domain.pieces().draw(codes, np.random.default_rng(seed))
+
+
+# -- which cells go together ---------------------------------------------------------------------------
+
+
+@given(counts_of_cells, st.integers(1, 20), st.sampled_from([0.0, 5.0, 50.0]))
+def test_bins_are_runs_of_cells_in_order(counts, n_bins, noise_std):
+    bins = merge_cells(np.array(counts), noise_std=noise_std, n_bins=n_bins)
+    assert bins[0] == 0
+    assert set(np.diff(bins).tolist()) <= {0, 1}
+
+
+@given(counts_of_cells, st.integers(1, 20), st.sampled_from([0.0, 5.0, 50.0]))
+def test_heavy_cells_stay_alone(counts, n_bins, noise_std):
+    noisy = np.array(counts)
+    bins = merge_cells(noisy, noise_std=noise_std, n_bins=n_bins)
+    share = np.maximum(noisy, 0).sum() / n_bins
+    for cell in np.flatnonzero((noisy >= max(share, 4 * noise_std)) & (noisy > 1e-9)):
+        assert (bins == bins[cell]).sum() == 1
+
+
+@given(counts_of_cells, st.integers(1, 20), st.sampled_from([0.0, 5.0, 50.0]))
+def test_between_heavy_cells_only_a_lone_bin_may_be_within_its_noise(counts, n_bins, noise_std):
+    noisy = np.array(counts)
+    bins = merge_cells(noisy, noise_std=noise_std, n_bins=n_bins)
+    share = max(np.maximum(noisy, 0).sum() / n_bins, 1e-12)
+    heavy = np.flatnonzero(noisy >= max(share, 4 * noise_std))
+    edges = [-1, *heavy, len(noisy)]
+    for left, right in itertools.pairwise(edges):
+        run = np.arange(left + 1, right)
+        for b in np.unique(bins[run]) if len(np.unique(bins[run])) > 1 else []:
+            mass, n = noisy[run][bins[run] == b].sum(), (bins[run] == b).sum()
+            # what is left over may be negative and joins the last of them, which was clear without it
+            assert mass >= 4 * noise_std * np.sqrt(n) or b == bins[run].max()
+
+
+def test_equal_cells_give_as_many_bins_as_asked_for():
+    assert merge_cells(np.full(480, 100.0), noise_std=1.0, n_bins=48).max() == 47
+
+
+@pytest.mark.parametrize("n_cells", [1, 10, 100, 600])
+def test_noise_alone_gives_few_bins(n_cells):
+    # a bin more needs a sum of n cells above 4 sqrt(n) deviations: about 3e-5 per start and length
+    noise = np.random.default_rng(n_cells).normal(0, 30, (200, n_cells))
+    n_bins = [merge_cells(row, noise_std=30.0, n_bins=48).max() + 1 for row in noise]
+    assert max(n_bins) <= 5
+    assert np.mean(n_bins) < 1.3
+
+
+@pytest.mark.parametrize("counts", [[0.0], [-3.0], [0.0] * 50, [-1.0] * 50, [5.0]])
+def test_empty_negative_and_single_histograms_have_one_bin(counts):
+    grid = NumericGrid.between(0, len(counts) - 1, discrete=True)
+    noisy = np.array(counts)
+    domain = bins_from_histogram(
+        column(0, len(counts) - 1), grid, noisy, noise_std=1.0, n_bins=8, has_missing=True
+    )
+    assert domain.n_bins == 1
+    assert domain.size == 2
+    assert domain.cell_weight == pytest.approx(np.full(len(counts), 1 / len(counts)))
+
+
+# -- single values -------------------------------------------------------------------------------------
+
+
+def mostly_zero(high, n=20_000, share=0.9, low=1, seed=0):
+    rng = np.random.default_rng(seed)
+    tail = np.floor(np.exp(rng.uniform(np.log(low), np.log(high), n)))
+    return np.where(rng.random(n) < share, 0.0, tail)
+
+
+@pytest.mark.parametrize("lowest", [0, -200])
+@pytest.mark.parametrize("noise_std", [1.0, 40.0])
+def test_zeros_stay_zeros_in_a_column_of_which_they_are_nine_tenths(lowest, noise_std):
+    # below zero there is nothing but noise, none of which may flow into the zeros or take from them
+    ticks = mostly_zero(300)
+    domain = domain_from(ticks, NumericGrid.between(lowest, 300, discrete=True), noise_std=noise_std)
+    zero = domain.grid.index(np.zeros(1))[0]
+    assert (domain.bin_of_cell == domain.bin_of_cell[zero]).sum() == 1
+    assert (redrawn(domain, ticks) == 0).sum() == (ticks == 0).sum()
+
+
+def test_zeros_stay_zeros_on_a_wide_line():
+    ticks = mostly_zero(1_000_000, low=1000)
+    domain = domain_from(ticks, NumericGrid.between(0, 1_000_000, discrete=True), noise_std=40.0)
+    assert (redrawn(domain, ticks) == 0).sum() == (ticks == 0).sum()
+
+
+def test_spikes_are_bins_of_their_own_and_split_no_bin():
+    grid = NumericGrid.between(0, 100_000, discrete=True)
+    spikes = np.arange(1000.0, 60_000.0, 1000.0)
+    plain = merge_cells(np.full(grid.n_cells, 3.0), noise_std=5.0, n_bins=16).max() + 1
+    counts = np.full(grid.with_spikes(spikes).n_cells, 3.0)
+    spiked = grid.with_spikes(spikes)
+    at = spiked.index(spikes)
+    counts[at] = 500.0
+    domain = bins_from_histogram(
+        column(0, 100_000), spiked, counts, noise_std=5.0, n_bins=16, has_missing=False
+    )
+    assert [(domain.bin_of_cell == domain.bin_of_cell[cell]).sum() for cell in at] == [1] * len(spikes)
+    # sparse cells on both sides of a spike make up one bin: 59 spikes add 59 bins and little more
+    assert domain.n_bins - len(spikes) <= plain + 4
+    codes = np.repeat(domain.bin_of_cell[at], 20)
+    drawn = domain.pieces().draw(codes, np.random.default_rng(0))
+    assert (drawn == np.repeat(spikes, 20)).all()
+
+
+def test_a_line_of_nothing_but_spikes_is_a_domain():
+    grid = NumericGrid.between(0, 3, discrete=True).with_spikes(np.arange(4.0))
+    domain = bins_from_histogram(
+        column(0, 3), grid, np.full(4, 9.0), noise_std=1.0, n_bins=2, has_missing=False
+    )
+    assert domain.bin_of_cell.tolist() == [0, 1, 2, 3]
+
+
+# -- the shape inside ----------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32), st.floats(0, 300), st.booleans())
+def test_shares_inside_bins_are_probabilities(seed, scale, discrete):
+    rng = np.random.default_rng(seed)
+    grid = NumericGrid.between(-3.0, 10_000.0, discrete=discrete).with_spikes(np.array([0.0, 500.0]))
+    noisy = rng.normal(0, 5, grid.n_cells) + scale / np.arange(1, grid.n_cells + 1)
+    domain = bins_from_histogram(column(-3, 10_000), grid, noisy, noise_std=5.0, n_bins=8, has_missing=False)
+    assert (domain.cell_weight >= 0).all()
+    totals = np.bincount(domain.bin_of_cell, weights=domain.cell_weight)
+    assert totals == pytest.approx(np.ones(domain.n_bins))
+
+
+def test_clear_counts_are_kept_inside_a_bin():
+    grid = NumericGrid.between(0, 9, discrete=True)
+    noisy = np.array([100.0, 300.0, 0.0, 200.0, 400.0, 100.0, 300.0, 0.0, 200.0, 400.0])
+    domain = bins_from_histogram(column(0, 9), grid, noisy, noise_std=1e-3, n_bins=1, has_missing=False)
+    assert domain.n_bins == 1
+    assert domain.cell_weight == pytest.approx(noisy / noisy.sum(), abs=1e-6)
+
+
+def test_noise_is_not_kept_inside_a_bin():
+    # 500 units over 500 values at a noise of 40 each: kept as they are, half of the values would get nothing
+    grid = NumericGrid.between(0, 499, discrete=True)
+    rng = np.random.default_rng(3)
+    off = []
+    for _ in range(20):
+        noisy = 10.0 + rng.normal(0, 40, 500)
+        domain = bins_from_histogram(column(0, 499), grid, noisy, noise_std=40.0, n_bins=1, has_missing=False)
+        off.append(0.5 * np.abs(domain.cell_weight - 1 / 500).sum())
+    assert np.median(off) < 0.1
+    clipped = np.maximum(noisy, 0) / np.maximum(noisy, 0).sum()
+    assert 0.5 * np.abs(clipped - 1 / 500).sum() > 0.4
+
+
+@pytest.mark.parametrize("tail", ["flat", "heavy"])
+def test_flat_and_heavy_tails_keep_their_middle(tail):
+    # one bin from 0 to 10^6: the wrong shape would move the median by more than a quarter of the units
+    rng = np.random.default_rng(0)
+    ticks = np.floor(rng.uniform(0, 1e6, 10_000) if tail == "flat" else 10 ** rng.uniform(0, 6, 10_000))
+    grid = NumericGrid.between(0, 1_000_000, discrete=True)
+    domain = domain_from(ticks, grid, noise_std=30.0, n_bins=1)
+    assert domain.n_bins == 1
+    assert 0.35 < (redrawn(domain, ticks) <= np.median(ticks)).mean() < 0.65
+    if tail == "heavy":
+        by_width = grid.widths() / grid.widths().sum()
+        assert by_width[: grid.index(np.array([np.median(ticks)]))[0]].sum() < 0.01
