@@ -349,6 +349,16 @@ def test_drawn_ticks_have_the_distribution_of_the_bins_shape(ranges):
         assert np.count_nonzero(expected) == 1 or not fits(counts, tilted(expected))
 
 
+@pytest.mark.parametrize("at", [0.0, LARGEST])
+def test_cells_without_weight_are_never_drawn(at):
+    column = Column(name="x", type="integer", low=0, high=5)
+    grid = NumericGrid.between(0, 5, discrete=True)
+    weight = np.array([0.0, 1.0, 0.0, 0.0, 1.0, 0.0])
+    domain = NumericDomain(column, grid, np.array([0, 0, 0, 1, 1, 1]), weight, False)
+    for ranges in (None, [(0.0, 5.0)], [(1.0, 2.0), (4.0, 5.0)]):
+        assert domain.pieces(ranges).draw(np.array([0, 1, 1, 0]), Constant(at)).tolist() == [1, 4, 4, 1]
+
+
 def test_tiny_shares_of_a_late_bin_keep_their_proportions():
     # two values of a cell of 2^44: their weights vanish beside the mass of the bins before
     column = Column(name="x", type="integer", low=0, high=2**53)

@@ -19,6 +19,14 @@ class SynthesizerName(StrEnum):
     MARGINAL = "marginal"
 
 
+class Device(StrEnum):
+    """Where the model is fitted."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class OnViolation(StrEnum):
     """What to do with a record that breaks the schema."""
 
@@ -62,6 +70,7 @@ def fit(
     dataset: Annotated[
         str | None, typer.Option(help="Name in the ledger; by default the file name without suffixes.")
     ] = None,
+    device: Annotated[Device, typer.Option(help="Where to fit.")] = Device.AUTO,
     on_violation: Annotated[OnViolation, typer.Option()] = OnViolation.ERROR,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
@@ -84,7 +93,7 @@ def fit(
     declared = Schema.load(schema_path)
     check_output(output, force=force)
     partial = output.with_name(output.name + ".partial")
-    model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta)
+    model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta, device=device.value)
     try:
         with progress_said() as progress:
             model.fit(

@@ -51,12 +51,14 @@ class MixtureFitter:
         sizes: Number of codes of each column.
         options: How to fit.
         seed: Seed of the initial logits.
+        device: Where torch computes, such as ``"cpu"`` or ``"cuda"``; initial logits are drawn on the CPU.
     """
 
     columns: tuple[str, ...]
     sizes: tuple[int, ...]
     options: FitOptions
     seed: int
+    device: str = "cpu"
     n_units: float = 1.0
     _one_way: dict[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _pairs: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class MixtureFitter:
             base = torch.from_numpy(np.log(share.astype(np.float32)))
             scatter = torch.randn(self.options.n_components, len(base), generator=rng)
             logits.append(base + self.options.init_scale * scatter)
-        self._logits = torch.cat(logits, dim=1)
+        self._logits = torch.cat(logits, dim=1).to(self.device)
         self._ends = np.cumsum(self.sizes)
         self._starts = self._ends - np.asarray(self.sizes)
         self._first = torch.zeros_like(self._logits)
@@ -107,7 +109,7 @@ class MixtureFitter:
         With ``final`` the learning rate falls to zero along a half cosine.
         """
         targets = self._targets()
-        loss = torch.tensor(0.0)
+        loss = torch.tensor(0.0, device=self.device)
         self._first.zero_()
         self._second.zero_()
         for step in range(1, n_steps + 1):
@@ -123,14 +125,14 @@ class MixtureFitter:
 
     def mixture(self) -> ProductMixture:
         """Return the mixture as it stands."""
-        probabilities = self._softmax()
+        probabilities = self._softmax().cpu()
         blocks = (probabilities[:, a:b].numpy().copy() for a, b in zip(self._starts, self._ends, strict=True))
         return ProductMixture(self.columns, tuple(blocks))
 
     def pair_shares(self) -> FloatArray:
         """Return the model's 2-way marginals as one ``(S, S)`` matrix of shares; see `block`."""
         probabilities = self._softmax()
-        return (probabilities.T @ probabilities / len(probabilities)).numpy().astype(np.float64)
+        return (probabilities.T @ probabilities / len(probabilities)).cpu().numpy().astype(np.float64)
 
     def block(self, matrix: FloatArray, pair: tuple[str, str]) -> FloatArray:
         """Return the block of a pair from `pair_shares`."""
@@ -157,7 +159,7 @@ class MixtureFitter:
             rows, cols = slice(self._starts[a], self._ends[a]), slice(self._starts[b], self._ends[b])
             y2[rows, cols], w2[rows, cols] = counts / self.n_units, scale / variance
             y2[cols, rows], w2[cols, rows] = y2[rows, cols].T, w2[rows, cols].T
-        return tuple(torch.from_numpy(a.astype(np.float32)) for a in (y1, w1, y2, w2))
+        return tuple(torch.from_numpy(a.astype(np.float32)).to(self.device) for a in (y1, w1, y2, w2))
 
     def _loss_and_gradient(self, targets: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weighted squared error per cell, and its gradient in the logits."""
@@ -188,9 +190,9 @@ class MixtureFitter:
         for leaf in leaves[1:-1]:
             joint = (joint[:, :, None] * leaf[:, None, :]).flatten(1)
         model = joint.T @ leaves[-1] / len(probabilities)
-        shares = torch.from_numpy((measurement.counts / self.n_units).astype(np.float32))
+        shares = torch.from_numpy((measurement.counts / self.n_units).astype(np.float32)).to(self.device)
         scale = self.n_units**2 / self.n_measured_cells
-        weight = torch.from_numpy(np.asarray(scale / measurement.variance, dtype=np.float32))
+        weight = torch.from_numpy(np.asarray(scale / measurement.variance, dtype=np.float32)).to(self.device)
         miss = model.reshape(shares.shape) - shares
         loss = (weight * miss**2).sum()
         for span, gradient in zip(spans, torch.autograd.grad(loss, leaves), strict=True):

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
@@ -44,6 +45,7 @@ class MarginalSynthesizer:
         epsilon: Asked for, natural log, > 0; None fits without privacy and says so everywhere.
         delta: Asked for, in (0, 1); a public constant, never derived from the number of rows.
         settings: Public settings of the recipe.
+        device: Where to fit: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there is one.
         random_state: Fixes initial weights and, unless given there, the drawing of rows. It does not reach
             the noise: two fits with one ``random_state`` differ.
 
@@ -70,11 +72,13 @@ class MarginalSynthesizer:
         epsilon: float | None,
         delta: float = 1e-6,
         settings: MarginalSettings | None = None,
+        device: str = "auto",
         random_state: int | None = None,
     ) -> None:
         self.epsilon = epsilon
         self.delta = delta
         self.settings = settings
+        self.device = device
         self.random_state = random_state
 
     # -- fitting -------------------------------------------------------------------------------------------
@@ -118,6 +122,7 @@ class MarginalSynthesizer:
         records = conform(read_table(table), schema, on_violation=on_violation)
         if restart and releases_path is not None:
             discard_run(releases_path, ledger)
+        self.device_ = resolve_device(self.device)
         secret = secret or OsEntropy()
         settings = self.settings or MarginalSettings()
         dataset = dataset_name(table, dataset)
@@ -135,6 +140,7 @@ class MarginalSynthesizer:
                     "on_violation": on_violation,
                     "random_state": self.random_state,
                     "secret_source": secret.is_secret,
+                    "device": self.device_,
                 },
             )
             seed = store.meta.get("seed")
@@ -195,7 +201,7 @@ class MarginalSynthesizer:
             curator = Curator(
                 schema=schema, allowance=allowance, store=store, records=records, charge=charge, secret=secret
             )
-            return fit_marginals(curator, schema, settings, seed=seed, progress=report)
+            return fit_marginals(curator, schema, settings, seed=seed, device=self.device_, progress=report)
 
         if self.epsilon is None:
             return fit(lambda event, key: None, NON_PRIVATE)
@@ -323,6 +329,7 @@ class MarginalSynthesizer:
             "delta": self.delta,
             "random_state": self.random_state,
             "seed": self.seed_,
+            "device": self.device_,
             "n_units": model.n_units,
             "n_units_std": model.n_units_std,
             "measured": [{"columns": list(m.columns), "noise_std": m.noise_std} for m in model.measured],
@@ -367,6 +374,7 @@ class MarginalSynthesizer:
         synthesizer._adopt(
             schema, settings, manifest["seed"], contents.releases, model, manifest["guarantee"]
         )
+        synthesizer.device_ = manifest.get("device", "cpu")
         return synthesizer
 
     def replay(self) -> dict[str, NDArray[Any]]:
@@ -386,9 +394,28 @@ class MarginalSynthesizer:
             allowance = Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
         curator = Curator(schema=self.schema_, allowance=allowance, store=store)
         fitted = fit_marginals(
-            curator, self.schema_, self.settings_, seed=self.seed_, progress=lambda *args: None
+            curator,
+            self.schema_,
+            self.settings_,
+            seed=self.seed_,
+            device=resolve_device(self.device_),
+            progress=lambda *args: None,
         )
         return model_arrays(_table_model(self.schema_, fitted))
+
+
+def resolve_device(device: str) -> str:
+    """Return the torch device that a name stands for.
+
+    Raises:
+        ParameterError: If the name is unknown, or there is no such device.
+    """
+    has_gpu = torch.cuda.is_available()
+    if device not in ("auto", "cpu", "cuda"):
+        raise ParameterError(f"expected device 'auto', 'cpu' or 'cuda', got {device!r}")
+    if device == "cuda" and not has_gpu:
+        raise ParameterError("expected a CUDA device for device='cuda', found none; use device='auto'")
+    return "cuda" if has_gpu and device != "cpu" else "cpu"
 
 
 def _table_model(schema: Schema, fitted: FittedTable) -> TableModel:

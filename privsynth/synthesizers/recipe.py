@@ -101,7 +101,13 @@ class FittedTable:
 
 
 def fit_marginals(
-    curator: Curator, schema: Schema, settings: MarginalSettings, *, seed: int, progress: Progress
+    curator: Curator,
+    schema: Schema,
+    settings: MarginalSettings,
+    *,
+    seed: int,
+    device: str,
+    progress: Progress,
 ) -> FittedTable:
     """Run the recipe against a curator, with records or in replay.
 
@@ -119,6 +125,7 @@ def fit_marginals(
         sizes=tuple(domains.by_column[name].size for name in names),
         options=settings.fit,
         seed=seed,
+        device=device,
     )
     fitter.start(domains.one_way, domains.n_units)
     condition = _measure_condition(curator, schema, domains, settings)

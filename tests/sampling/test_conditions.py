@@ -187,6 +187,14 @@ def test_a_decimal_is_met_however_large(tick, width, decimals, offset):
     assert share == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize("tick", [1_000_000_000_022, 1_000_000_000_029, 8_999_999_999_999])
+def test_a_large_amount_in_cents_is_met(tick):
+    # 10000000000.22 / 0.01 is not a whole number in floating point
+    amount = line(Column(name="x", type="real", low=0, high=1e11, decimals=2))
+    pieces = restrict(amount, float(f"{tick}e-2")).pieces
+    assert (pieces.first.tolist(), pieces.last.tolist()) == ([tick], [tick])
+
+
 # -- refusals ------------------------------------------------------------------------------------------
 
 

@@ -429,6 +429,7 @@ def test_other_settings_do_not_resume_and_restart_does(tmp_path, ledger):
         ({"epsilon": -1.0}, ParameterError, "epsilon > 0"),
         ({"epsilon": 1.0, "delta": 1.0}, ParameterError, "0 < delta < 1"),
         ({"epsilon": 1.0, "random_state": "x"}, ParameterError, "random_state"),
+        ({"epsilon": 1.0, "device": "tpu"}, ParameterError, "expected device 'auto', 'cpu' or 'cuda'"),
     ],
 )
 def test_bad_parameters_are_refused_and_nothing_is_charged(ledger, arguments, error, text):
