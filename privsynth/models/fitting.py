@@ -13,6 +13,7 @@ from privsynth.models.mixture import ProductMixture
 
 FloatArray = NDArray[np.float64]
 
+ROWS_PER_PRODUCT = 512
 INITIAL_FLOOR = 0.01  # share spread over all codes before the first step, so that none starts at zero
 
 
@@ -132,7 +133,7 @@ class MixtureFitter:
     def pair_shares(self) -> FloatArray:
         """Return the model's 2-way marginals as one ``(S, S)`` matrix of shares; see `block`."""
         probabilities = self._softmax()
-        return (probabilities.T @ probabilities / len(probabilities)).cpu().numpy().astype(np.float64)
+        return (_cross(probabilities, probabilities) / len(probabilities)).cpu().numpy().astype(np.float64)
 
     def block(self, matrix: FloatArray, pair: tuple[str, str]) -> FloatArray:
         """Return the block of a pair from `pair_shares`."""
@@ -167,7 +168,7 @@ class MixtureFitter:
         probabilities = self._softmax()
         k = len(probabilities)
         miss1 = probabilities.mean(dim=0) - y1
-        miss2 = (probabilities.T @ probabilities).div_(k).sub_(y2)
+        miss2 = _cross(probabilities, probabilities).div_(k).sub_(y2)
         pull1, pull2 = w1 * miss1, w2 * miss2
         loss = (pull1 * miss1).sum() + 0.5 * (pull2 * miss2).sum()
         slope = (probabilities @ pull2).mul_(2.0 / k).add_(2.0 / k * pull1)
@@ -189,7 +190,7 @@ class MixtureFitter:
         joint = leaves[0]
         for leaf in leaves[1:-1]:
             joint = (joint[:, :, None] * leaf[:, None, :]).flatten(1)
-        model = joint.T @ leaves[-1] / len(probabilities)
+        model = _cross(joint, leaves[-1]) / len(probabilities)
         shares = torch.from_numpy((measurement.counts / self.n_units).astype(np.float32)).to(self.device)
         scale = self.n_units**2 / self.n_measured_cells
         weight = torch.from_numpy(np.asarray(scale / measurement.variance, dtype=np.float32)).to(self.device)
@@ -198,6 +199,15 @@ class MixtureFitter:
         for span, gradient in zip(spans, torch.autograd.grad(loss, leaves), strict=True):
             slope[:, span] += gradient
         return loss.detach()
+
+
+def _cross(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Return ``left.T @ right``, added up over short runs of rows in their order.
+
+    A product over all rows at once is divided among threads, so its last bits would follow their number.
+    """
+    runs = zip(left.split(ROWS_PER_PRODUCT), right.split(ROWS_PER_PRODUCT), strict=True)
+    return torch.stack([a.T @ b for a, b in runs]).sum(dim=0)
 
 
 def _settle_kernels() -> None:

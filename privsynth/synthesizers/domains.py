@@ -16,7 +16,7 @@ from privsynth.models.fitting import Measurement
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bounds_from_counts
-from privsynth.schema import PRIVATE, Category, Column, Schema, category_text
+from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step
 
 FloatArray = NDArray[np.float64]
 
@@ -166,6 +166,11 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
         )
     step = column.step
     first, last = found if step is None else (math.ceil(found[0]) * step, (math.ceil(found[1]) - 1) * step)
+    if column.type == "datetime":  # a bound found in noise must still be a date
+        earliest, latest = (
+            datetime_to_step(text, column.resolution_seconds, "") for text in ("0001-01-01", "9999-12-31")
+        )
+        first, last = max(first, earliest), min(last, latest)
     low, high = (first if low is None else low), (last if high is None else high)
     return min(low, high), max(low, high)
 
