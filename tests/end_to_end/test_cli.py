@@ -18,6 +18,7 @@ import pytest
 
 from privsynth.cli import main
 from privsynth.privacy.ledger import Ledger
+from privsynth.synthesizers import load
 
 COLUMNS = {
     "age": {"type": "integer", "low": 18, "high": 90},
@@ -259,8 +260,11 @@ def test_a_seed_repeats_the_rows(fitted: Path, tmp_path: Path, run: Run) -> None
 def test_a_cell_with_less_than_one_record_behind_it_is_refused_unless_asked_for(
     fitted: Path, tmp_path: Path, run: Run
 ) -> None:
-    # Twenty of 800 are X, a 73rd of them aged 40: a fourth of a record, and the noise is about four.
-    flags = ("sample", fitted / "m.privsynth", "-n", 10, "--where", "sex=X", "--where", "age=40")
+    # Twenty of 800 are X, of 73 ages: a fourth of a record each, so most ages have less than one behind them.
+    model = load(fitted / "m.privsynth")
+    units = {age: model.support(conditions={"sex": "X", "age": age})["units"][0] for age in range(20, 80)}
+    age = next(age for age, behind in units.items() if 0 < behind < 1)
+    flags = ("sample", fitted / "m.privsynth", "-n", 10, "--where", "sex=X", "--where", f"age={age}")
     refused = run(*flags, "-o", tmp_path / "rows.csv")
     assert refused.code == 4
     assert refused.error
