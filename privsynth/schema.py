@@ -148,6 +148,13 @@ class Column:
             raise SchemaError(
                 f"column {self.name!r}: expected low <= high, got low={self.low!r}, high={self.high!r}"
             )
+        if low is not None and high is not None and self.step is not None:
+            first, last = whole_steps(low, high, self.step)
+            if first > last:
+                raise SchemaError(
+                    f"column {self.name!r}: no number with {self.decimals} decimals lies between low={low!r} "
+                    f"and high={high!r}"
+                )
 
     def _bound(self, which: str) -> float | None:
         """Return a public bound as a number (datetimes in steps of the resolution), None if not public."""
@@ -498,6 +505,16 @@ def category_text(value: object) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < MAX_GRID_INTEGER:
         return str(int(value))
     return str(value).strip()
+
+
+def whole_steps(low: float, high: float, step: float) -> tuple[float, float]:
+    """Return the first and last whole multiple of ``step`` within bounds; a hair of slack absorbs rounding.
+
+    Example:
+        >>> whole_steps(0.25, 3.9, 0.1)
+        (3.0, 39.0)
+    """
+    return float(math.ceil(low / step - 1e-6)), float(math.floor(high / step + 1e-6))
 
 
 def datetime_to_step(text: str, resolution_seconds: int, where: str) -> float:

@@ -16,7 +16,7 @@ from privsynth.models.fitting import Measurement
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bounds_from_counts
-from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step
+from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
 
 FloatArray = NDArray[np.float64]
 
@@ -178,7 +178,7 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
 def _grid(column: Column, low: float, high: float, resolution: float) -> NumericGrid:
     if column.step is None:
         return NumericGrid.between(low, high, discrete=False, resolution=resolution)
-    first, last = float(round(low / column.step)), float(round(high / column.step))
+    first, last = whole_steps(low, high, column.step)
     return NumericGrid.between(first, last, discrete=True, resolution=resolution)
 
 

@@ -41,7 +41,7 @@ class Constant(np.random.Generator):
         super().__init__(np.random.PCG64(0))
         self.value = value
 
-    def random(self, size: int) -> NDArray[np.float64]:  # type: ignore[override]
+    def random(self, size: int) -> NDArray[np.float64]:  # type: ignore[override]  # one answer for every draw
         """Return the number, ``size`` times."""
         return np.full(size, self.value)
 

@@ -525,3 +525,12 @@ def test_pairs_that_go_together_are_chosen_first(ledger):
     assert ["a", "g"] in first.facts["sets"]
     rows = synthesizer.sample(4000)
     assert (rows["a"] == rows["g"]).mean() > 0.97
+
+
+def test_bounds_between_two_decimals_are_not_left(ledger):
+    schema = Schema({"x": {"type": "real", "low": 0.25, "high": 3.96, "decimals": 1}})
+    frame = pd.DataFrame({"x": [0.3, 0.25, 3.9, 3.96] * 300})
+    rows = fitted(ledger, schema=schema, frame=frame).sample(2000)
+    assert rows["x"].between(0.25, 3.96).all()
+    with pytest.raises(SchemaError, match="no number with 1 decimals"):
+        Schema({"x": {"type": "real", "low": 0.21, "high": 0.24, "decimals": 1}})
