@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from privsynth.errors import ModelFileError
+from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.model_file import read_model_file
 
-SYNTHESIZERS = {MarginalSynthesizer.name: MarginalSynthesizer}
+SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {MarginalSynthesizer.name: MarginalSynthesizer}
 
 
-def load(path: str | Path) -> MarginalSynthesizer:
+def load(path: str | Path) -> TableSynthesizer:
     """Read a model file and return the synthesizer that wrote it, ready to sample.
 
     Raises:

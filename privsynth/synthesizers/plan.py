@@ -9,9 +9,9 @@ from privsynth.errors import ParameterError
 from privsynth.privacy.accounting import exponential_epsilon0, noise_for
 from privsynth.privacy.budget import Spend
 from privsynth.schema import PRIVATE, Schema
+from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.domains import n_discoveries
 from privsynth.synthesizers.guarantee import spent
-from privsynth.synthesizers.marginal import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.recipe import MarginalSettings, condition_columns, pairs_per_round
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise

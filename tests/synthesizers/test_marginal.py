@@ -26,7 +26,8 @@ from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
-from privsynth.synthesizers.marginal import MarginalSynthesizer, model_arrays
+from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.table_file import model_arrays
 from tests.helpers.tables import PATIENTS, QUICK, patients
 
 

@@ -1,0 +1,88 @@
+"""A table model as the parts of a model file: JSON-able facts and named arrays, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
+from privsynth.models.mixture import ProductMixture
+from privsynth.sampling.table_model import Measured, TableModel
+from privsynth.schema import Schema
+
+
+def model_arrays(model: TableModel) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a model file by name."""
+    blocks = zip(model.mixture.columns, model.mixture.blocks, strict=True)
+    arrays: dict[str, NDArray[Any]] = {f"mixture/{name}": block for name, block in blocks}
+    for name, domain in model.domains.items():
+        if isinstance(domain, NumericDomain):
+            arrays |= {
+                f"domain/{name}/edges": domain.grid.edges,
+                f"domain/{name}/spikes": domain.grid.spikes,
+                f"domain/{name}/bin_of_cell": domain.bin_of_cell,
+                f"domain/{name}/cell_weight": domain.cell_weight,
+            }
+    return arrays
+
+
+def _domain_facts(domain: Domain) -> dict[str, Any]:
+    if isinstance(domain, NumericDomain):
+        grid = domain.grid
+        return {
+            "low": grid.low,
+            "high": grid.high,
+            "discrete": grid.discrete,
+            "has_missing": domain.has_missing,
+        }
+    return {
+        "values": list(domain.values),
+        "has_other": domain.has_other,
+        "has_missing": domain.has_missing,
+    }
+
+
+def _domain_from(
+    schema: Schema, name: str, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> Domain:
+    column = schema.columns[name]
+    if "values" in facts:
+        return DiscreteDomain(column, tuple(facts["values"]), facts["has_other"], facts["has_missing"])
+    prefix = f"domain/{name}"
+    grid = NumericGrid(
+        facts["low"], facts["high"], facts["discrete"], arrays[f"{prefix}/edges"], arrays[f"{prefix}/spikes"]
+    )
+    return NumericDomain(
+        column, grid, arrays[f"{prefix}/bin_of_cell"], arrays[f"{prefix}/cell_weight"], facts["has_missing"]
+    )
+
+
+def model_facts(model: TableModel) -> dict[str, Any]:
+    """Return what the manifest of a model file says of a table model, beside its arrays."""
+    return {
+        "schema": model.schema.to_dict(),
+        "n_units": model.n_units,
+        "n_units_std": model.n_units_std,
+        "measured": [{"columns": list(m.columns), "noise_std": m.noise_std} for m in model.measured],
+        "domains": {name: _domain_facts(domain) for name, domain in model.domains.items()},
+    }
+
+
+def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> TableModel:
+    """Rebuild a table model from what `model_facts` and `model_arrays` wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: If the parts do not fit.
+    """
+    schema = Schema.from_dict(facts["schema"])
+    domains = {name: _domain_from(schema, name, of, arrays) for name, of in facts["domains"].items()}
+    return TableModel(
+        schema,
+        domains,
+        ProductMixture(tuple(domains), tuple(arrays[f"mixture/{name}"] for name in domains)),
+        facts["n_units"],
+        facts["n_units_std"],
+        tuple(Measured(tuple(m["columns"]), m["noise_std"]) for m in facts["measured"]),
+    )
