@@ -65,3 +65,9 @@ class ReplayError(PrivsynthError, RuntimeError):
     """A model is rebuilt from stored releases, and one that it needs is not among them."""
 
     exit_code = 1
+
+
+class UnsupportedLayerError(PrivsynthError, ValueError):
+    """A network or loss that is to see real records would mix them."""
+
+    exit_code = 2

@@ -4,6 +4,7 @@ Everything whose noise level may depend on earlier releases composes in Gaussian
 (GDP): a Gaussian release of L2 sensitivity 1 with noise ``s`` is ``1/s``-GDP, an exponential mechanism is
 GDP by the bound in `exponential_mu`, and a filter that stops before the sum of ``mu**2`` passes a limit
 fixed in advance is ``sqrt(limit)``-GDP (Smith and Thakurta 2022).
+Poisson-sampled Gaussian steps are approximately GDP (`sampled_gaussian`): they cost ``mu**2`` and a slack.
 Plans fixed before the first read may also be composed by privacy loss distributions and by Renyi
 divergence (`compose_fixed_plan`), which serves as the independent check.
 """
@@ -21,10 +22,11 @@ from scipy.special import log_ndtr, ndtr, ndtri_exp
 
 from privsynth.errors import ParameterError
 
-Mechanism = Literal["gaussian", "thresholded_gaussian", "exponential"]
+Mechanism = Literal["gaussian", "thresholded_gaussian", "exponential", "sampled_gaussian"]
 
-DISCOVERY_DELTA_SHARE = 0.1
-"""Share of every ``delta`` kept for thresholded discovery, fixed beforehand; the rest is for GDP."""
+ADDED_DELTA_SHARE = 0.1
+"""Share of every ``delta`` for what adds up as a delta, fixed beforehand: thresholded discovery, and the
+slack of sampled Gaussian steps. The rest is for GDP."""
 
 _RELATIVE_MARGIN = 1e-9  # results are moved by this much towards the safe side
 
@@ -35,17 +37,20 @@ class Event:
 
     Attributes:
         purpose: What was bought, in plain words; public.
-        mechanism: ``gaussian``, ``thresholded_gaussian`` (discovery) or ``exponential`` (selection).
+        mechanism: ``gaussian``, ``thresholded_gaussian`` (discovery), ``exponential`` (selection) or
+            ``sampled_gaussian`` (gradient steps on Poisson samples).
         noise_multiplier: Noise standard deviation over L2 sensitivity, of the Gaussian mechanisms.
         epsilon0: Bounded range of one draw of the exponential mechanism.
-        count: Number of such releases in this event, each at the full cost.
-        delta: Probability booked for publishing a value that one unit alone holds.
+        sample_rate: Probability that a unit enters the batch of one gradient step.
+        count: Number of such releases in this event: each at the full cost, gradient steps together.
+        delta: Booked for publishing a value that one unit alone holds, or as the slack of gradient steps.
     """
 
     purpose: str
     mechanism: Mechanism
     noise_multiplier: float | None = None
     epsilon0: float | None = None
+    sample_rate: float | None = None
     count: int = 1
     delta: float = 0.0
 
@@ -55,16 +60,33 @@ class Event:
             raise ParameterError(f"expected a positive, finite level of the {self.mechanism}, got {level!r}")
         if self.count < 1 or not 0 <= self.delta < 1:
             raise ParameterError(f"expected count >= 1 and 0 <= delta < 1, got {self.count}, {self.delta}")
-        if (self.delta > 0) != (self.mechanism == "thresholded_gaussian"):
-            raise ParameterError("delta belongs to thresholded discovery, and to nothing else")
+        if (self.delta > 0) != (self.mechanism in ("thresholded_gaussian", "sampled_gaussian")):
+            raise ParameterError(
+                "delta belongs to thresholded discovery and gradient steps, and to nothing else"
+            )
+        if (self.sample_rate is not None) != (self.mechanism == "sampled_gaussian"):
+            raise ParameterError("sample_rate belongs to gradient steps, and to nothing else")
+        if self.sample_rate is not None and not 0 < self.sample_rate <= 1:
+            raise ParameterError(f"expected 0 < sample_rate <= 1, got sample_rate={self.sample_rate!r}")
 
     @property
     def mu_squared(self) -> float:
-        """GDP cost of the event: the sum of ``mu**2`` over its ``count`` releases."""
+        """GDP cost of the event, beside its ``delta``: the sum of ``mu**2`` over its ``count`` releases."""
         if self.mechanism == "exponential":
             assert self.epsilon0 is not None
             return self.count * exponential_mu(self.epsilon0) ** 2
         assert self.noise_multiplier is not None
+        if self.mechanism == "sampled_gaussian":
+            from privsynth.privacy.sampled_gaussian import steps_mu
+
+            assert self.sample_rate is not None
+            mu = steps_mu(
+                noise_multiplier=self.noise_multiplier,
+                sample_rate=self.sample_rate,
+                n_steps=self.count,
+                slack=self.delta,
+            )
+            return mu**2
         return self.count / self.noise_multiplier**2
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,21 +199,24 @@ def compose_fixed_plan(events: Iterable[Event], delta: float) -> dict[str, float
     Privacy:
         Public. Not valid as a claim for levels that were chosen while looking at earlier releases.
     """
-    from dp_accounting import GaussianDpEvent, ZCDpEvent
+    from dp_accounting import DpEvent, GaussianDpEvent, PoissonSampledDpEvent, ZCDpEvent
     from dp_accounting.pld import PLDAccountant
     from dp_accounting.rdp import RdpAccountant
 
     pld, rdp, booked = PLDAccountant(), RdpAccountant(), 0.0
     for event in events:
-        booked += event.delta
+        booked += event.delta if event.mechanism == "thresholded_gaussian" else 0.0
         if event.mechanism == "exponential":
             assert event.epsilon0 is not None
             pld.compose(GaussianDpEvent(1.0 / exponential_mu(event.epsilon0)), event.count)
             rdp.compose(ZCDpEvent(event.epsilon0**2 / 8.0), event.count)
         else:
             assert event.noise_multiplier is not None
-            pld.compose(GaussianDpEvent(event.noise_multiplier), event.count)
-            rdp.compose(GaussianDpEvent(event.noise_multiplier), event.count)
+            one: DpEvent = GaussianDpEvent(event.noise_multiplier)
+            if event.sample_rate is not None:
+                one = PoissonSampledDpEvent(event.sample_rate, one)
+            pld.compose(one, event.count)
+            rdp.compose(one, event.count)
     rest = delta - booked
     if rest <= 0:
         return {"pld": math.inf, "rdp": math.inf, "epsilon": math.inf}

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import DISCOVERY_DELTA_SHARE, gdp_epsilon, gdp_mu
+from privsynth.privacy.accounting import ADDED_DELTA_SHARE, gdp_epsilon, gdp_mu
 
 RELATIVE_TOLERANCE = 1e-9
 """Room for rounding, so that a run of exactly the limit fits; `gdp_mu` keeps more than that in hand."""
@@ -50,18 +50,18 @@ class Unit:
 
 @dataclass(frozen=True)
 class Spend:
-    """An amount of budget: mu² of Gaussian differential privacy, and delta for discovery."""
+    """An amount of budget: mu² of Gaussian differential privacy, and what adds up as a delta."""
 
     mu_squared: float
-    discovery_delta: float
+    added_delta: float
 
     @classmethod
     def of_budget(cls, *, epsilon: float, delta: float) -> Spend:
         """Return all that ``(epsilon, delta)`` allows.
 
         Both parts are fixed by ``epsilon`` and ``delta`` alone, so later choices cannot move one into the
-        other: the bad events of discovery have probability at most ``discovery_delta`` in all, and the rest
-        is ``(epsilon, delta - discovery_delta)`` by the filter on the sum of mu².
+        other: bad events of discovery and slacks of gradient steps come to ``added_delta`` at most, and the
+        rest is ``(epsilon, delta - added_delta)`` by the filter on the sum of mu².
 
         Raises:
             ParameterError: If epsilon is not positive and finite, or delta not in (0, 1).
@@ -71,26 +71,23 @@ class Spend:
                 f"expected a finite epsilon > 0 and 0 < delta < 1, got epsilon={epsilon!r}, delta={delta!r}; "
                 "delta is the probability that the guarantee fails, far below 1 over the number of units"
             )
-        return cls(gdp_mu(epsilon, (1 - DISCOVERY_DELTA_SHARE) * delta) ** 2, DISCOVERY_DELTA_SHARE * delta)
+        return cls(gdp_mu(epsilon, (1 - ADDED_DELTA_SHARE) * delta) ** 2, ADDED_DELTA_SHARE * delta)
 
     def __add__(self, other: Spend) -> Spend:
-        return Spend(self.mu_squared + other.mu_squared, self.discovery_delta + other.discovery_delta)
+        return Spend(self.mu_squared + other.mu_squared, self.added_delta + other.added_delta)
 
     def fits(self, allowed: Spend) -> bool:
         """Whether this amount is within ``allowed``, up to `RELATIVE_TOLERANCE`."""
         room = 1 + RELATIVE_TOLERANCE
-        return (
-            self.mu_squared <= allowed.mu_squared * room
-            and self.discovery_delta <= allowed.discovery_delta * room
-        )
+        return self.mu_squared <= allowed.mu_squared * room and self.added_delta <= allowed.added_delta * room
 
     def budget(self, delta: float) -> tuple[float, float]:
         """Return an ``(epsilon, delta)`` that this amount satisfies, its delta no smaller than ``delta``."""
-        gdp_delta = (1 - DISCOVERY_DELTA_SHARE) * delta
+        gdp_delta = (1 - ADDED_DELTA_SHARE) * delta
         epsilon = gdp_epsilon(math.sqrt(self.mu_squared), gdp_delta) if self.mu_squared > 0 else 0.0
-        if self.discovery_delta <= DISCOVERY_DELTA_SHARE * delta * (1 + RELATIVE_TOLERANCE):
+        if self.added_delta <= ADDED_DELTA_SHARE * delta * (1 + RELATIVE_TOLERANCE):
             return epsilon, delta
-        return epsilon, gdp_delta + self.discovery_delta
+        return epsilon, gdp_delta + self.added_delta
 
     def stated(self, delta: float) -> str:
         """Say which budget this amount satisfies, epsilon rounded up to four digits after the point.

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from privsynth.encoding import Domain, to_ticks
@@ -20,6 +21,7 @@ from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.counts import count_table
 from privsynth.privacy.discovery import bound_bin, bound_edges, discovery_threshold, published_values
+from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
@@ -70,6 +72,7 @@ class Curator:
         self._domains: Mapping[str, Domain] = {}
         self._codes: dict[str, IntArray] = {}
         self._tables: dict[tuple[str, ...], IntArray] = {}
+        self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._weighting: Weighting | None = None
         self._frame: pd.DataFrame | None = None
         if records is not None:
@@ -230,6 +233,35 @@ class Curator:
             return {"selected": [int(i) for i in chosen]}, {}
 
         return self._obtain(key, event, answer)
+
+    def gradient_steps(
+        self, key: str, purpose: str, domains: Mapping[str, Domain], plan: StepPlan
+    ) -> GradientSteps:
+        """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
+
+        A record is the row of its columns' codes, in the order of ``domains``, ``(n_columns,)`` int64, -1
+        outside a domain. Steps that an interrupted attempt began stay spent: the block goes on behind them.
+        Stopping early gives nothing back, because when to stop may depend on what was released.
+        """
+        self._obtain(key, plan.event(purpose), lambda: ({}, {}))
+
+        def advance(n_begun: int) -> None:
+            self.store.set_meta(**{f"{key}/begun": n_begun})
+
+        records = None
+        if self._frame is not None:
+            self._table((), domains)  # codes belong to these domains
+            codes = np.column_stack([self._encoded(name) for name in domains])
+            records = torch.from_numpy(codes.astype(np.int64))
+        return GradientSteps(
+            plan,
+            records=records,
+            weighting=self._weighting,
+            secret=self._secret,
+            advance=advance,
+            n_begun=self.store.meta.get(f"{key}/begun", 0),
+            tape=self.tape,
+        )
 
     # -- behind the door: exact, never returned ----------------------------------------------------------
 

@@ -134,7 +134,7 @@ class Ledger:
             _check_limit(database, name, plan, f"a run of epsilon={epsilon:g}, delta={delta:g}")
             database.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?)",
-                (run, name, description, epsilon, delta, _now(), plan.mu_squared, plan.discovery_delta),
+                (run, name, description, epsilon, delta, _now(), plan.mu_squared, plan.added_delta),
             )
         return run
 
@@ -335,7 +335,7 @@ def _reserved(row: sqlite3.Row) -> Spend:
 def _set_run(database: sqlite3.Connection, run: str, status: str, reserved: Spend) -> None:
     database.execute(
         "UPDATE runs SET status = ?, reserved_mu_squared = ?, reserved_delta = ? WHERE id = ?",
-        (status, reserved.mu_squared, reserved.discovery_delta, run),
+        (status, reserved.mu_squared, reserved.added_delta, run),
     )
 
 

@@ -1,7 +1,8 @@
 """Secret randomness: whoever could predict it could subtract the noise.
 
 Noise, selections and the random cut of rows per person draw from the operating system's entropy, byte by
-byte, and no state of it is ever kept. ``random_state`` never reaches this module.
+byte. Gradient steps need too much of it for that: each takes a fresh key and expands it by AES in counter
+mode. No state is ever written down, and ``random_state`` never reaches this module.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 from typing import Protocol
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
@@ -28,6 +30,10 @@ class SecretSource(Protocol):
         """Return fresh bytes."""
         ...
 
+    def for_step(self, step: int) -> SecretSource:
+        """Return the source of one gradient step: batch and noise."""
+        ...
+
 
 class OsEntropy:
     """The operating system's entropy."""
@@ -38,6 +44,27 @@ class OsEntropy:
         """Return ``n_bytes`` fresh bytes from the operating system."""
         return os.urandom(n_bytes)
 
+    def for_step(self, step: int) -> SecretSource:
+        """Return a keystream under a fresh key."""
+        return Keystream(os.urandom(32))
+
+
+class Keystream:
+    """The keystream of AES-256 in counter mode: as unpredictable as its key, which is used once."""
+
+    is_secret = True
+
+    def __init__(self, key: bytes) -> None:
+        self._encryptor = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+
+    def read(self, n_bytes: int) -> bytes:
+        """Return the next ``n_bytes`` of the stream."""
+        return self._encryptor.update(bytes(n_bytes))
+
+    def for_step(self, step: int) -> SecretSource:
+        """Return a keystream under a key from this one."""
+        return Keystream(self.read(32))
+
 
 class PredictableSourceForTests:
     """A seeded source, for tests only: a fit that used it states that it has no guarantee."""
@@ -45,11 +72,16 @@ class PredictableSourceForTests:
     is_secret = False
 
     def __init__(self, seed: int) -> None:
+        self._seed = seed
         self._rng = np.random.default_rng(seed)
 
     def read(self, n_bytes: int) -> bytes:
         """Return the next ``n_bytes`` of a reproducible stream."""
         return self._rng.bytes(n_bytes)
+
+    def for_step(self, step: int) -> SecretSource:
+        """Return a source that depends on seed and step only, so that a resumed run repeats itself."""
+        return PredictableSourceForTests(hash((self._seed, step)) & 0x7FFFFFFF)
 
 
 def uniforms(n: int, secret: SecretSource) -> FloatArray:

@@ -8,6 +8,7 @@ Without a person column a row is a unit and weighs 1. With one, each person's ro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +27,45 @@ class Weighting:
         weights: Weight of each kept row in grid steps, ``(n_kept,)`` int64; None is one unit each.
         units_per_one: Grid steps in one unit; public.
         max_records: Largest number of rows of one unit; public.
+        persons: Person of each kept row, ``(n_kept,)`` codes; None when a row is a unit.
     """
 
     rows: NDArray[np.int64] | None
     weights: NDArray[np.int64] | None
     units_per_one: int
     max_records: int
+    persons: NDArray[np.int64] | None = None
+
+    def poisson_sample(self, sample_rate: float, *, n_rows: int, secret: SecretSource) -> NDArray[np.int64]:
+        """Draw the batch of one gradient step: each unit with ``sample_rate``, independently of all others.
+
+        Of a person that is drawn, one row is taken, each kept row with the same probability.
+
+        Args:
+            sample_rate: Probability that a unit is drawn, in (0, 1]; public.
+            n_rows: Number of kept rows.
+            secret: Source of the draw.
+
+        Returns:
+            Positions among the kept rows, ``(n_drawn,)``, at most one a unit; may be empty.
+
+        Privacy:
+            Not private: stays inside the curator.
+        """
+        if self.persons is None:
+            return np.flatnonzero(uniforms(n_rows, secret) < sample_rate)
+        order, starts, sizes = self._by_person
+        drawn = np.flatnonzero(uniforms(len(starts), secret) < sample_rate)
+        which = np.floor(uniforms(len(drawn), secret) * sizes[drawn]).astype(np.int64)
+        return order[starts[drawn] + which]
+
+    @cached_property
+    def _by_person(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return kept rows in the order of persons, and where each person's begin and how many they are."""
+        assert self.persons is not None
+        order = np.argsort(self.persons, kind="stable")
+        _, starts, sizes = np.unique(self.persons[order], return_index=True, return_counts=True)
+        return order, starts, sizes
 
 
 def weigh_records(
@@ -65,4 +99,5 @@ def weigh_records(
         weights=weights[by_row].astype(np.int64),
         units_per_one=PERSON_GRID,
         max_records=max_records_per_person,
+        persons=persons[rows[by_row]],
     )

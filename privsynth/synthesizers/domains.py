@@ -99,7 +99,7 @@ def _has_fine_grid(column: Column) -> bool:
 def _delta_per_discovery(curator: Curator, schema: Schema) -> float:
     """Divide the delta evenly, with one share to spare for an answer that is lost in a crash."""
     lists = sum(1 for c in schema.modelled if c.categories == PRIVATE)
-    return curator.allowance.discovery_delta / (lists + n_discoveries(schema)[1] + 1)
+    return curator.allowance.added_delta / (lists + n_discoveries(schema)[1] + 1)
 
 
 def _fine_domain(

@@ -59,7 +59,7 @@ def plan(
         "unit": schema.unit,
         "rows": n_rows,
         "mu": math.sqrt(allowance.mu_squared),
-        "discovery_delta": allowance.discovery_delta,
+        "discovery_delta": allowance.added_delta,
         "steps": steps,
         "advice": _advice(schema, steps, n_rows, delta),
     }

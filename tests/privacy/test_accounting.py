@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from privsynth.errors import ParameterError
 from privsynth.privacy.accounting import (
-    DISCOVERY_DELTA_SHARE,
+    ADDED_DELTA_SHARE,
     Event,
     compose_fixed_plan,
     exponential_epsilon0,
@@ -184,8 +184,8 @@ def test_a_spend_states_no_more_than_was_asked(epsilon, log_delta):
     assert stated_epsilon <= epsilon
     assert stated_delta == delta
     gdp = gdp_delta(math.sqrt(spend.mu_squared), epsilon)
-    assert gdp + spend.discovery_delta <= delta
-    assert spend.discovery_delta == pytest.approx(DISCOVERY_DELTA_SHARE * delta)
+    assert gdp + spend.added_delta <= delta
+    assert spend.added_delta == pytest.approx(ADDED_DELTA_SHARE * delta)
 
 
 @given(st.floats(1e-12, 1e6))

@@ -24,7 +24,7 @@ SCHEMA = Schema(
         "pay": {"type": "real", "low": "private", "high": "private"},
     }
 )
-ALLOWANCE = Spend(mu_squared=1.0, discovery_delta=1e-3)
+ALLOWANCE = Spend(mu_squared=1.0, added_delta=1e-3)
 
 
 def table(n=300):

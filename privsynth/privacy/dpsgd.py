@@ -1,0 +1,200 @@
+"""Private gradient steps: batch, clipping, noise, and what they cost, from one object.
+
+A step draws a Poisson batch of units, sums the clipped per-record gradients of the discriminator's loss, adds
+Gaussian noise and divides by a public batch size. What comes out, the noisy gradient, is a release; what a
+trainer does with it, generators and optimizers included, is post-processing. Opacus' `DPOptimizer` does
+the arithmetic; the noise is ours, since its own comes from a seedable generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from opacus.optimizers import DPOptimizer
+
+from privsynth.errors import BudgetExceededError, ParameterError
+from privsynth.privacy.accounting import Event
+from privsynth.privacy.clipping import RecordClipper
+from privsynth.privacy.sampled_gaussian import check_steps, noise_for_steps
+from privsynth.privacy.secret import SecretSource, standard_normals
+from privsynth.privacy.units import Weighting
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepPlan:
+    """Public parameters of a block of noisy steps; batches and accounting both come from here.
+
+    Attributes:
+        n_steps: Noisy updates of the discriminator, the thing that costs budget.
+        sample_rate: Probability that a unit enters a step's batch, in (0, 1].
+        noise_multiplier: Noise standard deviation over ``max_grad_norm``, > 0.
+        max_grad_norm: L2 bound on one record's gradient, > 0.
+        expected_batch_size: Fixed public divisor of the clipped sum, in records.
+        slack: Delta booked for the block.
+    """
+
+    n_steps: int
+    sample_rate: float
+    noise_multiplier: float
+    max_grad_norm: float
+    expected_batch_size: float
+    slack: float
+
+    def __post_init__(self) -> None:
+        check_steps(
+            noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, n_steps=self.n_steps
+        )
+        if not (self.max_grad_norm > 0 and self.expected_batch_size > 0):
+            raise ParameterError(
+                f"expected max_grad_norm > 0 and expected_batch_size > 0, got {self.max_grad_norm!r}, "
+                f"{self.expected_batch_size!r}"
+            )
+
+    @classmethod
+    def within(
+        cls,
+        mu_squared: float,
+        slack: float,
+        *,
+        n_steps: int,
+        batch_size: float,
+        n_units: float,
+        max_grad_norm: float,
+    ) -> StepPlan:
+        """Return the plan with the least noise within a budget.
+
+        Args:
+            mu_squared: What the block may cost.
+            slack: Delta that it may cost beside that.
+            n_steps: Number of steps.
+            batch_size: Batch size aimed at, in records.
+            n_units: Noisy, or public, number of units; turns ``batch_size`` into a ``sample_rate``.
+            max_grad_norm: Clipping bound.
+        """
+        sample_rate = min(1.0, batch_size / max(n_units, 1.0))
+        noise = noise_for_steps(mu_squared, sample_rate=sample_rate, n_steps=n_steps, slack=slack)
+        return cls(
+            n_steps=n_steps,
+            sample_rate=sample_rate,
+            noise_multiplier=noise,
+            max_grad_norm=max_grad_norm,
+            expected_batch_size=min(batch_size, max(n_units, 1.0)),
+            slack=slack,
+        )
+
+    def event(self, purpose: str) -> Event:
+        """Return what the ledger books for the whole block, before its first step."""
+        return Event(
+            purpose=purpose,
+            mechanism="sampled_gaussian",
+            noise_multiplier=self.noise_multiplier,
+            sample_rate=self.sample_rate,
+            count=self.n_steps,
+            delta=self.slack,
+        )
+
+
+class SecretNoiseOptimizer(DPOptimizer):
+    """Opacus' optimizer, with noise from a secret source.
+
+    `privsynth` hands it sums that are clipped already (``summed_grad``); `add_noise` and `scale_grad` turn
+    them into the noisy mean gradient in ``p.grad``.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, plan: StepPlan) -> None:
+        super().__init__(
+            optimizer,
+            noise_multiplier=plan.noise_multiplier,
+            max_grad_norm=plan.max_grad_norm,
+            expected_batch_size=plan.expected_batch_size,
+        )
+        self.secret: SecretSource | None = None
+
+    def add_noise(self) -> None:
+        """Set ``p.grad`` to the clipped sum plus noise of ``noise_multiplier * max_grad_norm``."""
+        assert self.secret is not None
+        std = self.noise_multiplier * self.max_grad_norm
+        for p in self.params:
+            noise = torch.from_numpy(standard_normals(p.numel(), self.secret) * std)
+            p.grad = p.summed_grad + noise.to(p).view_as(p)
+
+
+class GradientSteps:
+    """A paid block of noisy steps on the records of one curator.
+
+    Args:
+        plan: Public parameters.
+        records: Encoded real records, ``(n_rows, ...)``; None replays ``tape``.
+        weighting: Which rows a unit holds.
+        secret: Source of batches and noise.
+        advance: Writes the number of steps begun durably, before a step draws; what it wrote is spent.
+        n_begun: Steps begun by earlier, interrupted attempts.
+        tape: If given, noisy gradients are added to it, or, without records, replayed from it.
+
+    Privacy:
+        Accounted: the block's event was charged before this object was made.
+    """
+
+    def __init__(
+        self,
+        plan: StepPlan,
+        *,
+        records: torch.Tensor | None,
+        weighting: Weighting | None,
+        secret: SecretSource,
+        advance: Callable[[int], None],
+        n_begun: int = 0,
+        tape: list[list[torch.Tensor]] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.n_begun = n_begun
+        self._records = records
+        self._weighting = weighting
+        self._secret = secret
+        self._advance = advance
+        self._tape = tape
+
+    def optimizer(self, base: torch.optim.Optimizer) -> SecretNoiseOptimizer:
+        """Wrap the discriminator's optimizer."""
+        return SecretNoiseOptimizer(base, self.plan)
+
+    def noisy_gradient(self, clipper: RecordClipper, optimizer: SecretNoiseOptimizer) -> None:
+        """Take one step: set ``p.grad`` of the discriminator to the noisy mean gradient of real records.
+
+        The caller adds what is public (the gradient of fakes) and lets the base optimizer step.
+
+        Raises:
+            BudgetExceededError: If the block's steps are used up.
+
+        Privacy:
+            Accounted: one of the block's steps.
+        """
+        if self.n_begun >= self.plan.n_steps:
+            raise BudgetExceededError(
+                f"all {self.plan.n_steps} private steps of this block are spent; stopped before another"
+            )
+        if clipper.max_grad_norm != self.plan.max_grad_norm:
+            raise ParameterError("expected a clipper with the max_grad_norm of the plan")
+        step = self.n_begun
+        self._advance(step + 1)
+        self.n_begun = step + 1
+        if self._records is None:
+            assert self._tape is not None
+            for p, gradient in zip(clipper.parameters, self._tape[step], strict=True):
+                p.grad = gradient.clone()
+            return
+        assert self._weighting is not None
+        secret = self._secret.for_step(step)
+        rows = self._weighting.poisson_sample(self.plan.sample_rate, n_rows=len(self._records), secret=secret)
+        batch = self._records[torch.from_numpy(rows)].to(clipper.parameters[0].device)
+        sums = clipper.clipped_sum(batch)
+        optimizer.zero_grad(set_to_none=True)
+        for p, total in zip(clipper.parameters, sums, strict=True):
+            p.summed_grad = total  # type: ignore[attr-defined]
+            p.grad_sample = total.new_zeros((0, *p.shape))  # type: ignore[attr-defined]  # all clipped already
+        optimizer.secret = secret
+        optimizer.pre_step()
+        if self._tape is not None:
+            self._tape.append([p.grad.clone() for p in clipper.parameters if p.grad is not None])
