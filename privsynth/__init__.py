@@ -10,14 +10,15 @@ from privsynth.schema import Schema
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.report.audit import AuditReport, audit
-    from privsynth.synthesizers import MarginalSynthesizer, load
+    from privsynth.synthesizers import DPGANSynthesizer, MarginalSynthesizer, load
 
-__all__ = ["AuditReport", "MarginalSynthesizer", "Schema", "audit", "load", "metrics"]
+__all__ = ["AuditReport", "DPGANSynthesizer", "MarginalSynthesizer", "Schema", "audit", "load", "metrics"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "privsynth.report.audit",
     "audit": "privsynth.report.audit",
+    "DPGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",
 }

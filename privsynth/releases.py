@@ -66,6 +66,7 @@ class ReleaseStore:
 
     def __init__(self, path: str | Path | None = None) -> None:
         self._releases: list[Release] = []
+        self._checkpoints: dict[str, Mapping[str, Array]] = {}
         self._database: sqlite3.Connection | None = None
         self.meta: dict[str, Any] = {}
         if path is not None:
@@ -90,17 +91,20 @@ class ReleaseStore:
     def _load(self, database: sqlite3.Connection) -> None:
         database.execute("PRAGMA synchronous=FULL")
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables - {"meta", "releases"}:
+        if tables - {"meta", "releases", "checkpoint"}:
             raise ValueError("a database of another kind, which stays as it is")
         database.execute("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         database.execute(
             "CREATE TABLE IF NOT EXISTS releases "
             "(seq INTEGER PRIMARY KEY, header TEXT NOT NULL, arrays BLOB NOT NULL)"
         )
+        database.execute("CREATE TABLE IF NOT EXISTS checkpoint (key TEXT PRIMARY KEY, arrays BLOB NOT NULL)")
         self.meta = {
             name: json.loads(value) for name, value in database.execute("SELECT name, value FROM meta")
         }
         rows = database.execute("SELECT header, arrays FROM releases ORDER BY seq").fetchall()
+        checkpoints = database.execute("SELECT key, arrays FROM checkpoint").fetchall()
+        self._checkpoints = {key: load_tensors(blob) for key, blob in checkpoints}
         self._releases = [release_from(json.loads(header), load_tensors(blob)) for header, blob in rows]
 
     def set_meta(self, **values: Any) -> None:
@@ -110,6 +114,18 @@ class ReleaseStore:
             with self._database as database:
                 rows = [(name, json.dumps(value)) for name, value in values.items()]
                 database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+    def set_checkpoint(self, key: str, arrays: Mapping[str, Array]) -> None:
+        """Keep the state of a training, a function of releases, in place of the last one."""
+        self._checkpoints[key] = dict(arrays)
+        if self._database is not None:
+            with self._database as database:
+                row = (key, tensor_bytes(arrays))
+                database.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", row)
+
+    def checkpoint(self, key: str) -> Mapping[str, Array] | None:
+        """Return the last checkpoint of a training, or None."""
+        return self._checkpoints.get(key)
 
     def append(self, release: Release) -> None:
         """Keep a release; on return it is durable."""

@@ -17,6 +17,7 @@ class SynthesizerName(StrEnum):
     """Synthesizers of this version."""
 
     MARGINAL = "marginal"
+    DPGAN = "dpgan"
 
 
 class Device(StrEnum):
@@ -84,6 +85,7 @@ def fit(
     """
     from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
+    from privsynth.synthesizers.interruption import FitInterrupted
 
     if schema_path is None:
         raise SchemaError(
@@ -91,8 +93,8 @@ def fit(
             'is public, and set to "private" what shall be found under the budget'
         )
     declared = Schema.load(schema_path)
-    check_output(output, force=force)
     partial = output.with_name(output.name + ".partial")
+    check_output(output, force=force or partial.exists())  # an interrupted run may have left its model there
     model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta, device=device.value)
     try:
         with progress_said() as progress:
@@ -106,15 +108,18 @@ def fit(
                 restart=restart,
                 progress=progress,
             )
-    except KeyboardInterrupt:
+    except FitInterrupted as stopped:
+        model.save(output, force=True)
         raise KeyboardInterrupt(
-            f"what was paid for is kept in {str(partial)!r}, and the same command resumes; "
-            "--restart would discard it"
+            f"{stopped}: a usable model of what was learnt so far is in {str(output)!r}. "
+            + _resumable(partial)
         ) from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_resumable(partial)) from None
     except (ParameterError, LedgerError, BudgetExceededError):
         _discard_unpaid(partial)
         raise
-    model.save(output, force=force)
+    model.save(output, force=True)  # checked before anything was paid for
     partial.unlink(missing_ok=True)
     guarantee = model.guarantee_
     text = f"model written to {output}\n{guarantee['statement']}"
@@ -169,6 +174,13 @@ def sample(
     write_table(rows, output, force=force)
     fields = {"output": str(output), "rows": len(rows), "columns": list(rows.columns)}
     print_result(fields, f"{len(rows)} synthetic rows written to {output}", as_json=as_json)
+
+
+def _resumable(partial: Path) -> str:
+    return (
+        f"what was paid for is kept in {str(partial)!r}, and the same command resumes; "
+        "--restart would discard it"
+    )
 
 
 def _discard_unpaid(partial: Path) -> None:

@@ -30,6 +30,7 @@ _GRID = 400  # points at which a profile is evaluated; between them it is bounde
 _LOSS_SHARE = (
     0.03  # step of the discretised privacy losses over the spread of one step's; rounded to an upper bound
 )
+_LEAST_NOISE = 0.1  # below it sampling is not counted on: nothing that small protects anyone
 _SEARCH_TOLERANCE = 1e-4  # relative, in the noise; `noise_for_steps` ends on the safe side
 
 
@@ -93,6 +94,9 @@ def steps_mu(*, noise_multiplier: float, sample_rate: float, n_steps: int, slack
     """
     if not 0 < slack < 1:
         raise ParameterError(f"expected 0 < slack < 1, got slack={slack!r}")
+    check_steps(noise_multiplier=noise_multiplier, sample_rate=sample_rate, n_steps=n_steps)
+    if noise_multiplier < _LEAST_NOISE:
+        return math.sqrt(n_steps) / noise_multiplier  # as if every unit were in every batch
     profile = Profile(noise_multiplier=noise_multiplier, sample_rate=sample_rate, n_steps=n_steps)
     end = profile.epsilon(slack)  # from here on the slack alone covers the profile
     if not math.isfinite(end):
@@ -118,6 +122,9 @@ def noise_for_steps(mu_squared: float, *, sample_rate: float, n_steps: int, slac
     """
     if not (math.isfinite(mu_squared) and mu_squared > 0):
         raise ParameterError(f"expected mu_squared > 0, got {mu_squared!r}")
+
+    if n_steps / mu_squared < _LEAST_NOISE**2:
+        return -rounded_down(-math.sqrt(n_steps / mu_squared))
 
     def excess(noise: float) -> float:
         mu = steps_mu(noise_multiplier=noise, sample_rate=sample_rate, n_steps=n_steps, slack=slack)

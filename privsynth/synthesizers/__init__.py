@@ -6,10 +6,13 @@ from pathlib import Path
 
 from privsynth.errors import ModelFileError
 from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.dpgan import DPGANSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.model_file import read_model_file
 
-SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {MarginalSynthesizer.name: MarginalSynthesizer}
+SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {
+    synthesizer.name: synthesizer for synthesizer in (MarginalSynthesizer, DPGANSynthesizer)
+}
 
 
 def load(path: str | Path) -> TableSynthesizer:

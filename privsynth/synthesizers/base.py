@@ -30,6 +30,7 @@ from privsynth.schema import Schema
 from privsynth.sources import Records, conform, read_table
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.guarantee import guarantee_statement
+from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
 from privsynth.synthesizers.run import check_configuration, dataset_name, discard_run, ledger_run
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
@@ -133,6 +134,8 @@ class TableSynthesizer(ABC):
         Raises:
             ParameterError, SchemaError, TableError: If the input is unusable.
             BudgetExceededError, LedgerError: If the ledger refuses; nothing has been read.
+            FitInterrupted: After Ctrl-C in a training. The synthesizer then holds a usable model of what was
+                learnt so far, and the same call resumes.
 
         Privacy:
             Accounted: every release is charged to the ledger before the records are read for it.
@@ -146,6 +149,7 @@ class TableSynthesizer(ABC):
         settings = self.settings or self.settings_type()
         dataset = dataset_name(table, dataset)
         store = ReleaseStore(releases_path)
+        interrupted: FitInterrupted | None = None
         try:
             check_configuration(
                 store,
@@ -162,11 +166,13 @@ class TableSynthesizer(ABC):
                     "device": self.device_,
                 },
             )
-            seed = store.meta.get("seed")
-            if seed is None:
-                seed = secrets.randbits(32) if self.random_state is None else self.random_state
-                store.set_meta(seed=seed)
+            if "seed" not in store.meta:
+                fresh = secrets.randbits(32) if self.random_state is None else self.random_state
+                store.set_meta(seed=fresh)
+            seed = int(store.meta["seed"])
             model = self._run(records, schema, settings, seed, store, dataset, ledger, secret, progress)
+        except FitInterrupted as stopped:
+            interrupted, model = stopped, stopped.model
         finally:
             store.close()
         statement = guarantee_statement(
@@ -177,8 +183,11 @@ class TableSynthesizer(ABC):
             dataset=dataset,
             on_violation=on_violation,
             is_secret=secret.is_secret,
+            interrupted=None if interrupted is None else str(interrupted),
         )
         self._adopt(settings, seed, tuple(store), model, statement)
+        if interrupted is not None:
+            raise interrupted
         self._warn_of_delta()
         return self
 

@@ -29,6 +29,7 @@ def guarantee_statement(
     dataset: str | None,
     on_violation: str,
     is_secret: bool,
+    interrupted: str | None = None,
 ) -> dict[str, Any]:
     """Return the statement, JSON-able; see `DESIGN` of the report's ``guarantee``.
 
@@ -43,6 +44,7 @@ def guarantee_statement(
         dataset: Name in the ledger; None if the table had none.
         on_violation: ``"error"`` or ``"clip"``.
         is_secret: Whether the noise came from a secret source.
+        interrupted: Where a training was stopped before its end; None if it was not.
 
     Privacy:
         Post-processing.
@@ -80,6 +82,7 @@ def guarantee_statement(
         "public": schema.public_facts(),
         "not_covered": not_covered,
         "dataset": dataset,
+        "interrupted": interrupted,
     }
 
 
@@ -93,7 +96,11 @@ def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for release in releases:
         event = Event.from_dict(release.event)
-        parameters = {"noise_multiplier": event.noise_multiplier, "epsilon0": event.epsilon0}
+        parameters = {
+            "noise_multiplier": event.noise_multiplier,
+            "epsilon0": event.epsilon0,
+            "sample_rate": event.sample_rate,
+        }
         if event.delta:
             parameters["delta"] = event.delta
         parameters = {name: value for name, value in parameters.items() if value is not None}

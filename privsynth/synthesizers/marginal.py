@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd  # noqa: F401  # for the example
 
 from privsynth.privacy.curator import Curator
-from privsynth.sampling.table_model import Measured, TableModel
-from privsynth.schema import Schema
+from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.base import Progress, TableSynthesizer
-from privsynth.synthesizers.recipe import FittedTable, MarginalSettings, fit_marginals
+from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals
 
 
 class MarginalSynthesizer(TableSynthesizer):
@@ -18,6 +16,7 @@ class MarginalSynthesizer(TableSynthesizer):
     Args and attributes are those of `TableSynthesizer`.
 
     Example:
+        >>> from privsynth import Schema
         >>> schema = Schema({"sex": {"type": "categorical", "categories": ["F", "M"]},
         ...                  "ill": {"type": "boolean"}})
         >>> table = pd.DataFrame({"sex": ["F", "M"] * 200, "ill": [True, False] * 200})
@@ -32,21 +31,5 @@ class MarginalSynthesizer(TableSynthesizer):
     def _make(
         self, curator: Curator, settings: MarginalSettings, *, seed: int, device: str, progress: Progress
     ) -> TableModel:
-        fitted = fit_marginals(curator, curator.schema, settings, seed=seed, device=device, progress=progress)
-        return _table_model(curator.schema, fitted)
-
-
-def _table_model(schema: Schema, fitted: FittedTable) -> TableModel:
-    measured = [Measured(m.columns, float(np.sqrt(np.mean(m.variance)))) for m in fitted.domains.one_way]
-    if fitted.condition is not None:
-        measured.append(
-            Measured(fitted.condition.columns, float(np.sqrt(np.mean(fitted.condition.variance))))
-        )
-    return TableModel(
-        schema,
-        fitted.domains.by_column,
-        fitted.mixture,
-        fitted.domains.n_units,
-        fitted.domains.n_units_std,
-        tuple(measured),
-    )
+        fitted = fit_marginals(curator, settings, seed=seed, device=device, progress=progress)
+        return fitted.first.table_model(curator.schema, fitted.mixture)

@@ -12,7 +12,8 @@ from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.domains import n_discoveries
 from privsynth.synthesizers.guarantee import spent
-from privsynth.synthesizers.recipe import MarginalSettings, condition_columns, pairs_per_round
+from privsynth.synthesizers.preliminaries import condition_columns
+from privsynth.synthesizers.recipe import MarginalSettings, pairs_per_round
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise
 

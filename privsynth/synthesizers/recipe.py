@@ -20,12 +20,14 @@ from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounded_down
 from privsynth.privacy.curator import Curator
-from privsynth.schema import Schema
-from privsynth.synthesizers.domains import DomainBudget, Domains, find_domains, n_discoveries
+from privsynth.synthesizers.domains import Domains
+from privsynth.synthesizers.preliminaries import Preliminaries, buy_preliminaries, count_units
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
 Progress = Callable[[str, int, int], None]
+
+_RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,6 @@ class MarginalSettings:
             of it (1); but the mixture smooths, and wide sparse pairs are worth more than that suggests.
         n_rounds: Rounds of select, measure, fit.
         pairs_per_column: Pairs measured in all, over the number of columns.
-        max_condition_cells: Largest joint table of target and groups that is measured.
         n_bins: Bins aimed at for a number line.
         steps_per_round: Gradient steps after each round.
         final_steps: Gradient steps at the end.
@@ -59,7 +60,6 @@ class MarginalSettings:
     noise_penalty: float = 0.5
     n_rounds: int = 12
     pairs_per_column: float = 5.0
-    max_condition_cells: int = 2048
     n_bins: int = 32
     steps_per_round: int = 60
     final_steps: int = 50
@@ -86,23 +86,22 @@ class MarginalSettings:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> MarginalSettings:
-        """Read what `to_dict` wrote."""
-        return cls(**{**fields, "fit": FitOptions(**fields["fit"])})
+        """Read what `to_dict` wrote, in this version or an older one."""
+        known = {name: value for name, value in fields.items() if name not in _RETIRED}
+        return cls(**{**known, "fit": FitOptions(**fields["fit"])})
 
 
 @dataclass(frozen=True)
 class FittedTable:
-    """What a fit ends with: domains, the mixture, and the measured condition table."""
+    """What a fit ends with."""
 
-    domains: Domains
+    first: Preliminaries
     mixture: ProductMixture
-    condition: Measurement | None
     losses: tuple[float, ...]
 
 
 def fit_marginals(
     curator: Curator,
-    schema: Schema,
     settings: MarginalSettings,
     *,
     seed: int,
@@ -115,10 +114,10 @@ def fit_marginals(
         Accounted: by the curator, release by release; everything else is post-processing.
     """
     progress("finding domains", 0, settings.n_rounds)
-    n_units = _count_units(curator, settings)
+    n_units = count_units(curator, settings.units_share)
     settings = settings.adapted_to(n_units * math.sqrt(curator.allowance.mu_squared))
-    budget = _domain_budget(schema, settings)
-    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins)
+    first = buy_preliminaries(curator, settings, n_units=n_units)
+    domains = first.domains
     names = tuple(domains.by_column)
     fitter = MixtureFitter(
         columns=names,
@@ -128,9 +127,8 @@ def fit_marginals(
         device=device,
     )
     fitter.start(domains.one_way, domains.n_units)
-    condition = _measure_condition(curator, schema, domains, settings)
-    if condition is not None:
-        fitter.add(condition)
+    if first.condition is not None:
+        fitter.add(first.condition)
     losses = []
     for round_index in range(settings.n_rounds):
         progress("measuring and fitting", round_index, settings.n_rounds)
@@ -139,52 +137,13 @@ def fit_marginals(
         losses.append(fitter.step_many(settings.steps_per_round))
     losses.append(fitter.step_many(settings.final_steps, final=True))
     progress("fitted", settings.n_rounds, settings.n_rounds)
-    return FittedTable(domains, fitter.mixture(), condition, tuple(losses))
-
-
-def _count_units(curator: Curator, settings: MarginalSettings) -> float:
-    """Buy a first count of the units, which decides how the rest of the budget is divided."""
-    noise = noise_for(settings.units_share * curator.allowance.mu_squared)
-    release = curator.count("counts/units", "number of units", {}, [()], noise_multiplier=noise)
-    return max(float(release.arrays["0"].sum()), 1.0)
-
-
-def _domain_budget(schema: Schema, settings: MarginalSettings) -> DomainBudget:
-    n_private, n_wide = n_discoveries(schema)
-    return DomainBudget(
-        discovery=settings.discovery_share / max(n_private, 1),
-        spikes=settings.spikes_share / max(n_wide, 1),
-        one_way=settings.one_way_share,
-    )
-
-
-def condition_columns(schema: Schema) -> tuple[str, ...]:
-    """Return the columns whose joint table is always measured: target and groups, in table order."""
-    return tuple(c.name for c in schema.modelled if c.role in ("target", "group"))
+    return FittedTable(first, fitter.mixture(), tuple(losses))
 
 
 def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
     """Return how many pairs each round chooses; public."""
     n_wanted = round(settings.pairs_per_column * n_columns / settings.n_rounds)
     return min(n_columns * (n_columns - 1) // 2, max(1, n_wanted))
-
-
-def _measure_condition(
-    curator: Curator, schema: Schema, domains: Domains, settings: MarginalSettings
-) -> Measurement | None:
-    columns = condition_columns(schema)
-    n_cells = math.prod(domains.by_column[name].size for name in columns)
-    if len(columns) < 2 or n_cells > settings.max_condition_cells:
-        return None
-    noise = noise_for(settings.condition_share * curator.allowance.mu_squared)
-    release = curator.count(
-        "counts/condition",
-        "joint table of target and groups",
-        domains.by_column,
-        [columns],
-        noise_multiplier=noise,
-    )
-    return Measurement(columns=columns, counts=release.arrays["0"], variance=noise**2)
 
 
 def _measure_round(

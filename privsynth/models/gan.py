@@ -1,0 +1,204 @@
+"""State and public half of adversarial training: fakes, the generator's step, averages, checkpoints.
+
+Nothing here takes a real record: the noisy gradient of real records arrives in the discriminator's ``p.grad``
+from outside, so everything in this module is post-processing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from privsynth.errors import ParameterError
+from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
+from privsynth.models.generator import MixtureGenerator
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanOptions:
+    """How the two networks are made and trained; public.
+
+    Attributes:
+        loss: ``"wasserstein"``, ``"hinge"`` or ``"bce"``.
+        pairs: Whether the discriminator has its pair term.
+        hidden: Widths of the discriminator's hidden layers.
+        discriminator_rate: Adam's step of the discriminator.
+        weight_decay: L2 penalty of the discriminator; it bounds a Wasserstein critic and makes it follow the
+            present generator instead of the history of the game.
+        n_states: Latent states of the generator.
+        scatter: Standard deviation of the random part of the initial logits.
+        temperature: Of the Gumbel-softmax.
+        generator_rate: Adam's step of the generator.
+        generator_steps: Generator steps after each private step.
+        fake_batch_size: Fakes in each step.
+        one_way_weight: Weight of the divergence from the released 1-way marginals in the generator's loss.
+        min_fake_accuracy: The generator waits while the discriminator tells fewer than this share of fakes
+            from real ones (a score below 0); judged on fakes only, so it costs nothing. None never waits;
+            means nothing for ``"wasserstein"``.
+        averaging: Decay of the running average of the generator's logits that is kept as the model.
+    """
+
+    loss: str = "wasserstein"
+    pairs: bool = True
+    hidden: tuple[int, ...] = (64, 64)
+    discriminator_rate: float = 2e-3
+    weight_decay: float = 0.1
+    n_states: int = 4096
+    scatter: float = 0.5
+    temperature: float = 0.5
+    generator_rate: float = 0.05
+    generator_steps: int = 1
+    fake_batch_size: int = 2048
+    one_way_weight: float = 0.0
+    min_fake_accuracy: float | None = None
+    averaging: float = 0.98
+
+    def __post_init__(self) -> None:
+        if self.loss not in REAL_LOSSES:
+            raise ParameterError(f"expected loss to be one of {', '.join(REAL_LOSSES)}, got {self.loss!r}")
+        if self.loss == "wasserstein" and self.min_fake_accuracy is not None:
+            raise ParameterError(
+                "min_fake_accuracy needs the hinge or bce loss: Wasserstein scores have no zero"
+            )
+        if not 0 <= self.averaging < 1:
+            raise ParameterError(f"expected 0 <= averaging < 1, got {self.averaging!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as JSON-able fields."""
+        return {**asdict(self), "hidden": list(self.hidden)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> GanOptions:
+        """Read what `to_dict` wrote."""
+        return cls(**{**fields, "hidden": tuple(fields["hidden"])})
+
+
+class Gan:
+    """Generator, discriminator and their optimizers: exactly what a checkpoint needs.
+
+    Args:
+        generator: The generator, at its start.
+        options: How to train.
+        device: Where torch computes; initial weights and all draws come from the CPU.
+        rng: Of the discriminator's initial weights.
+    """
+
+    def __init__(
+        self, generator: MixtureGenerator, options: GanOptions, *, device: str, rng: torch.Generator
+    ) -> None:
+        self.options = options
+        self.generator = generator.to(device)
+        self.discriminator = TableDiscriminator(
+            generator.sizes, hidden=options.hidden, pairs=options.pairs, rng=rng
+        ).to(device)
+        self.generator_optimizer = torch.optim.Adam(
+            [self.generator.logits], lr=options.generator_rate, betas=(0.5, 0.99)
+        )
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(),
+            lr=options.discriminator_rate,
+            betas=(0.5, 0.999),
+            weight_decay=options.weight_decay,
+        )
+        self.average = self.generator.logits.detach().clone()
+        self.n_steps = 0
+        self.fake_accuracy = 1.0
+
+    # -- losses, one per row -----------------------------------------------------------------------------
+
+    def real_loss(self, discriminator: Any, codes: torch.Tensor) -> torch.Tensor:
+        """Return the discriminator's loss for each row of codes, ``(n,)``."""
+        return REAL_LOSSES[self.options.loss](discriminator(one_hot(codes, self.generator.sizes)))
+
+    def fake_loss(self, discriminator: Any, rows: torch.Tensor) -> torch.Tensor:
+        """Return the discriminator's loss for each generated row, ``(n,)``."""
+        return FAKE_LOSSES[self.options.loss](discriminator(rows))
+
+    # -- steps -------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def fakes(self) -> torch.Tensor:
+        """Draw a batch of generated rows, ``(fake_batch_size, S)``."""
+        return self.generator.draw(self.options.fake_batch_size)
+
+    def generator_step(self) -> float:
+        """Move the generator towards higher scores; return the mean score of its rows.
+
+        With ``min_fake_accuracy`` it first asks whether the discriminator is worth following.
+        """
+        self.n_steps += 1
+        self.discriminator.requires_grad_(False)
+        score = 0.0
+        for _ in range(self.options.generator_steps):
+            scores = self.discriminator(self.generator.draw(self.options.fake_batch_size))
+            score = float(scores.detach().mean())
+            if not self._is_worth_following(scores.detach()):
+                break
+            loss = -scores.mean()
+            if self.options.one_way_weight:
+                loss = loss + self.options.one_way_weight * self.generator.one_way_miss()
+            self.generator_optimizer.zero_grad()
+            loss.backward()
+            self.generator_optimizer.step()
+        self.discriminator.requires_grad_(True)
+        decay = min(self.options.averaging, 1.0 - 1.0 / self.n_steps)
+        self.average.mul_(decay).add_(self.generator.logits.detach(), alpha=1.0 - decay)
+        return score
+
+    def _is_worth_following(self, scores: torch.Tensor) -> bool:
+        if self.options.min_fake_accuracy is None:
+            return True
+        self.fake_accuracy = 0.8 * self.fake_accuracy + 0.2 * float((scores < 0).float().mean())
+        return self.fake_accuracy >= self.options.min_fake_accuracy
+
+    # -- checkpoints -------------------------------------------------------------------------------------
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Return all state as arrays by name: weights, optimizers, average, draws, counters."""
+        arrays: dict[str, Array] = {
+            "logits": _array(self.generator.logits),
+            "average": _array(self.average),
+            "rng": self.generator.rng.get_state().numpy(),
+            "counters": np.array([self.n_steps, self.fake_accuracy]),
+        }
+        arrays |= {f"discriminator/{k}": _array(v) for k, v in self.discriminator.state_dict().items()}
+        for name, optimizer in self._optimizers.items():
+            for position, state in optimizer.state_dict()["state"].items():
+                arrays |= {f"{name}/{position}/{key}": _array(value) for key, value in state.items()}
+        return arrays
+
+    def from_arrays(self, arrays: Mapping[str, Array]) -> None:
+        """Take up the state that `to_arrays` returned."""
+        with torch.no_grad():
+            self.generator.logits.copy_(torch.from_numpy(arrays["logits"]))
+            self.average.copy_(torch.from_numpy(arrays["average"]))
+        self.generator.rng.set_state(torch.from_numpy(arrays["rng"]))
+        self.n_steps, self.fake_accuracy = int(arrays["counters"][0]), float(arrays["counters"][1])
+        weights = {k: torch.from_numpy(arrays[f"discriminator/{k}"]) for k in self.discriminator.state_dict()}
+        self.discriminator.load_state_dict(weights)
+        for name, optimizer in self._optimizers.items():
+            state: dict[int, dict[str, torch.Tensor]] = {}
+            for key, array in arrays.items():
+                of, _, rest = key.partition("/")
+                if of == name:
+                    position, _, what = rest.partition("/")
+                    state.setdefault(int(position), {})[what] = torch.from_numpy(array.copy())
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+    @property
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {
+            "generator-optimizer": self.generator_optimizer,
+            "discriminator-optimizer": self.discriminator_optimizer,
+        }
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    return tensor.detach().cpu().numpy().copy()

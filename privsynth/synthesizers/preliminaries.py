@@ -1,0 +1,120 @@
+"""What every table recipe buys first: a count of the units, domains, 1-way marginals, the condition table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from privsynth.models.fitting import Measurement
+from privsynth.models.mixture import ProductMixture
+from privsynth.privacy.accounting import noise_for
+from privsynth.privacy.curator import Curator
+from privsynth.sampling.table_model import Measured, TableModel
+from privsynth.schema import Schema
+from privsynth.synthesizers.domains import DomainBudget, Domains, find_domains, n_discoveries
+
+MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured
+
+
+class Shares(Protocol):
+    """Shares of ``mu**2`` for the preliminaries; public settings of every table recipe.
+
+    Attributes:
+        discovery_share: For private categories and bounds, all columns together; only if there are any.
+        spikes_share: For the single values of wide number lines; only if there are any.
+        one_way_share: For the 1-way marginals.
+        units_share: For a first count of the units.
+        condition_share: For the joint table of target and groups; only if there is one.
+        n_bins: Bins aimed at for a number line.
+    """
+
+    @property
+    def discovery_share(self) -> float: ...
+    @property
+    def spikes_share(self) -> float: ...
+    @property
+    def one_way_share(self) -> float: ...
+    @property
+    def units_share(self) -> float: ...
+    @property
+    def condition_share(self) -> float: ...
+    @property
+    def n_bins(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Preliminaries:
+    """What was bought first."""
+
+    domains: Domains
+    condition: Measurement | None
+
+    @property
+    def measured(self) -> tuple[Measured, ...]:
+        """The tables that were measured, with their mean noise, for statements about support."""
+        tables = [*self.domains.one_way, *([self.condition] if self.condition is not None else [])]
+        return tuple(Measured(m.columns, float(np.sqrt(np.mean(m.variance)))) for m in tables)
+
+    def table_model(self, schema: Schema, mixture: ProductMixture) -> TableModel:
+        """Return the model that samples from a mixture over these domains."""
+        return TableModel(
+            schema,
+            self.domains.by_column,
+            mixture,
+            self.domains.n_units,
+            self.domains.n_units_std,
+            self.measured,
+        )
+
+
+def count_units(curator: Curator, units_share: float) -> float:
+    """Buy a first count of the units, which decides how the rest of the budget is divided."""
+    noise = noise_for(units_share * curator.allowance.mu_squared)
+    release = curator.count("counts/units", "number of units", {}, [()], noise_multiplier=noise)
+    return max(float(release.arrays["0"].sum()), 1.0)
+
+
+def buy_preliminaries(curator: Curator, shares: Shares, *, n_units: float) -> Preliminaries:
+    """Buy domains, 1-way marginals and the condition table.
+
+    Args:
+        curator: Sells the releases.
+        shares: Public settings.
+        n_units: First noisy count of the units.
+
+    Privacy:
+        Accounted: by the curator, release by release.
+    """
+    schema = curator.schema
+    n_private, n_wide = n_discoveries(schema)
+    budget = DomainBudget(
+        discovery=shares.discovery_share / max(n_private, 1),
+        spikes=shares.spikes_share / max(n_wide, 1),
+        one_way=shares.one_way_share,
+    )
+    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=shares.n_bins)
+    return Preliminaries(domains, _measure_condition(curator, domains, shares.condition_share))
+
+
+def condition_columns(schema: Schema) -> tuple[str, ...]:
+    """Return the columns whose joint table is always measured: target and groups, in table order."""
+    return tuple(c.name for c in schema.modelled if c.role in ("target", "group"))
+
+
+def _measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:
+    columns = condition_columns(curator.schema)
+    n_cells = math.prod(domains.by_column[name].size for name in columns)
+    if len(columns) < 2 or n_cells > MAX_CONDITION_CELLS:
+        return None
+    noise = noise_for(share * curator.allowance.mu_squared)
+    release = curator.count(
+        "counts/condition",
+        "joint table of target and groups",
+        domains.by_column,
+        [columns],
+        noise_multiplier=noise,
+    )
+    return Measurement(columns=columns, counts=release.arrays["0"], variance=noise**2)

@@ -1,0 +1,112 @@
+"""The loop of a private training: steps, progress, checkpoints, interruption, resumption."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from privsynth.privacy.accounting import gdp_epsilon
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.dpsgd import GradientSteps, StepPlan
+from privsynth.privacy.sampled_gaussian import steps_mu
+from privsynth.sampling.table_model import TableModel
+from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
+
+Progress = Callable[[str, int, int], None]
+
+N_REPORTS = 20
+CHECKPOINT_SECONDS = 30.0
+
+
+class Trainer(Protocol):
+    """What a training loop trains."""
+
+    def step(self, steps: GradientSteps) -> float:
+        """Take one private step and all public work that belongs to it; return the loss on fakes."""
+        ...
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as a checkpoint keeps it."""
+        ...
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up a checkpoint."""
+        ...
+
+    def model(self) -> TableModel:
+        """Return the model as it stands."""
+        ...
+
+
+def train(
+    curator: Curator,
+    trainer: Trainer,
+    steps: GradientSteps,
+    *,
+    key: str,
+    mu_squared_before: float,
+    delta: float,
+    progress: Progress,
+) -> TableModel:
+    """Take the steps of a paid block that are left, and return the model.
+
+    A training that was interrupted goes on from its last checkpoint. Steps begun behind that checkpoint are
+    spent and not repeated: the block then has that many fewer.
+
+    Args:
+        curator: Whose store keeps the checkpoints.
+        trainer: What is trained.
+        steps: The paid block.
+        key: Name of the checkpoint.
+        mu_squared_before: Spent before the block, for the progress line.
+        delta: At which the progress line states epsilon.
+        progress: Called with a message, the steps done, and the steps planned.
+
+    Raises:
+        FitInterrupted: After Ctrl-C; the state is kept, and the error carries a usable model.
+
+    Privacy:
+        Accounted: by the block. Progress and checkpoints are functions of noisy gradients and settings.
+    """
+    saved = curator.store.checkpoint(key)
+    if saved is not None:
+        trainer.from_arrays(saved)
+    plan = steps.plan
+    every = max(1, plan.n_steps // N_REPORTS)
+    started, begun_at = time.monotonic(), steps.n_begun
+    kept = started
+    with deferred_interruption() as interruption:
+        while steps.n_begun < plan.n_steps:
+            loss = trainer.step(steps)
+            if steps.n_begun % every == 0 or steps.n_begun == plan.n_steps:
+                pace = (time.monotonic() - started) / (steps.n_begun - begun_at)
+                epsilon = _epsilon_so_far(plan, steps.n_begun, mu_squared_before, delta)
+                left = round(pace * (plan.n_steps - steps.n_begun))
+                progress(
+                    f"training: loss on fakes {loss:.3f}, epsilon so far {epsilon:.2f}, {left} s left",
+                    steps.n_begun,
+                    plan.n_steps,
+                )
+            if interruption.requested or time.monotonic() - kept > CHECKPOINT_SECONDS:
+                curator.store.set_checkpoint(key, trainer.to_arrays())
+                kept = time.monotonic()
+            if interruption.requested:
+                raise FitInterrupted(
+                    trainer.model(), f"after {steps.n_begun} of {plan.n_steps} private steps"
+                )
+    return trainer.model()
+
+
+def _epsilon_so_far(plan: StepPlan, n_begun: int, mu_squared_before: float, delta: float) -> float:
+    """Return what was spent up to here: shown as progress, and not a claim."""
+    mu = steps_mu(
+        noise_multiplier=plan.noise_multiplier,
+        sample_rate=plan.sample_rate,
+        n_steps=n_begun,
+        slack=plan.slack,
+    )
+    return gdp_epsilon(math.sqrt(mu_squared_before + mu**2), delta)
