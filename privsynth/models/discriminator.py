@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils import skip_init
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
 
@@ -44,10 +45,10 @@ class TableDiscriminator(nn.Module):
         super().__init__()
         self.sizes = tuple(sizes)
         width = sum(sizes)
-        self.linear = nn.Linear(width, 1)
-        self.pairs = nn.Linear(width, width, bias=False) if pairs else None
+        self.linear = skip_init(nn.Linear, width, 1)  # its own start would draw from the global generator
+        self.pairs = skip_init(nn.Linear, width, width, bias=False) if pairs else None
         widths = [width, *hidden, 1] if hidden else []
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
+        self.layers = nn.ModuleList(skip_init(nn.Linear, a, b) for a, b in itertools.pairwise(widths))
         self._start(rng)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:

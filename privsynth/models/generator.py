@@ -116,8 +116,10 @@ def allot_conditions(counts: FloatArray, n_states: int) -> IntArray:
         n_states: K.
 
     Returns:
-        Codes of each state's condition, ``(K, counts.ndim)``, in random-free, sorted order.
+        Codes of each state's condition, ``(K, counts.ndim)``, sorted.
     """
+    if counts.ndim == 0:  # no condition columns
+        return np.empty((n_states, 0), dtype=np.int64)
     shares = np.maximum(counts, 0.0).ravel()
     shares = shares / shares.sum() if shares.sum() > 0 else np.full(shares.size, 1.0 / shares.size)
     wanted = shares * n_states

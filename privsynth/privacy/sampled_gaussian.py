@@ -136,9 +136,9 @@ def noise_for_steps(mu_squared: float, *, sample_rate: float, n_steps: int, slac
     while excess(high) > 0:
         low, high = high, high * (high / low) ** 2
     noise = float(brentq(excess, low, high, rtol=_SEARCH_TOLERANCE)) if excess(low) > 0 else low
-    while excess(noise) > 0:
+    while excess(noise := -rounded_down(-noise)) > 0:
         noise *= 1 + _SEARCH_TOLERANCE
-    return -rounded_down(-noise)
+    return noise
 
 
 def check_steps(*, noise_multiplier: float, sample_rate: float, n_steps: int) -> None:

@@ -33,11 +33,13 @@ class DomainBudget:
         discovery: For each private list of categories, and each pair of private bounds.
         spikes: For the single values of each number line whose grid is not fine.
         one_way: For all 1-way marginals together.
+        delta: For all lists and single values together; a delta, no share.
     """
 
     discovery: float
     spikes: float
     one_way: float
+    delta: float
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,10 @@ def _has_fine_grid(column: Column) -> bool:
     return low is not None and high is not None and _grid(column, low, high, resolution=1.0).is_fine
 
 
-def _delta_per_discovery(curator: Curator, schema: Schema) -> float:
+def _delta_per_discovery(budget: DomainBudget, schema: Schema) -> float:
     """Divide the delta evenly, with one share to spare for an answer that is lost in a crash."""
     lists = sum(1 for c in schema.modelled if c.categories == PRIVATE)
-    return curator.allowance.added_delta / (lists + n_discoveries(schema)[1] + 1)
+    return budget.delta / (lists + n_discoveries(schema)[1] + 1)
 
 
 def _fine_domain(
@@ -108,7 +110,7 @@ def _fine_domain(
     """Return a column's domain at the finest: every category, or a bin for each cell of its grid."""
     mu_squared = curator.allowance.mu_squared
     has_missing = bool(column.missing)
-    delta = _delta_per_discovery(curator, schema)
+    delta = _delta_per_discovery(budget, schema)
     if not column.is_numeric:
         values: tuple[Category, ...]
         if column.type == "boolean":

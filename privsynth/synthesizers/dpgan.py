@@ -101,7 +101,7 @@ class DPGANSynthesizer(TableSynthesizer):
     ) -> TableModel:
         progress("finding domains", 0, settings.n_steps)
         n_units = count_units(curator, settings.units_share)
-        first = buy_preliminaries(curator, settings, n_units=n_units)
+        first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
         trainer = GanTrainer(curator.schema, first, settings, seed=seed, device=device)
         if not settings.n_steps:
             return trainer.model()

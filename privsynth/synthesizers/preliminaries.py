@@ -77,13 +77,16 @@ def count_units(curator: Curator, units_share: float) -> float:
     return max(float(release.arrays["0"].sum()), 1.0)
 
 
-def buy_preliminaries(curator: Curator, shares: Shares, *, n_units: float) -> Preliminaries:
+def buy_preliminaries(
+    curator: Curator, shares: Shares, *, n_units: float, delta_share: float = 1.0
+) -> Preliminaries:
     """Buy domains, 1-way marginals and the condition table.
 
     Args:
         curator: Sells the releases.
         shares: Public settings.
         n_units: First noisy count of the units.
+        delta_share: Part of the delta that adds up which discovery may use; gradient steps need the rest.
 
     Privacy:
         Accounted: by the curator, release by release.
@@ -94,6 +97,7 @@ def buy_preliminaries(curator: Curator, shares: Shares, *, n_units: float) -> Pr
         discovery=shares.discovery_share / max(n_private, 1),
         spikes=shares.spikes_share / max(n_wide, 1),
         one_way=shares.one_way_share,
+        delta=delta_share * curator.allowance.added_delta,
     )
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=shares.n_bins)
     return Preliminaries(domains, _measure_condition(curator, domains, shares.condition_share))

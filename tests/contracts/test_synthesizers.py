@@ -1,0 +1,347 @@
+"""What every synthesizer promises: budget, ledger, replay, randomness, values, files, interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import privsynth
+from privsynth.errors import BudgetExceededError, ParameterError, PrivsynthError, SchemaError, TableError
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.releases import ReleaseStore
+from privsynth.schema import Schema
+from privsynth.sources import conform
+from privsynth.synthesizers import SYNTHESIZERS
+from privsynth.synthesizers.table_file import model_arrays
+from tests.contracts.synthesizers import QUICK_SETTINGS, Make, maker
+from tests.helpers.tables import PATIENTS, patients
+
+TRAINED = [kind for kind in QUICK_SETTINGS if hasattr(QUICK_SETTINGS[kind], "n_steps")]
+
+
+@pytest.fixture(params=list(QUICK_SETTINGS), ids=lambda kind: kind.name)
+def make(request) -> Make:
+    return maker(request.param)
+
+
+@pytest.fixture(params=TRAINED, ids=lambda kind: kind.name)
+def make_trained(request) -> Make:
+    return maker(request.param)
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Ledger:
+    return Ledger(tmp_path / "ledger.sqlite")
+
+
+def fit(synthesizer, ledger, *, frame=None, schema=PATIENTS, dataset="patients", **arguments):
+    table = patients(600) if frame is None else frame
+    return synthesizer.fit(table, schema=schema, dataset=dataset, ledger=ledger, **arguments)
+
+
+def same(first, second) -> bool:
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_every_synthesizer_is_in_this_suite():
+    assert set(QUICK_SETTINGS) == set(SYNTHESIZERS.values())
+
+
+# -- the budget ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1.0, 10.0])
+def test_epsilon_spent_never_passes_epsilon_asked(make, ledger, epsilon):
+    synthesizer = fit(make(epsilon=epsilon), ledger)
+    run = ledger.datasets()[0].runs[0]
+    assert synthesizer.guarantee_["epsilon_spent"] <= epsilon
+    assert run.status == "finished"
+    assert 0.9 * epsilon < run.epsilon_spent <= epsilon  # the plan is used, and not passed
+
+
+def test_every_release_is_one_ledger_entry_and_the_other_way_round(make, ledger):
+    synthesizer = fit(make(), ledger)
+    run = ledger.datasets()[0].runs[0]
+    events = [(key, event.to_dict()) for _, key, event in ledger.events(run.run)]
+    assert events == [(release.key, dict(release.event)) for release in synthesizer.releases_]
+    stated = sum(event["count"] for event in synthesizer.guarantee_["events"])
+    assert stated == sum(event["count"] for _, event in events)
+
+
+def test_a_run_over_the_limit_is_refused_before_anything_is_read(make, ledger, monkeypatch):
+    ledger.set_limit("patients", epsilon=1.0, delta=1e-6)
+
+    def read(*arguments, **named):
+        raise AssertionError("records were read")
+
+    monkeypatch.setattr("privsynth.synthesizers.base.Curator", read)
+    with pytest.raises(BudgetExceededError, match="above the limit epsilon=1"):
+        fit(make(epsilon=1.5), ledger)
+    assert not ledger.datasets()[0].runs
+
+
+def test_without_privacy_is_asked_for_by_name_and_said_first(make, ledger):
+    statement = fit(make(epsilon=None), ledger).guarantee_
+    assert statement["private"] is False
+    assert statement["statement"].startswith("none")
+    assert statement["epsilon"] is None
+    assert not ledger.datasets()
+
+
+def test_the_guarantee_is_json(make, ledger):
+    statement = fit(make(), ledger).guarantee_
+    assert json.loads(json.dumps(statement, allow_nan=False)) == statement
+    assert statement["private"] is True
+
+
+# -- randomness ----------------------------------------------------------------------------------------
+
+
+def test_two_fits_with_one_random_state_differ(make, ledger):
+    first, second = (fit(make(), ledger) for _ in range(2))
+    assert first.seed_ == second.seed_
+    assert not same(model_arrays(first.model_), model_arrays(second.model_))
+
+
+def test_a_predictable_source_repeats_itself_and_voids_the_guarantee(make, ledger):
+    first, second = (fit(make(), ledger, secret=PredictableSourceForTests(1)) for _ in range(2))
+    assert same(model_arrays(first.model_), model_arrays(second.model_))
+    assert first.guarantee_["private"] is False
+    assert "predictable" in first.guarantee_["not_covered"][0]
+
+
+def test_global_seeds_are_left_alone(make, ledger):
+    before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    fit(make(), ledger).sample(10)
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    assert torch.equal(torch_before, torch.get_rng_state())
+
+
+# -- replay: the model is a function of what was released ------------------------------------------------
+
+
+def test_the_model_is_rebuilt_from_what_was_released_alone(make, ledger):
+    """Releases, and for trained models the noisy gradients, in another curator that holds no records."""
+    synthesizer = make()
+    store, tape = ReleaseStore(), []
+    records = conform(patients(600), PATIENTS, on_violation="error")
+
+    def made(**source):
+        curator = Curator(schema=PATIENTS, allowance=synthesizer._allowance(), store=store, **source)
+        curator.tape = tape
+        return synthesizer._make(
+            curator, synthesizer.settings, seed=3, device="cpu", progress=lambda *args: None
+        )
+
+    first = model_arrays(made(records=records, charge=lambda event, key: None))
+    store.set_meta(**{key: 0 for key in store.meta if key.endswith("/begun")})
+    assert same(first, model_arrays(made()))
+
+
+def test_planted_markers_leave_nothing_behind(make, tmp_path, capfd):
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("abcdefghijklmnop"), 32)) for _ in range(300)]
+    numbers = rng.integers(10**11, 10**12, 300)
+    frame = pd.DataFrame({"name": texts, "number": numbers, "ward": ["a", "b"] * 150})
+    schema = Schema(
+        {
+            "name": {"type": "categorical", "categories": "private"},
+            "number": {"type": "integer", "low": 0, "high": 10**12},
+            "ward": {"type": "categorical", "categories": ["a", "b"]},
+        }
+    )
+    synthesizer = fit(
+        make(),
+        tmp_path / "ledger.sqlite",
+        schema=schema,
+        frame=frame,
+        releases_path=tmp_path / "m.partial",
+        progress=lambda message, done, total: print(message, done, total),
+    )
+    synthesizer.save(tmp_path / "m.privsynth")
+    written = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    printed = "".join(capfd.readouterr()).encode() + repr(vars(synthesizer)).encode()
+    assert len(written) > 10_000
+    for text, number in zip(texts, numbers, strict=True):
+        encodings = [text.encode(), str(number).encode(), int(number).to_bytes(8, "little")]
+        encodings.append(np.float64(number).tobytes())
+        assert not any(encoding in written or encoding in printed for encoding in encodings)
+
+
+# -- values and requests -------------------------------------------------------------------------------
+
+
+def test_columns_come_back_with_their_types_inside_their_bounds(make, ledger):
+    rows = fit(make(), ledger).sample(500)
+    assert list(rows.columns) == list(PATIENTS.columns)
+    assert set(rows["sex"]) <= {"F", "M"}
+    assert set(rows["ward"].dropna()) <= {1, 2, 3}
+    assert rows["ill"].dtype == bool
+    assert rows["age"].between(0, 99).all()
+    assert rows["cost"].dropna().between(0, 100_000).all()
+    assert rows["seen"].between("2020-01-01", "2021-12-31").all()
+    assert not rows[["sex", "ill", "age", "seen"]].isna().any().any()
+
+
+def test_conditions_hold_in_every_row_and_balance_is_exact(make, ledger):
+    synthesizer = fit(make(), ledger)
+    rows = synthesizer.sample(200, conditions={"sex": "F", "age": (30, 60)}, on_unsupported="warn")
+    assert len(rows) == 200
+    assert (rows["sex"] == "F").all()
+    assert rows["age"].between(30, 60).all()
+    balanced = synthesizer.sample(400, balance=["sex", "ill"])
+    assert balanced.groupby(["sex", "ill"]).size().tolist() == [100] * 4
+
+
+def test_groups_keep_their_shares(make, ledger):
+    frame = patients(4000)
+    rows = fit(make(epsilon=10.0), ledger, frame=frame).sample(4000)
+    for name in ("sex", "ill"):
+        assert rows[name].value_counts(normalize=True).sub(
+            frame[name].value_counts(normalize=True)
+        ).abs().max() == pytest.approx(0, abs=0.06)
+
+
+def test_a_saved_model_is_the_same_model(make, ledger, tmp_path):
+    synthesizer = fit(make(), ledger)
+    synthesizer.save(tmp_path / "m.privsynth")
+    again = privsynth.load(tmp_path / "m.privsynth")
+    assert type(again) is type(synthesizer)
+    assert again.guarantee_ == synthesizer.guarantee_
+    assert again.settings_ == synthesizer.settings_
+    pd.testing.assert_frame_equal(
+        again.sample(100, balance=["sex", "ill"], random_state=3),
+        synthesizer.sample(100, balance=["sex", "ill"], random_state=3),
+    )
+    with pytest.raises(TableError, match="exists"):
+        synthesizer.save(tmp_path / "m.privsynth")
+
+
+# -- edges ---------------------------------------------------------------------------------------------
+
+
+def test_persons_are_the_unit_and_count_once(make, ledger):
+    # One person with 4,000 rows of ward 2 against 400 with one row each: unweighted, ward 2 would win.
+    frame = pd.DataFrame(
+        {
+            "who": np.r_[np.arange(400), np.full(4000, 999)],
+            "ward": np.r_[[1] * 400, [2] * 4000],
+            "ill": np.r_[[True] * 400, [False] * 4000],
+        }
+    )
+    schema = Schema(
+        {
+            "who": {"type": "id", "role": "person_id"},
+            "ward": {"type": "categorical", "categories": [1, 2]},
+            "ill": {"type": "boolean"},
+        },
+        max_records_per_person=5,
+    )
+    synthesizer = fit(make(), ledger, schema=schema, frame=frame)
+    rows = synthesizer.sample(1000)
+    assert (rows["ward"] == 2).mean() < 0.25
+    assert synthesizer.guarantee_["unit"] == "person"
+    assert rows["who"].tolist() == list(range(1, 1001))
+
+
+def test_one_row_a_missing_column_and_a_constant_one_are_fitted(make, ledger):
+    assert len(fit(make(), ledger, frame=patients(1)).sample(20)) == 20
+    frame = patients(200).assign(cost=np.nan, age=50)
+    assert len(fit(make(), ledger, frame=frame).sample(20)) == 20
+
+
+def test_a_single_column_is_fitted(make, ledger):
+    schema = Schema({"ill": {"type": "boolean"}})
+    frame = pd.DataFrame({"ill": [True] * 900 + [False] * 100})
+    rows = fit(make(), ledger, schema=schema, frame=frame).sample(1000)
+    assert rows["ill"].mean() == pytest.approx(0.9, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda t: t.drop(columns="age"), SchemaError),
+        (lambda t: t.assign(sex="X"), SchemaError),
+        (lambda t: t.iloc[:0], TableError),
+    ],
+)
+def test_a_table_that_breaks_the_schema_is_refused_and_nothing_is_charged(make, ledger, change, error):
+    with pytest.raises(error):
+        fit(make(), ledger, frame=change(patients(100)))
+    assert not ledger.datasets()
+
+
+@pytest.mark.parametrize("arguments", [{"epsilon": 0.0}, {"delta": 1.0}, {"device": "tpu"}])
+def test_bad_parameters_are_refused_and_nothing_is_charged(make, ledger, arguments):
+    with pytest.raises(ParameterError):
+        fit(make(**arguments), ledger)
+    assert not ledger.datasets()
+
+
+def test_an_unfitted_synthesizer_says_so(make):
+    with pytest.raises(PrivsynthError, match="not fitted"):
+        make().sample(3)
+
+
+# -- interruption of a training --------------------------------------------------------------------------
+
+
+def press_ctrl_c_at(step):
+    """Return a progress callback that sends this process an interrupt once ``step`` steps are done."""
+
+    def progress(message, done, total):
+        if done == step and message.startswith("training"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return progress
+
+
+def test_ctrl_c_leaves_a_usable_model_and_the_same_call_ends_where_it_would_have(
+    make_trained, ledger, tmp_path
+):
+    whole = fit(make_trained(), ledger, dataset="whole", secret=PredictableSourceForTests(5))
+    partial, synthesizer = tmp_path / "m.partial", make_trained()
+    again = {"dataset": "cut", "releases_path": partial, "secret": PredictableSourceForTests(5)}
+    with pytest.raises(KeyboardInterrupt, match="after 2 of 6 private steps"):
+        fit(synthesizer, ledger, progress=press_ctrl_c_at(2), **again)
+    assert len(synthesizer.sample(10)) == 10
+    assert "2 of 6" in synthesizer.guarantee_["interrupted"]
+    assert next(d for d in ledger.datasets() if d.dataset == "cut").runs[0].status == "suspended"
+    resumed = fit(make_trained(), ledger, **(again | {"secret": PredictableSourceForTests(5)}))
+    assert same(model_arrays(resumed.model_), model_arrays(whole.model_))
+    first, second = (d.runs for d in ledger.datasets())
+    assert len(first) == len(second) == 1
+    assert [e for *_, e in ledger.events(first[0].run)] == [e for *_, e in ledger.events(second[0].run)]
+
+
+def test_steps_behind_the_last_checkpoint_are_spent_and_not_repeated(
+    make_trained, ledger, tmp_path, monkeypatch
+):
+    partial = tmp_path / "m.partial"
+    drawn = []
+    from privsynth.privacy.units import Weighting
+
+    original = Weighting.poisson_sample
+
+    def counting(self, *arguments, **named):
+        drawn.append(1)
+        if len(drawn) == 4:
+            raise RuntimeError("the process dies in its fourth step")
+        return original(self, *arguments, **named)
+
+    monkeypatch.setattr(Weighting, "poisson_sample", counting)
+    with pytest.raises(RuntimeError):
+        fit(make_trained(), ledger, releases_path=partial)
+    fit(make_trained(), ledger, releases_path=partial)
+    assert len(drawn) == 6  # four begun, of which one died, and the two that were left: six were paid for
+    run = ledger.datasets()[0].runs[0]
+    assert run.epsilon_spent <= 3.0
+    assert [key for _, key, _ in ledger.events(run.run)].count("steps/discriminator") <= 1
