@@ -56,7 +56,8 @@ def plan(
     from privsynth.schema import Schema
     from privsynth.synthesizers.plan import plan as plan_fit
 
-    fields = plan_fit(Schema.load(schema_path), rows, epsilon, delta)
+    schema = Schema.load(schema_path)
+    fields = plan_fit(schema, rows, epsilon, delta, synthesizer=synthesizer.value)
     print_result(fields, describe_plan(fields), as_json=as_json)
 
 

@@ -123,21 +123,23 @@ class Gan:
 
     # -- steps -------------------------------------------------------------------------------------------
 
-    @torch.no_grad()
     def fakes(self) -> torch.Tensor:
-        """Draw a batch of generated rows, ``(fake_batch_size, S)``."""
+        """Draw a batch of generated rows, ``(fake_batch_size, S)``, that gradients pass through."""
         return self.generator.draw(self.options.fake_batch_size)
 
-    def generator_step(self) -> float:
+    def generator_step(self, fakes: torch.Tensor) -> float:
         """Move the generator towards higher scores; return the mean score of its rows.
+
+        Args:
+            fakes: Rows for the first of ``generator_steps``; further ones draw their own.
 
         With ``min_fake_accuracy`` it first asks whether the discriminator is worth following.
         """
         self.n_steps += 1
         self.discriminator.requires_grad_(False)
         score = 0.0
-        for _ in range(self.options.generator_steps):
-            scores = self.discriminator(self.generator.draw(self.options.fake_batch_size))
+        for number in range(self.options.generator_steps):
+            scores = self.discriminator(fakes if number == 0 else self.fakes())
             score = float(scores.detach().mean())
             if not self._is_worth_following(scores.detach()):
                 break

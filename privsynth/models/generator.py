@@ -80,15 +80,18 @@ class MixtureGenerator(nn.Module):
 
     def draw(self, n: int) -> torch.Tensor:
         """Draw ``n`` rows of one-hot columns, ``(n, S)``, through which gradients reach the logits."""
-        blocks = torch.split(self.logits[self.states(n)], list(self.sizes), dim=1)
-        return torch.cat([self._draw_column(block) for block in blocks], dim=1)
-
-    def _draw_column(self, logits: torch.Tensor) -> torch.Tensor:
+        logits = self.logits[self.states(n)]
         uniform = torch.rand(logits.shape, generator=self.rng).to(logits.device)
-        noisy = logits - torch.log(-torch.log(uniform.clamp(1e-9, 1.0 - 1e-7)))
-        soft = torch.softmax(noisy / self.temperature, dim=1)
-        hard = torch.zeros_like(soft).scatter_(1, noisy.argmax(1, keepdim=True), 1.0)
-        return hard + soft - soft.detach()
+        gumbel = uniform.clamp_(1e-9, 1.0 - 1e-7).log_().neg_().log_().neg_()
+        noisy = (logits + gumbel) / self.temperature
+        soft, hard = [], torch.zeros_like(noisy)
+        start = 0
+        for block in torch.split(noisy, list(self.sizes), dim=1):
+            soft.append(torch.softmax(block, dim=1))
+            hard.scatter_(1, start + block.detach().argmax(1, keepdim=True), 1.0)
+            start += block.shape[1]
+        together = torch.cat(soft, dim=1)
+        return hard + (together - together.detach())
 
     def one_way_miss(self) -> torch.Tensor:
         """Return the Kullback-Leibler divergence of the model's 1-way marginals from the released ones."""

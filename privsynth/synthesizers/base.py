@@ -11,6 +11,7 @@ import secrets
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
@@ -55,6 +56,23 @@ class Settings(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """What a fit would buy and need, told before any record is read.
+
+    Attributes:
+        steps: Purpose, share of ``mu**2``, count and noise of each kind of release, JSON-able.
+        memory_mb: About how much memory the training needs; None where it does not matter.
+        seconds: About how long the training takes on two cores; None where it does not matter.
+        advice: Sentences about this recipe.
+    """
+
+    steps: tuple[dict[str, Any], ...]
+    memory_mb: float | None = None
+    seconds: float | None = None
+    advice: tuple[str, ...] = ()
+
+
 class TableSynthesizer(ABC):
     """Fit a table under a budget; sample it, conditioned at will.
 
@@ -90,6 +108,15 @@ class TableSynthesizer(ABC):
         self.settings = settings
         self.device = device
         self.random_state = random_state
+
+    @classmethod
+    @abstractmethod
+    def sketch(cls, schema: Schema, settings: Any, allowance: Spend, n_rows: int) -> Sketch:
+        """Say what a fit of about ``n_rows`` units would buy with this budget.
+
+        Privacy:
+            Public: reads no record.
+        """
 
     @abstractmethod
     def _make(

@@ -13,21 +13,24 @@ from numpy.typing import NDArray
 
 from privsynth.models.gan import Gan, GanOptions
 from privsynth.models.generator import MixtureGenerator, allot_conditions
+from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer, StepPlan
 from privsynth.sampling.table_model import TableModel
-from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress, TableSynthesizer
+from privsynth.schema import Column, Schema
+from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
     buy_preliminaries,
     condition_columns,
     count_units,
+    planned_preliminaries,
 )
-from privsynth.synthesizers.training import train
+from privsynth.synthesizers.training import planned_steps, train
 
 SLACK_SHARE = 0.5  # of the delta that adds up; discovery has the rest
+SECONDS_PER_CODE = 7e-8  # of a step, for each row of real and fake and each code of a row, on two cores
 BLOCK = "steps/discriminator"
 
 
@@ -96,6 +99,25 @@ class DPGANSynthesizer(TableSynthesizer):
     name = "dpgan"
     settings_type = DPGANSettings
 
+    @classmethod
+    def sketch(cls, schema: Schema, settings: DPGANSettings, allowance: Spend, n_rows: int) -> Sketch:
+        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        steps = planned_preliminaries(schema, settings, allowance.mu_squared)
+        left = 1.0 - sum(step["share"] for step in steps)
+        plan = _step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
+        width = sum(_width(column, settings.n_bins) for column in schema.modelled)
+        rows = plan.expected_batch_size + settings.gan.fake_batch_size
+        steps.append(planned_steps("private steps of the discriminator", left, plan))
+        return Sketch(
+            steps=tuple(steps),
+            memory_mb=400.0 + 4e-6 * (6 * settings.gan.n_states * width + 12 * rows * width),
+            seconds=settings.n_steps * (0.01 + SECONDS_PER_CODE * rows * width),
+            advice=(
+                "MarginalSynthesizer gave better data at every budget that was measured; an adversary is "
+                "for structure that tables of pairs do not hold, with many units",
+            ),
+        )
+
     def _make(
         self, curator: Curator, settings: DPGANSettings, *, seed: int, device: str, progress: Progress
     ) -> TableModel:
@@ -106,14 +128,7 @@ class DPGANSynthesizer(TableSynthesizer):
         if not settings.n_steps:
             return trainer.model()
         left = curator.remaining(BLOCK)
-        plan = StepPlan.within(
-            left,
-            SLACK_SHARE * curator.allowance.added_delta,
-            n_steps=settings.n_steps,
-            batch_size=settings.batch_size,
-            n_units=first.domains.n_units,
-            max_grad_norm=settings.max_grad_norm,
-        )
+        plan = _step_plan(settings, left, curator.allowance, first.domains.n_units)
         steps = curator.gradient_steps(
             BLOCK, "private steps of the discriminator", first.domains.by_column, plan
         )
@@ -127,6 +142,24 @@ class DPGANSynthesizer(TableSynthesizer):
             delta=self.delta,
             progress=progress,
         )
+
+
+def _step_plan(settings: DPGANSettings, mu_squared: float, allowance: Spend, n_units: float) -> StepPlan:
+    return StepPlan.within(
+        mu_squared,
+        SLACK_SHARE * allowance.added_delta,
+        n_steps=settings.n_steps,
+        batch_size=settings.batch_size,
+        n_units=n_units,
+        max_grad_norm=settings.max_grad_norm,
+    )
+
+
+def _width(column: Column, n_bins: int) -> int:
+    """Return about how many codes a column will have; public."""
+    if isinstance(column.categories, tuple):
+        return len(column.categories) + bool(column.missing)
+    return 2 if column.type == "boolean" else n_bins
 
 
 class GanTrainer:
@@ -169,11 +202,11 @@ class GanTrainer:
         steps.noisy_gradient(self._real, self._optimizer)
         # Fakes are clipped like records, so that a small bound does not let them drown the real ones.
         fakes = self.gan.fakes()
-        for p, total in zip(self._fake.parameters, self._fake.clipped_sum(fakes), strict=True):
+        for p, total in zip(self._fake.parameters, self._fake.clipped_sum(fakes.detach()), strict=True):
             assert p.grad is not None
             p.grad += total / len(fakes)
         self._optimizer.original_optimizer.step()
-        return -self.gan.generator_step()
+        return -self.gan.generator_step(fakes)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as a checkpoint keeps it."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd  # noqa: F401  # for the example
 
+from privsynth.privacy.accounting import exponential_epsilon0
+from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
-from privsynth.synthesizers.base import Progress, TableSynthesizer
-from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals
+from privsynth.schema import Schema
+from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
+from privsynth.synthesizers.preliminaries import planned_counts, planned_preliminaries
+from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals, pairs_per_round
 
 
 class MarginalSynthesizer(TableSynthesizer):
@@ -16,7 +22,6 @@ class MarginalSynthesizer(TableSynthesizer):
     Args and attributes are those of `TableSynthesizer`.
 
     Example:
-        >>> from privsynth import Schema
         >>> schema = Schema({"sex": {"type": "categorical", "categories": ["F", "M"]},
         ...                  "ill": {"type": "boolean"}})
         >>> table = pd.DataFrame({"sex": ["F", "M"] * 200, "ill": [True, False] * 200})
@@ -27,6 +32,22 @@ class MarginalSynthesizer(TableSynthesizer):
 
     name = "marginal"
     settings_type = MarginalSettings
+
+    @classmethod
+    def sketch(cls, schema: Schema, settings: MarginalSettings, allowance: Spend, n_rows: int) -> Sketch:
+        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        mu_squared = allowance.mu_squared
+        settings = settings.adapted_to(n_rows * math.sqrt(mu_squared))
+        steps = planned_preliminaries(schema, settings, mu_squared)
+        n_columns = len(schema.modelled)
+        if n_columns > 1:
+            count = settings.n_rounds * pairs_per_round(n_columns, settings)
+            left = 1.0 - sum(step["share"] for step in steps)
+            selection = settings.selection_share * left
+            epsilon0 = exponential_epsilon0(math.sqrt(selection * mu_squared / count))
+            choice = {"purpose": "choice of pairs", "share": selection, "count": count, "epsilon0": epsilon0}
+            steps += [choice, planned_counts("2-way marginals", left - selection, count, mu_squared)]
+        return Sketch(steps=tuple(steps))
 
     def _make(
         self, curator: Curator, settings: MarginalSettings, *, seed: int, device: str, progress: Progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -101,6 +101,31 @@ def buy_preliminaries(
     )
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=shares.n_bins)
     return Preliminaries(domains, _measure_condition(curator, domains, shares.condition_share))
+
+
+def planned_preliminaries(schema: Schema, shares: Shares, mu_squared: float) -> list[dict[str, Any]]:
+    """Return what `buy_preliminaries` would buy: purpose, share, count and noise of each kind of release.
+
+    Privacy:
+        Public: reads no record.
+    """
+    n_private, n_wide = n_discoveries(schema)
+    bought = [
+        ("finding private categories and bounds", shares.discovery_share, n_private),
+        ("single values of wide number lines", shares.spikes_share, n_wide),
+        ("number of units", shares.units_share, 1),
+        ("1-way marginals", shares.one_way_share, len(schema.modelled)),
+        ("joint table of target and groups", shares.condition_share, len(condition_columns(schema)) > 1),
+    ]
+    return [
+        planned_counts(purpose, share, int(count), mu_squared) for purpose, share, count in bought if count
+    ]
+
+
+def planned_counts(purpose: str, share: float, count: int, mu_squared: float) -> dict[str, Any]:
+    """Return the plan of ``count`` noisy tables that together cost a share of ``mu_squared``."""
+    noise = noise_for(share * mu_squared / count)
+    return {"purpose": purpose, "share": share, "count": count, "noise_std": noise}
 
 
 def condition_columns(schema: Schema) -> tuple[str, ...]:

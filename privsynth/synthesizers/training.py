@@ -9,10 +9,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from privsynth.privacy.accounting import gdp_epsilon
+from privsynth.privacy.accounting import Event, gdp_epsilon
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
-from privsynth.privacy.sampled_gaussian import steps_mu
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
 
@@ -75,7 +74,7 @@ def train(
     saved = curator.store.checkpoint(key)
     if saved is not None:
         trainer.from_arrays(saved)
-    plan = steps.plan
+    plan, event = steps.plan, steps.plan.event("progress")
     every = max(1, plan.n_steps // N_REPORTS)
     started, begun_at = time.monotonic(), steps.n_begun
     kept = started
@@ -84,7 +83,7 @@ def train(
             loss = trainer.step(steps)
             if steps.n_begun % every == 0 or steps.n_begun == plan.n_steps:
                 pace = (time.monotonic() - started) / (steps.n_begun - begun_at)
-                epsilon = _epsilon_so_far(plan, steps.n_begun, mu_squared_before, delta)
+                epsilon = _epsilon_so_far(event, steps.n_begun, mu_squared_before, delta)
                 left = round(pace * (plan.n_steps - steps.n_begun))
                 progress(
                     f"training: loss on fakes {loss:.3f}, epsilon so far {epsilon:.2f}, {left} s left",
@@ -101,12 +100,19 @@ def train(
     return trainer.model()
 
 
-def _epsilon_so_far(plan: StepPlan, n_begun: int, mu_squared_before: float, delta: float) -> float:
-    """Return what was spent up to here: shown as progress, and not a claim."""
-    mu = steps_mu(
-        noise_multiplier=plan.noise_multiplier,
-        sample_rate=plan.sample_rate,
-        n_steps=n_begun,
-        slack=plan.slack,
-    )
-    return gdp_epsilon(math.sqrt(mu_squared_before + mu**2), delta)
+def planned_steps(purpose: str, share: float, plan: StepPlan) -> dict[str, Any]:
+    """Return a block of steps as `privsynth plan` tells it."""
+    return {
+        "purpose": purpose,
+        "share": share,
+        "count": plan.n_steps,
+        "noise_multiplier": plan.noise_multiplier,
+        "sample_rate": plan.sample_rate,
+        "batch_size": plan.expected_batch_size,
+        "signal_to_noise": plan.expected_batch_size / plan.noise_multiplier,
+    }
+
+
+def _epsilon_so_far(event: Event, n_begun: int, mu_squared_before: float, delta: float) -> float:
+    """Return about what was spent up to here, each step its part of the block: progress, and no claim."""
+    return gdp_epsilon(math.sqrt(mu_squared_before + event.mu_squared * n_begun / event.count), delta)
