@@ -52,8 +52,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what a budget buys; reads no record."""
-    from privsynth.cli.statement import describe_plan
     from privsynth.schema import Schema
+    from privsynth.synthesizers.plan import describe_plan
     from privsynth.synthesizers.plan import plan as plan_fit
 
     schema = Schema.load(schema_path)

@@ -49,7 +49,7 @@ class GanOptions:
     pairs: bool = True
     hidden: tuple[int, ...] = (64, 64)
     discriminator_rate: float = 2e-3
-    weight_decay: float = 0.1
+    weight_decay: float = 0.05
     n_states: int = 4096
     scatter: float = 0.5
     temperature: float = 0.5
@@ -58,7 +58,7 @@ class GanOptions:
     fake_batch_size: int = 2048
     one_way_weight: float = 0.0
     min_fake_accuracy: float | None = None
-    averaging: float = 0.98
+    averaging: float = 0.99
 
     def __post_init__(self) -> None:
         if self.loss not in REAL_LOSSES:

@@ -57,7 +57,7 @@ class DPGANSettings:
     units_share: float = 0.01
     condition_share: float = 0.03
     n_bins: int = 32
-    n_steps: int = 250
+    n_steps: int = 800
     batch_size: int = 2048
     max_grad_norm: float = 1.0
     gan: GanOptions = field(default_factory=GanOptions)

@@ -97,3 +97,33 @@ def _advice(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int, delt
             "they are public, frees their share"
         )
     return advice
+
+
+def describe_plan(fields: dict[str, Any]) -> str:
+    """Return what `plan` found as readable lines.
+
+    Privacy:
+        Public.
+    """
+    lines = [
+        f"{fields['synthesizer']}: epsilon {fields['epsilon']:g} at delta {fields['delta']:g} for each "
+        f"{fields['unit']}, about {fields['rows']} {fields['unit']}s",
+        "would be read from the records:",
+        *(f"  - {_describe_step(step, fields['unit'])}" for step in fields["steps"]),
+    ]
+    if fields["seconds"] is not None:
+        lines.append(f"training: about {fields['seconds']:.0f} s on two cores, {fields['memory_mb']:.0f} MB")
+    return "\n".join([*lines, "advice:", *(f"  - {sentence}" for sentence in fields["advice"])])
+
+
+def _describe_step(step: dict[str, Any], unit: str) -> str:
+    if "noise_std" in step:
+        level = f"noise of {step['noise_std']:.4g} {unit}s in each count"
+    elif "noise_multiplier" in step:
+        level = (
+            f"batches of about {step['batch_size']:.0f} (sample rate {step['sample_rate']:.3g}), noise "
+            f"multiplier {step['noise_multiplier']:.4g}"
+        )
+    else:
+        level = f"epsilon {step['epsilon0']:.4g} for each choice"
+    return f"{step['purpose']}: {step['share']:.0%} of the budget, {step['count']} times, {level}"
