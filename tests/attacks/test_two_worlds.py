@@ -48,7 +48,7 @@ def test_runs_that_share_their_randomness_are_refused() -> None:
     rng = np.random.default_rng(3)
     fixed = np.tile(rng.normal(size=4), (50, 1))
     with pytest.raises(ParameterError, match="two runs gave the same output"):
-        audit_features(fixed, fixed + 1.0)
+        refuse_identical_runs(np.concatenate([fixed, fixed + 1.0]))
     refuse_identical_runs(rng.normal(size=(50, 4)))
 
 
