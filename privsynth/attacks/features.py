@@ -71,12 +71,13 @@ class FeatureSpace:
         return cls(columns)
 
     def place(self, table: pd.DataFrame) -> np.ndarray:
-        """Return the rows as points, ``(n_rows, n_axes)`` float64.
+        """Return the rows as points, ``(n_rows, n_axes)`` float32; equal rows are equal points.
 
         Privacy:
             Not private: an encoding of the rows given.
         """
-        return np.column_stack([axes.place(table[name]) for name, axes in self.columns.items()])
+        parts = [axes.place(table[name]) for name, axes in self.columns.items()]
+        return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
 def _category_axes(codes: np.ndarray, n_categories: int) -> _CategoryAxes:
