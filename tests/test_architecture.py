@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "privacy": PLAIN | {"sources", "privacy"},
     "synthesizers": PLAIN | {"sources"} | MAKERS,
     "attacks": SCHEMA | {"sources", "attacks", "privacy.accounting", "privacy.ledger", "privacy.noise"},
-    "metrics": SCHEMA | {"sources", "attacks", "metrics"},
+    "metrics": SCHEMA | {"sources", "splitting", "attacks", "metrics"},
     "report": SCHEMA | {"sources"} | JUDGES,
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},

@@ -19,7 +19,7 @@ from privsynth.metrics.disclosure import disclosure
 from privsynth.metrics.downstream import Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
-from privsynth.metrics.membership import assess_membership
+from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
@@ -40,14 +40,17 @@ class Effort:
     Attributes:
         max_triples: Triples of columns compared.
         n_bootstrap: Replicates behind bootstrap intervals.
-        max_rows: Rows of each table that are read, as whole units drawn at random; None reads all.
-        max_members: Members that the attack scores; None scores all.
+        max_rows: Rows of each table that are read, as whole units drawn at random; None reads all. The
+            attacks look at every synthetic row: a copy among the rows left out would go unseen.
+        max_members: Members that the attacks score; None scores all.
+        max_comparisons: Scored rows times synthetic rows in the attacks; see `privsynth.metrics.membership`.
     """
 
     max_triples: int = MAX_TRIPLES
     n_bootstrap: int = N_BOOTSTRAP
     max_rows: int | None = None
     max_members: int | None = None
+    max_comparisons: float = MAX_COMPARISONS
 
     def left_out(self, tables: Mapping[str, Any]) -> list[str]:
         """Say what an audit of these tables leaves out, one sentence each; nothing by default."""
@@ -56,7 +59,7 @@ class Effort:
             large = [name for name, size in tables.items() if size and size["n_rows"] > self.max_rows]
             out += [
                 f"{name}: {self.max_rows:,} of the rows were used, drawn at random by whole units"
-                + ("; copies among the other rows go unseen" if name == "synthetic" else "")
+                + (" (the attacks look at all)" if name == "synthetic" else "")
                 for name in large
             ]
         if self.max_members is not None and tables["real"]["n_units"] > self.max_members:
@@ -68,7 +71,7 @@ class Effort:
         return out
 
 
-QUICK = Effort(max_triples=16, n_bootstrap=50, max_rows=20_000, max_members=4_000)
+QUICK = Effort(max_triples=16, n_bootstrap=50, max_rows=20_000, max_members=4_000, max_comparisons=4e8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +202,7 @@ def audit(
         real, synthetic, schema=schema, holdout=holdout, reference=reference, target=target, groups=groups
     )
     described = _described(tables)
+    everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
     say("comparing distributions")
     fidelity = assess_fidelity(tables, max_triples=effort.max_triples, random_state=random_state)
@@ -209,7 +213,14 @@ def audit(
     say("comparing groups")
     fairness = assess_fairness(tables, predictions, **effort_of_models)
     say("attacking membership")
-    membership = assess_membership(tables, max_members=effort.max_members, random_state=random_state)
+    membership = assess_membership(
+        everything,
+        guarantee=guarantee,
+        is_randomised=split_by_chance(real, holdout, schema),
+        max_members=effort.max_members,
+        max_comparisons=effort.max_comparisons,
+        random_state=random_state,
+    )
     sections: dict[str, Any] = {
         "guarantee": dict(guarantee) if guarantee is not None else None,
         "fidelity": fidelity,

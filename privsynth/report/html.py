@@ -65,10 +65,17 @@ def render(report: dict[str, Any]) -> str:
             :MAX_PAIRS_LISTED
         ],
         heat_map_columns=plots.heat_map_columns(fidelity.get("pairs", []), [c["column"] for c in columns]),
+        strongest_attack=_strongest_attack(report["membership"]),
         utility_rows=_utility_rows(report["utility"]),
         group_sets=_group_sets(report["fairness"]),
         plots=plots,
     )
+
+
+def _strongest_attack(membership: dict[str, Any]) -> str | None:
+    """Return the attack whose AUC has the largest lower limit: the one that is drawn."""
+    attacks = membership.get("attacks", {})
+    return max(attacks, key=lambda name: float(attacks[name]["auc_interval"][0]), default=None)
 
 
 def _utility_rows(utility: dict[str, Any]) -> list[tuple[str, str, float | None, Any]]:
