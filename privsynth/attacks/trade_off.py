@@ -11,7 +11,7 @@ import numpy as np
 
 from privsynth.attacks.curves import allowed_tpr, gdp_allowed_tpr
 from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
-from privsynth.privacy.accounting import DISCOVERY_DELTA_SHARE, gdp_mu
+from privsynth.privacy.accounting import ADDED_DELTA_SHARE, gdp_mu
 
 FAMILY_WISE_ERROR = 0.05
 SMALLEST_FPR, N_CURVE_POINTS = 1e-4, 61
@@ -39,7 +39,7 @@ class Allowance:
         by_claim = allowed_tpr(fpr, self.epsilon, self.delta)
         if self.mu is None:
             return by_claim
-        return min(by_claim, gdp_allowed_tpr(fpr, self.mu, DISCOVERY_DELTA_SHARE * self.delta))
+        return min(by_claim, gdp_allowed_tpr(fpr, self.mu, ADDED_DELTA_SHARE * self.delta))
 
     def replace_one(self, fpr: float) -> float:
         """Return it where one unit is replaced by another: one removal, then one addition.
@@ -61,9 +61,7 @@ def allowance_of(guarantee: Mapping[str, Any] | None) -> Allowance | None:
     if epsilon is None or delta is None or not (math.isfinite(epsilon) and epsilon >= 0):
         return None
     is_gdp = str(guarantee.get("accountant") or "").startswith("GDP filter")
-    mu = (
-        gdp_mu(epsilon, (1 - DISCOVERY_DELTA_SHARE) * delta) if is_gdp and 0 < delta < 1 and epsilon else None
-    )
+    mu = gdp_mu(epsilon, (1 - ADDED_DELTA_SHARE) * delta) if is_gdp and 0 < delta < 1 and epsilon else None
     return Allowance(float(epsilon), float(delta), mu)
 
 
