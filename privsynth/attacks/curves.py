@@ -42,7 +42,8 @@ def allowed_tpr(fpr: float, epsilon: float, delta: float) -> float:
 def gdp_allowed_tpr(fpr: float, mu: float, delta: float = 0.0) -> float:
     """Return the largest true positive rate of any test if the mechanism is mu-GDP but for ``delta``.
 
-    ``Phi(Phi^-1(fpr) + mu)``; events of probability ``delta`` (discovery, sampled steps) may come on top, in either world.
+    ``Phi(Phi^-1(fpr) + mu)``; events of probability ``delta`` (discovery, sampled steps) may come on top, in
+    either world.
 
     Args:
         fpr: False positive rate of the test, in [0, 1].

@@ -38,8 +38,8 @@ class QueryView:
     edges: dict[str, np.ndarray | None]
 
     @classmethod
-    def fit(cls, tables: Sequence[pd.DataFrame]) -> QueryView:
-        """Lay out the bins.
+    def fit(cls, tables: Sequence[pd.DataFrame], *, n_bins: int = N_BINS) -> QueryView:
+        """Lay out at most ``n_bins`` bins of each number.
 
         Privacy:
             Not private: reads the rows of the tables given.
@@ -51,7 +51,7 @@ class QueryView:
                 continue
             values = np.concatenate([table[name].to_numpy(dtype=np.float64) for table in tables])
             values = values[~np.isnan(values)]
-            inner = np.linspace(0, 1, N_BINS + 1)[1:-1]
+            inner = np.linspace(0, 1, n_bins + 1)[1:-1]
             edges[name] = np.unique(np.quantile(values, inner)) if len(values) else np.empty(0)
         return cls(edges)
 
@@ -78,8 +78,8 @@ def agreement_counts(rows: np.ndarray, table: np.ndarray, columns: Sequence[int]
     Privacy:
         Not private: exact counts.
     """
-    keys, counts = np.unique(_joint(table, columns), return_counts=True)
-    asked = _joint(rows, columns)
+    keys, counts = np.unique(joint_codes(table, columns), return_counts=True)
+    asked = joint_codes(rows, columns)
     at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
     return np.where(keys[at] == asked, counts[at], 0)
 
@@ -198,8 +198,12 @@ def _query_features(
     return features
 
 
-def _joint(codes: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-    """Return a 64-bit hash of each row's codes in the columns."""
+def joint_codes(codes: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+    """Return a 64-bit hash of each row's codes in the columns, ``(n_rows,)`` uint64.
+
+    Privacy:
+        Not private: an encoding of the rows given.
+    """
     joint = np.zeros(len(codes), dtype=np.uint64)
     for i in columns:
         joint = (joint ^ (codes[:, i] + np.uint64(1))) * _MULTIPLIER

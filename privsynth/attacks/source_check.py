@@ -9,6 +9,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from privsynth.attacks.intervals import auc_interval, auc_p_value
 from privsynth.attacks.queries import QueryView
+from privsynth.attacks.targets import one_row_each
 from privsynth.sources import Records
 
 MAX_ROWS = 10_000  # of each table
@@ -31,7 +32,7 @@ def source_difference(real: Records, holdout: Records, generator: np.random.Gene
     References:
         Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
     """
-    frames = [_one_row_each(table, generator) for table in (real, holdout)]
+    frames = [one_row_each(table, generator, MAX_ROWS) for table in (real, holdout)]
     view = QueryView.fit([table.frame for table in (real, holdout)])
     n_rows = [len(frame) for frame in frames]
     if min(n_rows) < MIN_ROWS:
@@ -52,11 +53,3 @@ def source_difference(real: Records, holdout: Records, generator: np.random.Gene
         "p_value": p_value,
         "differs": bool(p_value < ALPHA and estimate.auc > 0.5),
     }
-
-
-def _one_row_each(records: Records, generator: np.random.Generator) -> Any:
-    order = generator.permutation(len(records.frame))
-    if records.persons is not None:
-        order = order[np.unique(records.persons[order], return_index=True)[1]]
-        order = order[generator.permutation(len(order))]
-    return records.frame.iloc[order[:MAX_ROWS]]

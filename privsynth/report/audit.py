@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.errors import ParameterError
-from privsynth.metrics.disclosure import disclosure
+from privsynth.metrics.disclosure import MAX_SECRETS, MAX_TARGETS, assess_disclosure
 from privsynth.metrics.downstream import Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
@@ -44,6 +44,8 @@ class Effort:
             attacks look at every synthetic row: a copy among the rows left out would go unseen.
         max_members: Members that the attacks score; None scores all.
         max_comparisons: Scored rows times synthetic rows in the attacks; see `privsynth.metrics.membership`.
+        max_secrets: Columns that the attacks guess.
+        max_targets: Members, and outsiders, on whom each disclosure attack is tried.
     """
 
     max_triples: int = MAX_TRIPLES
@@ -51,6 +53,8 @@ class Effort:
     max_rows: int | None = None
     max_members: int | None = None
     max_comparisons: float = MAX_COMPARISONS
+    max_secrets: int = MAX_SECRETS
+    max_targets: int = MAX_TARGETS
 
     def left_out(self, tables: Mapping[str, Any]) -> list[str]:
         """Say what an audit of these tables leaves out, one sentence each; nothing by default."""
@@ -64,6 +68,11 @@ class Effort:
             ]
         if self.max_members is not None and tables["real"]["n_units"] > self.max_members:
             out.append(f"membership: {self.max_members:,} of the members were attacked, drawn at random")
+        if self.max_secrets < MAX_SECRETS or self.max_targets < MAX_TARGETS:
+            out.append(
+                f"disclosure: {self.max_secrets} columns guessed instead of {MAX_SECRETS}, on "
+                f"{self.max_targets} members instead of {MAX_TARGETS}"
+            )
         if self.max_triples < MAX_TRIPLES:
             out.append(f"fidelity: at most {self.max_triples} instead of {MAX_TRIPLES} triples of columns")
         if self.n_bootstrap < N_BOOTSTRAP:
@@ -71,7 +80,15 @@ class Effort:
         return out
 
 
-QUICK = Effort(max_triples=16, n_bootstrap=50, max_rows=20_000, max_members=4_000, max_comparisons=4e8)
+QUICK = Effort(
+    max_triples=16,
+    n_bootstrap=50,
+    max_rows=20_000,
+    max_members=4_000,
+    max_comparisons=4e8,
+    max_secrets=2,
+    max_targets=500,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +189,7 @@ def audit(
     random_state: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> AuditReport:
-    """Audit a synthetic table: fidelity, utility, fairness, membership, and the verdicts.
+    """Audit a synthetic table: fidelity, utility, fairness, membership, disclosure, and the verdicts.
 
     Args:
         real: Frame or path: the records that the generator was fitted to.
@@ -227,7 +244,12 @@ def audit(
         "utility": utility,
         "fairness": fairness,
         "membership": membership,
-        "disclosure": disclosure(real, synthetic, schema=schema, holdout=holdout),
+        "disclosure": assess_disclosure(
+            everything,
+            max_secrets=effort.max_secrets,
+            max_targets=effort.max_targets,
+            random_state=random_state,
+        ),
     }
     say("writing the verdicts")
     return AuditReport(

@@ -14,6 +14,7 @@ from privsynth.report.words import claim_of
 
 PLANTED_LEAK_AUC = 0.9
 LEAK_FACTOR = 3.0  # true over false positive rate at which, without a claim, rows count as given away
+LARGE_ADVANTAGE = 0.1  # success on members above that on outsiders at which rows count as given away
 SMALLEST_SPAN = 0.02  # ceiling and floor closer than this cannot tell good from bad
 SHARE_TOLERANCE = 0.2  # of the group's real share
 RATE_TOLERANCE = 0.05
@@ -48,11 +49,7 @@ def all_verdicts(
     return [
         _guarantee_verdict(guarantee, n_units),
         _membership_verdict(membership, guarantee),
-        _or_not_assessed(
-            disclosure,
-            "Can an attribute be inferred, a person singled out or linked?",
-            "Judge these risks by other means before the rows leave the house.",
-        ),
+        _disclosure_verdict(disclosure),
         _fidelity_verdict(fidelity),
         _utility_verdict(utility),
         _representation_verdict(fairness),
@@ -224,6 +221,48 @@ def _attack_in_words(name: str, attack: Section) -> str:
     return (
         f"Strongest attack, {name.replace('_', ' ')}: AUC {attack['auc']:.3f}, interval {low:.3f} to "
         f"{high:.3f}; chance is 0.5"
+    )
+
+
+def _disclosure_verdict(disclosure: Section) -> dict[str, str]:
+    question = "Can an attribute be inferred, a person singled out or linked?"
+    if disclosure["status"] != "assessed":
+        return _or_not_assessed(
+            disclosure, question, "Keep a holdout apart before fitting, and audit with it."
+        )
+    found = {
+        f"{entry['secret']} guessed by {entry['attack'].replace('_', ' ')}": entry
+        for entry in disclosure["attribute_inference"]
+    }
+    names = {"singling_out": "singling out", "linkage": "linkage by", "copies": "copies,"}
+    for section, name in names.items():
+        found |= {f"{name} {key.replace('_', ' ')}": entry for key, entry in disclosure[section].items()}
+    clear = {
+        name: entry
+        for name, entry in found.items()
+        if entry["family_interval"] is not None and entry["family_interval"][0] > 0
+    }
+    if not clear:
+        return _verdict(
+            question,
+            "ok",
+            f"Not more of members than of people outside, in {len(found)} comparisons that hold together. "
+            "What attackers guess right of both is knowledge about people in general.",
+            "No action. Attacks that find nothing are no proof; the guarantee is.",
+        )
+    worst = sorted(clear, key=lambda name: -float(clear[name]["family_interval"][0]))
+    told = "; ".join(
+        f"{name}: {clear[name]['members']:.1%} of members, {clear[name]['outsiders']:.1%} of outsiders"
+        for name in worst[:3]
+    )
+    is_large = clear[worst[0]]["family_interval"][0] > LARGE_ADVANTAGE
+    return _verdict(
+        question,
+        "problem" if is_large else "attention",
+        f"More of members than of people outside, clear of chance: {told}.",
+        "Do not release: the rows give records away."
+        if is_large
+        else "Look at the attacks below; fit again with a smaller epsilon if this is more than you accept.",
     )
 
 

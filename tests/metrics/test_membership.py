@@ -8,7 +8,7 @@ import pytest
 
 from privsynth.attacks.trade_off import points_above
 from privsynth.errors import ParameterError
-from privsynth.metrics import disclosure, membership
+from privsynth.metrics import membership
 from privsynth.schema import Schema
 from privsynth.splitting import write_split
 
@@ -179,9 +179,3 @@ def test_without_a_holdout_or_with_a_tiny_one_it_is_not_assessed(draw, schema: S
     assert "no holdout" in membership(draw(50, 0), draw(50, 1), schema=schema)["reason"]
     found = membership(draw(50, 0), draw(50, 1), schema=schema, holdout=draw(39, 2))
     assert "needs 20 members" in found["reason"]
-
-
-def test_disclosure_says_that_it_is_not_assessed(draw, schema: Schema) -> None:
-    found = disclosure(draw(5, 0), draw(5, 1), schema=schema)
-    assert found["status"] == "not_assessed"
-    assert "membership only" in found["reason"]

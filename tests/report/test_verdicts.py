@@ -205,3 +205,24 @@ def test_models_are_judged_by_what_they_add(low: float, value: float, verdict: s
     }
     section = {"status": "assessed", "models_reason": None, "by_group": [], "by_columns": [entry]}
     assert verdicts(fairness=section)["models"]["verdict"] == verdict
+
+
+def of_both(members: float, outsiders: float, low: float) -> dict[str, Any]:
+    return {"members": members, "outsiders": outsiders, "family_interval": [low, low + 0.1]}
+
+
+@pytest.mark.parametrize(("low", "verdict"), [(-0.01, "ok"), (0.01, "attention"), (0.2, "problem")])
+def test_disclosure_is_judged_by_what_is_found_of_members_alone(low: float, verdict: str) -> None:
+    section = {
+        "status": "assessed",
+        "attribute_inference": [{"secret": "pay", "attack": "neighbours", **of_both(0.4, 0.35, low)}],
+        "singling_out": {"multivariate": of_both(0.3, 0.3, -0.05)},
+        "linkage": {"halves": {"members": None, "outsiders": None, "family_interval": None}},
+        "copies": {"exact": of_both(0.0, 0.0, -0.01)},
+    }
+    found = verdicts(disclosure=section)["disclosure"]
+    assert found["verdict"] == verdict
+    if verdict == "ok":
+        assert "in 4 comparisons" in found["evidence"]
+    else:
+        assert "pay guessed by neighbours: 40.0% of members, 35.0% of outsiders" in found["evidence"]
