@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from privsynth.cli.console import check_output_folder, print_result, say
-from privsynth.cli.options import AsJson, Force, SchemaPath
+from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, SchemaPath
 
 VERDICT_REACHED = 5
 
@@ -34,16 +34,34 @@ def audit(
         str | None, typer.Option(metavar="A,B", help="Columns to compare by; else the schema's.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do less, and say what was left out.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Leave out what reads real records without noise.")
+    ] = False,
+    audit_epsilon: Annotated[
+        float | None,
+        typer.Option(help="Spend this on figures that may be published; the report is then --public."),
+    ] = None,
+    delta: Delta = 1e-6,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set to charge in the ledger; else the name of the real table.")
+    ] = None,
+    ledger: LedgerPath = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 5 on such a verdict or worse.")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge fidelity, utility, fairness and leakage."""
+    from privsynth.attacks.paid import AuditBudget
     from privsynth.report.audit import HTML_NAME, JSON_NAME
     from privsynth.report.audit import audit as run_audit
     from privsynth.schema import Schema
     from privsynth.synthesizers import load
+    from privsynth.synthesizers.run import dataset_name
 
+    budget = None
+    if audit_epsilon is not None:
+        charged = dataset_name(real, dataset) or ""
+        budget = AuditBudget(epsilon=audit_epsilon, delta=delta, dataset=charged, ledger=ledger)
     check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
     report = run_audit(
         real=real,
@@ -55,6 +73,8 @@ def audit(
         target=target,
         groups=[name.strip() for name in groups.split(",")] if groups else None,
         quick=quick,
+        public=public,
+        budget=budget,
         progress=say,
     )
     report.save(output, force=force)

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.attacks.paid import AuditBudget, paid_audit
 from privsynth.errors import ParameterError
 from privsynth.metrics.disclosure import MAX_SECRETS, MAX_TARGETS, assess_disclosure
 from privsynth.metrics.downstream import Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
+from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.units import at_most_rows, n_units
@@ -109,6 +111,7 @@ class AuditReport:
         left_out: What a quick audit left out.
         created: When, UTC, ISO-8601.
         versions: Library to version.
+        paid: Figures that a budget of the audit's own covers; None where none was given.
     """
 
     guarantee: dict[str, Any] | None
@@ -124,6 +127,7 @@ class AuditReport:
     left_out: list[str] = field(default_factory=list)
     created: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    paid: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``report.json``: JSON-able, undefined is None."""
@@ -186,6 +190,8 @@ def audit(
     target: str | None = None,
     groups: Sequence[str] | None = None,
     quick: bool = False,
+    public: bool = False,
+    budget: AuditBudget | None = None,
     random_state: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> AuditReport:
@@ -202,6 +208,9 @@ def audit(
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
         quick: Do less, and say what was left out.
+        public: Leave out every figure of real records that ``budget`` does not cover.
+        budget: What the audit itself may spend; its report is then ``public``, and holds the figures of
+            `privsynth.attacks.paid.paid_audit`.
         random_state: Seed of every draw.
         progress: Is told what is being done, in words that hold nothing of the records.
 
@@ -210,7 +219,9 @@ def audit(
         PrivsynthError: If a table cannot be read as the schema says.
 
     Privacy:
-        Not private: the report is a function of real records that epsilon does not cover.
+        Not private: the report is a function of real records that epsilon does not cover. With ``public``
+        it holds nothing of them but what ``budget`` pays for; that the tables could be read, and share no
+        persons, shows without noise.
     """
     say = progress or (lambda message: None)
     effort = QUICK if quick else Effort()
@@ -218,6 +229,8 @@ def audit(
     tables = load_tables(
         real, synthetic, schema=schema, holdout=holdout, reference=reference, target=target, groups=groups
     )
+    if public or budget is not None:
+        return _public_report(tables, guarantee, budget, random_state, say)
     described = _described(tables)
     everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
@@ -269,6 +282,53 @@ def audit(
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         versions=_versions(),
     )
+
+
+def _public_report(
+    tables: Tables,
+    guarantee: Mapping[str, Any] | None,
+    budget: AuditBudget | None,
+    random_state: int,
+    say: Callable[[str], None],
+) -> AuditReport:
+    """Return a report that may leave the house: the guarantee, and figures that a budget covers."""
+    paid = None
+    if budget is not None:
+        say("counting under the budget of the audit")
+        paid = paid_audit(
+            real=tables.real,
+            holdout=tables.holdout,
+            synthetic=tables.synthetic.frame,
+            schema=tables.schema,
+            target=tables.target,
+            budget=budget,
+            random_state=random_state,
+        )
+    left_out = not_assessed("left out of a public report: it would read real records without noise")
+    sections: dict[str, Any] = {
+        "guarantee": dict(guarantee) if guarantee is not None else None,
+        **dict.fromkeys(("fidelity", "utility", "fairness", "membership", "disclosure"), left_out),
+    }
+    n_noisy = 0.0 if paid is None else paid["hits"]["members"]["n_units"]
+    return AuditReport(
+        **sections,
+        verdicts=all_verdicts(**sections, n_units=round(n_noisy)),
+        tables={
+            "real": None, "holdout": None, "reference": None,
+            "synthetic": {"n_rows": len(tables.synthetic.frame), "n_units": len(tables.synthetic.frame)},
+        },
+        settings={
+            "unit": tables.schema.unit,
+            "columns": list(tables.synthetic.frame.columns),
+            "target": tables.target,
+            "groups": list(tables.groups),
+            "public": True,
+            "random_state": random_state,
+        },
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+        paid=paid,
+    )  # fmt: skip
 
 
 def _predictions(tables: Tables, random_state: int) -> Predictions | None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from privsynth.attacks.paid import AuditBudget
 from privsynth.errors import ParameterError
+from privsynth.privacy.ledger import Ledger
 from privsynth.report import AuditReport, audit
 from privsynth.schema import Schema
 
@@ -125,3 +127,31 @@ def test_a_table_that_breaks_the_schema_is_noted(draw, schema: Schema) -> None:
     assert "7.5" not in found.notes[0]
     assert isinstance(synthetic, pd.DataFrame)
     assert synthetic["pay"].eq(7.5).all()  # the caller's table is left as it was
+
+
+def test_a_public_report_holds_no_figure_of_real_records(draw, schema: Schema, tmp_path: Path) -> None:
+    tables = {"real": draw(700, 0), "synthetic": draw(500, 1), "holdout": draw(300, 2), "schema": schema}
+    report = audit(**tables, public=True)
+    found = report.to_dict()
+    assert {found[section]["status"] for section in SECTIONS} == {"not_assessed"}
+    assert found["tables"]["real"] is None
+    assert found["tables"]["holdout"] is None
+    assert found["paid"] is None
+    assert "700" not in json.dumps({key: value for key, value in found.items() if key != "versions"})
+    assert "is not covered by epsilon" not in report.to_html()
+
+
+def test_a_paid_report_holds_what_was_paid_for(draw, schema: Schema, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    budget = AuditBudget(epsilon=2.0, delta=1e-6, dataset="tiny", ledger=ledger)
+    report = audit(
+        real=draw(700, 0), synthetic=draw(500, 1), holdout=draw(300, 2), schema=schema, budget=budget
+    )
+    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert found["paid"]["epsilon"] == 2.0
+    assert found["paid"]["hits"]["members"]["n_units"] != 700  # noisy
+    assert {found[section]["status"] for section in SECTIONS} == {"not_assessed"}
+    assert ledger.datasets()[0].runs[0].description == "audit"
+    text = report.to_html()
+    assert "Figures that may be published" in text
+    assert "charged to the data set “tiny”" in text
