@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,31 +40,40 @@ class AttackedRows:
 
 
 def attack_rows(
-    rows: pd.DataFrame, *, synthetic: pd.DataFrame, reference: pd.DataFrame, seed: int = 0
+    rows: pd.DataFrame,
+    *,
+    synthetic: pd.DataFrame,
+    reference: pd.DataFrame,
+    names: Sequence[str] = tuple(ATTACKS),
+    seed: int = 0,
 ) -> AttackedRows:
-    """Run every attack of `ATTACKS`.
+    """Run the attacks of `ATTACKS`.
 
     Args:
         rows: Canonical rows, members and non-members mixed: the attacks are not told.
         synthetic: The released table, all of it: leaving rows out would hide copies.
         reference: Rows of the same source, none of them among ``rows``.
+        names: Attacks to run; the ensemble combines those before it.
         seed: Of the random choices.
 
     Privacy:
         Not private: scores of real records.
     """
-    generator = np.random.default_rng(seed)
     near = Neighbourhood(rows, synthetic, reference)
     view = QueryView.fit([synthetic, reference])
     asked, released, known = (view.codes(table) for table in (rows, synthetic, reference))
-    scores = {
-        "density_ratio": density_ratio(near),
-        "nearest": nearness(near),
-        "nearest_calibrated": calibrated_nearness(near),
-        "marginal_queries": marginal_scores(asked, released, known, generator),
-        "query_classifier": classifier_scores(asked, released, known, generator),
+    attacks: dict[str, Callable[[], np.ndarray]] = {
+        "density_ratio": lambda: density_ratio(near),
+        "nearest": lambda: nearness(near),
+        "nearest_calibrated": lambda: calibrated_nearness(near),
+        "marginal_queries": lambda: marginal_scores(asked, released, known, np.random.default_rng([seed, 1])),
+        "query_classifier": lambda: classifier_scores(
+            asked, released, known, np.random.default_rng([seed, 2])
+        ),
     }
-    scores["ensemble"] = _combined(scores)
+    scores = {name: attack() for name, attack in attacks.items() if name in names}
+    if "ensemble" in names:
+        scores["ensemble"] = _combined(scores)
     return AttackedRows(scores, isolation(near), rarity(asked, known))
 
 

@@ -20,6 +20,7 @@ from privsynth.attacks.source_check import source_difference
 from privsynth.attacks.trade_off import trade_off_view
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.grouping import Grouping, groupings
+from privsynth.metrics.shadow import Shadowing, shadow_figures
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.units import at_most_rows, halves, n_units, some_units
 from privsynth.metrics.utility import NO_HOLDOUT
@@ -56,6 +57,7 @@ def membership(
     guarantee: Mapping[str, Any] | None = None,
     max_members: int | None = None,
     max_comparisons: float = MAX_COMPARISONS,
+    shadowing: Shadowing | None = None,
     confidence: float = 0.95,
     random_state: int = 0,
 ) -> dict[str, Any]:
@@ -76,6 +78,7 @@ def membership(
         max_comparisons: Largest number of scored rows times synthetic rows. If there are more, members and
             non-members are thinned at random by whole units, which costs power and no honesty; synthetic rows
             never are, since a copy among the rows left out would go unseen.
+        shadowing: Asks for the shadow-model attack, which refits the generator many times.
         confidence: Coverage of each interval, in (0, 1).
         random_state: Seed of the splits and draws.
 
@@ -98,6 +101,7 @@ def membership(
         is_randomised=split_by_chance(real, holdout, schema),
         max_members=max_members,
         max_comparisons=max_comparisons,
+        shadowing=shadowing,
         confidence=confidence,
         random_state=random_state,
     )
@@ -110,6 +114,7 @@ def assess_membership(
     is_randomised: bool = False,
     max_members: int | None = None,
     max_comparisons: float = MAX_COMPARISONS,
+    shadowing: Shadowing | None = None,
     confidence: float = 0.95,
     random_state: int = 0,
 ) -> dict[str, Any]:
@@ -121,6 +126,7 @@ def assess_membership(
         is_randomised: Whether chance alone decided who is a member, as `split_by_chance` says.
         max_members: As in `membership`; so are the following.
         max_comparisons: As above.
+        shadowing: As above.
         confidence: As above.
         random_state: As above.
 
@@ -161,6 +167,18 @@ def assess_membership(
         "by_group": _by_group(tables, sides, scored, confidence),
         "by_group_attack": BY_GROUP,
     }
+    if shadowing is not None:
+        section["attacks"] |= shadow_figures(
+            shadowing,
+            schema=tables.schema,
+            members=sides.members,
+            outsiders=sides.non_members,
+            reference=sides.reference.frame,
+            synthetic=tables.synthetic.frame,
+            isolation=scored.isolation,
+            generator=generator,
+            confidence=confidence,
+        )
     if is_randomised:
         _add_pair_bounds(section, scored, guarantee, generator, confidence)
     _adjust(section)
@@ -335,15 +353,15 @@ def _add_pair_bounds(
     """Add to each attack what it proves about epsilon; the bounds of all attacks hold together."""
     delta = float((guarantee or {}).get("delta") or 1e-6)
     delta = min(1.0, delta * (1 + np.exp(min(float((guarantee or {}).get("epsilon") or 0.0), 700.0))))
-    for name, figures in section["attacks"].items():
-        scores = scored.scores[name]
+    for name, scores in scored.scores.items():
         bound = pair_bound(
             scores[: scored.n_members],
             scores[scored.n_members :],
             delta=delta,
-            confidence=1 - (1 - confidence) / len(section["attacks"]),
+            confidence=1 - (1 - confidence) / len(scored.scores),
             generator=generator,
         )
+        figures = section["attacks"][name]
         if bound is not None:
             figures["epsilon_lower_bound"] = bound["epsilon"]
             figures["epsilon_lower_bound_details"] = bound

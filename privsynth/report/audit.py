@@ -22,6 +22,7 @@ from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
+from privsynth.metrics.shadow import Shadowing
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
@@ -192,6 +193,7 @@ def audit(
     quick: bool = False,
     public: bool = False,
     budget: AuditBudget | None = None,
+    shadowing: Shadowing | None = None,
     random_state: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> AuditReport:
@@ -211,6 +213,7 @@ def audit(
         public: Leave out every figure of real records that ``budget`` does not cover.
         budget: What the audit itself may spend; its report is then ``public``, and holds the figures of
             `privsynth.attacks.paid.paid_audit`.
+        shadowing: Asks for the shadow-model attack, which refits the generator many times.
         random_state: Seed of every draw.
         progress: Is told what is being done, in words that hold nothing of the records.
 
@@ -249,6 +252,7 @@ def audit(
         is_randomised=split_by_chance(real, holdout, schema),
         max_members=effort.max_members,
         max_comparisons=effort.max_comparisons,
+        shadowing=shadowing,
         random_state=random_state,
     )
     sections: dict[str, Any] = {

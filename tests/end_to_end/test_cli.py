@@ -570,7 +570,7 @@ def test_an_audit_with_a_budget_of_its_own_is_charged_and_public(folder: Path, r
     )
     assert limited.code == 0
     refused = run(*arguments, "-o", folder / "again")
-    assert (refused.code, "above the limit" in refused.error) == (3, True)
+    assert (refused.code, "above the limit" in refused.err) == (3, True)
     assert not (folder / "again").exists()
     assert run(*arguments, "--audit-epsilon", -1, "-o", folder / "again").code == 2
 

@@ -9,6 +9,7 @@ import pytest
 from privsynth.attacks.trade_off import points_above
 from privsynth.errors import ParameterError
 from privsynth.metrics import membership
+from privsynth.metrics.shadow import Shadowing
 from privsynth.schema import Schema
 from privsynth.splitting import write_split
 
@@ -156,6 +157,36 @@ def test_a_split_made_by_chance_gives_a_bound_on_epsilon(draw, schema: Schema, t
     other = membership(train, train, schema=schema, holdout=pd.read_parquet(holdout))
     assert not other["is_randomised"]
     assert other["attacks"]["density_ratio"]["epsilon_lower_bound"] is None
+
+
+def copies_half(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """A generator whose rows take some columns from one record and the rest from another."""
+    generator = np.random.default_rng(seed)
+    first, second = (
+        table.iloc[generator.integers(0, len(table), 1000)].reset_index(drop=True) for _ in range(2)
+    )
+    return first.assign(**second[["income", "joined"]])
+
+
+def test_shadow_fits_are_an_attack_of_their_own(draw, schema: Schema) -> None:
+    real = draw(120, 0)
+    asked = Shadowing(refit=copies_half, n_fits=12, n_targets=40, n_jobs=1)
+    found = membership(real, copies_half(real, 3), schema=schema, holdout=draw(120, 1), shadowing=asked)
+    names = [name for name in found["attacks"] if name.startswith("shadow_")]
+    assert names == ["shadow_density_ratio", "shadow_nearest_calibrated", "shadow_marginal_queries"]
+    figures = found["attacks"]["shadow_marginal_queries"]
+    assert (figures["n_members"], figures["n_non_members"]) == (40, 40)
+    assert figures["auc"] > 0.6
+    assert figures["p_adjusted"] >= figures["p_value"]
+    assert "12 refits" in figures["accuses"]
+
+
+def test_shadow_fits_need_records(draw, person_schema: Schema) -> None:
+    real, holdout = draw(60, 0).assign(pid=range(60)), draw(60, 1).assign(pid=range(100, 160))
+    with pytest.raises(ParameterError, match="whose unit is a record"):
+        membership(
+            real, draw(50, 2), schema=person_schema, holdout=holdout, shadowing=Shadowing(refit=copies_half)
+        )
 
 
 def test_a_holdout_that_holds_members_is_not_believed(draw, schema: Schema) -> None:
