@@ -333,7 +333,7 @@ def _rates(noisy: np.ndarray, sigma: float, confidence: float = 0.95) -> dict[st
         error = math.sqrt(rate * (1 - rate) / total + sigma**2 * ((1 - rate) ** 2 + rate**2) / total**2)
         out[name] = {
             "rate": rate,
-            "interval": [max(0.0, rate - z * error), min(1.0, rate + z * error)],
+            "interval": [max(0.0, float(rate - z * error)), min(1.0, float(rate + z * error))],
             "n_units": total,
         }
     return out

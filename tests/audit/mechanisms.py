@@ -28,7 +28,7 @@ from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
 from privsynth.sources import Records, conform
 
-AMPLE = Spend(mu_squared=1e12, discovery_delta=0.5)  # the audit judges the noise, not the budget
+AMPLE = Spend(1e12, 0.5)  # the audit judges the noise, not the budget
 NOISE = 1.0
 EPSILON0 = 2.0
 DISCOVERY_DELTA = 0.01
