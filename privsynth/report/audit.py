@@ -204,10 +204,9 @@ def audit(
     fidelity = assess_fidelity(tables, max_triples=effort.max_triples, random_state=random_state)
     say("training models on real and on synthetic rows")
     predictions = _predictions(tables, random_state)
-    effort_of_models = {"n_bootstrap": effort.n_bootstrap, "random_state": random_state}
-    utility = assess_utility(tables, predictions, **effort_of_models)
+    utility = assess_utility(tables, predictions, n_bootstrap=effort.n_bootstrap, random_state=random_state)
     say("comparing groups")
-    fairness = assess_fairness(tables, predictions, **effort_of_models)
+    fairness = assess_fairness(tables, predictions, n_bootstrap=effort.n_bootstrap, random_state=random_state)
     say("attacking membership")
     membership = assess_membership(tables, max_members=effort.max_members, random_state=random_state)
     sections: dict[str, Any] = {
