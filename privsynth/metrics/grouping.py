@@ -69,7 +69,7 @@ def groupings(tables: Tables) -> list[Grouping]:
         Not private: see `Grouping.of`.
     """
     n_columns = len(tables.groups)
-    sizes = sorted({size for size in (1, 2, n_columns) if size <= n_columns})
+    sizes = sorted({size for size in (1, 2, n_columns) if 0 < size <= n_columns})
     chosen = (columns for size in sizes for columns in itertools.combinations(tables.groups, size))
     return [Grouping.of(tables, columns) for columns in chosen]
 

@@ -28,6 +28,7 @@ def all_verdicts(
     fidelity: Section,
     utility: Section,
     fairness: Section,
+    interpretability: Section | None = None,
     membership: Section,
     disclosure: Section,
     n_units: int,
@@ -39,6 +40,7 @@ def all_verdicts(
         fidelity: Section of the report; so are the following.
         utility: As above.
         fairness: As above.
+        interpretability: As above.
         membership: As above.
         disclosure: As above.
         n_units: Number of persons (or rows) in the real table.
