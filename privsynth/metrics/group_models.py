@@ -171,12 +171,21 @@ def _improvements(
         if not all(large[rate].all() for rate in _ODDS):
             out.append(None)
             continue
-        fairness = {}
-        for trained in ("real", source):
-            frame = _by_group(predictions, trained, one_or_rest)[list(_ODDS)]
-            fairness[trained] = 1 - float((frame.loc[0] - frame.loc[1]).abs().max())
-        out.append((fairness[source] - fairness["real"]) / 2 + 0.5)
+        pair: tuple[Source, Source] = ("real", source)
+        gaps = {trained: _odds_gap(predictions, trained, one_or_rest == 1) for trained in pair}
+        out.append((gaps["real"] - gaps[source]) / 2 + 0.5)
     return out
+
+
+def _odds_gap(predictions: Predictions, source: Source, inside: np.ndarray) -> float:
+    """Return the larger of the two gaps between a group and all others, in true and false positive rate."""
+    selected = _probability(predictions, source) >= 0.5
+    gaps = []
+    for label in (0, 1):
+        sides = [chosen & (predictions.labels == label) for chosen in (inside, ~inside)]
+        rates = [np.average(selected[rows], weights=predictions.weights[rows]) for rows in sides]
+        gaps.append(abs(rates[0] - rates[1]))
+    return float(max(gaps))
 
 
 def _by_group(predictions: Predictions, source: Source, members: np.ndarray) -> pd.DataFrame:
