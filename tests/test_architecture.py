@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SCHEMA = {"errors", "schema", "sdv_metadata", "writing"}
-PLAIN = SCHEMA | {"binning", "encoding", "releases"}
+PLAIN = SCHEMA | {"binning", "drawing", "encoding", "releases"}
 RECORDS = {"sources", "conforming", "splitting", "drafting", "datasets"}
 JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schema": SCHEMA,
     "sdv_metadata": SCHEMA,
     "binning": PLAIN,
+    "drawing": set(),
     "encoding": PLAIN,
     "releases": PLAIN,
     "models": PLAIN | {"models"},

@@ -1,0 +1,113 @@
+"""Rows out of a plan: drawn in blocks of fixed size, so that memory does not grow with their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.drawing import draw_by_inversion
+from privsynth.encoding import NumericDomain, labels_to_values, ticks_to_values
+from privsynth.sampling.factors import Drawn
+from privsynth.sampling.plan import Plan
+from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor
+
+IntArray = NDArray[np.int64]
+
+BLOCK_ROWS = 2**16
+
+
+def draw_blocks(plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+    """Draw the rows of a plan, all cells mixed in uniformly random order, block after block.
+
+    How many rows of each cell fall into a block is hypergeometric, as in a shuffled deck; within the block
+    rows are shuffled. So any cut of the stream is in random order, and the cells' totals are exact.
+    """
+    left = plan.sizes.copy()
+    n_left, n_done = plan.n_rows, 0
+    while n_left or not n_done:
+        n = min(n_left, BLOCK_ROWS)
+        sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
+        yield _to_frame(plan, _draw_block(plan, sizes, rng), n, n_done)
+        left = left - sizes
+        n_left, n_done = n_left - n, n_done + n
+        if not n:
+            return
+
+
+def draw_rows(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw all rows of a plan at once; the same rows as `draw_blocks` gives."""
+    blocks = list(draw_blocks(plan, rng))
+    return pd.concat(blocks, ignore_index=True) if len(blocks) > 1 else blocks[0]
+
+
+def every_label(plan: Plan) -> pd.DataFrame:
+    """Return a frame of the same columns and types in which every label occurs, and missing where it may.
+
+    A file format that fixes its types before the last row is seen can take them from here.
+    """
+    model = plan.prepared.model
+    n = max(domain.size for domain in model.domains.values())
+    codes = np.arange(n)
+    drawn: dict[str, Drawn] = {}
+    for name, domain in model.domains.items():
+        if isinstance(domain, NumericDomain):
+            drawn[name] = np.where(domain.has_missing & (codes == 0), np.nan, domain.grid.low)
+        else:
+            drawn[name] = codes % domain.size
+    return _to_frame(plan, drawn, n, 0)
+
+
+def _draw_block(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+    component = _draw_components(plan, sizes, rng)
+    cell = np.repeat(np.arange(len(sizes)), sizes)
+    order = rng.permutation(len(cell)) if np.count_nonzero(sizes) > 1 else None
+    drawn: dict[str, Drawn] = {}
+    for factor in plan.prepared.factors:
+        drawn |= _draw_factor(factor, component, cell, rng)
+    return drawn if order is None else {name: values[order] for name, values in drawn.items()}
+
+
+def _draw_components(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> IntArray:
+    """Draw the component of each row, given its cell; rows come grouped by cell."""
+    asked = np.flatnonzero(sizes)
+    parts = np.array_split(asked, max(1, -(-len(asked) // CELLS_AT_ONCE)))
+    drawn = [
+        draw_by_inversion(plan.prepared.weights(cells), np.repeat(np.arange(len(cells)), sizes[cells]), rng)
+        for cells in parts
+    ]
+    return np.concatenate(drawn)
+
+
+def _draw_factor(
+    factor: PreparedFactor, component: IntArray, cell: IntArray, rng: np.random.Generator
+) -> dict[str, Drawn]:
+    if len(factor.variants) == 1 or not len(cell):
+        return factor.variants[0].draw(component, rng)
+    variant = factor.variant_of_cell[cell]
+    out: dict[str, Drawn] = {}
+    for v in np.unique(variant):
+        rows = np.flatnonzero(variant == v)
+        for name, values in factor.variants[v].draw(component[rows], rng).items():
+            if name not in out:
+                out[name] = np.empty(len(cell), dtype=values.dtype)
+            out[name][rows] = values
+    return out
+
+
+def _to_frame(plan: Plan, drawn: dict[str, Drawn], n: int, n_before: int) -> pd.DataFrame:
+    model = plan.prepared.model
+    columns: dict[str, pd.Series] = {}
+    for column in model.schema.output_columns:
+        if column.name not in model.domains:
+            columns[column.name] = pd.Series(np.arange(n_before + 1, n_before + n + 1))
+            continue
+        domain = model.domains[column.name]
+        values = drawn[column.name]
+        if isinstance(domain, NumericDomain):
+            columns[column.name] = ticks_to_values(values.astype(np.float64, copy=False), column)
+        else:
+            columns[column.name] = labels_to_values(values.astype(np.int64, copy=False), domain.labels)
+    return pd.DataFrame(columns, copy=False)
