@@ -4,11 +4,15 @@ Among all distributions in which target and groups are independent and have give
 nearest to the model in Kullback-Leibler divergence is ``q(x) = p(x | y, g) q(y) q(g)`` (a projection onto a
 linear family, Csiszar 1975): the cells of target and groups are filled anew, and the model is asked for
 everything else given the cell. So parity is a target like any other.
+
+Columns that are to be decorrelated are drawn given the label alone, ``p(d | y)``, and the rest given all of
+these: by the same argument nearest to the model among the distributions in which the group is independent of
+label and these columns together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +69,29 @@ def parity_target(
         is_trivial=independent.ravel() * model.n_units < max(n, 1),
     )
     return target, _warnings(parity, sizes.reshape(independent.shape))
+
+
+def decorrelated_columns(parity: Parity, model: TableModel, taken: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that shall not depend on the groups.
+
+    Args:
+        parity: What is asked for.
+        model: The fitted model.
+        taken: Columns on which the request says something else; ``"all"`` passes them over.
+
+    Raises:
+        RequestError: If a column is not in the model, or the request says something else about it.
+    """
+    if parity.decorrelate == "all":
+        return tuple(name for name in model.domains if name not in taken)
+    for name in parity.decorrelate:
+        if name not in model.domains:
+            raise RequestError(f"parity: there is no modelled column {name!r} to decorrelate")
+        if name in taken:
+            raise RequestError(
+                f"parity: {name!r} cannot be decorrelated: the request says something else of it"
+            )
+    return tuple(parity.decorrelate)
 
 
 def _warnings(parity: Parity, sizes: IntArray) -> list[str]:

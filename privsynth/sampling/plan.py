@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.axes import MAX_CELLS, Axis, CellTable
 from privsynth.sampling.conditions import Restriction
-from privsynth.sampling.parity import parity_target
+from privsynth.sampling.parity import decorrelated_columns, parity_target
 from privsynth.sampling.request import SampleRequest
 from privsynth.sampling.rounding import Margin, MarginsError, fit_margins, largest_remainder, whole_table
 from privsynth.sampling.support import SUPPORT_MARGIN, noise_of_cells
@@ -37,11 +37,15 @@ class Plan:
         prepared: The model under the conditions, cut into cells.
         sizes: Rows of each cell, ``(n_cells,)``.
         warnings: What the caller should know before trusting the rows.
+        groups: Columns that parity takes as groups.
+        decorrelated: Columns that shall not depend on them.
     """
 
     prepared: PreparedModel
     sizes: IntArray
     warnings: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    decorrelated: tuple[str, ...] = ()
 
     @property
     def n_rows(self) -> int:
@@ -95,7 +99,12 @@ def make_plan(
         targets, warnings = [*targets, target], [*warnings, *found, *told]
     layout = _layout(model, restrictions, targets)
     sizes = _sizes(layout, n, rng)
-    return Plan(layout.prepared, sizes, (*warnings, *_warnings_of_layout(layout, sizes)))
+    told = [*warnings, *_warnings_of_layout(layout, sizes)]
+    if request.parity is None:
+        return Plan(layout.prepared, sizes, tuple(told))
+    taken = {*restrictions, *(axis.name for axis in layout.prepared.table.axes)}
+    decorrelated = decorrelated_columns(request.parity, model, taken)
+    return Plan(layout.prepared, sizes, tuple(told), request.parity.groups, decorrelated)
 
 
 def support_table(model: TableModel, request: SampleRequest, rng: np.random.Generator) -> pd.DataFrame:

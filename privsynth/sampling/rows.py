@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.drawing import draw_by_inversion
-from privsynth.encoding import NumericDomain, labels_to_values, ticks_to_values
+from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.plan import Plan
-from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor
+from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor, TableModel, weigh
 
 IntArray = NDArray[np.int64]
 
@@ -30,7 +30,7 @@ def draw_blocks(plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     while n_left or not n_done:
         n = min(n_left, BLOCK_ROWS)
         sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
-        yield _to_frame(plan, _draw_block(plan, sizes, rng), n, n_done)
+        yield to_frame(plan.prepared.model, _draw_block(plan, sizes, rng), n, n_done)
         left = left - sizes
         n_left, n_done = n_left - n, n_done + n
         if not n:
@@ -57,28 +57,63 @@ def every_label(plan: Plan) -> pd.DataFrame:
             drawn[name] = np.where(domain.has_missing & (codes == 0), np.nan, domain.grid.low)
         else:
             drawn[name] = codes % domain.size
-    return _to_frame(plan, drawn, n, 0)
+    return to_frame(model, drawn, n, 0)
 
 
 def _draw_block(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
-    component = _draw_components(plan, sizes, rng)
     cell = np.repeat(np.arange(len(sizes)), sizes)
     order = rng.permutation(len(cell)) if np.count_nonzero(sizes) > 1 else None
+    first = [f for f in plan.prepared.factors if set(f.columns) & set(plan.decorrelated)]
+    rest = [f for f in plan.prepared.factors if not set(f.columns) & set(plan.decorrelated)]
+    component = _draw_components(plan, sizes, rng)
     drawn: dict[str, Drawn] = {}
-    for factor in plan.prepared.factors:
+    if first:
+        blind = _draw_components(plan, sizes, rng, without=plan.groups)
+        for factor in first:
+            drawn |= _draw_factor(factor, blind, cell, rng)
+        component = _draw_components_given(plan, cell, drawn, rng)
+    for factor in rest:
         drawn |= _draw_factor(factor, component, cell, rng)
     return drawn if order is None else {name: values[order] for name, values in drawn.items()}
 
 
-def _draw_components(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> IntArray:
-    """Draw the component of each row, given its cell; rows come grouped by cell."""
+def _draw_components(
+    plan: Plan, sizes: IntArray, rng: np.random.Generator, *, without: Collection[str] = ()
+) -> IntArray:
+    """Draw the component of each row, given its cell up to some columns; rows come grouped by cell."""
     asked = np.flatnonzero(sizes)
     parts = np.array_split(asked, max(1, -(-len(asked) // CELLS_AT_ONCE)))
     drawn = [
-        draw_by_inversion(plan.prepared.weights(cells), np.repeat(np.arange(len(cells)), sizes[cells]), rng)
+        draw_by_inversion(
+            plan.prepared.weights(cells, without=without),
+            np.repeat(np.arange(len(cells)), sizes[cells]),
+            rng,
+        )
         for cells in parts
     ]
     return np.concatenate(drawn)
+
+
+def _draw_components_given(
+    plan: Plan, cell: IntArray, drawn: dict[str, Drawn], rng: np.random.Generator
+) -> IntArray:
+    """Draw the component of each row, given its cell and some columns that are drawn already."""
+    model = plan.prepared.model
+    known = {name: _codes(model.domains[name], values) for name, values in drawn.items()}
+    component = np.empty(len(cell), dtype=np.int64)
+    for begin in range(0, len(cell), CELLS_AT_ONCE):
+        part = slice(begin, begin + CELLS_AT_ONCE)
+        codes = {name: values[part] for name, values in known.items()}
+        weights = weigh(model, plan.prepared.weights(cell[part]), codes)
+        component[part] = draw_by_inversion(weights, np.arange(len(weights)), rng)
+    return component
+
+
+def _codes(domain: Domain, values: Drawn) -> IntArray:
+    if not isinstance(domain, NumericDomain):
+        return values.astype(np.int64, copy=False)
+    cell = domain.grid.index(values.astype(np.float64, copy=False))
+    return np.where(cell < 0, domain.size - 1, domain.bin_of_cell[cell])
 
 
 def _draw_factor(
@@ -97,8 +132,8 @@ def _draw_factor(
     return out
 
 
-def _to_frame(plan: Plan, drawn: dict[str, Drawn], n: int, n_before: int) -> pd.DataFrame:
-    model = plan.prepared.model
+def to_frame(model: TableModel, drawn: dict[str, Drawn], n: int, n_before: int) -> pd.DataFrame:
+    """Return drawn codes and ticks as a synthetic table; ids go on from ``n_before``."""
     columns: dict[str, pd.Series] = {}
     for column in model.schema.output_columns:
         if column.name not in model.domains:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,10 +79,12 @@ class PreparedFactor:
     """A factor in all variants that the cells of a request put it under.
 
     Attributes:
+        columns: Names of the columns that are drawn together.
         variants: The factor under each variant.
         variant_of_cell: Which variant each cell needs, ``(n_cells,)``.
     """
 
+    columns: tuple[str, ...]
     variants: tuple[Prepared, ...]
     variant_of_cell: IntArray
 
@@ -112,12 +114,15 @@ class PreparedModel:
         position = {axis.name: i for i, axis in enumerate(table.axes)}
         self.factors = [_prepared(factor, restrictions, table, position) for factor in model.factors]
 
-    def weights(self, cells: IntArray) -> FloatArray:
-        """Return each component's joint probability with each of some cells, ``(n_cells, K)``."""
+    def weights(self, cells: IntArray, *, without: Collection[str] = ()) -> FloatArray:
+        """Return each component's joint probability with each of some cells, ``(n_cells, K)``.
+
+        Columns named in ``without`` are left out of the cells.
+        """
         k = self.model.mixture.n_components
         weights = np.full((len(cells), k), 1.0 / k)
         for factor in self.factors:
-            if factor.mass is not None:
+            if factor.mass is not None and not set(factor.columns) & set(without):
                 weights *= factor.mass[factor.variant_of_cell[cells]]
         return weights
 
@@ -135,7 +140,7 @@ def _prepared(
     own = {name: restrictions[name] for name in factor.columns if name in restrictions}
     axes = [position[name] for name in factor.columns if name in position]
     if not axes:
-        return PreparedFactor((factor.prepare(own),), np.zeros(len(table), dtype=np.int64))
+        return PreparedFactor(factor.columns, (factor.prepare(own),), np.zeros(len(table), dtype=np.int64))
     combinations, variant_of_cell = np.unique(table.cells[:, axes], axis=0, return_inverse=True)
     variants = []
     for parts in combinations:
@@ -143,7 +148,7 @@ def _prepared(
             table.axes[a].name: _part(table.axes[a], part, own) for a, part in zip(axes, parts, strict=True)
         }
         variants.append(factor.prepare(own | cut))
-    return PreparedFactor(tuple(variants), variant_of_cell.reshape(-1))
+    return PreparedFactor(factor.columns, tuple(variants), variant_of_cell.reshape(-1))
 
 
 def _part(axis: Axis, part: int, restrictions: Mapping[str, Restriction]) -> Restriction:
@@ -152,3 +157,20 @@ def _part(axis: Axis, part: int, restrictions: Mapping[str, Restriction]) -> Res
     if axis.name not in restrictions:
         return chosen
     return Restriction(chosen.share * restrictions[axis.name].share)
+
+
+def weigh(model: TableModel, weights: FloatArray, known: Mapping[str, IntArray]) -> FloatArray:
+    """Multiply components' weights by the probability of known codes; each row up to a factor.
+
+    Args:
+        model: The fitted model.
+        weights: One row for each combination of known codes, ``(n, K)``; changed in place.
+        known: Codes of some columns, ``(n,)``, -1 for unknown.
+    """
+    for name, codes in known.items():
+        block = model.mixture.blocks[model.mixture.columns.index(name)]
+        rows = np.flatnonzero(codes >= 0)
+        weights[rows] *= block.T[codes[rows]]
+        largest = weights.max(axis=1, keepdims=True)
+        weights /= np.where(largest > 0, largest, 1.0)  # many small factors must not come to zero
+    return weights

@@ -26,6 +26,8 @@ from privsynth.privacy.curator import Charge, Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.releases import Release, ReleaseStore
+from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
+from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import SampleRequest
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
@@ -438,6 +440,30 @@ class TableSynthesizer(ABC):
             progress=lambda done: report("rows written", done, plan.n_rows),
         )
 
+    def complete(self, frame: pd.DataFrame | str | Path, *, random_state: int | None = None) -> pd.DataFrame:
+        """Fill in partial rows: each by the model's distribution given what it holds, exactly.
+
+        Args:
+            frame: Partial rows, taken as public, or their file; empty fields and absent columns are filled
+                in. What is given is kept, as is the index.
+            random_state: Fixes what is drawn.
+
+        Returns:
+            Whole rows; ``attrs["not_covered"]`` says that the guarantee does not cover what was given.
+
+        Raises:
+            RequestError: If a column is unknown, or a value is none of the column's.
+            UnsupportedRequestError: If the model gives what a row holds no probability.
+
+        Privacy:
+            Post-processing of the model; the frame is taken as public.
+        """
+        table = read_table(frame)
+        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
+        rows = complete_rows(self._fitted(), table, rng)
+        rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
+        return rows
+
     def support(
         self,
         n: int | None = None,
@@ -462,6 +488,28 @@ class TableSynthesizer(ABC):
         """
         request = self._request(n, conditions, balance, proportions, like, parity, "error")
         return support_table(self._fitted(), request, np.random.default_rng(0))
+
+    def rebalancing_cost(
+        self,
+        n: int | None = None,
+        *,
+        conditions: Mapping[str, Any] | None = None,
+        balance: Sequence[str] | None = None,
+        proportions: Any = None,
+        like: pd.DataFrame | str | Path | None = None,
+        parity: Any = None,
+    ) -> dict[str, Any]:
+        """Say how far a request moves the rows from the model; takes what `sample` takes.
+
+        Returns:
+            See `privsynth.sampling.cost.rebalancing_cost`.
+
+        Privacy:
+            Post-processing.
+        """
+        request = self._request(n, conditions, balance, proportions, like, parity, "error")
+        plan = make_plan(self._fitted(), request, np.random.default_rng(0), only_look=True)
+        return rebalancing_cost(plan)
 
     def _request(
         self,

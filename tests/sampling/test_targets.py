@@ -15,6 +15,7 @@ from privsynth.errors import RequestError
 from privsynth.models.mixture import ProductMixture
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
+from tests.helpers.chi_square import fits, tilted
 from tests.helpers.models import (
     COLUMNS,
     N_UNITS,
@@ -387,3 +388,71 @@ def test_groups_too_small_for_equal_rates_are_told():
 def test_parity_of_what_has_no_labels_is_refused(parity, text):
     with pytest.raises(RequestError, match=text):
         plan_of(model_of(["sex", "ill", "age"]), parity=parity)
+
+
+# -- decorrelation -------------------------------------------------------------------------------------
+
+
+def dependent_model():
+    """Return a model in which a component decides on sex, illness and everything else."""
+    near = {
+        "sex": [[0.9, 0.1], [0.2, 0.8]],
+        "ill": [[0.8, 0.2], [0.3, 0.7]],
+        "town": [[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]],
+        "smokes": [[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]],
+    }
+    return with_blocks(model_of(["sex", "ill", "town", "smokes", "age"], k=2, n_units=MANY), **near)
+
+
+def table_of(rows, *names):
+    """Return the counts of some columns as an array, in the order of `VALUES`."""
+    codes = [
+        rows[name].map({v: i for i, v in enumerate(VALUES[name])}).fillna(2).astype(int) for name in names
+    ]
+    out = np.zeros([len(VALUES[name]) for name in names])
+    np.add.at(out, tuple(codes), 1)
+    return out
+
+
+def test_decorrelated_columns_depend_on_the_label_as_before_and_not_on_the_group():
+    # 100,000 rows: town by illness as in the model, and independent of sex given it; smoking as in the model
+    # given all three; a tilt of 10 % would be seen, and the model's own dependence on sex is
+    model = dependent_model()
+    parity = {"target": "ill", "groups": ["sex"], "decorrelate": ["town"]}
+    rows = rows_of(model, n=100_000, parity=parity, seed=1)
+    seen = table_of(rows, "sex", "ill", "town")
+    joint = model.mixture.table(("sex", "ill", "town"))
+    sex, ill_town = joint.sum(axis=(1, 2)), joint.sum(axis=0)
+    expected = sex[:, None, None] * ill_town
+    assert fits(seen, expected)
+    assert not fits(seen, tilted(expected))
+    assert not fits(seen, joint)
+    whole = model.mixture.table(("sex", "ill", "town", "smokes"))
+    conditional = whole / whole.sum(axis=3, keepdims=True)
+    assert fits(table_of(rows, "sex", "ill", "town", "smokes"), expected[..., None] * conditional)
+
+
+def test_all_columns_may_be_decorrelated():
+    model = dependent_model()
+    parity = {"target": "ill", "groups": ["sex"], "decorrelate": "all"}
+    rows = rows_of(model, n=100_000, parity=parity, seed=1)
+    seen = table_of(rows, "sex", "ill", "town", "smokes")
+    joint = model.mixture.table(("sex", "ill", "town", "smokes"))
+    expected = joint.sum(axis=(1, 2, 3))[:, None, None, None] * joint.sum(axis=0)
+    assert fits(seen, expected)
+    assert not fits(seen, tilted(expected))
+
+
+@pytest.mark.parametrize(
+    ("decorrelate", "text"),
+    [
+        (["race"], "parity: there is no modelled column 'race' to decorrelate"),
+        (["sex"], "parity: 'sex' cannot be decorrelated: the request says something else of it"),
+        (["age"], "parity: 'age' cannot be decorrelated"),
+        ("town", "parity: 'decorrelate': expected a list of different columns, got 'town'"),
+    ],
+)
+def test_what_cannot_be_decorrelated_is_refused(decorrelate, text):
+    parity = {"target": "ill", "groups": ["sex"], "decorrelate": decorrelate}
+    with pytest.raises(RequestError, match=text):
+        plan_of(dependent_model(), n=100, parity=parity, conditions={"age": (10, 20)})
