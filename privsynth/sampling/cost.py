@@ -10,7 +10,7 @@ from privsynth.sampling.plan import Plan
 
 
 def rebalancing_cost(plan: Plan) -> dict[str, Any]:
-    """Say how far a plan moves the joint of the columns that it names; all else follows the model given these.
+    """Say how far a plan moves the joint of the columns it names; all else follows the model given these.
 
     Returns:
         JSON-able: ``divergence``, Kullback-Leibler from the model to the rows, in nats; ``total_variation``,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -44,6 +44,15 @@ class Factor(Protocol):
         """Return the factor under restrictions on its columns (those on others are none of its business)."""
         ...
 
+    def weigh(self, weights: FloatArray, known: Mapping[str, IntArray]) -> None:
+        """Multiply components' weights by the probability of known codes of the factor's columns.
+
+        Args:
+            weights: One row for each combination of known codes, ``(n, K)``; changed in place.
+            known: Codes by column, ``(n,)``, -1 for unknown; satisfying the factor's constraint, if any.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class ColumnFactor:
@@ -72,6 +81,23 @@ class ColumnFactor:
         """Return the column under a restriction, or free."""
         restriction = restrictions.get(self.name)
         return self._free if restriction is None else PreparedColumn(self, restriction)
+
+    def weigh(self, weights: FloatArray, known: Mapping[str, IntArray]) -> None:
+        """Multiply components' weights by the probability of known codes."""
+        multiply_by_blocks(weights, self.columns, (self.block,), known)
+
+
+def multiply_by_blocks(
+    weights: FloatArray,
+    columns: Sequence[str],
+    blocks: Sequence[NDArray[np.float32]],
+    known: Mapping[str, IntArray],
+) -> None:
+    """Multiply components' weights by the probability of the known codes of columns that have a block."""
+    for name, block in zip(columns, blocks, strict=False):
+        if name in known:
+            rows = np.flatnonzero(known[name] >= 0)
+            weights[rows] *= block.T[known[name][rows]]
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,7 @@ def make_plan(
     Privacy:
         Post-processing.
     """
+    model.require_feasible()
     restrictions = model.restrictions(request.conditions)
     targets = _targets(model, request, restrictions)
     warnings: list[str] = []

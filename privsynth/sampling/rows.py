@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from privsynth.constraints import Sum
 from privsynth.drawing import draw_by_inversion
-from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values
+from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor, TableModel, weigh
@@ -104,7 +105,7 @@ def _draw_components_given(
     for begin in range(0, len(cell), CELLS_AT_ONCE):
         part = slice(begin, begin + CELLS_AT_ONCE)
         codes = {name: values[part] for name, values in known.items()}
-        weights = weigh(model, plan.prepared.weights(cell[part]), codes)
+        weights = weigh(model, plan.prepared.weights(cell[part], without=known), codes)
         component[part] = draw_by_inversion(weights, np.arange(len(weights)), rng)
     return component
 
@@ -134,8 +135,11 @@ def _draw_factor(
 
 def to_frame(model: TableModel, drawn: dict[str, Drawn], n: int, n_before: int) -> pd.DataFrame:
     """Return drawn codes and ticks as a synthetic table; ids go on from ``n_before``."""
+    sums = {c.columns[0]: c for c in model.schema.constraints if isinstance(c, Sum)}
     columns: dict[str, pd.Series] = {}
     for column in model.schema.output_columns:
+        if column.name in sums:
+            continue
         if column.name not in model.domains:
             columns[column.name] = pd.Series(np.arange(n_before + 1, n_before + n + 1))
             continue
@@ -145,4 +149,15 @@ def to_frame(model: TableModel, drawn: dict[str, Drawn], n: int, n_before: int) 
             columns[column.name] = ticks_to_values(values.astype(np.float64, copy=False), column)
         else:
             columns[column.name] = labels_to_values(values.astype(np.int64, copy=False), domain.labels)
-    return pd.DataFrame(columns, copy=False)
+    for name, constraint in sums.items():
+        columns[name] = _sum(model, constraint, columns)
+    return pd.DataFrame({c.name: columns[c.name] for c in model.schema.output_columns}, copy=False)
+
+
+def _sum(model: TableModel, constraint: Sum, columns: dict[str, pd.Series]) -> pd.Series:
+    """Return a computed column; missing where a part is."""
+    column = model.schema.columns[constraint.columns[0]]
+    total = np.zeros(len(columns[constraint.columns[1]]))
+    for name, weight in zip(constraint.columns[1:], constraint.weights, strict=True):
+        total = total + weight * columns[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    return ticks_to_values(to_ticks(total, column), column)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from privsynth.constraints import Combination, Combinations, Inequality
 from privsynth.encoding import Domain
-from privsynth.errors import RequestError
+from privsynth.errors import RequestError, SchemaError
 from privsynth.models.mixture import ProductMixture
 from privsynth.sampling.axes import Axis, CellTable
 from privsynth.sampling.conditions import Restriction, restrict
+from privsynth.sampling.constrained import CombinationFactor, OrderedFactor, combination_codes
 from privsynth.sampling.factors import ColumnFactor, Factor, Prepared
 from privsynth.schema import Schema
 
@@ -43,6 +45,7 @@ class TableModel:
         n_units: Noisy number of units (records or persons).
         n_units_std: Standard deviation of the noise in ``n_units``.
         measured: Tables that were measured, for statements about support.
+        combinations: Combinations that were found under the budget, by their columns.
     """
 
     schema: Schema
@@ -51,12 +54,44 @@ class TableModel:
     n_units: float
     n_units_std: float
     measured: tuple[Measured, ...]
+    combinations: Mapping[tuple[str, ...], tuple[Combination, ...]] = field(default_factory=dict)
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
-        """Groups of columns that are independent given the component."""
+        """Columns that are independent given the component: one each, or those of a constraint together."""
+        bound = [self._bound(c) for c in self.schema.constraints if isinstance(c, Combinations | Inequality)]
+        taken = {name for factor in bound for name in factor.columns}
         blocks = zip(self.mixture.columns, self.mixture.blocks, strict=True)
-        return tuple(ColumnFactor(name, self.domains[name], block) for name, block in blocks)
+        free = [ColumnFactor(name, self.domains[name], block) for name, block in blocks if name not in taken]
+        return (*free, *bound)
+
+    def _bound(self, constraint: Combinations | Inequality) -> Factor:
+        blocks = [self.mixture.blocks[self.mixture.columns.index(name)] for name in constraint.columns]
+        if isinstance(constraint, Inequality):
+            lines = tuple(self.domains[name] for name in constraint.columns)
+            return OrderedFactor(constraint, lines, tuple(blocks))  # type: ignore[arg-type]  # the schema says so
+        allowed = self.combinations[constraint.columns] if constraint.is_private else constraint.allowed
+        codes = combination_codes(constraint, allowed, self.domains)
+        return CombinationFactor(constraint.columns, tuple(blocks[: constraint.n_determinants]), codes)
+
+    @cached_property
+    def feasible_mass(self) -> float:
+        """Probability under the mixture that a row satisfies all constraints; one if there are none."""
+        mass = np.full(self.mixture.n_components, 1.0 / self.mixture.n_components)
+        for factor in self.factors:
+            of_factor = factor.prepare({}).mass
+            if of_factor is not None:
+                mass = mass * of_factor
+        return float(mass.sum())
+
+    def require_feasible(self) -> None:
+        """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
+        if self.feasible_mass <= 0.0:
+            named = "; ".join(str(c) for c in self.schema.constraints)
+            raise SchemaError(
+                f"no row that the model can make satisfies the constraints ({named}); check them against the "
+                "columns' values and bounds, and declare combinations that were not found under the budget"
+            )
 
     def restrictions(self, conditions: Mapping[str, Any] | None) -> dict[str, Restriction]:
         """Return what the conditions leave of each column that they name.
@@ -128,10 +163,11 @@ class PreparedModel:
 
     @cached_property
     def masses(self) -> FloatArray:
-        """The model's probability of each cell, conditions included, ``(n_cells,)``."""
+        """The probability of each cell within the conditions, given the constraints, ``(n_cells,)``."""
         cells = np.arange(len(self.table))
         parts = np.array_split(cells, max(1, -(-len(cells) // CELLS_AT_ONCE)))
-        return np.concatenate([self.weights(part).sum(axis=1) for part in parts])
+        mass = np.concatenate([self.weights(part).sum(axis=1) for part in parts])
+        return mass / self.model.feasible_mass
 
 
 def _prepared(
@@ -167,10 +203,8 @@ def weigh(model: TableModel, weights: FloatArray, known: Mapping[str, IntArray])
         weights: One row for each combination of known codes, ``(n, K)``; changed in place.
         known: Codes of some columns, ``(n,)``, -1 for unknown.
     """
-    for name, codes in known.items():
-        block = model.mixture.blocks[model.mixture.columns.index(name)]
-        rows = np.flatnonzero(codes >= 0)
-        weights[rows] *= block.T[codes[rows]]
+    for factor in model.factors:
+        factor.weigh(weights, known)
         largest = weights.max(axis=1, keepdims=True)
         weights /= np.where(largest > 0, largest, 1.0)  # many small factors must not come to zero
     return weights
