@@ -220,6 +220,7 @@ class TableSynthesizer(ABC):
             interrupted=None if interrupted is None else str(interrupted),
         )
         self._adopt(settings, seed, tuple(store), model, statement)
+        model.require_feasible()
         if interrupted is not None:
             raise interrupted
         self._warn_of_delta()
