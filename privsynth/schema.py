@@ -40,7 +40,7 @@ _FIELDS_OF_TYPE: dict[str, frozenset[str]] = {
     "datetime": frozenset({"low", "high", "resolution", "missing", "missing_values"}),
     "categorical": frozenset({"categories", "missing", "missing_values"}),
     "boolean": frozenset({"values", "missing", "missing_values"}),
-    "id": frozenset(),
+    "id": frozenset({"generator"}),
     "text": frozenset({"generator", "drop"}),
 }
 _COLUMN_FIELDS = frozenset().union(*_FIELDS_OF_TYPE.values()) | {"type", "role"}
@@ -65,7 +65,7 @@ class Column:
         missing: Whether a field may be empty, or ``"private"``.
         missing_values: Strings that mean "missing" besides the empty field.
         values: The two values of a boolean column, false first.
-        generator: Name of the generator of a text column.
+        generator: What makes a text or id column: a provider of Faker, as in "name" or "name:de_DE".
         drop: Leave a text column out.
         is_computed: Whether a constraint computes the column from others.
     """
@@ -98,6 +98,8 @@ class Column:
             raise SchemaError(
                 f"column {self.name!r}: 'missing' is true, false or \"private\", got {self.missing!r}"
             )
+        if not isinstance(self.generator, str | None):
+            raise SchemaError(f"column {self.name!r}: 'generator' is a text, got {self.generator!r}")
         if not isinstance(self.drop, bool):
             raise SchemaError(f"column {self.name!r}: 'drop' is true or false, got {self.drop!r}")
         if self.role in ("target", "group") and self.type in ("id", "text"):
@@ -530,7 +532,11 @@ def whole_steps(low: float, high: float, step: float) -> tuple[float, float]:
         >>> whole_steps(0.25, 3.9, 0.1)
         (3.0, 39.0)
     """
-    return float(math.ceil(low / step - 1e-6)), float(math.floor(high / step + 1e-6))
+    first, last = low / step - 1e-6, high / step + 1e-6
+    return (
+        float(math.ceil(first)) if math.isfinite(first) else first,
+        float(math.floor(last)) if math.isfinite(last) else last,
+    )
 
 
 def datetime_to_step(text: str, resolution_seconds: int, where: str) -> float:

@@ -14,6 +14,7 @@ from privsynth.encoding import Domain, NumericDomain, Pieces
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
 from privsynth.sampling.factors import Drawn, Factor, Prepared
+from privsynth.sampling.made import MadeColumns
 from privsynth.sampling.rows import BLOCK_ROWS, to_frame
 from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel, weigh
 
@@ -45,19 +46,20 @@ def complete_rows(model: TableModel, frame: pd.DataFrame, rng: np.random.Generat
         raise RequestError(
             f"complete: there is no column {unknown[0]!r} in the model; there are {', '.join(model.domains)}"
         )
+    fresh = MadeColumns(model.schema, len(frame), rng)
     blocks = [
-        _complete_block(model, frame.iloc[start : start + BLOCK_ROWS], rng, start)
+        _complete_block(model, frame.iloc[start : start + BLOCK_ROWS], fresh, rng, start)
         for start in range(0, max(len(frame), 1), BLOCK_ROWS)
     ]
     rows = pd.concat(blocks) if len(blocks) > 1 else blocks[0]
     rows.index = frame.index
     for name in made & set(frame.columns):
-        rows[name] = frame[name]
+        rows[name] = frame[name]  # a key that is given is kept
     return rows
 
 
 def _complete_block(
-    model: TableModel, frame: pd.DataFrame, rng: np.random.Generator, start: int
+    model: TableModel, frame: pd.DataFrame, made: MadeColumns, rng: np.random.Generator, start: int
 ) -> pd.DataFrame:
     n = len(frame)
     known = {name: _known(model, name, frame[name]) for name in model.domains if name in frame.columns}
@@ -69,7 +71,7 @@ def _complete_block(
     for factor in model.factors:
         if len(factor.columns) == 1:
             drawn |= _draw_unknown(factor, known, component, rng)
-    return to_frame(model, drawn, n, start)
+    return to_frame(model, drawn, made.next(n))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from privsynth.constraints import Sum
 from privsynth.drawing import draw_by_inversion
 from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
 from privsynth.sampling.factors import Drawn
+from privsynth.sampling.made import MadeColumns
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor, TableModel, weigh
 
@@ -26,12 +27,14 @@ def draw_blocks(plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     How many rows of each cell fall into a block is hypergeometric, as in a shuffled deck; within the block
     rows are shuffled. So any cut of the stream is in random order, and the cells' totals are exact.
     """
+    model = plan.prepared.model
+    made = MadeColumns(model.schema, plan.n_rows, rng)
     left = plan.sizes.copy()
     n_left, n_done = plan.n_rows, 0
     while n_left or not n_done:
         n = min(n_left, BLOCK_ROWS)
         sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
-        yield to_frame(plan.prepared.model, _draw_block(plan, sizes, rng), n, n_done)
+        yield to_frame(model, _draw_block(plan, sizes, rng), made.next(n))
         left = left - sizes
         n_left, n_done = n_left - n, n_done + n
         if not n:
@@ -58,7 +61,7 @@ def every_label(plan: Plan) -> pd.DataFrame:
             drawn[name] = np.where(domain.has_missing & (codes == 0), np.nan, domain.grid.low)
         else:
             drawn[name] = codes % domain.size
-    return to_frame(model, drawn, n, 0)
+    return to_frame(model, drawn, MadeColumns(model.schema, n, np.random.default_rng(0)).next(n))
 
 
 def _draw_block(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
@@ -133,16 +136,11 @@ def _draw_factor(
     return out
 
 
-def to_frame(model: TableModel, drawn: dict[str, Drawn], n: int, n_before: int) -> pd.DataFrame:
-    """Return drawn codes and ticks as a synthetic table; ids go on from ``n_before``."""
+def to_frame(model: TableModel, drawn: dict[str, Drawn], made: dict[str, pd.Series]) -> pd.DataFrame:
+    """Return drawn codes and ticks, and the columns made beside them, as a synthetic table."""
     sums = {c.columns[0]: c for c in model.schema.constraints if isinstance(c, Sum)}
-    columns: dict[str, pd.Series] = {}
-    for column in model.schema.output_columns:
-        if column.name in sums:
-            continue
-        if column.name not in model.domains:
-            columns[column.name] = pd.Series(np.arange(n_before + 1, n_before + n + 1))
-            continue
+    columns = dict(made)
+    for column in model.schema.modelled:
         domain = model.domains[column.name]
         values = drawn[column.name]
         if isinstance(domain, NumericDomain):

@@ -28,6 +28,7 @@ from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.releases import Release, ReleaseStore
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
 from privsynth.sampling.cost import rebalancing_cost
+from privsynth.sampling.made import check_made_columns
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import SampleRequest
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
@@ -239,12 +240,7 @@ class TableSynthesizer(ABC):
         if self.epsilon is not None:
             Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
         schema.require_complete()
-        for column in schema.columns.values():
-            if column.type == "text" and not column.drop:
-                raise SchemaError(
-                    f"column {column.name!r}: text generators are not supported by this version; "
-                    "set 'drop' to true"
-                )
+        check_made_columns(schema)
 
     def _run(
         self,
