@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +15,13 @@ from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.domains import DomainBudget, Domains, find_domains, n_discoveries
+from privsynth.synthesizers.domains import (
+    DomainBudget,
+    Domains,
+    find_combinations,
+    find_domains,
+    n_discoveries,
+)
 
 MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured
 
@@ -51,6 +58,7 @@ class Preliminaries:
 
     domains: Domains
     condition: Measurement | None
+    combinations: Mapping[tuple[str, ...], tuple[tuple[str | None, ...], ...]]
 
     @property
     def measured(self) -> tuple[Measured, ...]:
@@ -67,6 +75,7 @@ class Preliminaries:
             self.domains.n_units,
             self.domains.n_units_std,
             self.measured,
+            self.combinations,
         )
 
 
@@ -99,8 +108,10 @@ def buy_preliminaries(
         one_way=shares.one_way_share,
         delta=delta_share * curator.allowance.added_delta,
     )
+    combinations = find_combinations(curator, schema, budget)
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=shares.n_bins)
-    return Preliminaries(domains, _measure_condition(curator, domains, shares.condition_share))
+    condition = _measure_condition(curator, domains, shares.condition_share)
+    return Preliminaries(domains, condition, combinations)
 
 
 def planned_preliminaries(schema: Schema, shares: Shares, mu_squared: float) -> list[dict[str, Any]]:
@@ -111,7 +122,7 @@ def planned_preliminaries(schema: Schema, shares: Shares, mu_squared: float) -> 
     """
     n_private, n_wide = n_discoveries(schema)
     bought = [
-        ("finding private categories and bounds", shares.discovery_share, n_private),
+        ("finding private categories, bounds and combinations", shares.discovery_share, n_private),
         ("single values of wide number lines", shares.spikes_share, n_wide),
         ("number of units", shares.units_share, 1),
         ("1-way marginals", shares.one_way_share, len(schema.modelled)),
