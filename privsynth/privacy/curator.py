@@ -73,6 +73,7 @@ class Curator:
         self._codes: dict[str, IntArray] = {}
         self._tables: dict[tuple[str, ...], IntArray] = {}
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
+        self._blocks: dict[str, GradientSteps] = {}
         self._weighting: Weighting | None = None
         self._frame: pd.DataFrame | None = None
         if records is not None:
@@ -272,6 +273,10 @@ class Curator:
         outside a domain. Steps that an interrupted attempt began stay spent: the block goes on behind them.
         Stopping early gives nothing back, because when to stop may depend on what was released.
         """
+        if key in self._blocks:  # one counter a block: asking twice does not give its steps twice
+            if self._blocks[key].plan != plan:
+                raise ReplayError(f"the steps {key!r} were bought under another plan")
+            return self._blocks[key]
         self._obtain(key, plan.event(purpose), lambda: ({}, {}))
 
         def advance(n_begun: int) -> None:
@@ -279,18 +284,19 @@ class Curator:
 
         records = None
         if self._frame is not None:
-            self._table((), domains)  # codes belong to these domains
+            self._use(domains)
             codes = np.column_stack([self._encoded(name) for name in domains])
             records = torch.from_numpy(codes.astype(np.int64))
-        return GradientSteps(
+        self._blocks[key] = GradientSteps(
             plan,
             records=records,
             weighting=self._weighting,
             secret=self._secret,
             advance=advance,
-            n_begun=self.store.meta.get(f"{key}/begun", 0),
+            n_begun=0 if records is None else self.store.meta.get(f"{key}/begun", 0),
             tape=self.tape,
         )
+        return self._blocks[key]
 
     # -- behind the door: exact, never returned ----------------------------------------------------------
 
@@ -326,12 +332,15 @@ class Curator:
         )
 
     def _table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
-        if self._domains is not domains:  # codes and tables belong to one set of domains
-            self._domains, self._codes, self._tables = domains, {}, {}
+        self._use(domains)
         if columns not in self._tables:
             codes = [self._encoded(name) for name in columns]
             self._tables[columns] = self._count(codes, [domains[name].size for name in columns])
         return self._tables[columns]
+
+    def _use(self, domains: Mapping[str, Domain]) -> None:
+        if self._domains is not domains:  # codes and tables belong to one set of domains
+            self._domains, self._codes, self._tables = domains, {}, {}
 
     def _encoded(self, name: str) -> IntArray:
         if name not in self._codes:
