@@ -18,6 +18,7 @@ class SynthesizerName(StrEnum):
 
     MARGINAL = "marginal"
     DPGAN = "dpgan"
+    DENOISING = "denoising"
 
 
 class Device(StrEnum):
