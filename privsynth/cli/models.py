@@ -20,6 +20,7 @@ class SynthesizerName(StrEnum):
 
     MARGINAL = "marginal"
     DPGAN = "dpgan"
+    DENOISING = "denoising"
 
 
 class Device(StrEnum):

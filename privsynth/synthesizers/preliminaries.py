@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from privsynth.models.fitting import Measurement
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
-from privsynth.schema import Schema
+from privsynth.schema import Column, Schema
 from privsynth.synthesizers.domains import (
     DomainBudget,
     Domains,
@@ -65,6 +66,15 @@ class Preliminaries:
         """The tables that were measured, with their mean noise, for statements about support."""
         tables = [*self.domains.one_way, *([self.condition] if self.condition is not None else [])]
         return tuple(Measured(m.columns, float(np.sqrt(np.mean(m.variance)))) for m in tables)
+
+    def conditions(self, schema: Schema) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+        """Return the condition columns and their released counts; a single one has its 1-way marginal."""
+        if self.condition is not None:
+            return self.condition.columns, self.condition.counts
+        columns = condition_columns(schema)
+        if len(columns) == 1:
+            return columns, next(m.counts for m in self.domains.one_way if m.columns == columns)
+        return (), np.ones(())
 
     def table_model(self, schema: Schema, mixture: ProductMixture) -> TableModel:
         """Return the model that samples from a mixture over these domains."""
@@ -142,6 +152,13 @@ def planned_counts(purpose: str, share: float, count: int, mu_squared: float) ->
 def condition_columns(schema: Schema) -> tuple[str, ...]:
     """Return the columns whose joint table is always measured: target and groups, in table order."""
     return tuple(c.name for c in schema.modelled if c.role in ("target", "group"))
+
+
+def expected_width(column: Column, n_bins: int) -> int:
+    """Return about how many codes a column will have; public."""
+    if isinstance(column.categories, tuple):
+        return len(column.categories) + bool(column.missing)
+    return 2 if column.type == "boolean" else n_bins
 
 
 def _measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:
