@@ -10,15 +10,25 @@ from privsynth.schema import Schema
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.report.audit import AuditReport, audit
-    from privsynth.synthesizers import DPGANSynthesizer, MarginalSynthesizer, load
+    from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer, load
 
-__all__ = ["AuditReport", "DPGANSynthesizer", "MarginalSynthesizer", "Schema", "audit", "load", "metrics"]
+__all__ = [
+    "AuditReport",
+    "DPGANSynthesizer",
+    "DenoisingSynthesizer",
+    "MarginalSynthesizer",
+    "Schema",
+    "audit",
+    "load",
+    "metrics",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "privsynth.report.audit",
     "audit": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
+    "DenoisingSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",
 }

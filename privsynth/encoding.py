@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from privsynth.drawing import AliasTable
 from privsynth.schema import Category, Column, category_text
 
 IntArray = NDArray[np.int64]
@@ -190,24 +192,29 @@ class Pieces:
         """Return the share of each bin that the pieces cover, ``(n_bins,)`` in [0, 1]."""
         return np.bincount(self.bin, weights=self.weight, minlength=n_bins).astype(np.float64)
 
+    @cached_property
+    def _pieces_of_bin(self) -> tuple[IntArray, AliasTable]:
+        """Return the pieces of each bin, padded to equally many, and the table that chooses among them."""
+        order = np.argsort(self.bin, kind="stable")
+        start = np.searchsorted(self.bin[order], np.arange(self.bin.max() + 2))
+        position = np.arange(len(order)) - start[self.bin[order]]
+        shape = (len(start) - 1, int(position.max()) + 1)
+        pieces, weights = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+        pieces[self.bin[order], position] = order
+        weights[self.bin[order], position] = self.weight[order]
+        return pieces, AliasTable(weights)
+
     def draw(self, bins: IntArray, rng: np.random.Generator) -> FloatArray:
         """Draw a tick for each bin code, uniformly inside a piece chosen by weight, ``(n,)``.
 
-        The pieces of each bin fill one unit of a line, in proportion to their weights; those without
-        weight are left out, so that rounding cannot choose them.
+        Pieces without weight are never chosen, and the bins must have some.
         """
-        used = np.flatnonzero(self.weight > 0)
-        used = used[np.argsort(self.bin[used], kind="stable")]
-        bin_of, weight = self.bin[used], self.weight[used]
-        n_bins = int(bin_of[-1]) + 1
-        start, end = (np.searchsorted(bin_of, np.arange(n_bins), side=side) for side in ("left", "right"))
-        total = np.bincount(bin_of, weights=weight, minlength=n_bins)
-        filled = np.cumsum(weight / total[bin_of])
-        base = np.r_[0.0, filled][start]
-        level = base[bins] + rng.random(len(bins))
-        chosen = np.searchsorted(filled, level, side="right")
-        piece = used[np.clip(chosen, start[bins], end[bins] - 1)]
-        first, last = self.first[piece], self.last[piece]
+        pieces, table = self._pieces_of_bin
+        piece = pieces[bins, table.draw(bins, rng)]
+        first = self.first[piece]
+        if (self.first == self.last).all():
+            return first
+        last = self.last[piece]
         if self.discrete:
             return first + np.floor(rng.random(len(bins)) * (last - first + 1))
         inside = np.nextafter(last, first)  # rounding must not reach the end, which belongs to the next cell

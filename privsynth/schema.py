@@ -10,11 +10,14 @@ import datetime as dt
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from privsynth.errors import SchemaError
+
+if TYPE_CHECKING:
+    from privsynth.constraints import Constraint
 
 SCHEMA_VERSION = 1
 PRIVATE = "private"
@@ -37,7 +40,7 @@ _FIELDS_OF_TYPE: dict[str, frozenset[str]] = {
     "datetime": frozenset({"low", "high", "resolution", "missing", "missing_values"}),
     "categorical": frozenset({"categories", "missing", "missing_values"}),
     "boolean": frozenset({"values", "missing", "missing_values"}),
-    "id": frozenset(),
+    "id": frozenset({"generator"}),
     "text": frozenset({"generator", "drop"}),
 }
 _COLUMN_FIELDS = frozenset().union(*_FIELDS_OF_TYPE.values()) | {"type", "role"}
@@ -62,8 +65,9 @@ class Column:
         missing: Whether a field may be empty, or ``"private"``.
         missing_values: Strings that mean "missing" besides the empty field.
         values: The two values of a boolean column, false first.
-        generator: Name of the generator of a text column.
+        generator: What makes a text or id column: a provider of Faker, as in "name" or "name:de_DE".
         drop: Leave a text column out.
+        is_computed: Whether a constraint computes the column from others.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Column:
     values: tuple[Category, Category] | None = None
     generator: str | None = None
     drop: bool = False
+    is_computed: bool = False
 
     def __post_init__(self) -> None:
         if self.type is not None and (not isinstance(self.type, str) or self.type not in TYPES):
@@ -93,6 +98,8 @@ class Column:
             raise SchemaError(
                 f"column {self.name!r}: 'missing' is true, false or \"private\", got {self.missing!r}"
             )
+        if not isinstance(self.generator, str | None):
+            raise SchemaError(f"column {self.name!r}: 'generator' is a text, got {self.generator!r}")
         if not isinstance(self.drop, bool):
             raise SchemaError(f"column {self.name!r}: 'drop' is true or false, got {self.drop!r}")
         if self.role in ("target", "group") and self.type in ("id", "text"):
@@ -201,8 +208,8 @@ class Column:
 
     @property
     def is_modelled(self) -> bool:
-        """Whether the generator learns this column: ids and text are made afresh instead."""
-        return self.type not in ("id", "text") and self.role not in KEY_ROLES
+        """Whether the generator learns this column: ids and text are made afresh, computed ones follow."""
+        return self.type not in ("id", "text") and self.role not in KEY_ROLES and not self.is_computed
 
     @property
     def is_numeric(self) -> bool:
@@ -253,11 +260,12 @@ class Column:
         out: dict[str, Any] = {"type": self.type}
         if self.role:
             out["role"] = self.role
-        if self.type in _FIELDS_OF_TYPE and self.is_modelled:
+        if self.type in _FIELDS_OF_TYPE and (self.is_modelled or self.is_computed):
             for field in ("categories", "low", "high"):
                 if field in _FIELDS_OF_TYPE[self.type]:
                     value = getattr(self, field)
-                    out[field] = list(value) if isinstance(value, tuple) else value
+                    if value is not None or not self.is_computed:
+                        out[field] = list(value) if isinstance(value, tuple) else value
         for field in ("decimals", "resolution", "generator"):
             if getattr(self, field) is not None:
                 out[field] = getattr(self, field)
@@ -303,7 +311,7 @@ class Schema:
     Args:
         columns: Column name to its fields, in the order of the table (see `Column`).
         max_records_per_person: Rows kept of each person; required with a person column.
-        constraints: Constraints between columns; kept as they are.
+        constraints: Constraints that every row satisfies, as in schema JSON; see `privsynth.constraints`.
         types_from_records: Whether the types were inferred by reading values, which is not covered.
 
     Raises:
@@ -336,11 +344,25 @@ class Schema:
             for name, fields in columns.items()
         }
         self.max_records_per_person = max_records_per_person
-        self.constraints = tuple(constraints)
-        if not all(isinstance(constraint, Mapping) for constraint in self.constraints):
+        stated = list(constraints) if isinstance(constraints, Iterable) else [None]
+        if not all(isinstance(constraint, Mapping) for constraint in stated):
             raise SchemaError("expected 'constraints' to be a list of objects")
+        self._stated_constraints = tuple(dict(constraint) for constraint in stated)
+        self.constraints: tuple[Constraint, ...] = self._read_constraints()
         self.types_from_records = types_from_records
         self._check_roles()
+
+    def _read_constraints(self) -> tuple[Constraint, ...]:
+        """Read the constraints, and mark the columns that they compute."""
+        from privsynth.constraints import Sum, read_constraints
+
+        self.columns = {name: replace(column, is_computed=False) for name, column in self.columns.items()}
+        read = read_constraints(self._stated_constraints, self.columns)
+        for constraint in read:
+            if isinstance(constraint, Sum):
+                total = constraint.columns[0]
+                self.columns[total] = replace(self.columns[total], is_computed=True)
+        return read
 
     def _check_roles(self) -> None:
         for role in ("target", "person_id"):
@@ -425,15 +447,11 @@ class Schema:
             )
         if not self.modelled:
             raise SchemaError("no column is left to model: all are ids, keys or text")
-        if self.constraints:
-            raise SchemaError(
-                "'constraints' are not supported by this version; remove them: ignoring them would give "
-                "rows that break them"
-            )
 
     def public_facts(self) -> list[str]:
-        """Say, one sentence a column, what the schema declares public."""
-        return [_public_facts(column) for column in self.columns.values()]
+        """Say, one sentence a column and a constraint, what the schema declares public."""
+        facts = [_public_facts(column) for column in self.columns.values()]
+        return facts + [f"constraint: {c}" for c in self.constraints]
 
     # -- JSON ----------------------------------------------------------------------------------------
 
@@ -446,7 +464,7 @@ class Schema:
         if self.max_records_per_person is not None:
             out["max_records_per_person"] = self.max_records_per_person
         if self.constraints:
-            out["constraints"] = [dict(c) for c in self.constraints]
+            out["constraints"] = [dict(c) for c in self._stated_constraints]
         if self.types_from_records:
             out["types_from_records"] = True
         return out
@@ -514,7 +532,11 @@ def whole_steps(low: float, high: float, step: float) -> tuple[float, float]:
         >>> whole_steps(0.25, 3.9, 0.1)
         (3.0, 39.0)
     """
-    return float(math.ceil(low / step - 1e-6)), float(math.floor(high / step + 1e-6))
+    first, last = low / step - 1e-6, high / step + 1e-6
+    return (
+        float(math.ceil(first)) if math.isfinite(first) else first,
+        float(math.floor(last)) if math.isfinite(last) else last,
+    )
 
 
 def datetime_to_step(text: str, resolution_seconds: int, where: str) -> float:

@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SCHEMA = {"errors", "schema", "sdv_metadata", "writing"}
-PLAIN = SCHEMA | {"binning", "encoding", "releases"}
+SCHEMA = {"constraints", "errors", "schema", "sdv_metadata", "writing"}
+PLAIN = SCHEMA | {"binning", "drawing", "encoding", "releases"}
 RECORDS = {"sources", "conforming", "splitting", "drafting", "datasets"}
 JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
@@ -22,9 +22,11 @@ MAKERS = {"models", "sampling", "privacy", "synthesizers"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "writing": {"errors"},
+    "constraints": SCHEMA,
     "schema": SCHEMA,
     "sdv_metadata": SCHEMA,
     "binning": PLAIN,
+    "drawing": set(),
     "encoding": PLAIN,
     "releases": PLAIN,
     "models": PLAIN | {"models"},

@@ -364,32 +364,6 @@ def test_what_a_schema_lacks_is_named(fields: dict[str, Any], message: str) -> N
         schema.require_complete()
 
 
-def test_constraints_are_refused_rather_than_ignored() -> None:
-    schema = Schema({"x": BOOLEAN}, constraints=[{"kind": "fixed", "columns": ["x"]}])
-    assert Schema.from_dict(schema.to_dict()).constraints == ({"kind": "fixed", "columns": ["x"]},)
-    with pytest.raises(SchemaError, match="'constraints' are not supported by this version; remove them"):
-        schema.require_complete()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"{", "cannot be read: it is not JSON in UTF-8"),
-        (b'{"columns": "\xff"}', "cannot be read: it is not JSON in UTF-8"),
-        (
-            b'{"columns": {"x": {"type": "id"}, "x": {"type": "text"}}}',
-            "the key 'x' stands twice in one object",
-        ),
-        (b"[]", "expected an object with 'columns'"),
-    ],
-)
-def test_a_bad_file_is_named(content: bytes, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "s.json"
-    path.write_bytes(content)
-    with pytest.raises(SchemaError, match=message):
-        Schema.load(path)
-
-
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"there is no schema file '.*nowhere\.json'"):
         Schema.load(tmp_path / "nowhere.json")

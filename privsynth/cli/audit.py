@@ -28,6 +28,9 @@ def audit(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the report.")],
     holdout: Annotated[Path | None, typer.Option(help="Rows that the generator never saw.")] = None,
     reference: Annotated[Path | None, typer.Option(help="More such rows, for the attack.")] = None,
+    twin: Annotated[
+        Path | None, typer.Option(help="Rows of the same generator without privacy: who pays for epsilon?")
+    ] = None,
     model: Annotated[Path | None, typer.Option(help="Model file, for its guarantee.")] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict; else the schema's.")] = None,
     groups: Annotated[
@@ -69,6 +72,7 @@ def audit(
         schema=Schema.load(schema_path),
         holdout=holdout,
         reference=reference,
+        twin=twin,
         guarantee=load(model).guarantee_ if model else None,
         target=target,
         groups=[name.strip() for name in groups.split(",")] if groups else None,

@@ -40,10 +40,21 @@ def warnings_said() -> Iterator[None]:
 
 
 @contextmanager
-def progress_said() -> Iterator[Progress]:
-    """Give a callback for progress: a bar if stderr is a terminal, else a short line a step."""
+def progress_said(*, at_least: int = 0) -> Iterator[Progress]:
+    """Give a callback for progress: a bar if stderr is a terminal, else a short line a step.
+
+    Lines come at the end and whenever ``at_least`` more steps are done; a shorter task has none.
+    """
     if not sys.stderr.isatty():
-        yield lambda message, done, total: say(f"{message} ({done}/{total})")
+        said = 0
+
+        def say_step(message: str, done: int, total: int) -> None:
+            nonlocal said
+            if done - said >= at_least or done == total > at_least:
+                said = done
+                say(f"{message} ({done}/{total})")
+
+        yield say_step
         return
     from rich.console import Console
     from rich.progress import Progress as Bar

@@ -12,12 +12,15 @@ from privsynth.cli.console import check_output, print_result, progress_said
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, SchemaPath, Seed, TablePath
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
 
+PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
+
 
 class SynthesizerName(StrEnum):
     """Synthesizers of this version."""
 
     MARGINAL = "marginal"
     DPGAN = "dpgan"
+    DENOISING = "denoising"
 
 
 class Device(StrEnum):
@@ -150,31 +153,54 @@ def sample(
     balance: Annotated[
         str | None, typer.Option(metavar="A,B", help="Columns whose combinations get equally many rows.")
     ] = None,
-    request: Annotated[Path | None, typer.Option(help="JSON with n, conditions, balance.")] = None,
-    on_unsupported: Annotated[OnUnsupported, typer.Option()] = OnUnsupported.ERROR,
+    proportions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Table with a column 'share' or 'count', or JSON of marginals."),
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="Public rows whose distribution is taken over.")
+    ] = None,
+    parity: Annotated[
+        str | None, typer.Option(metavar="TARGET:A,B", help="The same label rates in every group.")
+    ] = None,
+    request: Annotated[Path | None, typer.Option(help="JSON that says the same as the flags.")] = None,
+    on_unsupported: Annotated[
+        OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
+    ] = None,
     seed: Seed = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Draw synthetic rows, conditioned and balanced."""
     from privsynth.cli.request import read_request
-    from privsynth.sources import table_format, write_table
+    from privsynth.sampling.request import LIKE_NOT_COVERED
+    from privsynth.sources import table_format
     from privsynth.synthesizers import load
 
     table_format(output)
     check_output(output, force=force)
     synthesizer = load(model)
-    wanted = read_request(synthesizer.schema_, n=n, where=where or [], balance=balance, file=request)
-    rows = synthesizer.sample(
-        wanted.n,
-        conditions=wanted.conditions,
-        balance=wanted.balance,
-        on_unsupported=on_unsupported.value,
-        random_state=seed,
+    wanted = read_request(
+        synthesizer.schema_,
+        n=n,
+        where=where or [],
+        balance=balance,
+        proportions=proportions,
+        like=like,
+        parity=parity,
+        on_unsupported=on_unsupported.value if on_unsupported else None,
+        file=request,
     )
-    write_table(rows, output, force=force)
-    fields = {"output": str(output), "rows": len(rows), "columns": list(rows.columns)}
-    print_result(fields, f"{len(rows)} synthetic rows written to {output}", as_json=as_json)
+    with progress_said(at_least=PROGRESS_ROWS) as progress:
+        n_rows = synthesizer.sample_to(output, **wanted, random_state=seed, force=force, progress=progress)
+    not_covered = [LIKE_NOT_COVERED] if "like" in wanted else []
+    columns = [column.name for column in synthesizer.schema_.output_columns]
+    fields = {"output": str(output), "rows": n_rows, "columns": columns, "not_covered": not_covered}
+    lines = [
+        f"{n_rows} synthetic rows written to {output}",
+        *(f"not covered: {what}" for what in not_covered),
+    ]
+    print_result(fields, "\n".join(lines), as_json=as_json)
 
 
 def _resumable(partial: Path) -> str:

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from privsynth.errors import RequestError
 from privsynth.schema import Column, Schema
 
-_KINDS: dict[str, tuple[type, str]] = {
-    "n": (int, "a whole number"),
-    "conditions": (dict, "an object of column: condition"),
-    "balance": (list, "a list of columns"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """The arguments of a synthesizer's ``sample``."""
-
-    n: int | None
-    conditions: dict[str, Any] | None
-    balance: list[str] | None
+KEYS = ("n", "conditions", "balance", "proportions", "like", "parity", "on_unsupported")
 
 
 def read_request(
-    schema: Schema, *, n: int | None, where: Sequence[str], balance: str | None, file: Path | None
-) -> Request:
+    schema: Schema,
+    *,
+    n: int | None,
+    where: Sequence[str],
+    balance: str | None,
+    proportions: Path | None,
+    like: Path | None,
+    parity: str | None,
+    on_unsupported: str | None,
+    file: Path | None,
+) -> dict[str, Any]:
     """Put flags and request file together; nothing may be said twice.
 
     Args:
@@ -37,7 +32,14 @@ def read_request(
         n: Number of rows.
         where: Conditions ``column=value``.
         balance: Column names between commas.
-        file: JSON object with any of the keys ``n``, ``conditions``, ``balance``.
+        proportions: CSV or Parquet file with a column ``share`` or ``count``, or JSON.
+        like: CSV or Parquet file of public rows.
+        parity: ``target:group,group``.
+        on_unsupported: What to do with cells without support.
+        file: JSON object with any of `KEYS`.
+
+    Returns:
+        Arguments of a synthesizer's ``sample``.
 
     Raises:
         RequestError: If a flag or the file is malformed, or both set the same thing.
@@ -45,14 +47,39 @@ def read_request(
     flags: dict[str, Any] = {
         "n": n,
         "conditions": conditions_of(where, schema) or None,
-        "balance": [name.strip() for name in balance.split(",")] if balance else None,
+        "balance": _names(balance) if balance else None,
+        "proportions": _proportions(proportions) if proportions else None,
+        "like": like,
+        "parity": _parity(parity) if parity else None,
+        "on_unsupported": on_unsupported,
     }
     stated = {key: value for key, value in flags.items() if value is not None}
     from_file = _read_file(file) if file else {}
     twice = sorted(set(stated) & set(from_file))
     if twice:
         raise RequestError(f"{twice[0]!r} is set by a flag and in {str(file)!r}; leave one out")
-    return Request(**(dict.fromkeys(_KINDS) | from_file | stated))
+    return from_file | stated
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _proportions(path: Path) -> Any:
+    return _read_json(path, "proportions") if path.suffix.lower() == ".json" else path
+
+
+def _parity(text: str) -> dict[str, Any]:
+    """Read ``target:group,group``.
+
+    Example:
+        >>> _parity("income:sex,race")
+        {'target': 'income', 'groups': ['sex', 'race']}
+    """
+    target, colon, groups = text.partition(":")
+    if not (target and colon and groups):
+        raise RequestError(f"expected --parity TARGET:GROUP,GROUP, got {text!r}")
+    return {"target": target.strip(), "groups": _names(groups)}
 
 
 def conditions_of(where: Sequence[str], schema: Schema) -> dict[str, Any]:
@@ -95,19 +122,34 @@ def _is_number(text: str) -> bool:
     return True
 
 
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "n": ((int,), "a whole number"),
+    "conditions": ((dict,), "an object of column: condition"),
+    "balance": ((list,), "a list of columns"),
+    "proportions": ((dict, list, str), "an object, a list, or the name of a file"),
+    "like": ((str,), "the name of a file"),
+    "parity": ((list, dict), "a target and groups"),
+    "on_unsupported": ((str,), "'error', 'warn' or 'drop'"),
+}
+
+
 def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"the request {str(path)!r} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise RequestError(f"the request {str(path)!r} is not JSON in UTF-8") from None
-    if not isinstance(fields, dict) or set(fields) - set(_KINDS):
+    fields = _read_json(path, "request")
+    if not isinstance(fields, dict) or set(fields) - set(KEYS):
         raise RequestError(
-            f"the request {str(path)!r}: expected an object with the keys {', '.join(_KINDS)} only"
+            f"the request {str(path)!r}: expected an object with the keys {', '.join(KEYS)} only"
         )
     for key, value in fields.items():
-        kind, name = _KINDS[key]
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        kinds, name = _KINDS[key]
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
             raise RequestError(f"the request {str(path)!r}: {key!r} is not {name}")
     return {key: value for key, value in fields.items() if value is not None}
+
+
+def _read_json(path: Path, what: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"the {what} {str(path)!r} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise RequestError(f"the {what} {str(path)!r} is not JSON in UTF-8") from None

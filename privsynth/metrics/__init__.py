@@ -10,7 +10,8 @@ from __future__ import annotations
 from privsynth.metrics.disclosure import disclosure
 from privsynth.metrics.fairness import fairness
 from privsynth.metrics.fidelity import fidelity
+from privsynth.metrics.interpretability import interpretability
 from privsynth.metrics.membership import membership
 from privsynth.metrics.utility import utility
 
-__all__ = ["disclosure", "fairness", "fidelity", "membership", "utility"]
+__all__ = ["disclosure", "fairness", "fidelity", "interpretability", "membership", "utility"]

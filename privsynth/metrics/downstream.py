@@ -6,19 +6,30 @@ the same fitted models.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from privsynth.metrics import learners
+from privsynth.metrics.grouping import Grouping
+from privsynth.metrics.scores import Task
 from privsynth.metrics.tables import Tables
 from privsynth.schema import Category
 
-Task = Literal["binary", "multiclass", "regression"]
-Source = Literal["real", "synthetic", "independent"]
-SOURCES: tuple[Source, ...] = ("real", "synthetic", "independent")
+Source = Literal["real", "synthetic", "augmented", "balanced", "twin", "independent"]
+"""What a model is trained on. ``augmented``: real and synthetic rows together. ``balanced``: synthetic rows
+weighted so that each class weighs the same in each group. ``twin``: rows of a generator without privacy.
+``independent``: no model, but all that independent columns teach, the same prediction for every row."""
+
+MIN_BALANCED_ROWS = 20
+"""Synthetic rows of a class in a group below which they are not weighted up."""
+
+DirectModel = Callable[[pd.DataFrame, str, pd.DataFrame], np.ndarray]
+"""Trains on canonical real rows to predict the column of that name, under the same (epsilon, delta), and
+gives predictions for other rows, which lack it: (n, n_classes) probabilities in schema order, or numbers."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,20 @@ class Target:
         """The class that rates speak about: the last of two; None otherwise."""
         return self.classes[-1] if self.task == "binary" else None
 
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Names of the models that predict such a target."""
+        return learners.REGRESSORS if self.task == "regression" else learners.CLASSIFIERS
+
     def labels(self, table: pd.DataFrame) -> np.ndarray:
         """Return the target as numbers, ``(n_rows,)`` float64: class codes or values, NaN where missing."""
         return learners.as_numbers(table[[self.name]])[self.name].to_numpy()
+
+    def known_labels(self, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Return which rows' target is known, and those rows' labels: int64 codes or float64 values."""
+        labels = self.labels(table)
+        known = ~np.isnan(labels)
+        return known, labels[known] if self.task == "regression" else labels[known].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -55,8 +77,8 @@ class Predictions:
         labels: True class code (int64) or value of each row.
         weights: Weight of each row.
         units: Person of each row, or a number of its own, codes.
-        of: (model, source) to (n, n_classes) probabilities or (n,) numbers. The source ``independent`` is
-            what independent columns can teach: the same prediction for every row, the real table's mean.
+        of: (model, source) to (n, n_classes) probabilities or (n,) numbers.
+        learners: (model, source) to the trained model; without the source ``independent``.
     """
 
     target: Target
@@ -65,11 +87,17 @@ class Predictions:
     weights: np.ndarray
     units: np.ndarray
     of: dict[tuple[str, Source], np.ndarray]
+    learners: dict[tuple[str, Source], learners.Learner] = field(default_factory=dict)
 
     @property
     def models(self) -> list[str]:
         """Names of the models, in order."""
         return list(dict.fromkeys(model for model, _ in self.of))
+
+    @property
+    def sources(self) -> list[Source]:
+        """What the first model was trained on, in order."""
+        return [source for model, source in self.of if model == self.models[0]]
 
 
 def target_of(tables: Tables) -> Target | None:
@@ -87,40 +115,94 @@ def target_of(tables: Tables) -> Target | None:
     return Target(tables.target, "binary" if len(classes) == 2 else "multiclass", classes)
 
 
-def predict_holdout(tables: Tables, target: Target, *, random_state: int = 0) -> Predictions:
+def predict_holdout(
+    tables: Tables, target: Target, *, families: Sequence[str] | None = None, random_state: int = 0
+) -> Predictions:
     """Train every model on every source and predict the holdout.
 
     Args:
         tables: The tables; there is a holdout.
         target: What to predict.
+        families: Names of the models, the target's if None. The twin is learnt by the first one only.
         random_state: Seed of the learners.
 
     Privacy:
         Not private: models fitted to real records, applied to real records.
     """
     assert tables.holdout is not None, "callers check"
-    training: dict[Source, tuple[pd.DataFrame, np.ndarray]] = {
-        "real": (tables.real.frame, tables.real_weights),
-        "synthetic": (tables.synthetic.frame, np.ones(len(tables.synthetic.frame))),
-    }
-    truth = target.labels(tables.holdout.frame)
-    known = ~np.isnan(truth)
+    training = training_tables(tables, target)
+    known, labels = target.known_labels(tables.holdout.frame)
     rows = tables.holdout.frame[known].reset_index(drop=True)
-    units = np.arange(len(truth)) if tables.holdout.persons is None else tables.holdout.persons
-    names = learners.REGRESSORS if target.task == "regression" else learners.CLASSIFIERS
+    units = np.arange(len(known)) if tables.holdout.persons is None else tables.holdout.persons
+    names = target.families if families is None else tuple(families)
     of: dict[tuple[str, Source], np.ndarray] = {}
+    trained: dict[tuple[str, Source], learners.Learner] = {}
     for name in names:
         for source, (table, weights) in training.items():
-            of[name, source] = _predict(name, table, weights, target, rows, random_state)
+            if source == "twin" and name != names[0]:
+                continue
+            learner = train(name, table, weights, target, seed=random_state)
+            trained[name, source] = learner
+            of[name, source] = learner(rows) if len(rows) else undefined(target, 0)
         of[name, "independent"] = _constant(tables, target, len(rows))
     return Predictions(
         target=target,
         rows=rows,
-        labels=truth[known] if target.task == "regression" else truth[known].astype(np.int64),
+        labels=labels,
         weights=tables.holdout_weights[known],
         units=np.unique(units[known], return_inverse=True)[1],
         of=of,
+        learners=trained,
     )
+
+
+def training_tables(tables: Tables, target: Target) -> dict[Source, tuple[pd.DataFrame, np.ndarray]]:
+    """Return what models are trained on, with the weight of each row.
+
+    Privacy:
+        Not private: holds real records.
+    """
+    synthetic, real = tables.synthetic.frame, tables.real.frame
+    ones = np.ones(len(synthetic))
+    out: dict[Source, tuple[pd.DataFrame, np.ndarray]] = {
+        "real": (real, tables.real_weights),
+        "synthetic": (synthetic, ones),
+        "augmented": (
+            pd.concat([real, synthetic], ignore_index=True),
+            np.concatenate([tables.real_weights, ones]),
+        ),
+    }
+    balanced = balancing_weights(tables, target)
+    if balanced is not None:
+        out["balanced"] = (synthetic, balanced)
+    if tables.twin is not None:
+        out["twin"] = (tables.twin.frame, np.ones(len(tables.twin.frame)))
+    return out
+
+
+def balancing_weights(tables: Tables, target: Target) -> np.ndarray | None:
+    """Return weights of the synthetic rows under which every class weighs the same in every group.
+
+    Groups are the combinations of the group columns. A class of a group with fewer than `MIN_BALANCED_ROWS`
+    rows keeps the mean weight of its rows. None for numeric targets, or where nothing is left to balance.
+
+    Privacy:
+        Post-processing: of the synthetic rows, but for the cuts of numeric group columns.
+    """
+    if target.task == "regression":
+        return None
+    synthetic = tables.synthetic.frame
+    cells = target.labels(synthetic)
+    if tables.groups:
+        cells = Grouping.of(tables, tables.groups).members(synthetic) * len(target.classes) + cells
+    known = ~np.isnan(cells)
+    _, cell, n_rows = np.unique(cells[known], return_inverse=True, return_counts=True)
+    large = n_rows >= MIN_BALANCED_ROWS
+    if large.sum() < 2:
+        return None
+    weights = np.ones(len(synthetic))
+    weights[known] = np.where(large, n_rows[large].sum() / (large.sum() * np.maximum(n_rows, 1)), 1.0)[cell]
+    return weights
 
 
 def unit_bootstrap(units: np.ndarray, n_replicates: int, generator: np.random.Generator) -> np.ndarray:
@@ -136,40 +218,39 @@ def unit_bootstrap(units: np.ndarray, n_replicates: int, generator: np.random.Ge
     return draws
 
 
-def _constant(tables: Tables, target: Target, n_rows: int) -> np.ndarray:
-    labels = target.labels(tables.real.frame)
-    known = ~np.isnan(labels)
+def train(
+    name: str, table: pd.DataFrame, weights: np.ndarray, target: Target, *, seed: int
+) -> learners.Learner:
+    """Train a model on the rows whose target is known; without any, its predictions are NaN.
+
+    Privacy:
+        Not private: fits the rows given.
+    """
+    known, labels = target.known_labels(table)
     if not known.any():
-        return _undefined(target, n_rows)
-    labels, weights = labels[known], tables.real_weights[known]
+        return lambda rows: undefined(target, len(rows))
+    features, weights = table[known].drop(columns=target.name), weights[known]
     if target.task == "regression":
-        return np.full(n_rows, np.average(labels, weights=weights))
-    shares = np.bincount(labels.astype(np.int64), weights, minlength=len(target.classes))
-    return np.tile(shares / shares.sum(), (n_rows, 1))
+        learner = learners.train_regressor(name, features, labels, weights, seed=seed)
+    else:
+        learner = learners.train_classifier(
+            name, features, labels, weights, n_classes=len(target.classes), seed=seed
+        )
+    return lambda rows: learner(rows.drop(columns=target.name))
 
 
-def _undefined(target: Target, n_rows: int) -> np.ndarray:
+def undefined(target: Target, n_rows: int) -> np.ndarray:
+    """Return predictions that say nothing."""
     shape = (n_rows,) if target.task == "regression" else (n_rows, len(target.classes))
     return np.full(shape, np.nan)
 
 
-def _predict(
-    name: str, table: pd.DataFrame, weights: np.ndarray, target: Target, rows: pd.DataFrame, seed: int
-) -> np.ndarray:
-    labels = target.labels(table)
-    known = ~np.isnan(labels)
-    if len(rows) == 0 or not known.any():
-        return _undefined(target, len(rows))
-    features = table[known].drop(columns=target.name)
+def _constant(tables: Tables, target: Target, n_rows: int) -> np.ndarray:
+    known, labels = target.known_labels(tables.real.frame)
+    if not known.any():
+        return undefined(target, n_rows)
+    weights = tables.real_weights[known]
     if target.task == "regression":
-        learner = learners.train_regressor(name, features, labels[known], weights[known], seed=seed)
-    else:
-        learner = learners.train_classifier(
-            name,
-            features,
-            labels[known].astype(np.int64),
-            weights[known],
-            n_classes=len(target.classes),
-            seed=seed,
-        )
-    return learner(rows.drop(columns=target.name))
+        return np.full(n_rows, np.average(labels, weights=weights))
+    shares = np.bincount(labels, weights, minlength=len(target.classes))
+    return np.tile(shares / shares.sum(), (n_rows, 1))

@@ -10,8 +10,11 @@ import numpy as np
 
 from privsynth.metrics.downstream import Predictions, Target, predict_holdout, target_of, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed
-from privsynth.metrics.group_models import model_differences, model_rates
+from privsynth.metrics.group_models import Replicates, model_differences, model_rates, replicate_rates
 from privsynth.metrics.grouping import Grouping, count_units, groupings
+from privsynth.metrics.learners import BOOSTING
+from privsynth.metrics.privacy_effect import privacy_effect
+from privsynth.metrics.proportions import difference_interval
 from privsynth.metrics.rates import Rates, parity_difference, rates_by_group
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.utility import NO_HOLDOUT, NO_TARGET
@@ -23,6 +26,12 @@ MIN_UNITS = 20
 
 NO_GROUPS = "no group columns: give columns the role 'group' in the schema, or name them as groups"
 NOT_BINARY = "rates speak about one class against another; the target is not binary"
+INTERVALS = (
+    "Intervals of shares and target rates are score intervals over the units of both tables, so that they "
+    "hold for small groups; those of models are percentile bootstraps over the holdout's units. They cover "
+    "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit. The "
+    "interval of the label parity difference redraws the synthetic rows only."
+)
 
 
 def fairness(
@@ -33,14 +42,16 @@ def fairness(
     holdout: Table | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
+    twin: Table | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     random_state: int = 0,
 ) -> dict[str, Any]:
     """Compare the groups of both tables, and how models trained on them treat the groups of the holdout.
 
-    Groups are those of each group column and of all of them together. Shares and rates of the target's last
-    class are compared with the real table. With a holdout, gradient boosting trained on synthetic and on real
-    rows is judged by fairlearn: demographic parity difference and equalised odds difference, the largest gap
+    Groups are those of each group column, each pair of them and all of them together. Shares and rates of the
+    target's last class are compared with the real table. With a holdout, gradient boosting trained on real
+    rows, on synthetic rows (replace), on both (augment) and on balanced synthetic rows is judged by
+    fairlearn: rates by group, demographic parity difference and equalised odds difference, the largest gap
     between two groups. Groups with too few members to say carry null and the reason.
 
     Args:
@@ -50,13 +61,15 @@ def fairness(
         holdout: Frame or path: rows of the same source that the generator never saw.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
+        twin: Frame or path: rows of the same generator fitted without privacy.
         n_bootstrap: Replicates behind the intervals of differences between groups.
         random_state: Seed of learners and bootstrap.
 
     Returns:
         ``by_group``: each group with ``share``, ``target_rate`` (each with a figure ``gap``: synthetic minus
         real) and ``models``; ``by_columns``: the differences as figures, the ceiling being what the real
-        table (or the model trained on it) shows. Or a section ``not_assessed``.
+        table (or the model trained on it) shows; ``privacy_effect`` (see `privsynth.metrics.privacy_effect`);
+        ``intervals``, which says what they cover. Or a section ``not_assessed``.
 
     Raises:
         PrivsynthError: If a table cannot be read as the schema says (see `load_tables`).
@@ -64,7 +77,9 @@ def fairness(
     Privacy:
         Not private: figures of real records.
     """
-    tables = load_tables(real, synthetic, schema=schema, holdout=holdout, target=target, groups=groups)
+    tables = load_tables(
+        real, synthetic, schema=schema, holdout=holdout, twin=twin, target=target, groups=groups
+    )
     return assess_fairness(tables, n_bootstrap=n_bootstrap, random_state=random_state)
 
 
@@ -85,20 +100,24 @@ def assess_fairness(
     target = target_of(tables)
     is_binary = target is not None and target.task == "binary"
     if is_binary and target is not None and tables.holdout is not None and predictions is None:
-        predictions = predict_holdout(tables, target, random_state=random_state)
+        predictions = predict_holdout(tables, target, families=[BOOSTING], random_state=random_state)
     generator = np.random.default_rng(random_state)
     draws = None
     if predictions is not None and is_binary:
         draws = unit_bootstrap(predictions.units, n_bootstrap, generator)
     by_group: list[dict[str, Any]] = []
     by_columns: list[dict[str, Any]] = []
-    for grouping in groupings(tables):
+    listed = groupings(tables)
+    replicates: dict[tuple[str, ...], Replicates] = {}
+    for grouping in listed:
         groups, label_parity = _compare_tables(tables, grouping, target if is_binary else None, generator)
         differences: dict[str, Any] = {}
         if predictions is not None and draws is not None:
-            for group, rates in zip(groups, model_rates(predictions, grouping), strict=True):
+            found = replicate_rates(predictions, grouping, draws)
+            for group, rates in zip(groups, model_rates(predictions, grouping, found), strict=True):
                 group["models"] = rates
-            differences = model_differences(predictions, grouping, draws)
+            differences = model_differences(predictions, grouping, found)
+            replicates[grouping.columns] = found
         by_group += groups
         by_columns.append(
             {"columns": list(grouping.columns), "label_parity_difference": label_parity, **differences}
@@ -112,6 +131,8 @@ def assess_fairness(
         "models_reason": None if draws is not None else _why_no_models(target, is_binary),
         "by_group": by_group,
         "by_columns": by_columns,
+        "privacy_effect": privacy_effect(tables, listed, replicates, random_state=random_state),
+        "intervals": INTERVALS,
     }
 
 
@@ -168,13 +189,15 @@ def _gaps(sides: dict[str, Rates], i: int, n_real: int, target: Target | None) -
 
 
 def _gap(values: dict[str, float], sides: dict[str, Rates], what: str, i: int) -> dict[str, Any]:
-    """Return both sides and their difference, with a normal interval; the ceiling is the holdout's gap."""
+    """Return both sides and their difference, with its interval; the ceiling is the holdout's gap."""
     gap = values["synthetic"] - values["real"]
-    errors = [getattr(sides[side], f"{what}_error")[i] for side in ("real", "synthetic")]
-    margin = 1.96 * math.hypot(*errors)
+    behind = {side: float(getattr(sides[side], f"{what}_units")[i]) for side in ("real", "synthetic")}
+    interval = difference_interval(
+        (values["real"], behind["real"]), (values["synthetic"], behind["synthetic"])
+    )
     ceiling = values["holdout"] - values["real"] if "holdout" in values else None
     return {
         "real": values["real"],
         "synthetic": values["synthetic"],
-        "gap": figure(gap, interval=[gap - margin, gap + margin], ceiling=ceiling),
+        "gap": figure(gap, interval=interval, ceiling=ceiling),
     }

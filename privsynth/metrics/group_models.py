@@ -1,4 +1,8 @@
-"""How the models trained on real and on synthetic rows treat the groups of the holdout, by fairlearn."""
+"""How models trained on real, on synthetic and on both kinds of rows treat the groups of the holdout.
+
+Rates by group and differences between groups are fairlearn's; their intervals are bootstraps over the
+holdout's units, the same draws for every model, so that two models are compared on the same records.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +14,88 @@ import pandas as pd
 from privsynth.metrics.downstream import Predictions, Source
 from privsynth.metrics.figures import figure, number, percentile_interval
 from privsynth.metrics.grouping import Grouping, count_units
-from privsynth.metrics.learners import BOOSTING
+from privsynth.metrics.scores import mean_of, weighted_auc
 
 MIN_SELECTED_UNITS = 20
-"""Units of a group in the holdout below which no selection rate is given."""
+"""Units of a group in the holdout below which no selection rate or accuracy is given."""
 
 MIN_CLASS_UNITS = 10
 """Units of one class of a group in the holdout below which no rate among that class is given."""
 
-RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
-_SOURCES: tuple[Source, ...] = ("real", "synthetic", "independent")
+RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "accuracy")
+_ODDS = ("true_positive_rate", "false_positive_rate")
+_TRAINED: tuple[Source, ...] = ("real", "synthetic", "augmented", "balanced", "twin")
+
+Replicates = dict[tuple[Source, str], np.ndarray]
+"""(source, rate or ``auc``) to (n_groups, 1 + n_replicates) values, the point estimate first or NaN."""
 
 
-def model_rates(predictions: Predictions, grouping: Grouping) -> list[dict[str, Any]]:
-    """Return for each group the rates of the model trained on real and of that trained on synthetic rows.
+def replicate_rates(predictions: Predictions, grouping: Grouping, draws: np.ndarray) -> Replicates:
+    """Return every rate of every group under every model, on the holdout and in each bootstrap replicate.
+
+    Args:
+        predictions: Predictions of the holdout; binary target.
+        grouping: The groups.
+        draws: How often each row is drawn in each bootstrap replicate, ``(n_replicates, n_rows)``.
 
     Privacy:
         Not private: rates of real holdout records.
     """
     members = grouping.members(predictions.rows)
     large = _large(predictions, members, len(grouping.groups))
-    frames = {source: _by_group(predictions, source, members) for source in ("real", "synthetic")}
+    weights = np.vstack([np.ones(len(predictions.rows)), draws]) * predictions.weights
+    is_positive = predictions.labels == 1
+    among = {"true_positive_rate": is_positive, "false_positive_rate": ~is_positive}
+    out: Replicates = {}
+    for source in _sources(predictions, with_constant=True):
+        probability = _probability(predictions, source)
+        selected = (probability >= 0.5).astype(np.float64)
+        for rate in (*RATES, "auc"):
+            values = np.full((len(grouping.groups), len(weights)), np.nan)
+            hits = (selected == is_positive).astype(np.float64) if rate == "accuracy" else selected
+            for group in np.flatnonzero(large[rate]):
+                rows = (members == group) & among.get(rate, True)
+                if rate == "auc":
+                    values[group] = weighted_auc(is_positive[rows], probability[rows], weights[:, rows])
+                else:
+                    values[group] = mean_of(hits[rows], weights[:, rows])
+            out[source, rate] = values
+    return out
+
+
+def model_rates(predictions: Predictions, grouping: Grouping, replicates: Replicates) -> list[dict[str, Any]]:
+    """Return for each group the rates under each model, and what training on synthetic rows changes.
+
+    Each group has, for every source, the four rates, the ``auc`` and ``equalized_odds_improvement`` (the
+    group against all others; 0.5 = as with real rows, above = odds more equal), and ``gaps``: the value under
+    the synthetic model minus that under the real one, as figures.
+
+    Privacy:
+        Not private: rates of real holdout records.
+
+    References:
+        EqualizedOddsImprovement of sdmetrics, here with the boosting of scikit-learn for its classifier.
+    """
+    members = grouping.members(predictions.rows)
+    frames = {source: _by_group(predictions, source, members) for source in _sources(predictions)}
+    improvements = {
+        source: _improvements(predictions, source, members, len(grouping.groups)) for source in frames
+    }
     out = []
     for group in range(len(grouping.groups)):
-        rates: dict[str, Any] = {
-            source: {rate: number(frame.loc[group, rate]) if large[rate][group] else None for rate in RATES}
-            for source, frame in frames.items()
+        rates: dict[str, Any] = {}
+        defined = {rate: bool(np.isfinite(replicates["real", rate][group, 0])) for rate in RATES}
+        for source, frame in frames.items():
+            rates[source] = {
+                rate: number(frame.loc[group, rate]) if defined[rate] else None for rate in RATES
+            }
+            rates[source]["auc"] = number(replicates[source, "auc"][group, 0])
+            rates[source]["equalized_odds_improvement"] = improvements[source][group]
+        rates["gaps"] = {
+            rate: _change(replicates["real", rate][group], replicates["synthetic", rate][group])
+            for rate in (*RATES, "auc")
         }
-        if not all(large[rate][group] for rate in RATES):
+        if not all(defined.values()):
             rates["reason"] = (
                 f"a selection rate needs {MIN_SELECTED_UNITS} holdout units in the group, "
                 f"the other rates {MIN_CLASS_UNITS} of each class"
@@ -46,110 +104,119 @@ def model_rates(predictions: Predictions, grouping: Grouping) -> list[dict[str, 
     return out
 
 
-def model_differences(predictions: Predictions, grouping: Grouping, draws: np.ndarray) -> dict[str, Any]:
+def model_differences(predictions: Predictions, grouping: Grouping, replicates: Replicates) -> dict[str, Any]:
     """Return the demographic parity and the equalised odds difference as figures.
 
     Only groups large enough are compared. A largest difference is never below zero, so its interval does not
-    reach zero either where there is no difference: compare it with the ceiling's.
-
-    Args:
-        predictions: Predictions of the holdout; binary target.
-        grouping: The groups.
-        draws: How often each row is drawn in each bootstrap replicate, ``(n_replicates, n_rows)``.
+    reach zero either where there is no difference: compare it with the ceiling's. ``augmented`` and
+    ``balanced`` are the same difference under the models trained on real and synthetic rows together, and on
+    balanced synthetic rows.
 
     Privacy:
         Not private: figures of real holdout records.
     """
     members = grouping.members(predictions.rows)
-    large = _large(predictions, members, len(grouping.groups))
-    both_classes = large["true_positive_rate"] & large["false_positive_rate"]
     return {
-        "demographic_parity_difference": _difference(
-            predictions, members, large["selection_rate"], RATES[:1], draws
-        ),
-        "equalized_odds_difference": _difference(predictions, members, both_classes, RATES[1:], draws),
+        "demographic_parity_difference": _difference(predictions, members, ("selection_rate",), replicates),
+        "equalized_odds_difference": _difference(predictions, members, _ODDS, replicates),
     }
 
 
 def _difference(
-    predictions: Predictions, members: np.ndarray, used: np.ndarray, rates: tuple[str, ...], draws: np.ndarray
+    predictions: Predictions, members: np.ndarray, rates: tuple[str, ...], replicates: Replicates
 ) -> dict[str, Any]:
-    """Return the largest gap between two used groups in any of the rates."""
+    """Return the largest gap between two groups in any of the rates."""
+    used = np.all([np.isfinite(replicates["real", rate][:, 0]) for rate in rates], axis=0)
     if used.sum() < 2:
         return {**figure(None), "reason": "fewer than two groups are large enough to be compared"}
-    inside = np.isin(members, np.flatnonzero(used))
-    point, replicates = {}, {}
-    for source in _SOURCES:
-        frame = _by_group(predictions, source, np.where(inside, members, -1))
-        point[source] = float((frame[list(rates)].max() - frame[list(rates)].min()).max())
-        replicates[source] = _bootstrap(predictions, source, members, used, rates, draws)
+    inside = np.where(np.isin(members, np.flatnonzero(used)), members, -1)
+    sources = _sources(predictions, with_constant=True)
+    point, redrawn = {}, {}
+    for source in sources:
+        frame = _by_group(predictions, source, inside)[list(rates)]
+        point[source] = float((frame.max() - frame.min()).max())
+        redrawn[source] = np.max([np.ptp(replicates[source, rate][used], axis=0) for rate in rates], axis=0)[
+            1:
+        ]
     out = figure(
         point["synthetic"],
-        interval=percentile_interval(replicates["synthetic"]),
+        interval=percentile_interval(redrawn["synthetic"]),
         ceiling=point["real"],
         floor=point["independent"],
     )
-    out["ceiling_interval"] = percentile_interval(replicates["real"])
+    out["ceiling_interval"] = percentile_interval(redrawn["real"])
     out["excess"] = figure(
         point["synthetic"] - point["real"],
-        interval=percentile_interval(replicates["synthetic"] - replicates["real"]),
+        interval=percentile_interval(redrawn["synthetic"] - redrawn["real"]),
     )
+    for source in sources:
+        if source not in ("real", "synthetic", "independent"):
+            out[source] = figure(point[source], interval=percentile_interval(redrawn[source]))
     return out
 
 
+def _change(real: np.ndarray, synthetic: np.ndarray) -> dict[str, Any]:
+    gaps = synthetic - real
+    return figure(gaps[0], interval=percentile_interval(gaps[1:]) if np.isfinite(gaps[0]) else None)
+
+
+def _improvements(
+    predictions: Predictions, source: Source, members: np.ndarray, n_groups: int
+) -> list[float | None]:
+    """Return sdmetrics' EqualizedOddsImprovement of each group against all others."""
+    out: list[float | None] = []
+    for group in range(n_groups):
+        one_or_rest = np.where(members == group, 1, 0)
+        large = _large(predictions, one_or_rest, 2)
+        if not all(large[rate].all() for rate in _ODDS):
+            out.append(None)
+            continue
+        pair: tuple[Source, Source] = ("real", source)
+        gaps = {trained: _odds_gap(predictions, trained, one_or_rest == 1) for trained in pair}
+        out.append((gaps["real"] - gaps[source]) / 2 + 0.5)
+    return out
+
+
+def _odds_gap(predictions: Predictions, source: Source, inside: np.ndarray) -> float:
+    """Return the larger of the two gaps between a group and all others, in true and false positive rate."""
+    selected = _probability(predictions, source) >= 0.5
+    gaps = []
+    for label in (0, 1):
+        sides = [chosen & (predictions.labels == label) for chosen in (inside, ~inside)]
+        rates = [np.average(selected[rows], weights=predictions.weights[rows]) for rows in sides]
+        gaps.append(abs(rates[0] - rates[1]))
+    return float(max(gaps))
+
+
 def _by_group(predictions: Predictions, source: Source, members: np.ndarray) -> pd.DataFrame:
-    """Return the three rates of each group present, indexed by group; rows with group -1 are left out."""
+    """Return the rates of each group present, indexed by group; rows with group -1 are left out."""
     from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+    from sklearn.metrics import accuracy_score
 
     chosen = members >= 0
     if not chosen.any():
         return pd.DataFrame(columns=list(RATES))
-    metrics = {
-        "selection_rate": selection_rate,
-        "true_positive_rate": true_positive_rate,
-        "false_positive_rate": false_positive_rate,
-    }
+    metrics = dict(
+        zip(RATES, (selection_rate, true_positive_rate, false_positive_rate, accuracy_score), strict=True)
+    )
     weights = {"sample_weight": predictions.weights[chosen]}
     frame = MetricFrame(
         metrics=metrics,
         y_true=predictions.labels[chosen],
-        y_pred=_selected(predictions, source)[chosen],
+        y_pred=(_probability(predictions, source)[chosen] >= 0.5).astype(np.int64),
         sensitive_features=pd.Series(members[chosen], name="group"),
         sample_params=dict.fromkeys(metrics, weights),
     )
     return frame.by_group.astype(float)
 
 
-def _bootstrap(
-    predictions: Predictions,
-    source: Source,
-    members: np.ndarray,
-    used: np.ndarray,
-    rates: tuple[str, ...],
-    draws: np.ndarray,
-) -> np.ndarray:
-    """Return `_difference`'s value in each replicate; NaN where a group lost all its rows."""
-    selected = _selected(predictions, source)
-    among = {
-        "selection_rate": np.ones(len(selected), dtype=bool),
-        "true_positive_rate": predictions.labels == 1,
-        "false_positive_rate": predictions.labels == 0,
-    }
-    largest = np.zeros(len(draws))
-    for rate in rates:
-        by_group = []
-        for group in np.flatnonzero(used):
-            rows = (members == group) & among[rate]
-            weights = draws[:, rows] * predictions.weights[rows]
-            total = weights.sum(axis=1)
-            hits = weights @ selected[rows].astype(np.float64)
-            by_group.append(np.divide(hits, total, out=np.full(len(draws), np.nan), where=total > 0))
-        largest = np.maximum(largest, np.ptp(np.array(by_group), axis=0))
-    return largest
+def _sources(predictions: Predictions, *, with_constant: bool = False) -> list[Source]:
+    trained = [source for source in _TRAINED if (predictions.models[0], source) in predictions.of]
+    return [*trained, "independent"] if with_constant else trained
 
 
-def _selected(predictions: Predictions, source: Source) -> np.ndarray:
-    return (predictions.of[BOOSTING, source][:, 1] >= 0.5).astype(np.int64)
+def _probability(predictions: Predictions, source: Source) -> np.ndarray:
+    return predictions.of[predictions.models[0], source][:, 1]
 
 
 def _large(predictions: Predictions, members: np.ndarray, n_groups: int) -> dict[str, np.ndarray]:
@@ -158,8 +225,13 @@ def _large(predictions: Predictions, members: np.ndarray, n_groups: int) -> dict
     def units_with(chosen: np.ndarray) -> np.ndarray:
         return count_units(np.where(chosen, members, -1), predictions.units, n_groups)
 
+    everyone = units_with(members >= 0) >= MIN_SELECTED_UNITS
+    positive = units_with(predictions.labels == 1) >= MIN_CLASS_UNITS
+    negative = units_with(predictions.labels == 0) >= MIN_CLASS_UNITS
     return {
-        "selection_rate": units_with(members >= 0) >= MIN_SELECTED_UNITS,
-        "true_positive_rate": units_with(predictions.labels == 1) >= MIN_CLASS_UNITS,
-        "false_positive_rate": units_with(predictions.labels == 0) >= MIN_CLASS_UNITS,
+        "selection_rate": everyone,
+        "true_positive_rate": positive,
+        "false_positive_rate": negative,
+        "accuracy": everyone,
+        "auc": positive & negative,
     }

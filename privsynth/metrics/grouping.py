@@ -63,13 +63,15 @@ class Grouping:
 
 
 def groupings(tables: Tables) -> list[Grouping]:
-    """Return one grouping for each group column, and their intersection if there are several.
+    """Return one grouping for each group column, each pair of them, and for all of them together.
 
     Privacy:
         Not private: see `Grouping.of`.
     """
-    single = [Grouping.of(tables, [name]) for name in tables.groups]
-    return [*single, Grouping.of(tables, tables.groups)] if len(single) > 1 else single
+    n_columns = len(tables.groups)
+    sizes = sorted({size for size in (1, 2, n_columns) if 0 < size <= n_columns})
+    chosen = (columns for size in sizes for columns in itertools.combinations(tables.groups, size))
+    return [Grouping.of(tables, columns) for columns in chosen]
 
 
 def count_units(members: np.ndarray, units: np.ndarray, n_groups: int) -> np.ndarray:

@@ -9,16 +9,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 BOOSTING = "hist_gradient_boosting"
-CLASSIFIERS = (BOOSTING, "logistic_regression")
-REGRESSORS = (BOOSTING, "ridge")
+FOREST, TREE = "random_forest", "decision_tree"
+CLASSIFIERS = (BOOSTING, "logistic_regression", FOREST, TREE, "naive_bayes")
+REGRESSORS = (BOOSTING, "ridge", FOREST, TREE)
+N_QUICK = 2
+"""How many of either a quick audit trains, the first ones."""
+
+_TREES_OF_CODES = (BOOSTING, FOREST, TREE)  # take categories by their code, and empty fields as they are
+_FOREST = {"n_estimators": 50, "min_samples_leaf": 5}
+_TREE = {"max_depth": 8, "min_samples_leaf": 20}
 _MAX_BOOSTING_CATEGORIES = 255  # the limit of scikit-learn; a wider column is taken by its code
 _SHRINKAGE = 1.0  # without it, boosting diverges on classes that are told apart perfectly
 
@@ -53,6 +67,12 @@ def train_classifier(
                 l2_regularization=_SHRINKAGE,
                 random_state=seed,
             )
+        elif name == FOREST:
+            final = RandomForestClassifier(**_FOREST, random_state=seed)
+        elif name == TREE:
+            final = DecisionTreeClassifier(**_TREE, random_state=seed)
+        elif name == "naive_bayes":
+            final = GaussianNB()
         else:
             final = LogisticRegression(max_iter=1000)
         model = _fitted(name, final, features, labels, weights)
@@ -73,13 +93,15 @@ def train_regressor(
     Privacy:
         Not private: fits the rows given.
     """
-    final = (
-        HistGradientBoostingRegressor(
+    final: Any = Ridge()
+    if name == BOOSTING:
+        final = HistGradientBoostingRegressor(
             categorical_features=_narrow(features), l2_regularization=_SHRINKAGE, random_state=seed
         )
-        if name == BOOSTING
-        else Ridge()
-    )
+    elif name == FOREST:
+        final = RandomForestRegressor(**_FOREST, random_state=seed)
+    elif name == TREE:
+        final = DecisionTreeRegressor(**_TREE, random_state=seed)
     model = _fitted(name, final, features, labels, weights)
     return lambda rows: np.asarray(model.predict(as_numbers(rows)))
 
@@ -100,11 +122,12 @@ def as_numbers(features: pd.DataFrame) -> pd.DataFrame:
 def _fitted(
     name: str, final: Any, features: pd.DataFrame, labels: np.ndarray, weights: np.ndarray
 ) -> Pipeline:
-    steps = [final] if name == BOOSTING else [_linear_features(features), final]
+    steps = [final] if name in _TREES_OF_CODES else [_linear_features(features), final]
     model = make_pipeline(*steps)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a model short of its optimum is still a model
-        model.fit(as_numbers(features), labels, **{f"{model.steps[-1][0]}__sample_weight": weights})
+        given = {} if np.ptp(weights) == 0 else {f"{model.steps[-1][0]}__sample_weight": weights}
+        model.fit(as_numbers(features), labels, **given)  # equal weights only cost time, in binning
     return model
 
 
@@ -115,9 +138,8 @@ def _linear_features(features: pd.DataFrame) -> ColumnTransformer:
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
     )
-    return ColumnTransformer(
-        [("numbers", numbers, numeric), ("categories", OneHotEncoder(handle_unknown="ignore"), categorical)]
-    )
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)  # naive Bayes takes no sparse rows
+    return ColumnTransformer([("numbers", numbers, numeric), ("categories", one_hot, categorical)])
 
 
 def _categorical(features: pd.DataFrame) -> list[str]:

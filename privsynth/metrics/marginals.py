@@ -83,13 +83,27 @@ def total_variation(a: Coded, b: Coded, columns: Sequence[str], sizes: dict[str,
     Privacy:
         Not private: of real records, if one table holds them.
     """
-    cells_a, cells_b = _cells(a, columns, sizes), _cells(b, columns, sizes)
+    shares_a, shares_b = marginal_shares([a, b], columns, sizes)
+    return 0.5 * float(np.abs(shares_a - shares_b).sum())
+
+
+def marginal_shares(
+    tables: Sequence[Coded], columns: Sequence[str], sizes: dict[str, int]
+) -> list[np.ndarray]:
+    """Return each table's shares over the same cells of a marginal, ``(n_cells,)`` each.
+
+    All cells if they are few, else those that occur in one of the tables.
+
+    Privacy:
+        Not private: of real records, if a table holds them.
+    """
+    cells = [_cells(table, columns, sizes) for table in tables]
     n_cells = math.prod(sizes[name] for name in columns)
     if n_cells > _DENSE_CELLS:
-        occurring, both = np.unique(np.concatenate([cells_a, cells_b]), return_inverse=True)
-        cells_a, cells_b, n_cells = both[: len(cells_a)], both[len(cells_a) :], len(occurring)
-    difference = np.bincount(cells_a, a.weights, n_cells) - np.bincount(cells_b, b.weights, n_cells)
-    return 0.5 * float(np.abs(difference).sum())
+        occurring, together = np.unique(np.concatenate(cells), return_inverse=True)
+        cells = np.split(together, np.cumsum([len(each) for each in cells])[:-1])
+        n_cells = len(occurring)
+    return [np.bincount(each, table.weights, n_cells) for each, table in zip(cells, tables, strict=True)]
 
 
 def column_triples(columns: Sequence[str], max_triples: int) -> list[tuple[str, ...]]:

@@ -21,16 +21,16 @@ class Rates:
 
     Attributes:
         share: Share of the table's weight in the group.
-        share_error: Its standard error.
+        share_units: Number of independent units of equal weight that would know it as well.
         target_rate: Share of the target's positive class among the group's rows with a known target.
-        target_rate_error: Its standard error.
+        target_rate_units: As `share_units`.
         n_known: Number of the group's rows with a known target.
     """
 
     share: np.ndarray
-    share_error: np.ndarray
+    share_units: np.ndarray
     target_rate: np.ndarray
-    target_rate_error: np.ndarray
+    target_rate_units: np.ndarray
     n_known: np.ndarray
 
 
@@ -42,7 +42,7 @@ def rates_by_group(
     Args:
         table: Canonical rows.
         weights: Weight of each row.
-        units: Unit of each row, codes; errors are those of independent units.
+        units: Unit of each row, codes; units are independent, rows of one unit are not.
         grouping: The groups.
         target: Binary target, or None to leave rates undefined.
 
@@ -54,15 +54,15 @@ def rates_by_group(
     known = ~np.isnan(truth)
     out: dict[str, np.ndarray] = {
         name: np.full(n_groups, np.nan)
-        for name in ("share", "share_error", "target_rate", "target_rate_error")
+        for name in ("share", "share_units", "target_rate", "target_rate_units")
     }
     for group in range(n_groups):
         inside = members == group
-        out["share"][group], out["share_error"][group] = _ratio(inside * 1.0, weights, units)
+        out["share"][group], out["share_units"][group] = _ratio(inside * 1.0, weights, units)
         chosen = inside & known
         if chosen.any():
             rate = _ratio(truth[chosen], weights[chosen], units[chosen])
-            out["target_rate"][group], out["target_rate_error"][group] = rate
+            out["target_rate"][group], out["target_rate_units"][group] = rate
     n_known = np.bincount(members[(members >= 0) & known], minlength=n_groups)
     return Rates(n_known=n_known, **out)
 
@@ -97,8 +97,13 @@ def parity_difference(
 
 
 def _ratio(values: np.ndarray, weights: np.ndarray, units: np.ndarray) -> tuple[float, float]:
-    """Return the weighted mean and its standard error by linearisation, rows of one unit taken together."""
+    """Return the weighted mean of zeros and ones, and the effective number of independent units behind it.
+
+    At most as many as Kish's number for the units' weights, and fewer where rows of one unit are alike:
+    the variance by linearisation, rows of one unit taken together, is that of a share of so many units.
+    """
     total = weights.sum()
     mean = float((weights * values).sum() / total)
-    by_unit = np.bincount(units, weights * (values - mean))
-    return mean, float(np.sqrt((by_unit**2).sum()) / total)
+    kish = float(total**2 / (np.bincount(units, weights) ** 2).sum())
+    variance = float((np.bincount(units, weights * (values - mean)) ** 2).sum() / total**2)
+    return mean, min(kish, mean * (1 - mean) / variance) if variance > 0 else kish

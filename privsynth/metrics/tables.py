@@ -33,6 +33,7 @@ class Tables:
         synthetic: The released rows; never with persons.
         holdout: Records of the same source that the generator never saw, or None.
         reference: More such records, apart from the holdout, for the attacks; or None.
+        twin: Rows of the same generator fitted without privacy; never with persons; or None.
         target: Column to predict, or None.
         groups: Columns whose groups are compared.
         notes: What was changed in a table to fit the schema, one sentence each; without values.
@@ -43,6 +44,7 @@ class Tables:
     synthetic: Records
     holdout: Records | None = None
     reference: Records | None = None
+    twin: Records | None = None
     target: str | None = None
     groups: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -79,6 +81,7 @@ def load_tables(
     schema: Schema,
     holdout: Table | None = None,
     reference: Table | None = None,
+    twin: Table | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
 ) -> Tables:
@@ -93,6 +96,7 @@ def load_tables(
         schema: The description that the generator was fitted with.
         holdout: As ``real``; rows that the generator never saw.
         reference: As ``holdout``; further rows for the attacks.
+        twin: As ``synthetic``: rows of the same generator fitted without privacy.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
 
@@ -112,6 +116,8 @@ def load_tables(
     records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
     rows_only = Schema({column.name: column for column in schema.modelled})
     records["synthetic"] = _canonical(read_table(synthetic), rows_only, "synthetic", notes)
+    if twin is not None:
+        records["twin"] = _canonical(read_table(twin), rows_only, "twin", notes)
     records = _with_common_categories(records, schema)
     return Tables(schema=schema, target=target, groups=groups, notes=tuple(notes), **records)
 

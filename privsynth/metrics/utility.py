@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import r2_score, roc_auc_score, root_mean_squared_error
 
+from privsynth.metrics.coefficients import compare_coefficients
 from privsynth.metrics.downstream import (
-    SOURCES,
+    DirectModel,
     Predictions,
+    Source,
     Target,
     predict_holdout,
     target_of,
     unit_bootstrap,
 )
 from privsynth.metrics.figures import figure, not_assessed, percentile_interval
+from privsynth.metrics.importance import compare_importances
+from privsynth.metrics.ranking import compare_rankings
+from privsynth.metrics.scores import LOWER_IS_BETTER, SCORES, score
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.schema import Schema
 
 N_BOOTSTRAP = 200
 NO_TARGET = "no target column: give a column the role 'target' in the schema, or name one as target"
 NO_HOLDOUT = "no holdout table: give rows of the same source that the generator never saw"
+NO_DIRECT = (
+    "no classifier trained directly under the same (epsilon, delta) was given; where one task is all that is "
+    "wanted, such a model is the thing to beat"
+)
+INTERVALS = (
+    "Intervals of scores are percentile bootstraps over the holdout's units: they cover which records were "
+    "held out, for these trained models, not another synthetic table or fit. Intervals of coefficients cover "
+    "the sampling of the rows that each was computed from; computed from synthetic rows they are too narrow, "
+    "and the adjusted ones add the sampling of the real rows but not the generator's noise and misfit."
+)
 
 
 def utility(
@@ -32,15 +46,17 @@ def utility(
     schema: Schema,
     holdout: Table | None = None,
     target: str | None = None,
+    groups: Sequence[str] | None = None,
+    direct: DirectModel | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     random_state: int = 0,
 ) -> dict[str, Any]:
-    """Train on synthetic and on real rows, test both on the real holdout.
+    """Train on synthetic rows, real rows, both, and balanced synthetic rows; test on the real holdout.
 
     Categorical and boolean targets are scored by ROC AUC (of more than two classes: the mean over each class
-    against the rest), numbers by R² and root mean squared error. Each figure's value is the model trained on
-    synthetic rows, its ceiling the one trained on real rows. Its floor is all that independent columns can
-    teach: the same prediction for every row.
+    against the rest), balanced accuracy and Brier score, numbers by R², root mean squared and mean absolute
+    error. Each figure's value is the model trained on synthetic rows, its ceiling the one trained on real
+    rows. Its floor is all that independent columns can teach: the same prediction for every row.
 
     Args:
         real: Frame or path: the records that the generator was fitted to.
@@ -48,12 +64,17 @@ def utility(
         schema: The description of the table.
         holdout: Frame or path: rows of the same source that the generator never saw; needed.
         target: Column to predict; the schema's if None.
+        groups: Columns whose groups the balanced rows are balanced over; the schema's if None.
+        direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others.
         n_bootstrap: Replicates behind each interval, which are drawn over the holdout's persons or rows.
         random_state: Seed of learners and bootstrap.
 
     Returns:
-        ``models``: name to score to a figure, with ``ceiling_interval`` and ``gap`` (ceiling minus value, an
-        interval of its own); or a section ``not_assessed``.
+        ``models``: name to score to a figure, with ``ceiling_interval``, ``gap`` (ceiling minus value, an
+        interval of its own), ``augmented`` and ``balanced`` (the same score of models trained on real and
+        synthetic rows together, and on balanced synthetic rows); ``ranking``, ``importance``,
+        ``coefficients``, ``direct``; ``intervals``, which says what they cover. Or a section
+        ``not_assessed``.
 
     Raises:
         PrivsynthError: If a table cannot be read as the schema says (see `load_tables`).
@@ -61,14 +82,15 @@ def utility(
     Privacy:
         Not private: figures of real records.
     """
-    tables = load_tables(real, synthetic, schema=schema, holdout=holdout, target=target)
-    return assess_utility(tables, n_bootstrap=n_bootstrap, random_state=random_state)
+    tables = load_tables(real, synthetic, schema=schema, holdout=holdout, target=target, groups=groups)
+    return assess_utility(tables, direct=direct, n_bootstrap=n_bootstrap, random_state=random_state)
 
 
 def assess_utility(
     tables: Tables,
     predictions: Predictions | None = None,
     *,
+    direct: DirectModel | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     random_state: int = 0,
 ) -> dict[str, Any]:
@@ -84,11 +106,10 @@ def assess_utility(
         return not_assessed(NO_HOLDOUT)
     if predictions is None:
         predictions = predict_holdout(tables, target, random_state=random_state)
-    generator = np.random.default_rng(random_state)
-    draws = unit_bootstrap(predictions.units, n_bootstrap, generator)
-    scores = ("r2", "rmse") if target.task == "regression" else ("auc",)
+    draws = unit_bootstrap(predictions.units, n_bootstrap, np.random.default_rng(random_state))
+    scores = SCORES[target.task]
     models = {
-        model: {score: _figure(predictions, model, score, draws) for score in scores}
+        model: {name: _figure(predictions, model, name, draws) for name in scores}
         for model in predictions.models
     }
     if all(models[model][scores[0]]["ceiling"] is None for model in models):
@@ -100,53 +121,50 @@ def assess_utility(
         "positive": target.positive,
         "n_holdout_rows": len(predictions.rows),
         "models": models,
+        "direct": _direct(tables, target, predictions, direct, draws),
+        "ranking": compare_rankings(tables, predictions, draws, random_state=random_state),
+        "importance": compare_importances(tables, predictions, random_state=random_state),
+        "coefficients": compare_coefficients(tables, target),
+        "intervals": INTERVALS,
     }
 
 
-def _figure(predictions: Predictions, model: str, score: str, draws: np.ndarray) -> dict[str, Any]:
-    point = {source: _score(predictions, model, source, score) for source in SOURCES}
-    replicates = {
-        source: np.array([_score(predictions, model, source, score, draw) for draw in draws])
-        for source in ("real", "synthetic")
-    }
+def _figure(predictions: Predictions, model: str, name: str, draws: np.ndarray) -> dict[str, Any]:
+    """Return one model's score by what it was trained on, with bootstrap intervals."""
+    weights = np.vstack([predictions.weights, predictions.weights * draws])
+
+    def scored(source: Source) -> np.ndarray | None:
+        predicted = predictions.of.get((model, source))
+        return None if predicted is None else score(name, predictions.labels, predicted, weights)
+
+    real, synthetic, constant = scored("real"), scored("synthetic"), scored("independent")
+    assert real is not None
+    assert synthetic is not None
+    assert constant is not None
     out = figure(
-        point["synthetic"],
-        interval=percentile_interval(replicates["synthetic"]),
-        ceiling=point["real"],
-        floor=point["independent"],
+        synthetic[0], interval=percentile_interval(synthetic[1:]), ceiling=real[0], floor=constant[0]
     )
-    out["ceiling_interval"] = percentile_interval(replicates["real"])
-    out["gap"] = figure(
-        point["real"] - point["synthetic"],
-        interval=percentile_interval(replicates["real"] - replicates["synthetic"]),
-    )
+    out["ceiling_interval"] = percentile_interval(real[1:])
+    lost = synthetic - real if name in LOWER_IS_BETTER else real - synthetic
+    out["gap"] = figure(lost[0], interval=percentile_interval(lost[1:]))
+    out["lower_is_better"] = name in LOWER_IS_BETTER
+    others: tuple[Source, ...] = ("augmented", "balanced")
+    for source in others:
+        values = scored(source)
+        if values is not None:
+            out[source] = figure(values[0], interval=percentile_interval(values[1:]))
     return out
 
 
-def _score(
-    predictions: Predictions, model: str, source: Any, score: str, draw: np.ndarray | None = None
-) -> float:
-    """Return one score under the row weights, times how often a replicate drew the row; NaN if undefined."""
-    predicted = predictions.of[model, source]
-    weights = predictions.weights if draw is None else predictions.weights * draw
-    drawn = weights > 0
-    labels, predicted, weights = predictions.labels[drawn], predicted[drawn], weights[drawn]
-    if len(labels) < 2 or np.isnan(predicted).any():
-        return math.nan
-    if score == "r2":
-        constant = np.ptp(labels) == 0
-        return math.nan if constant else float(r2_score(labels, predicted, sample_weight=weights))
-    if score == "rmse":
-        return float(root_mean_squared_error(labels, predicted, sample_weight=weights))
-    return _mean_auc(predictions.target, labels, predicted, weights)
-
-
-def _mean_auc(target: Target, labels: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> float:
-    """Return the AUC of the positive class, or the mean over all classes that the rows hold."""
-    classes = [1] if target.task == "binary" else range(len(target.classes))
-    areas = []
-    for code in classes:
-        is_class = labels == code
-        if is_class.any() and not is_class.all():
-            areas.append(roc_auc_score(is_class, predicted[:, code], sample_weight=weights))
-    return float(np.mean(areas)) if areas else math.nan
+def _direct(
+    tables: Tables, target: Target, predictions: Predictions, direct: DirectModel | None, draws: np.ndarray
+) -> dict[str, Any]:
+    if direct is None:
+        return not_assessed(NO_DIRECT)
+    predicted = direct(tables.real.frame, target.name, predictions.rows.drop(columns=target.name))
+    weights = np.vstack([predictions.weights, predictions.weights * draws])
+    scores: dict[str, Any] = {}
+    for name in SCORES[target.task]:
+        values = score(name, predictions.labels, np.asarray(predicted, dtype=np.float64), weights)
+        scores[name] = figure(values[0], interval=percentile_interval(values[1:]))
+    return {"status": "assessed", "scores": scores}

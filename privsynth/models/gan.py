@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from privsynth.errors import ParameterError
 from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
 from privsynth.models.generator import MixtureGenerator
+from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
 
 Array = NDArray[Any]
 
@@ -165,15 +166,14 @@ class Gan:
     def to_arrays(self) -> dict[str, Array]:
         """Return all state as arrays by name: weights, optimizers, average, draws, counters."""
         arrays: dict[str, Array] = {
-            "logits": _array(self.generator.logits),
-            "average": _array(self.average),
+            "logits": tensor_array(self.generator.logits),
+            "average": tensor_array(self.average),
             "rng": self.generator.rng.get_state().numpy(),
             "counters": np.array([self.n_steps, self.fake_accuracy]),
         }
-        arrays |= {f"discriminator/{k}": _array(v) for k, v in self.discriminator.state_dict().items()}
+        arrays |= {f"discriminator/{k}": tensor_array(v) for k, v in self.discriminator.state_dict().items()}
         for name, optimizer in self._optimizers.items():
-            for position, state in optimizer.state_dict()["state"].items():
-                arrays |= {f"{name}/{position}/{key}": _array(value) for key, value in state.items()}
+            arrays |= optimizer_arrays(name, optimizer)
         return arrays
 
     def from_arrays(self, arrays: Mapping[str, Array]) -> None:
@@ -186,13 +186,7 @@ class Gan:
         weights = {k: torch.from_numpy(arrays[f"discriminator/{k}"]) for k in self.discriminator.state_dict()}
         self.discriminator.load_state_dict(weights)
         for name, optimizer in self._optimizers.items():
-            state: dict[int, dict[str, torch.Tensor]] = {}
-            for key, array in arrays.items():
-                of, _, rest = key.partition("/")
-                if of == name:
-                    position, _, what = rest.partition("/")
-                    state.setdefault(int(position), {})[what] = torch.from_numpy(array.copy())
-            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+            restore_optimizer(name, optimizer, arrays)
 
     @property
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -200,7 +194,3 @@ class Gan:
             "generator-optimizer": self.generator_optimizer,
             "discriminator-optimizer": self.discriminator_optimizer,
         }
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    return tensor.detach().cpu().numpy().copy()

@@ -55,7 +55,7 @@ class MixtureGenerator(nn.Module):
         self.sizes = tuple(len(counts) for counts in one_way)
         self.temperature = temperature
         self.rng = rng
-        shares = [_smoothed(counts) for counts in one_way]
+        shares = [smoothed_shares(counts) for counts in one_way]
         self.register_buffer("one_way", torch.from_numpy(np.concatenate(shares).astype(np.float32)))
         logits = torch.log(self.one_way) + scatter * torch.randn(n_states, sum(self.sizes), generator=rng)
         free = torch.ones(sum(self.sizes))
@@ -133,7 +133,8 @@ def allot_conditions(counts: FloatArray, n_states: int) -> IntArray:
     return np.stack(np.unravel_index(cells, counts.shape), axis=1).astype(np.int64)
 
 
-def _smoothed(counts: FloatArray) -> FloatArray:
+def smoothed_shares(counts: FloatArray) -> FloatArray:
+    """Return shares of released counts, a little of them spread over all codes so that none is 0."""
     shares = np.maximum(counts, 0.0)
     shares = shares / shares.sum() if shares.sum() > 0 else np.full(len(counts), 1.0 / len(counts))
     return (1.0 - START_FLOOR) * shares + START_FLOOR / len(counts)

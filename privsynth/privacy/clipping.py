@@ -3,11 +3,13 @@
 Two paths give the same sums. *By layer*: where all parameters belong to `torch.nn.Linear` layers that each
 act once on flat rows, the norm of a record's gradient follows from a layer's inputs and the gradients of its
 outputs, so one backward pass does (Goodfellow 2015). *By record*: `torch.func` computes each record's
-gradient by itself, for any other layers. A record whose gradient is not finite contributes nothing.
+gradient by itself, for any other layers; there, no record can see another. A record whose gradient is not
+finite, or beyond `LARGEST`, contributes nothing.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,12 +18,16 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from privsynth.errors import UnsupportedLayerError
+from privsynth.errors import ParameterError, UnsupportedLayerError
 
 RecordLoss = Callable[[Callable[[torch.Tensor], torch.Tensor], torch.Tensor], torch.Tensor]
 """``loss(discriminator, records)`` returns one loss per record, ``(n,)``, each from its record alone."""
 
 ROUNDING = 1e-5  # clipped norms stay below the bound by this share, so that rounding cannot pass it
+LARGEST = (
+    1e15  # longer gradients, or inputs of layers, count as not finite: scaling them down would underflow
+)
+_FLOATS_BY_RECORD = 2**24  # floats of per-record gradients in memory together: 64 MiB
 
 
 class RecordClipper:
@@ -30,11 +36,14 @@ class RecordClipper:
     Args:
         discriminator: The network; all parameters that require a gradient are meant.
         loss: One loss per record.
-        max_grad_norm: L2 bound on one record's gradient over all parameters together; > 0.
-        micro_batch_size: Records whose gradients are in memory together.
+        max_grad_norm: L2 bound on one record's gradient over all parameters together, in [1e-9, 1e9].
+        micro_batch_size: Records that go through the network together; by record, fewer where their
+            gradients would fill more than 64 MiB.
+        by_record: Take the path by record even where the one by layer would do.
 
     Raises:
-        UnsupportedLayerError: If a layer mixes records.
+        ParameterError: If the bound is out of range, or no parameter requires a gradient.
+        UnsupportedLayerError: If a layer mixes records, or a parameter is of low precision.
     """
 
     def __init__(
@@ -44,13 +53,26 @@ class RecordClipper:
         *,
         max_grad_norm: float,
         micro_batch_size: int = 4096,
+        by_record: bool = False,
     ) -> None:
         refuse_layers_that_mix_records(discriminator)
+        if not 1e-9 <= max_grad_norm <= 1e9:
+            raise ParameterError(f"expected 1e-9 <= max_grad_norm <= 1e9, got {max_grad_norm!r}")
+        if micro_batch_size < 1:
+            raise ParameterError(f"expected micro_batch_size >= 1, got {micro_batch_size!r}")
         self.discriminator = discriminator
         self.loss = loss
         self.max_grad_norm = max_grad_norm
         self.micro_batch_size = micro_batch_size
-        self._linear = _linear_layers(discriminator)
+        if not self.parameters:
+            raise ParameterError(
+                "expected a discriminator with at least one parameter that requires a gradient"
+            )
+        if any(p.dtype not in (torch.float32, torch.float64) for p in self.parameters):
+            raise UnsupportedLayerError(
+                "expected parameters in float32 or float64: clipping rounds with less"
+            )
+        self._linear = {} if by_record else _linear_layers(discriminator)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -69,64 +91,91 @@ class RecordClipper:
         total = [torch.zeros_like(p) for p in self.parameters]
         for part in records.split(self.micro_batch_size):
             if len(part):
-                sums = self._by_layer(part) if self._linear else self._by_record(part)
-                for whole, piece in zip(total, sums, strict=True):
-                    whole += piece
+                sums = self._by_layer(part) if self._linear else None
+                for piece in [sums] if sums is not None else self._by_record(part):
+                    for whole, addend in zip(total, piece, strict=True):
+                        whole += addend
         return total
 
     # -- by layer ----------------------------------------------------------------------------------------
 
-    def _by_layer(self, records: torch.Tensor) -> list[torch.Tensor]:
+    def _by_layer(self, records: torch.Tensor) -> list[torch.Tensor] | None:
+        """Return the sums, or None if a layer acts twice, not at all, or not on one flat row a record."""
+        n = len(records)
         with _observed(self._linear) as seen:
             losses = self.loss(self.discriminator, records)
-        if losses.shape != (len(records),):
-            raise UnsupportedLayerError(
-                f"expected one loss per record, shape ({len(records)},), got {tuple(losses.shape)}: a loss "
-                "over the whole batch cannot be clipped record by record"
-            )
-        if sorted(seen.names) != sorted(self._linear) or any(x.dim() != 2 for x in seen.inputs):
-            return self._by_record(records)  # a layer used twice, not at all, or on more than flat rows
-        slopes = torch.autograd.grad(losses.sum(), seen.outputs)
-        squared = torch.zeros(len(records), device=records.device)
+        _check_one_loss_each(losses, n)
+        once = sorted(seen.names) == sorted(self._linear)
+        if not once or any(x.dim() != 2 or len(x) != n for x in seen.inputs):
+            return None
+        slopes = torch.autograd.grad(losses.sum(), seen.outputs, allow_unused=True)
+        if any(slope is None for slope in slopes):
+            return None
+        squared, largest = torch.zeros(2, n, dtype=torch.float64, device=records.device)
         for name, x, slope in zip(seen.names, seen.inputs, slopes, strict=True):
-            has_bias = self._linear[name].bias is not None
-            squared = squared + slope.square().sum(1) * (x.square().sum(1) + has_bias)
-        factor = self._factor(squared)
+            weight, bias = _trained(self._linear[name])
+            norm_x, norm_slope = _norms(x), _norms(slope)
+            squared += norm_slope**2 * (weight * norm_x**2 + bias)
+            largest = torch.maximum(largest, norm_x)
+        factor = self._factor(torch.where(largest < LARGEST, squared.sqrt(), torch.nan))
         kept = torch.nonzero(factor > 0).squeeze(1)  # leaves out what is not finite: 0 times inf is no number
+        whole = len(kept) == n
         of_parameter: dict[int, torch.Tensor] = {}
         for name, x, slope in zip(seen.names, seen.inputs, slopes, strict=True):
             layer = self._linear[name]
-            scaled = slope[kept] * factor[kept, None]
-            of_parameter[id(layer.weight)] = scaled.T @ x[kept]
-            if layer.bias is not None:
+            weight, bias = _trained(layer)
+            scaled = (
+                slope * factor.to(slope)[:, None] if whole else slope[kept] * factor.to(slope)[kept, None]
+            )
+            if weight:
+                of_parameter[id(layer.weight)] = scaled.T @ (x if whole else x[kept])
+            if bias:
                 of_parameter[id(layer.bias)] = scaled.sum(0)
         return [of_parameter[id(p)] for p in self.parameters]
 
     # -- by record ---------------------------------------------------------------------------------------
 
-    def _by_record(self, records: torch.Tensor) -> list[torch.Tensor]:
-        names = [name for name, p in self.discriminator.named_parameters() if p.requires_grad]
-        values = dict(self.discriminator.named_parameters())
-        chosen = {name: values[name].detach() for name in names}
+    def _by_record(self, records: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+        """Yield the sums of parts of the records that fit into memory."""
+        named = {name: p for name, p in self.discriminator.named_parameters() if p.requires_grad}
+        chosen = {name: p.detach() for name, p in named.items()}
 
         def loss_of_one(parameters: dict[str, torch.Tensor], record: torch.Tensor) -> torch.Tensor:
             def network(x: torch.Tensor) -> torch.Tensor:
                 return functional_call(self.discriminator, parameters, (x,))
 
-            return self.loss(network, record.unsqueeze(0)).squeeze(0)
+            losses = self.loss(network, record.unsqueeze(0))
+            _check_one_loss_each(losses, 1)
+            return losses.squeeze(0)
 
-        gradients = vmap(grad(loss_of_one), in_dims=(None, 0), randomness="different")(chosen, records)
-        flat = [gradients[name].flatten(1) for name in names]
-        factor = self._factor(torch.stack([g.square().sum(1) for g in flat]).sum(0))
-        kept = torch.nonzero(factor > 0).squeeze(1)
-        sums = [factor[kept] @ g[kept] for g in flat]
-        return [s.view_as(chosen[name]) for name, s in zip(names, sums, strict=True)]
+        gradients_of = vmap(grad(loss_of_one), in_dims=(None, 0), randomness="different")
+        for part in records.split(max(1, _FLOATS_BY_RECORD // sum(p.numel() for p in chosen.values()))):
+            flat = {name: g.flatten(1) for name, g in gradients_of(chosen, part).items()}
+            factor = self._factor(torch.stack([_norms(g) ** 2 for g in flat.values()]).sum(0).sqrt())
+            kept = torch.nonzero(factor > 0).squeeze(1)
+            whole = len(kept) == len(part)
+            yield [
+                (factor.to(g) @ g if whole else factor.to(g)[kept] @ g[kept]).view_as(named[name])
+                for name, g in ((name, flat[name]) for name in named)
+            ]
 
-    def _factor(self, squared_norm: torch.Tensor) -> torch.Tensor:
+    def _factor(self, norm: torch.Tensor) -> torch.Tensor:
         """Return what each record's gradient is multiplied by: at most 1, and 0 where it is not finite."""
-        norm = squared_norm.sqrt()
         bound = self.max_grad_norm * (1.0 - ROUNDING)
-        return torch.where(torch.isfinite(norm), (bound / norm.clamp_min(1e-30)).clamp_max(1.0), 0.0)
+        return torch.where(norm < LARGEST, (bound / norm.clamp_min(1e-30)).clamp_max(1.0), 0.0)
+
+
+def _norms(rows: torch.Tensor) -> torch.Tensor:
+    """Return the L2 norm of each row, ``(n,)``, in float64: squares of float32 may vanish or overflow."""
+    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+
+
+def _check_one_loss_each(losses: torch.Tensor, n: int) -> None:
+    if losses.shape != (n,):
+        raise UnsupportedLayerError(
+            f"expected one loss per record, shape ({n},), got {tuple(losses.shape)}: a loss over the whole "
+            "batch cannot be clipped record by record"
+        )
 
 
 def refuse_layers_that_mix_records(module: nn.Module) -> None:
@@ -143,9 +192,13 @@ def refuse_layers_that_mix_records(module: nn.Module) -> None:
 
 
 def check_records_do_not_mix(clipper: RecordClipper, records: torch.Tensor) -> None:
-    """Check on public rows that a batch gives what its records give one by one.
+    """Check on public rows that a batch gives what its records give one by one, and leaves nothing behind.
 
-    It catches what no list of layers can: packed rows, batch statistics, losses that look at the whole batch.
+    It catches what no list of layers can: packed rows, batch statistics, losses that look at the whole batch,
+    buffers that remember records. The gradients are compared as they are and scaled to equal length, in which
+    rows that only change places are seen too. On the path by layer, gradients that do not flow through the
+    layers' outputs (a weight in the loss, a penalty on the slope) are also found. A loss that draws random
+    numbers cannot be told from one that mixes: its draws must come with the records.
 
     Args:
         clipper: What will see real records.
@@ -154,19 +207,51 @@ def check_records_do_not_mix(clipper: RecordClipper, records: torch.Tensor) -> N
     Raises:
         UnsupportedLayerError: If they differ.
     """
-    together = clipper.clipped_sum(records)
-    alone = [torch.zeros_like(p) for p in together]
-    for i in range(len(records)):
-        for whole, piece in zip(alone, clipper.clipped_sum(records[i : i + 1]), strict=True):
-            whole += piece
-    scale = clipper.max_grad_norm * len(records)
-    for a, b in zip(together, alone, strict=True):
-        if not torch.allclose(a, b, rtol=1e-3, atol=1e-4 * scale):
+    if len(records) < 2:
+        raise ParameterError(f"expected at least 2 public rows to check, got {len(records)}")
+    network, loss = clipper.discriminator, clipper.loss
+
+    def sums(rows: torch.Tensor, bound: float) -> torch.Tensor:
+        same = copy.copy(clipper)
+        same.max_grad_norm = bound
+        return torch.cat([p.flatten() for p in same.clipped_sum(rows)])
+
+    before = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    left = []
+    for rows in (records[:1], records):
+        sums(rows, clipper.max_grad_norm)
+        left.append({name: buffer.clone() for name, buffer in network.named_buffers()})
+        for name, buffer in network.named_buffers():
+            buffer.copy_(before[name])
+    for name in before:
+        if not torch.equal(left[0][name], left[1][name]):
+            raise UnsupportedLayerError(
+                f"the buffer 'discriminator.{name}' remembers records that pass through the network; use a "
+                "layer without running statistics"
+            )
+
+    unclipped = sums(records, LARGEST)
+    for bound in (LARGEST, 1e-6):
+        together = sums(records, bound)
+        alone = [sums(records[i : i + 1], bound) for i in range(len(records))]
+        scale = max(float(piece.norm()) for piece in alone)
+        if not torch.allclose(together, torch.stack(alone).sum(0), rtol=1e-3, atol=1e-4 * scale):
             raise UnsupportedLayerError(
                 "the discriminator or its loss mixes records: a batch of rows gives other gradients than its "
                 "rows one by one, so one record would be felt in the gradients of others; the loss must be "
                 "one number per record, from that record alone"
             )
+    gradients = torch.autograd.grad(loss(network, records).sum(), clipper.parameters, allow_unused=True)
+    plain = [
+        p if g is None else g
+        for g, p in zip(gradients, map(torch.zeros_like, clipper.parameters), strict=True)
+    ]
+    true = torch.cat([g.flatten() for g in plain])
+    if not torch.allclose(unclipped, true, rtol=1e-3, atol=1e-4 * float(true.norm())):
+        raise UnsupportedLayerError(
+            "the loss uses the discriminator's weights beside its layers (a penalty on weights or slopes): "
+            "make the RecordClipper with by_record=True"
+        )
 
 
 class _Seen:
@@ -199,11 +284,15 @@ def _observed(layers: dict[str, nn.Linear]) -> Iterator[_Seen]:
             handle.remove()
 
 
+def _trained(layer: nn.Linear) -> tuple[bool, bool]:
+    """Return whether the layer's weight and its bias require a gradient."""
+    return layer.weight.requires_grad, layer.bias is not None and layer.bias.requires_grad
+
+
 def _linear_layers(module: nn.Module) -> dict[str, nn.Linear]:
-    """Return the linear layers by name if they hold every trainable parameter, each once; else nothing."""
-    layers = {name: m for name, m in module.named_modules() if type(m) is nn.Linear}
-    held = [p for layer in layers.values() for p in layer.parameters()]
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    return (
-        layers if {id(p) for p in held} == {id(p) for p in trainable} and len(held) == len(trainable) else {}
-    )
+    """Return the linear layers that learn, by name, if they hold all that learns, each once; else none."""
+    linear = {name: m for name, m in module.named_modules() if type(m) is nn.Linear}
+    layers = {name: m for name, m in linear.items() if any(_trained(m))}
+    held = [id(p) for layer in layers.values() for p in layer.parameters() if p.requires_grad]
+    trainable = [id(p) for p in module.parameters() if p.requires_grad]
+    return layers if sorted(held) == sorted(trainable) else {}

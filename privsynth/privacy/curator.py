@@ -27,7 +27,7 @@ from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
 from privsynth.privacy.units import Weighting, weigh_records
 from privsynth.releases import Release, ReleaseStore
-from privsynth.schema import Column, Schema
+from privsynth.schema import Column, Schema, category_text
 from privsynth.sources import Records
 
 IntArray = NDArray[np.int64]
@@ -73,6 +73,7 @@ class Curator:
         self._codes: dict[str, IntArray] = {}
         self._tables: dict[tuple[str, ...], IntArray] = {}
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
+        self._blocks: dict[str, GradientSteps] = {}
         self._weighting: Weighting | None = None
         self._frame: pd.DataFrame | None = None
         if records is not None:
@@ -145,17 +146,46 @@ class Curator:
 
         def answer() -> Answer:
             codes, values = self._observed(column)
-            counts = self._count([codes], [max(len(values), 1)])[: len(values)]
-            weighting = self._held
-            published = published_values(
-                counts,
-                threshold=discovery_threshold(
-                    noise_multiplier, delta=delta, max_records=weighting.max_records
-                ),
-                max_values=max_values,
-                add_noise=lambda exact: self._noisy(exact, noise_multiplier),
-            )
+            published = self._held_by_many(codes, len(values), noise_multiplier, delta, max_values)
             return {"values": sorted(values[i] for i in published)}, {}
+
+        return self._obtain(key, event, answer)
+
+    def discover_combinations(
+        self,
+        key: str,
+        columns: Sequence[Column],
+        *,
+        noise_multiplier: float,
+        delta: float,
+        max_values: int,
+    ) -> Release:
+        """Release the combinations of values of discrete columns that many units hold, sorted by their texts.
+
+        Returns:
+            A release whose facts are ``{"combinations": [[...], ...]}``: a text for each column, None for
+            missing.
+        """
+        event = Event(
+            purpose=f"combinations of {', '.join(column.name for column in columns)} held by many",
+            mechanism="thresholded_gaussian",
+            noise_multiplier=noise_multiplier,
+            delta=delta,
+        )
+
+        def answer() -> Answer:
+            observed = [self._observed(column) for column in columns]
+            rows = pd.MultiIndex.from_arrays([codes for codes, _ in observed])
+            codes, distinct = rows.factorize()
+            published = self._held_by_many(
+                codes.astype(np.int64), len(distinct), noise_multiplier, delta, max_values
+            )
+            texts = [[category_text(value) for value in values] for _, values in observed]
+            found = [
+                [of[code] if code >= 0 else None for of, code in zip(texts, distinct[i], strict=True)]
+                for i in published
+            ]
+            return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
 
         return self._obtain(key, event, answer)
 
@@ -243,6 +273,10 @@ class Curator:
         outside a domain. Steps that an interrupted attempt began stay spent: the block goes on behind them.
         Stopping early gives nothing back, because when to stop may depend on what was released.
         """
+        if key in self._blocks:  # one counter a block: asking twice does not give its steps twice
+            if self._blocks[key].plan != plan:
+                raise ReplayError(f"the steps {key!r} were bought under another plan")
+            return self._blocks[key]
         self._obtain(key, plan.event(purpose), lambda: ({}, {}))
 
         def advance(n_begun: int) -> None:
@@ -250,18 +284,19 @@ class Curator:
 
         records = None
         if self._frame is not None:
-            self._table((), domains)  # codes belong to these domains
+            self._use(domains)
             codes = np.column_stack([self._encoded(name) for name in domains])
             records = torch.from_numpy(codes.astype(np.int64))
-        return GradientSteps(
+        self._blocks[key] = GradientSteps(
             plan,
             records=records,
             weighting=self._weighting,
             secret=self._secret,
             advance=advance,
-            n_begun=self.store.meta.get(f"{key}/begun", 0),
+            n_begun=0 if records is None else self.store.meta.get(f"{key}/begun", 0),
             tape=self.tape,
         )
+        return self._blocks[key]
 
     # -- behind the door: exact, never returned ----------------------------------------------------------
 
@@ -284,13 +319,28 @@ class Curator:
             return codes.astype(np.int64), [float(v) for v in observed]
         return values.cat.codes.to_numpy(dtype=np.int64), list(values.cat.categories)
 
+    def _held_by_many(
+        self, codes: IntArray, n_values: int, noise_multiplier: float, delta: float, max_values: int
+    ) -> IntArray:
+        """Return the values, or combinations, whose noisy count passes the threshold of discovery."""
+        counts = self._count([codes], [max(n_values, 1)])[:n_values]
+        return published_values(
+            counts,
+            threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=self._held.max_records),
+            max_values=max_values,
+            add_noise=lambda exact: self._noisy(exact, noise_multiplier),
+        )
+
     def _table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
-        if self._domains is not domains:  # codes and tables belong to one set of domains
-            self._domains, self._codes, self._tables = domains, {}, {}
+        self._use(domains)
         if columns not in self._tables:
             codes = [self._encoded(name) for name in columns]
             self._tables[columns] = self._count(codes, [domains[name].size for name in columns])
         return self._tables[columns]
+
+    def _use(self, domains: Mapping[str, Domain]) -> None:
+        if self._domains is not domains:  # codes and tables belong to one set of domains
+            self._domains, self._codes, self._tables = domains, {}, {}
 
     def _encoded(self, name: str) -> IntArray:
         if name not in self._codes:

@@ -8,13 +8,14 @@ the arithmetic; the noise is ours, since its own comes from a seedable generator
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from opacus.optimizers import DPOptimizer
 
-from privsynth.errors import BudgetExceededError, ParameterError
+from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.sampled_gaussian import check_steps, noise_for_steps
@@ -46,7 +47,7 @@ class StepPlan:
         check_steps(
             noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, n_steps=self.n_steps
         )
-        if not (self.max_grad_norm > 0 and self.expected_batch_size > 0):
+        if not (0 < self.max_grad_norm < math.inf and 0 < self.expected_batch_size < math.inf):
             raise ParameterError(
                 f"expected max_grad_norm > 0 and expected_batch_size > 0, got {self.max_grad_norm!r}, "
                 f"{self.expected_batch_size!r}"
@@ -73,6 +74,10 @@ class StepPlan:
             n_units: Noisy, or public, number of units; turns ``batch_size`` into a ``sample_rate``.
             max_grad_norm: Clipping bound.
         """
+        if not (0 < batch_size < math.inf and -math.inf < n_units < math.inf):
+            raise ParameterError(
+                f"expected finite batch_size > 0 and n_units, got {batch_size!r}, {n_units!r}"
+            )
         sample_rate = min(1.0, batch_size / max(n_units, 1.0))
         noise = noise_for_steps(mu_squared, sample_rate=sample_rate, n_steps=n_steps, slack=slack)
         return cls(
@@ -110,11 +115,13 @@ class SecretNoiseOptimizer(DPOptimizer):
             max_grad_norm=plan.max_grad_norm,
             expected_batch_size=plan.expected_batch_size,
         )
+        self.plan = plan
         self.secret: SecretSource | None = None
 
     def add_noise(self) -> None:
         """Set ``p.grad`` to the clipped sum plus noise of ``noise_multiplier * max_grad_norm``."""
-        assert self.secret is not None
+        if self.secret is None:
+            raise ParameterError("expected noise from GradientSteps.noisy_gradient, which pays for the step")
         std = self.noise_multiplier * self.max_grad_norm
         for p in self.params:
             noise = torch.from_numpy(standard_normals(p.numel(), self.secret) * std)
@@ -177,24 +184,37 @@ class GradientSteps:
             )
         if clipper.max_grad_norm != self.plan.max_grad_norm:
             raise ParameterError("expected a clipper with the max_grad_norm of the plan")
+        if optimizer.plan != self.plan:
+            raise ParameterError("expected an optimizer made by this block: another has another noise")
+        if {id(p) for p in optimizer.params} != {id(p) for p in clipper.parameters}:
+            raise ParameterError("expected an optimizer and a clipper of the same parameters")
         step = self.n_begun
-        self._advance(step + 1)
-        self.n_begun = step + 1
         if self._records is None:
-            assert self._tape is not None
+            if self._tape is None or step >= len(self._tape):
+                raise ReplayError(
+                    "this private step is not on the tape, and there are no records to take it from"
+                )
+            self.n_begun = step + 1
             for p, gradient in zip(clipper.parameters, self._tape[step], strict=True):
                 p.grad = gradient.clone()
             return
         assert self._weighting is not None
+        self._advance(step + 1)
+        self.n_begun = step + 1
         secret = self._secret.for_step(step)
         rows = self._weighting.poisson_sample(self.plan.sample_rate, n_rows=len(self._records), secret=secret)
         batch = self._records[torch.from_numpy(rows)].to(clipper.parameters[0].device)
         sums = clipper.clipped_sum(batch)
         optimizer.zero_grad(set_to_none=True)
-        for p, total in zip(clipper.parameters, sums, strict=True):
-            p.summed_grad = total  # type: ignore[attr-defined]
-            p.grad_sample = total.new_zeros((0, *p.shape))  # type: ignore[attr-defined]  # all clipped already
-        optimizer.secret = secret
-        optimizer.pre_step()
+        try:
+            for p, total in zip(clipper.parameters, sums, strict=True):
+                p.summed_grad = total  # type: ignore[attr-defined]
+                p.grad_sample = total.new_zeros((0, *p.shape))  # type: ignore[attr-defined]  # clipped already
+            optimizer.secret = secret
+            optimizer.pre_step()
+        finally:
+            optimizer.secret = None
+            for p in clipper.parameters:  # parameters carry their attributes into copies and pickles
+                p.summed_grad = p.grad_sample = None  # type: ignore[attr-defined]
         if self._tape is not None:
             self._tape.append([p.grad.clone() for p in clipper.parameters if p.grad is not None])

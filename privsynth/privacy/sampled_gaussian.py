@@ -18,7 +18,6 @@ from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDp
 from dp_accounting.pld import privacy_loss_distribution
 from dp_accounting.rdp import RdpAccountant
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
 from privsynth.errors import ParameterError
@@ -27,11 +26,15 @@ from privsynth.privacy.accounting import rounded_down
 FloatArray = NDArray[np.float64]
 
 _GRID = 400  # points at which a profile is evaluated; between them it is bounded by convexity
-_LOSS_SHARE = (
-    0.03  # step of the discretised privacy losses over the spread of one step's; rounded to an upper bound
+_LOSS_SHARE = (0.05, 0.2)  # step of the discretised losses over one step's spread: 0.05 and 0.3 % of mu²
+_LOSSES = 20_000  # the coarser where the finer would need more losses than this
+_ENOUGH = 2e-4  # share of mu² that `noise_for_steps` may leave unspent
+_SEARCH_TOLERANCE = 1e-4  # or how close it comes, relative, from the safe side
+_LARGEST_EPSILON = (
+    500.0  # beyond it exp overflows: sampling is not counted on, and nobody is protected anyway
 )
-_LEAST_NOISE = 0.1  # below it sampling is not counted on: nothing that small protects anyone
-_SEARCH_TOLERANCE = 1e-4  # relative, in the noise; `noise_for_steps` ends on the safe side
+_LEAST_NOISE = 0.1  # nor below this
+_SMALLEST_MU = 1e-9  # no finer
 
 
 class Profile:
@@ -52,17 +55,22 @@ class Profile:
         one = privacy_loss_distribution.from_gaussian_mechanism(
             noise_multiplier,
             sampling_prob=sample_rate,
-            value_discretization_interval=_loss_step(noise_multiplier, sample_rate, n_steps),
+            value_discretization_interval=_loss_step(noise_multiplier, sample_rate),
         )
         self._composed = one.self_compose(n_steps)
+        # Composition is a power of a discrete Fourier transform: rounding errors grow with n_steps.
+        self.rounding = (n_steps + 100) * 2.0**-52
 
     def delta(self, epsilon: FloatArray) -> FloatArray:
-        """Return delta at each epsilon, the larger of the two directions (adding, removing)."""
-        return np.asarray(self._composed.get_delta_for_epsilon(list(epsilon)), dtype=np.float64)
+        """Return delta at each epsilon (sorted), the larger of the two directions (adding, removing)."""
+        found = self._composed.get_delta_for_epsilon(list(epsilon))
+        return np.asarray(found, dtype=np.float64) + self.rounding
 
     def epsilon(self, delta: float) -> float:
         """Return the smallest epsilon at ``delta``; inf if there is none."""
-        return float(self._composed.get_epsilon_for_delta(delta))
+        if delta <= self.rounding:
+            return math.inf
+        return float(self._composed.get_epsilon_for_delta(delta - self.rounding))
 
 
 def steps_epsilon(
@@ -89,26 +97,28 @@ def steps_epsilon(
 def steps_mu(*, noise_multiplier: float, sample_rate: float, n_steps: int, slack: float) -> float:
     """Return the smallest ``mu`` found for which the steps are ``(mu, slack)``-approximately GDP.
 
+    At most ``sqrt(n_steps) / noise_multiplier``, as if every unit were in every batch. No less is found where
+    there is hardly any noise, or where ``slack`` is within the rounding errors of the composition, about
+    ``n_steps * 2e-16``.
+
     Raises:
         ParameterError: If an argument is out of range.
     """
     if not 0 < slack < 1:
         raise ParameterError(f"expected 0 < slack < 1, got slack={slack!r}")
     check_steps(noise_multiplier=noise_multiplier, sample_rate=sample_rate, n_steps=n_steps)
+    low, high = 0.0, math.sqrt(n_steps) / noise_multiplier
     if noise_multiplier < _LEAST_NOISE:
-        return math.sqrt(n_steps) / noise_multiplier  # as if every unit were in every batch
+        return high
     profile = Profile(noise_multiplier=noise_multiplier, sample_rate=sample_rate, n_steps=n_steps)
     end = profile.epsilon(slack)  # from here on the slack alone covers the profile
-    if not math.isfinite(end):
-        return math.inf
+    if end > _LARGEST_EPSILON:
+        return high
     epsilon = np.linspace(0.0, max(end, 1e-3), _GRID)
     delta = profile.delta(epsilon)
-    low, high = 0.0, max(1e-3, 2.0 * math.sqrt(n_steps) * sample_rate / noise_multiplier)
-    while not _is_covered(high, slack, epsilon, delta):
-        low, high = high, 2.0 * high
-        if high > 1e4:
-            return math.inf
-    while high - low > 1e-7 * high:
+    if not _is_covered(high, slack, epsilon, delta):
+        return high  # by monotony in the sampling rate; the bounds on the profile are not quite exact
+    while high - low > 1e-7 * high and high > _SMALLEST_MU:
         middle = 0.5 * (low + high)
         low, high = (low, middle) if _is_covered(middle, slack, epsilon, delta) else (middle, high)
     return high
@@ -121,24 +131,38 @@ def noise_for_steps(mu_squared: float, *, sample_rate: float, n_steps: int, slac
         ParameterError: If an argument is out of range.
     """
     if not (math.isfinite(mu_squared) and mu_squared > 0):
-        raise ParameterError(f"expected mu_squared > 0, got {mu_squared!r}")
+        raise ParameterError(f"expected a finite mu_squared > 0, got {mu_squared!r}")
+    check_steps(noise_multiplier=1.0, sample_rate=sample_rate, n_steps=n_steps)
 
-    if n_steps / mu_squared < _LEAST_NOISE**2:
-        return -rounded_down(-math.sqrt(n_steps / mu_squared))
-
-    def excess(noise: float) -> float:
-        mu = steps_mu(noise_multiplier=noise, sample_rate=sample_rate, n_steps=n_steps, slack=slack)
-        return mu**2 / mu_squared - 1.0
-
-    # The central limit of many steps, mu² = rate² · n · (exp(1/noise²) − 1), is always a little too low.
+    # The secant method in logarithms, inside the bracket (too little, enough); bisection if it is slow. The
+    # central limit of many steps, mu² = rate² · n · (exp(1/noise²) − 1), is where it starts.
+    too_little, enough = 0.0, _rounded_up(math.sqrt(n_steps / mu_squared))
     noise = 1.0 / math.sqrt(math.log1p(mu_squared / (n_steps * sample_rate**2)))
-    low, high = noise, 1.02 * noise
-    while excess(high) > 0:
-        low, high = high, high * (high / low) ** 2
-    noise = float(brentq(excess, low, high, rtol=_SEARCH_TOLERANCE)) if excess(low) > 0 else low
-    while excess(noise := -rounded_down(-noise)) > 0:
-        noise *= 1 + _SEARCH_TOLERANCE
-    return noise
+    slope = 2.0 / (noise**2 * -math.expm1(-(noise**-2)))
+    last: tuple[float, float] | None = None
+    for attempt in range(30):
+        noise = _rounded_up(max(noise, _LEAST_NOISE))
+        if noise >= enough:
+            noise = _rounded_up(enough / (1.0 + _SEARCH_TOLERANCE))
+        mu = steps_mu(noise_multiplier=noise, sample_rate=sample_rate, n_steps=n_steps, slack=slack)
+        excess = 2.0 * math.log(mu) - math.log(mu_squared)
+        if excess > 0:
+            too_little = noise
+        else:
+            enough = noise
+        if -_ENOUGH <= excess <= 0 or enough <= max(too_little * (1.0 + 2 * _SEARCH_TOLERANCE), _LEAST_NOISE):
+            break
+        if last is not None and abs(excess) + abs(last[1]) < 1.0 and excess != last[1]:
+            slope = (last[1] - excess) / math.log(noise / last[0])
+        last = noise, excess
+        noise *= math.exp(min(max(excess + 0.5 * _ENOUGH, -1.0), 1.0) / slope)
+        if attempt > 7 or not too_little < noise < enough:
+            noise = math.sqrt(max(too_little, 0.25 * enough) * enough)
+    return enough
+
+
+def _rounded_up(noise: float) -> float:
+    return -rounded_down(-noise)
 
 
 def check_steps(*, noise_multiplier: float, sample_rate: float, n_steps: int) -> None:
@@ -150,14 +174,17 @@ def check_steps(*, noise_multiplier: float, sample_rate: float, n_steps: int) ->
             f"expected 0 < sample_rate <= 1, got sample_rate={sample_rate!r}; it is a probability per step "
             "(a mean batch of 64 out of n records is sample_rate=64/n)"
         )
-    if n_steps < 1:
-        raise ParameterError(f"expected n_steps >= 1, got n_steps={n_steps!r}")
+    if n_steps < 1 or n_steps != int(n_steps):
+        raise ParameterError(f"expected a whole number n_steps >= 1, got n_steps={n_steps!r}")
 
 
-def _loss_step(noise_multiplier: float, sample_rate: float, n_steps: int) -> float:
+def _loss_step(noise_multiplier: float, sample_rate: float) -> float:
     """Return the discretisation of one step's losses: a part of their spread."""
     spread = sample_rate * math.sqrt(math.expm1(min(noise_multiplier**-2, 50.0)))
-    return min(max(_LOSS_SHARE * spread, 1e-5), 1e-2)
+    reach = 8.0 / noise_multiplier + 0.5 / noise_multiplier**2
+    fine, coarse = (share * spread for share in _LOSS_SHARE)
+    step = max(fine, min(coarse, reach / _LOSSES), 1e-5)
+    return min(step, 1e-2 * max(1.0, 1.0 / noise_multiplier))
 
 
 def _is_covered(mu: float, slack: float, epsilon: FloatArray, delta: FloatArray) -> bool:

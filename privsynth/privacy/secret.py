@@ -11,9 +11,9 @@ import os
 from typing import Protocol
 
 import numpy as np
+import torch
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 FloatArray = NDArray[np.float64]
 
@@ -90,6 +90,17 @@ def uniforms(n: int, secret: SecretSource) -> FloatArray:
     return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
 
+def bernoullis(n: int, rate: float, secret: SecretSource) -> NDArray[np.int64]:
+    """Return the positions, sorted, that ``n`` independent draws of probability ``rate`` hit.
+
+    A 32-bit word below ``floor(rate * 2^32)`` is a hit: its probability is ``rate``, or less by up to 2^-32.
+    """
+    words = np.frombuffer(secret.read(4 * n), dtype="<u4")
+    if rate >= 1.0:
+        return np.arange(n)
+    return np.flatnonzero(words < np.uint32(rate * 2.0**32))
+
+
 def standard_normals(n: int, secret: SecretSource) -> FloatArray:
     """Return ``(n,)`` secret standard normals by inversion of 63-bit magnitudes and a sign.
 
@@ -98,8 +109,8 @@ def standard_normals(n: int, secret: SecretSource) -> FloatArray:
     """
     words = np.frombuffer(secret.read(8 * n), dtype="<u8")
     lower_tail = ((words >> np.uint64(1)).astype(np.float64) + 0.5) * 2.0**-64
-    magnitude = -ndtri(lower_tail)
-    return np.where(words & np.uint64(1), magnitude, -magnitude)
+    lower = torch.special.ndtri(torch.from_numpy(lower_tail)).numpy()
+    return np.copysign(lower, (words << np.uint64(63)).view(np.float64))  # the lowest bit is the sign
 
 
 def standard_gumbels(n: int, secret: SecretSource) -> FloatArray:

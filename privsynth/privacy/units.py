@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.privacy.secret import SecretSource, uniforms
+from privsynth.privacy.secret import SecretSource, bernoullis, uniforms
 
 PERSON_GRID = 2**16
 
@@ -53,9 +53,9 @@ class Weighting:
             Not private: stays inside the curator.
         """
         if self.persons is None:
-            return np.flatnonzero(uniforms(n_rows, secret) < sample_rate)
+            return bernoullis(n_rows, sample_rate, secret)
         order, starts, sizes = self._by_person
-        drawn = np.flatnonzero(uniforms(len(starts), secret) < sample_rate)
+        drawn = bernoullis(len(starts), sample_rate, secret)
         which = np.floor(uniforms(len(drawn), secret) * sizes[drawn]).astype(np.int64)
         return order[starts[drawn] + which]
 

@@ -17,13 +17,17 @@ import numpy as np
 from privsynth.attacks.paid import AuditBudget, paid_audit
 from privsynth.errors import ParameterError
 from privsynth.metrics.disclosure import MAX_SECRETS, MAX_TARGETS, assess_disclosure
-from privsynth.metrics.downstream import Predictions, predict_holdout, target_of
+from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
 from privsynth.metrics.figures import not_assessed
+from privsynth.metrics.interpretability import assess_interpretability
+from privsynth.metrics.learners import N_QUICK
 from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
 from privsynth.metrics.shadow import Shadowing
+from privsynth.metrics.support import MAX_ROWS as MAX_SUPPORT_ROWS
 from privsynth.metrics.tables import Table, Tables, load_tables
+from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
 from privsynth.report.html import render
@@ -33,6 +37,7 @@ from privsynth.writing import written_aside
 
 REPORT_VERSION = 1
 JSON_NAME, HTML_NAME = "report.json", "report.html"
+_TABLES = ("real", "synthetic", "holdout", "reference", "twin")
 _LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
 
 
@@ -42,6 +47,8 @@ class Effort:
 
     Attributes:
         max_triples: Triples of columns compared.
+        max_support_rows: Rows of each table whose neighbours are searched.
+        n_families: Families of models trained, the first of the list; None trains all.
         n_bootstrap: Replicates behind bootstrap intervals.
         max_rows: Rows of each table that are read, as whole units drawn at random; None reads all. The
             attacks look at every synthetic row: a copy among the rows left out would go unseen.
@@ -52,6 +59,8 @@ class Effort:
     """
 
     max_triples: int = MAX_TRIPLES
+    max_support_rows: int = MAX_SUPPORT_ROWS
+    n_families: int | None = None
     n_bootstrap: int = N_BOOTSTRAP
     max_rows: int | None = None
     max_members: int | None = None
@@ -78,6 +87,12 @@ class Effort:
             )
         if self.max_triples < MAX_TRIPLES:
             out.append(f"fidelity: at most {self.max_triples} instead of {MAX_TRIPLES} triples of columns")
+        if self.max_support_rows < MAX_SUPPORT_ROWS:
+            out.append(
+                f"fidelity: neighbours among {self.max_support_rows:,} instead of {MAX_SUPPORT_ROWS:,} rows"
+            )
+        if self.n_families is not None:
+            out.append(f"utility: {self.n_families} families of models instead of all")
         if self.n_bootstrap < N_BOOTSTRAP:
             out.append(f"intervals: {self.n_bootstrap} instead of {N_BOOTSTRAP} bootstrap replicates")
         return out
@@ -85,6 +100,8 @@ class Effort:
 
 QUICK = Effort(
     max_triples=16,
+    max_support_rows=2_000,
+    n_families=N_QUICK,
     n_bootstrap=50,
     max_rows=20_000,
     max_members=4_000,
@@ -103,6 +120,7 @@ class AuditReport:
         fidelity: Section, see `privsynth.metrics.fidelity`; so are the following.
         utility: Section.
         fairness: Section.
+        interpretability: Section.
         membership: Section.
         disclosure: Section.
         verdicts: ``question``, ``verdict``, ``evidence`` and ``action``, each.
@@ -119,6 +137,7 @@ class AuditReport:
     fidelity: dict[str, Any]
     utility: dict[str, Any]
     fairness: dict[str, Any]
+    interpretability: dict[str, Any]
     membership: dict[str, Any]
     disclosure: dict[str, Any]
     verdicts: list[dict[str, str]]
@@ -187,6 +206,8 @@ def audit(
     schema: Schema,
     holdout: Table | None = None,
     reference: Table | None = None,
+    twin: Table | Callable[[], Table] | None = None,
+    direct: DirectModel | None = None,
     guarantee: Mapping[str, Any] | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
@@ -206,6 +227,9 @@ def audit(
         holdout: Frame or path: rows of the same source that the generator never saw. Without it membership
             and utility are ``not_assessed``.
         reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
+        twin: Rows of the same generator fitted without privacy, or a function that fits and samples it:
+            shows who pays for epsilon.
+        direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others.
         guarantee: The statement of the model file; None if there is none.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
@@ -228,9 +252,19 @@ def audit(
     """
     say = progress or (lambda message: None)
     effort = QUICK if quick else Effort()
+    if callable(twin):
+        say("fitting the twin without privacy")
+        twin = twin()
     say("reading the tables")
     tables = load_tables(
-        real, synthetic, schema=schema, holdout=holdout, reference=reference, target=target, groups=groups
+        real,
+        synthetic,
+        schema=schema,
+        holdout=holdout,
+        reference=reference,
+        twin=twin,
+        target=target,
+        groups=groups,
     )
     if public or budget is not None:
         return _public_report(tables, guarantee, budget, random_state, say)
@@ -238,13 +272,23 @@ def audit(
     everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
     say("comparing distributions")
-    fidelity = assess_fidelity(tables, max_triples=effort.max_triples, random_state=random_state)
+    told = tell_synthetic_from_real(tables, random_state=random_state)
+    fidelity = assess_fidelity(
+        tables,
+        told,
+        max_triples=effort.max_triples,
+        max_support_rows=effort.max_support_rows,
+        random_state=random_state,
+    )
+    say("finding what gives the synthetic rows away")
+    interpretability = assess_interpretability(tables, fidelity, told, guarantee, random_state=random_state)
     say("training models on real and on synthetic rows")
-    predictions = _predictions(tables, random_state)
-    effort_of_models = {"n_bootstrap": effort.n_bootstrap, "random_state": random_state}
-    utility = assess_utility(tables, predictions, **effort_of_models)
+    predictions = _predictions(tables, effort.n_families, random_state)
+    utility = assess_utility(
+        tables, predictions, direct=direct, n_bootstrap=effort.n_bootstrap, random_state=random_state
+    )
     say("comparing groups")
-    fairness = assess_fairness(tables, predictions, **effort_of_models)
+    fairness = assess_fairness(tables, predictions, n_bootstrap=effort.n_bootstrap, random_state=random_state)
     say("attacking membership")
     membership = assess_membership(
         everything,
@@ -260,6 +304,7 @@ def audit(
         "fidelity": fidelity,
         "utility": utility,
         "fairness": fairness,
+        "interpretability": interpretability,
         "membership": membership,
         "disclosure": assess_disclosure(
             everything,
@@ -335,16 +380,17 @@ def _public_report(
     )  # fmt: skip
 
 
-def _predictions(tables: Tables, random_state: int) -> Predictions | None:
+def _predictions(tables: Tables, n_families: int | None, random_state: int) -> Predictions | None:
     target = target_of(tables)
     if target is None or tables.holdout is None:
         return None
-    return predict_holdout(tables, target, random_state=random_state)
+    families = target.families[:n_families]
+    return predict_holdout(tables, target, families=families, random_state=random_state)
 
 
 def _described(tables: Tables) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for name in ("real", "synthetic", "holdout", "reference"):
+    for name in _TABLES:
         records = getattr(tables, name)
         out[name] = None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
     return out
@@ -354,7 +400,7 @@ def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
     if max_rows is None:
         return tables
     generator = np.random.default_rng(random_state)
-    given = {name: getattr(tables, name) for name in ("real", "synthetic", "holdout", "reference")}
+    given = {name: getattr(tables, name) for name in _TABLES}
     thin: dict[str, Any] = {
         name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None
     }

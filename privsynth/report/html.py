@@ -1,6 +1,6 @@
 """Render ``report.json`` as one self-contained page: no script, style, font or image comes from elsewhere.
 
-The page's content security policy names the hashes of its own style and script and forbids all else, so a
+The page's content security policy names the hashes of its own scripts and forbids every other source, so a
 browser makes no request for it whatever a table's texts say. Every text is escaped.
 """
 
@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from privsynth.metrics.scores import SCORES
+from privsynth.report import charts as charted
 from privsynth.report import plots
-from privsynth.report.words import claim_of, guarantee_in_words
+from privsynth.report.words import (
+    bottom_line,
+    bought,
+    claim_of,
+    group_text,
+    guarantee_in_words,
+    slope_in_words,
+)
 
 MAX_DISTRIBUTIONS = 60
-MAX_PAIRS_LISTED = 300
+MAX_ROWS_LISTED = 300
+N_SMALLEST_GROUPS = 3
 
 _FOLDER = Path(__file__).parent
 _VERDICT_WORDS = {
@@ -28,12 +40,52 @@ _VERDICT_WORDS = {
     "ok": ("✓", "OK"),
     "not_assessed": ("–", "Not assessed"),
 }
-_MODEL_WORDS = {
+MODEL_WORDS = {
     "hist_gradient_boosting": "gradient boosting",
     "logistic_regression": "logistic regression",
     "ridge": "ridge regression",
+    "random_forest": "random forest",
+    "decision_tree": "decision tree",
+    "naive_bayes": "naive Bayes",
 }
-_SCORE_WORDS = {"auc": "AUC", "r2": "R²", "rmse": "root mean squared error"}
+SCORE_WORDS = {
+    "auc": "AUC",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier score",
+    "r2": "R²",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+}
+
+
+class Charts:
+    """Collects the figures of one page: the template places them, the script at its end draws them."""
+
+    def __init__(self) -> None:
+        self._charts: dict[str, Any] = {}
+
+    @property
+    def used(self) -> bool:
+        """Whether there is any."""
+        return bool(self._charts)
+
+    def add(self, name: str, chart: Mapping[str, Any], alt: str) -> Markup:
+        """Return the place of a figure; ``alt`` is read out to those who cannot see it."""
+        key = f"chart-{name}"
+        assert key not in self._charts, key
+        self._charts[key] = _escaped(chart)
+        height = int(chart["layout"]["height"])
+        kind = " heat-map" if chart["data"][0]["type"] == "heatmap" else ""
+        return Markup('<div class="chart height-{}{}" id="{}" role="img" aria-label="{}"></div>').format(
+            min(-(-height // 100), 5), kind, key, alt
+        )
+
+    def json(self) -> Markup:
+        """Return all figures as JSON that holds nothing a browser would take for markup."""
+        text = json.dumps(self._charts, separators=(",", ":"), allow_nan=False)
+        for sign in "<>&":
+            text = text.replace(sign, f"\\u{ord(sign):04x}")
+        return Markup(text)
 
 
 def render(report: dict[str, Any]) -> str:
@@ -43,51 +95,144 @@ def render(report: dict[str, Any]) -> str:
         report: As `privsynth.report.audit.AuditReport.to_dict` gives it.
 
     Privacy:
-        Not private: shows figures of real records.
+        Not private: shows figures of real records, unless the report is a public one.
     """
-    style, script = _file("report.css"), _file("report.js")
-    fidelity = report["fidelity"]
-    columns = fidelity.get("columns", [])
-    worst_first = sorted(columns, key=lambda column: -column["tv"]["value"])
-    page = _environment().get_template("report.html")
-    return page.render(
+    if report["settings"].get("public"):
+        return render_page("public.html", r=report, **_of_guarantee(report))
+    fidelity, utility, fairness = report["fidelity"], report["utility"], report["fairness"]
+    columns, pairs = fidelity.get("columns", []), fidelity.get("pairs", [])
+    assessed = utility["status"] == "assessed"
+    main_score = SCORES[utility["task"]][0] if assessed else None
+    explained = report["interpretability"]
+    return render_page(
+        "report.html",
         r=report,
-        style=Markup(style),
-        script=Markup(script),
-        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'",
-        words=guarantee_in_words(report["guarantee"]),
-        claim=claim_of(report["guarantee"]),
-        verdict_words=_VERDICT_WORDS,
-        model_words=_MODEL_WORDS,
-        score_words=_SCORE_WORDS,
-        drawn_columns=worst_first[:MAX_DISTRIBUTIONS],
-        listed_pairs=sorted(fidelity.get("pairs", []), key=lambda pair: -pair["tv"]["value"])[
-            :MAX_PAIRS_LISTED
-        ],
-        heat_map_columns=plots.heat_map_columns(fidelity.get("pairs", []), [c["column"] for c in columns]),
-        strongest_attack=_strongest_attack(report["membership"]),
-        utility_rows=_utility_rows(report["utility"]),
-        group_sets=_group_sets(report["fairness"]),
-        plots=plots,
+        **_of_guarantee(report),
+        bottom_line=bottom_line(report["verdicts"]),
+        trade_off_alt=_trade_off_alt(report["membership"]),
+        has_adjusted=any("p_adjusted" in a for a in report["membership"].get("attacks", {}).values()),
+        smallest_groups=_smallest_groups(fairness),
+        disclosure_rows=list(_disclosure_rows(report["disclosure"])),
+        sdmetrics_rows=_sdmetrics_rows(fidelity),
+        drawn_columns=sorted(columns, key=lambda c: -c["tv"]["value"])[:MAX_DISTRIBUTIONS],
+        listed_pairs=sorted(pairs, key=lambda pair: -pair["tv"]["value"])[:MAX_ROWS_LISTED],
+        association_rows=_association_rows(fidelity.get("associations"))[:MAX_ROWS_LISTED],
+        main_score=main_score,
+        has_balanced=assessed and any("balanced" in s[main_score] for s in utility["models"].values()),
+        group_sets=_group_sets(fairness),
+        accuracy_rows=_accuracy_rows,
+        giveaway_rows=_giveaway_rows(explained),
+        spending_rows=_spending_rows(explained),
+        bought=bought(fidelity, utility),
     )
 
 
-def _strongest_attack(membership: dict[str, Any]) -> str | None:
-    """Return the attack whose AUC has the largest lower limit: the one that is drawn."""
-    attacks = membership.get("attacks", {})
-    return max(attacks, key=lambda name: float(attacks[name]["auc_interval"][0]), default=None)
+def render_page(template: str, **content: Any) -> str:
+    """Fill a template that extends ``layout.html``: style, scripts and their policy are added."""
+    style, script, plotly = _file("report.css"), _file("report.js"), plotly_script()
+    hashes = " ".join(f"'{_hash(text)}'" for text in (script, plotly))
+    # Plotly writes styles onto the elements it makes. They can load nothing: no other source is allowed.
+    policy = f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {hashes}"
+    page = _environment().get_template(template)
+    return page.render(
+        style=Markup(style),
+        script=Markup(script),
+        plotly=Markup(plotly),
+        policy=policy,
+        charts=Charts(),
+        charted=charted,
+        plots=plots,
+        verdict_words=_VERDICT_WORDS,
+        model_words=MODEL_WORDS,
+        score_words=SCORE_WORDS,
+        **content,
+    )
 
 
-def _utility_rows(utility: dict[str, Any]) -> list[tuple[str, str, float | None, Any]]:
-    if utility["status"] != "assessed":
-        return []
-    score = "r2" if utility["task"] == "regression" else "auc"
-    rows: list[tuple[str, str, float | None, Any]] = []
-    for model, scores in utility["models"].items():
-        figure, name = scores[score], _MODEL_WORDS.get(model, model)
-        rows.append((f"{name}, real", "real", figure["ceiling"], figure["ceiling_interval"]))
-        rows.append((f"{name}, synthetic", "synthetic", figure["value"], figure["interval"]))
+@cache
+def plotly_script() -> str:
+    """Return the script library that draws the figures, as the plotly package brings it."""
+    from plotly.offline import get_plotlyjs
+
+    script = str(get_plotlyjs())
+    assert "</script" not in script.lower()
+    return script
+
+
+# -- what the templates cannot say by themselves -------------------------------------------------------
+
+
+def _of_guarantee(report: dict[str, Any]) -> dict[str, Any]:
+    guarantee = report["guarantee"]
+    return {"words": guarantee_in_words(guarantee), "claim": claim_of(guarantee)}
+
+
+def _trade_off_alt(membership: dict[str, Any]) -> str:
+    told = [
+        f"{name.replace('_', ' ')} finds {p['tpr']:.2%} of members at {p['fpr']:.2%} wrongly accused"
+        for name, attack in membership.get("attacks", {}).items()
+        for rate, p in attack["tpr_at_fpr"].items()
+        if p["tpr"] is not None and rate == "0.01"
+    ]
+    return (
+        "Operating points of the attacks over what the guarantee allows. "
+        + "; ".join(told)
+        + ". All values stand in the table below."
+    )
+
+
+def _smallest_groups(fairness: dict[str, Any]) -> list[dict[str, Any]]:
+    groups = [g for g in fairness.get("by_group", []) if g["n_real"] > 0]
+    return sorted(groups, key=lambda g: g["n_real"])[:N_SMALLEST_GROUPS]
+
+
+def _disclosure_rows(section: Any, path: tuple[str, ...] = ()) -> Any:
+    """Yield (name, figure) for whatever attack the section holds, however deeply it is filed."""
+    if not isinstance(section, Mapping):
+        return
+    if "value" in section:
+        yield " – ".join(path) or "attack", section
+        return
+    for key, inner in section.items():
+        name = str(key).replace("_", " ")
+        if isinstance(inner, list):
+            for i, item in enumerate(inner):
+                label = item.get("column", item.get("name", i + 1)) if isinstance(item, Mapping) else i + 1
+                yield from _disclosure_rows(item, (*path, name, str(label)))
+        else:
+            yield from _disclosure_rows(inner, (*path, name))
+
+
+def _sdmetrics_rows(fidelity: dict[str, Any]) -> list[tuple[str, Any]]:
+    rows = []
+    for which in ("quality", "diagnostic"):
+        section = fidelity.get(which)
+        if section:
+            rows.append((f"{which} score (1 = best)", section["score"]))
+            rows += [
+                (f"{which}: {name}", f) for name, f in section["properties"].items() if f["value"] is not None
+            ]
     return rows
+
+
+def _association_rows(associations: dict[str, Any] | None) -> list[dict[str, Any]]:
+    if associations is None:
+        return []
+    names, rows = associations["columns"], []
+    for i in range(len(names)):
+        for j in range(i):
+            reference, synthetic = associations["reference"][i][j], associations["synthetic"][i][j]
+            if reference is not None:
+                difference = None if synthetic is None else synthetic - reference
+                rows.append(
+                    {
+                        "columns": [names[j], names[i]],
+                        "reference": reference,
+                        "synthetic": synthetic,
+                        "difference": difference,
+                    }
+                )
+    return sorted(rows, key=lambda row: -abs(row["difference"] or 0.0))
 
 
 def _group_sets(fairness: dict[str, Any]) -> list[dict[str, Any]]:
@@ -100,6 +245,24 @@ def _group_sets(fairness: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _accuracy_rows(groups: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    sides = [side for side in ("real", "synthetic", "augmented", "balanced") if side in groups[0]["models"]]
+    return [(group_text(g["group"]), {side: g["models"][side]["accuracy"] for side in sides}) for g in groups]
+
+
+def _giveaway_rows(explained: dict[str, Any]) -> list[tuple[str, float]]:
+    columns = explained.get("giveaways", {}).get("columns", [])
+    return [(c["column"], c["fall"]) for c in columns[: charted.MAX_TERMS] if c["fall"] is not None]
+
+
+def _spending_rows(explained: dict[str, Any]) -> list[tuple[str, float]]:
+    purposes = explained.get("spending", {}).get("purposes", [])
+    return [(p["purpose"], p["share"]) for p in purposes if p["share"] is not None]
+
+
+# -- texts ---------------------------------------------------------------------------------------------
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -109,13 +272,21 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["num"] = _number
-    environment.filters["pct"] = lambda value: "–" if value is None else f"{value:.1%}"
-    environment.filters["interval"] = _interval
-    environment.filters["group"] = _group
-    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
-    environment.filters["count"] = "{:,}".format
-    environment.filters["with_interval"] = _with_interval
+    environment.filters |= {
+        "num": _number,
+        "pct": lambda value, digits=1: "–" if value is None else f"{value:.{digits}%}",
+        "interval": _interval,
+        "group": group_text,
+        "term": charted.term_text,
+        "sentence": lambda text: text[:1].upper() + text[1:],
+        "count": lambda value: "–" if value is None else f"{value:,}",
+        "with_interval": _with_interval,
+        "p_value": _p_value,
+        "points": _points,
+        "baseline": lambda b: _with_interval(b) if isinstance(b, Mapping) else _number(b),
+        "renamed": _renamed,
+        "slope": slope_in_words,
+    }
     return environment
 
 
@@ -127,13 +298,41 @@ def _interval(limits: list[float] | None, digits: int = 3) -> str:
     return "–" if limits is None else f"{limits[0]:.{digits}f} to {limits[1]:.{digits}f}"
 
 
-def _with_interval(figure: dict[str, Any], key: str = "value", limits: str = "interval") -> str:
+def _with_interval(figure: Mapping[str, Any], key: str = "value", limits: str = "interval") -> str:
     told = _number(figure[key])
     return told if figure.get(limits) is None else f"{told} ({_interval(figure[limits])})"
 
 
-def _group(group: dict[str, Any]) -> str:
-    return ", ".join("(missing)" if value is None else str(value) for value in group.values())
+def _points(figure: Mapping[str, Any]) -> str:
+    """Return a difference of shares in percentage points."""
+    if figure["value"] is None:
+        return "–"
+    told = f"{100 * figure['value']:+.1f} pp"
+    if figure.get("interval") is None:
+        return told
+    low, high = (100 * limit for limit in figure["interval"])
+    return f"{told} ({low:+.1f} to {high:+.1f})"
+
+
+def _p_value(p: float | None) -> str:
+    return "–" if p is None else "below 0.0001" if p < 1e-4 else f"{p:.4f}"
+
+
+def _renamed(
+    rows: list[tuple[str, dict[str, Any]]], names: dict[str, str]
+) -> list[tuple[str, dict[str, Any]]]:
+    return [(label, {names[key]: value for key, value in sides.items()}) for label, sides in rows]
+
+
+def _escaped(value: Any) -> Any:
+    """Escape every text but our hover templates: Plotly reads some tags, which must stay text."""
+    if isinstance(value, str):
+        return str(escape(value))
+    if isinstance(value, Mapping):
+        return {str(key): item if key == "hovertemplate" else _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(item) for item in value]
+    return value
 
 
 def _file(name: str) -> str:

@@ -1,7 +1,58 @@
-document.getElementById("theme").addEventListener("click", () => {
+(() => {
   const root = document.documentElement;
-  const isDark = root.dataset.theme
-    ? root.dataset.theme === "dark"
-    : matchMedia("(prefers-color-scheme: dark)").matches;
-  root.dataset.theme = isDark ? "light" : "dark";
-});
+  const charts = JSON.parse(document.getElementById("chart-data").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const config = { displayModeBar: false, responsive: true };
+  const drawn = new Set();
+  let printing = false;
+
+  // Colours are named by the style sheet, so a figure is drawn anew when the theme changes.
+  function resolve(value, style) {
+    if (typeof value === "string") {
+      return value.startsWith("var(--") ? style.getPropertyValue(value.slice(4, -1)).trim() : value;
+    }
+    if (Array.isArray(value)) return value.map((item) => resolve(item, style));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(item, style)]));
+    }
+    return value;
+  }
+
+  function draw(id) {
+    const place = document.getElementById(id);
+    const { data, layout } = resolve(charts[id], getComputedStyle(root));
+    if (printing) Object.assign(layout, { width: 640, autosize: false });
+    Plotly.react(place, data, layout, config);
+    drawn.add(id);
+    place.dataset.drawn = "true";
+  }
+
+  const drawAgain = () => drawn.forEach(draw);
+  const seen = new IntersectionObserver((entries) => {
+    for (const entry of entries) {
+      if (entry.isIntersecting) {
+        seen.unobserve(entry.target);
+        draw(entry.target.id);
+      }
+    }
+  }, { rootMargin: "800px" });
+  Object.keys(charts).forEach((id) => seen.observe(document.getElementById(id)));
+
+  document.getElementById("theme").addEventListener("click", () => {
+    const isDark = root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
+    root.dataset.theme = isDark ? "light" : "dark";
+    drawAgain();
+  });
+  dark.addEventListener("change", drawAgain);
+
+  addEventListener("beforeprint", () => {
+    printing = true;
+    root.dataset.printing = "true";
+    Object.keys(charts).forEach(draw);
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    delete root.dataset.printing;
+    drawAgain();
+  });
+})();

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,37 +52,17 @@ def short(text: object, longest: int = LONGEST_LABEL) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """A straight or logarithmic map from values to positions, clipped at both ends."""
+    """A straight map from values to positions, clipped at both ends."""
 
     low: float
     high: float
     start: float
     end: float
-    is_log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high, x = self.low, self.high, min(max(value, self.low), self.high)
-        if self.is_log:
-            low, high, x = math.log10(low), math.log10(high), math.log10(x)
-        share = (x - low) / (high - low) if high > low else 0.5
+        x = min(max(value, self.low), self.high)
+        share = (x - self.low) / (self.high - self.low) if self.high > self.low else 0.5
         return self.start + share * (self.end - self.start)
-
-
-def ticks(low: float, high: float, n_most: int = 6) -> list[float]:
-    """Return round values between two ends, at most ``n_most``, for an axis.
-
-    Example:
-        >>> ticks(0.0, 0.87), ticks(0.884, 0.93)
-        ([0.0, 0.2, 0.4, 0.6, 0.8], [0.89, 0.9, 0.91, 0.92, 0.93])
-    """
-    if not high > low:
-        return [low]
-    power = 10.0 ** math.floor(math.log10((high - low) / n_most))
-    steps = (factor * power for factor in (1, 2, 5, 10, 20))
-    step = next(s for s in steps if math.floor(high / s + 1e-9) - math.ceil(low / s - 1e-9) < n_most)
-    first = math.ceil(low / step - 1e-9)
-    last = math.floor(high / step + 1e-9)
-    return [float(f"{k * step:.12g}") for k in range(first, last + 1)]
 
 
 def _attribute(value: object) -> str:

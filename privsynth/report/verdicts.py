@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
-from privsynth.report.words import claim_of
+from privsynth.report.words import claim_of, way_to_floor
 
 PLANTED_LEAK_AUC = 0.9
 LEAK_FACTOR = 3.0  # true over false positive rate at which, without a claim, rows count as given away
 LARGE_ADVANTAGE = 0.1  # success on members above that on outsiders at which rows count as given away
-SMALLEST_SPAN = 0.02  # ceiling and floor closer than this cannot tell good from bad
 SHARE_TOLERANCE = 0.2  # of the group's real share
 RATE_TOLERANCE = 0.05
+MIN_GROUP_ROWS = 100  # rows of a group in the reference from which on its distances decide a verdict
 
 Section = dict[str, Any]
 
@@ -28,6 +28,7 @@ def all_verdicts(
     fidelity: Section,
     utility: Section,
     fairness: Section,
+    interpretability: Section | None = None,
     membership: Section,
     disclosure: Section,
     n_units: int,
@@ -39,6 +40,7 @@ def all_verdicts(
         fidelity: Section of the report; so are the following.
         utility: As above.
         fairness: As above.
+        interpretability: As above.
         membership: As above.
         disclosure: As above.
         n_units: Number of persons (or rows) in the real table.
@@ -46,34 +48,18 @@ def all_verdicts(
     Privacy:
         Not private: says what figures of real records say.
     """
-    return [
-        _guarantee_verdict(guarantee, n_units),
-        _membership_verdict(membership, guarantee),
-        _disclosure_verdict(disclosure),
-        _fidelity_verdict(fidelity),
-        _utility_verdict(utility),
-        _representation_verdict(fairness),
-        _model_fairness_verdict(fairness),
+    listed = [
+        ("guarantee", _guarantee_verdict(guarantee, n_units)),
+        ("membership", _membership_verdict(membership, guarantee)),
+        ("disclosure", _disclosure_verdict(disclosure)),
+        ("fidelity", _fidelity_verdict(fidelity)),
+        ("utility", _utility_verdict(utility)),
+        ("fairness", _representation_verdict(fairness)),
+        ("fairness", _model_fairness_verdict(fairness)),
     ]
-
-
-def way_to_floor(figure: Section) -> float | None:
-    """Return how far a figure is from its ceiling (0) to its floor (1); None where they cannot tell.
-
-    Without a ceiling (no holdout) a distance is measured from zero.
-
-    Privacy:
-        Not private: a function of figures of real records.
-
-    Example:
-        >>> round(way_to_floor({"value": 0.06, "ceiling": 0.02, "floor": 0.10}), 3)
-        0.5
-    """
-    value, floor = figure["value"], figure["floor"]
-    ceiling = figure["ceiling"] if figure["ceiling"] is not None else 0.0
-    if value is None or floor is None or abs(floor - ceiling) < SMALLEST_SPAN:
-        return None
-    return float((value - ceiling) / (floor - ceiling))
+    if fairness.get("privacy_effect", {}).get("status") == "assessed":
+        listed.append(("privacy-effect", _privacy_effect_verdict(fairness["privacy_effect"])))
+    return [{**verdict, "section": section} for section, verdict in listed]
 
 
 # -- one question each ---------------------------------------------------------------------------------
@@ -281,7 +267,7 @@ def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
         for name, figure in scores.items()
         if figure["value"] is not None
     ]
-    evidence = _sentence("; ".join(told))
+    evidence = _sentence("; ".join(told)) + _told_apart(fidelity)
     ways = [way for way in map(way_to_floor, (fidelity["tv_2way"], fidelity["tv_3way"])) if way is not None]
     if ways and max(ways) > 0.5:
         how = "Farther from the source than" if max(ways) > 1 else "Nearer to independent columns than to"
@@ -292,7 +278,27 @@ def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
             f"{how} {what}. {evidence}",
             "Look at the worst columns and pairs; more records, a larger epsilon or fewer columns help.",
         )
+    spoilt = [
+        group
+        for group in fidelity.get("by_group", [])
+        if group["n_reference_rows"] >= MIN_GROUP_ROWS and (way_to_floor(group["tv_2way"]) or 0.0) > 0.5
+    ]
+    if spoilt:
+        return _verdict(
+            question,
+            "attention",
+            f"On the whole yes, but within {_named(spoilt)} pairs of columns are nearer to independent "
+            f"columns than to real rows. {evidence}",
+            "Do not use the rows to speak about these groups; more records of them or a larger epsilon help.",
+        )
     return _verdict(question, "ok", evidence, "Look at the worst pairs below before you rely on one.")
+
+
+def _told_apart(fidelity: Section) -> str:
+    test = fidelity.get("two_sample", {})
+    if test.get("status") != "assessed":
+        return ""
+    return f" A model tells them from real rows with AUC {test['auc']['value']:.3f} (0.5 = not at all)."
 
 
 def _utility_verdict(utility: Section) -> dict[str, str]:
@@ -399,6 +405,35 @@ def _model_fairness_verdict(fairness: Section) -> dict[str, str]:
         f"No difference between groups grows by more than {RATE_TOLERANCE:g}, clear of sampling error, in "
         f"{measured} comparisons.",
         "As fair as models of real rows is not fair in itself: look at the differences below.",
+    )
+
+
+def _privacy_effect_verdict(effect: Section) -> dict[str, str]:
+    question = "Who pays for privacy?"
+    shares = [
+        {"group": g["group"]}
+        for g in effect["by_group"]
+        if _off({"gap": g["share"]["cost"]}, SHARE_TOLERANCE * g["share"]["twin"])
+    ]
+    losers = [{"group": group} for group in effect["pays_most"]]
+    if not shares and not losers:
+        return _verdict(
+            question,
+            "ok",
+            "Against the twin without privacy no group's share moves by more than "
+            f"{SHARE_TOLERANCE:.0%} of itself and no group's models lose accuracy, clear of sampling error.",
+            "Look at small groups below: little can be said about them.",
+        )
+    parts = []
+    if losers:
+        parts.append(f"models lose accuracy through privacy for {_named(losers)}")
+    if shares:
+        parts.append(f"the share of {_named(shares)} moves by more than {SHARE_TOLERANCE:.0%} of itself")
+    return _verdict(
+        question,
+        "attention",
+        _sentence("; ".join(parts) + "."),
+        "Balance these groups when sampling, spend more of the budget on their tables, or say who pays.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from privsynth.attacks.curves import allowed_tpr
@@ -61,6 +62,98 @@ def claim_of(guarantee: dict[str, Any] | None) -> tuple[float, float] | None:
     if epsilon is None or delta is None or not math.isfinite(epsilon):
         return None
     return float(epsilon), float(delta)
+
+
+def group_text(group: dict[str, Any]) -> str:
+    """Return a group as a reader calls it: its values, or "(missing)".
+
+    Example:
+        >>> group_text({"sex": "F", "race": None})
+        'F, (missing)'
+    """
+    return ", ".join("(missing)" if value is None else str(value) for value in group.values())
+
+
+def bottom_line(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """Return in one sentence or two how many verdicts there are of each kind, the worst first.
+
+    Example:
+        >>> bottom_line([{"verdict": "ok"}, {"verdict": "ok"}, {"verdict": "attention"}])
+        'One question needs your attention. Two are in order.'
+    """
+    counts = {kind: sum(v["verdict"] == kind for v in verdicts) for kind in _KINDS}
+    told: list[str] = []
+    for kind, (one, several) in _KINDS.items():
+        n = counts[kind]
+        if n:
+            subject = f"{_NUMBERS.get(n, str(n))}{' question' + ('s' if n > 1 else '') if not told else ''}"
+            told.append(f"{subject} {one if n == 1 else several}.")
+    return " ".join(told)
+
+
+_KINDS = {
+    "problem": (
+        "shows a problem: do not release before it is solved",
+        "show problems: do not release before they are solved",
+    ),
+    "attention": ("needs your attention", "need your attention"),
+    "ok": ("is in order", "are in order"),
+    "not_assessed": ("could not be answered", "could not be answered"),
+}
+_NUMBERS = dict(enumerate(("None", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")))
+
+
+def bought(fidelity: Mapping[str, Any], utility: Mapping[str, Any]) -> str:
+    """Return in words how much of the way from floor to ceiling the rows have come."""
+    told = []
+    for what, figure in (
+        ("of what pairs of columns tell", fidelity.get("tv_2way")),
+        ("of what triples of columns tell", fidelity.get("tv_3way")),
+        ("of what gradient boosting can learn about the target", _main_score(utility)),
+    ):
+        way = way_to_floor(figure) if figure else None
+        if way is not None:
+            told.append(f"{min(max(1 - way, 0.0), 1.0):.0%} {what}")
+    if not told:
+        return "that cannot be said without ceiling and floor."
+    return "of the way from independent columns to real rows, " + ", ".join(told) + "."
+
+
+def slope_in_words(private: float, twin: float | None) -> str:
+    """Return what a slope of shares on shares means for small groups."""
+    kind = "small groups hold their shares"
+    if abs(private) >= SMALLEST_SLOPE:
+        kind = "small groups gain shares" if private < 0 else "small groups lose shares"
+    beside = "" if twin is None else f" (slope {private:+.2f}; without privacy {twin:+.2f})"
+    return kind + beside
+
+
+SMALLEST_SLOPE = 0.02  # a group of a tenth of another's size then gains or loses 5 % of its share
+SMALLEST_SPAN = 0.02  # ceiling and floor closer than this cannot tell good from bad
+
+
+def way_to_floor(figure: Mapping[str, Any]) -> float | None:
+    """Return how far a figure is from its ceiling (0) to its floor (1); None where they cannot tell.
+
+    Without a ceiling (no holdout) a distance is measured from zero.
+
+    Privacy:
+        Not private: a function of figures of real records.
+
+    Example:
+        >>> round(way_to_floor({"value": 0.06, "ceiling": 0.02, "floor": 0.10}), 3)
+        0.5
+    """
+    value, floor = figure["value"], figure["floor"]
+    ceiling = figure["ceiling"] if figure["ceiling"] is not None else 0.0
+    if value is None or floor is None or abs(floor - ceiling) < SMALLEST_SPAN:
+        return None
+    return float((value - ceiling) / (floor - ceiling))
+
+
+def _main_score(utility: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    models = utility.get("models")
+    return next(iter(next(iter(models.values())).values())) if models else None
 
 
 def _factor(epsilon: float) -> str:

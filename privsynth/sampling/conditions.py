@@ -15,6 +15,7 @@ from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
 from privsynth.errors import RequestError, SchemaError
 from privsynth.schema import Column, category_text, datetime_to_step
 
+IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 _FORMS = (
@@ -56,10 +57,10 @@ def restrict(domain: Domain, condition: Any) -> Restriction:
         values, bounds = _values(condition), None
     if not is_range and not values:
         raise RequestError(f"condition on {domain.column.name!r}: an empty list allows nothing")
-    wants_missing = any(_is_missing(value) for value in values)
+    wants_missing = any(is_missing(value) for value in values)
     if wants_missing and not domain.has_missing:
         raise RequestError(f"condition on {domain.column.name!r}: this column is never missing in the model")
-    present = [value for value in values if not _is_missing(value)]
+    present = [value for value in values if not is_missing(value)]
     if isinstance(domain, NumericDomain):
         return _restrict_numeric(domain, present, bounds, wants_missing)
     return _restrict_discrete(domain, present, bounds, wants_missing)
@@ -72,18 +73,7 @@ def _restrict_discrete(
     wants_missing: bool,
 ) -> Restriction:
     share = np.zeros(domain.size)
-    known = _known_values(domain)
-    code_of = _truth_values(domain) | known
-    for value in values:
-        text = category_text(value.item() if isinstance(value, np.generic) else value)
-        if domain.column.type == "boolean" and text not in code_of:
-            text = text.lower()
-        if text not in code_of:
-            listed = ", ".join(list(known)[:12]) + (", ..." if len(known) > 12 else "")
-            raise RequestError(
-                f"condition on {domain.column.name!r}: {value!r} is not among its values ({listed})"
-            )
-        share[code_of[text]] = 1.0
+    share[[code_of(domain, value, where=f"condition on {domain.column.name!r}") for value in values]] = 1.0
     if bounds is not None:
         numbers = [v for v in domain.values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) != len(domain.values):
@@ -96,6 +86,55 @@ def _restrict_discrete(
     if not share.any():
         raise RequestError(f"condition on {domain.column.name!r}: the range holds none of its values")
     return Restriction(share)
+
+
+def code_of(domain: DiscreteDomain, value: Any, *, where: str) -> int:
+    """Return the code of a value of a discrete column, by its text; booleans by other names, too.
+
+    Raises:
+        RequestError: If it is not among the column's values.
+    """
+    known = _known_values(domain)
+    codes = _truth_values(domain) | known
+    text = category_text(value.item() if isinstance(value, np.generic) else value)
+    if domain.column.type == "boolean" and text not in codes:
+        text = text.lower()
+    if text not in codes:
+        listed = ", ".join(list(known)[:12]) + (", ..." if len(known) > 12 else "")
+        raise RequestError(f"{where}: {value!r} is not among its values ({listed})")
+    return codes[text]
+
+
+def codes_of(domain: Domain, values: pd.Series, *, where: str) -> tuple[IntArray, FloatArray | None]:
+    """Return the codes of a column of public values and, of a number line, their ticks.
+
+    Args:
+        domain: Of the column.
+        values: One a row, as a table or a CSV file gives them; empty fields are missing.
+        where: What the column is part of, for messages.
+
+    Raises:
+        RequestError: If a value is none of the column's, or lies outside its bounds.
+    """
+    name = domain.column.name
+    position, distinct = pd.factorize(values.astype(object).mask(values.isna() | values.eq("")))
+    missing_code, missing_tick = domain.size - 1, np.nan
+    if (position < 0).any() and not domain.has_missing:
+        raise RequestError(f"{where}: {name!r} is never missing in the model")
+    if isinstance(domain, DiscreteDomain):
+        codes = [code_of(domain, value, where=f"{where}: {name!r}") for value in distinct]
+        return np.array([*codes, missing_code], dtype=np.int64)[position], None
+    numbers = np.array([_number(domain.column, value) for value in distinct], dtype=np.float64)
+    if domain.column.type == "datetime":
+        ticks = np.floor(numbers)
+    else:
+        ticks = numbers if domain.column.step is None else np.rint(numbers / domain.column.step)
+    if ((ticks < domain.grid.low) | (ticks > domain.grid.high)).any():
+        low, high = (_display(domain.column, tick) for tick in (domain.grid.low, domain.grid.high))
+        raise RequestError(f"{where}: expected {name!r} between {low} and {high}")
+    bins = domain.bin_of_cell[domain.grid.index(ticks)]
+    codes_and_missing = np.r_[bins, missing_code].astype(np.int64)
+    return codes_and_missing[position], np.r_[ticks, missing_tick][position]
 
 
 def _known_values(domain: DiscreteDomain) -> dict[str, int]:
@@ -199,5 +238,6 @@ def _display(column: Column, tick: float) -> str:
     return f"{number:.15g}"
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Say whether a value of a request stands for a missing field."""
     return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))

@@ -1,28 +1,29 @@
-"""The fitted table model: domains, mixture, released counts; and drawing rows from it."""
+"""The fitted table model: domains, mixture, released counts."""
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, labels_to_values, ticks_to_values
-from privsynth.errors import RequestError, UnsupportedRequestError
+from privsynth.constraints import Combination, Combinations, Inequality
+from privsynth.encoding import Domain
+from privsynth.errors import RequestError, SchemaError
 from privsynth.models.mixture import ProductMixture
+from privsynth.sampling.axes import Axis, CellTable
 from privsynth.sampling.conditions import Restriction, restrict
+from privsynth.sampling.constrained import CombinationFactor, OrderedFactor, combination_codes
+from privsynth.sampling.factors import ColumnFactor, Factor, Prepared
 from privsynth.schema import Schema
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
-MAX_CELLS = 100_000
-SUPPORT_MARGIN = 2.0  # noise deviations below which the released count of a cell says little
+CELLS_AT_ONCE = 1024  # of which the components' weights are held together
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,6 @@ class Measured:
 
     columns: tuple[str, ...]
     noise_std: float
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One combination of discrete values, and how many rows of it are asked for."""
-
-    codes: Mapping[str, int]
-    n_rows: int
 
 
 @dataclass(frozen=True)
@@ -52,6 +45,7 @@ class TableModel:
         n_units: Noisy number of units (records or persons).
         n_units_std: Standard deviation of the noise in ``n_units``.
         measured: Tables that were measured, for statements about support.
+        combinations: Combinations that were found under the budget, by their columns.
     """
 
     schema: Schema
@@ -60,13 +54,51 @@ class TableModel:
     n_units: float
     n_units_std: float
     measured: tuple[Measured, ...]
+    combinations: Mapping[tuple[str, ...], tuple[Combination, ...]] = field(default_factory=dict)
 
-    # -- what is asked for ---------------------------------------------------------------------------------
+    @cached_property
+    def factors(self) -> tuple[Factor, ...]:
+        """Columns that are independent given the component: one each, or those of a constraint together."""
+        bound = [self._bound(c) for c in self.schema.constraints if isinstance(c, Combinations | Inequality)]
+        taken = {name for factor in bound for name in factor.columns}
+        blocks = zip(self.mixture.columns, self.mixture.blocks, strict=True)
+        free = [ColumnFactor(name, self.domains[name], block) for name, block in blocks if name not in taken]
+        return (*free, *bound)
+
+    def _bound(self, constraint: Combinations | Inequality) -> Factor:
+        blocks = [self.mixture.blocks[self.mixture.columns.index(name)] for name in constraint.columns]
+        if isinstance(constraint, Inequality):
+            lines = tuple(self.domains[name] for name in constraint.columns)
+            return OrderedFactor(constraint, lines, tuple(blocks))  # type: ignore[arg-type]  # the schema says so
+        allowed = self.combinations[constraint.columns] if constraint.is_private else constraint.allowed
+        codes = combination_codes(constraint, allowed, self.domains)
+        return CombinationFactor(constraint.columns, tuple(blocks[: constraint.n_determinants]), codes)
+
+    @cached_property
+    def feasible_mass(self) -> float:
+        """Probability under the mixture that a row satisfies all constraints; one if there are none."""
+        mass = np.full(self.mixture.n_components, 1.0 / self.mixture.n_components)
+        for factor in self.factors:
+            of_factor = factor.prepare({}).mass
+            if of_factor is not None:
+                mass = mass * of_factor
+        return float(mass.sum())
+
+    def require_feasible(self) -> None:
+        """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
+        if self.feasible_mass <= 0.0:
+            named = "; ".join(str(c) for c in self.schema.constraints)
+            raise SchemaError(
+                f"no row that the model can make satisfies the constraints ({named}); check them against the "
+                "columns' values and bounds, and declare combinations that were not found under the budget"
+            )
 
     def restrictions(self, conditions: Mapping[str, Any] | None) -> dict[str, Restriction]:
-        """Return what the conditions leave of each column that they name."""
-        if not isinstance(conditions, Mapping | None):
-            raise RequestError(f"conditions: expected a mapping from column to condition, got {conditions!r}")
+        """Return what the conditions leave of each column that they name.
+
+        Raises:
+            RequestError: If a condition is malformed or names no modelled column.
+        """
         out = {}
         for name, condition in (conditions or {}).items():
             if name not in self.domains:
@@ -76,166 +108,103 @@ class TableModel:
             out[name] = restrict(self.domains[name], condition)
         return out
 
-    def balanced_cells(
-        self,
-        n: int,
-        balance: Sequence[str],
-        restrictions: Mapping[str, Restriction],
-        rng: np.random.Generator,
-    ) -> list[Cell]:
-        """Return the cells of ``balance``, their sizes equal up to one row and adding up to ``n``."""
-        if isinstance(balance, str) or not balance or len(set(balance)) != len(balance):
-            raise RequestError(f"balance: expected a list of different columns, got {balance!r}")
-        axes = []
-        for name in balance:
-            domain = self.domains.get(name)
-            if not isinstance(domain, DiscreteDomain):
-                what = "there is no such modelled column" if domain is None else "it is a number line"
-                raise RequestError(f"balance: {name!r} must be a categorical or boolean column, but {what}")
-            share = restrictions[name].share if name in restrictions else np.ones(domain.size)
-            axes.append([code for code in range(len(domain.values)) if share[code] > 0])
-        n_cells = math.prod(len(axis) for axis in axes)
-        if not 0 < n_cells <= MAX_CELLS:
-            raise RequestError(f"balance: expected 1 to {MAX_CELLS} cells, got {n_cells}")
-        sizes = np.full(n_cells, n // n_cells)
-        sizes[rng.permutation(n_cells)[: n % n_cells]] += 1
-        combinations = itertools.product(*axes)
-        return [
-            Cell(dict(zip(balance, codes, strict=True)), int(size))
-            for codes, size in zip(combinations, sizes, strict=True)
-        ]
 
-    # -- whether it can be done ----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class PreparedFactor:
+    """A factor in all variants that the cells of a request put it under.
 
-    def support(self, cells: Sequence[Cell], restrictions: Mapping[str, Restriction]) -> pd.DataFrame:
-        """Say for each cell how many rows are asked for and how many real units stand behind it.
+    Attributes:
+        columns: Names of the columns that are drawn together.
+        variants: The factor under each variant.
+        variant_of_cell: Which variant each cell needs, ``(n_cells,)``.
+    """
 
-        Returns:
-            One row per cell: the balanced columns, ``requested`` rows, ``model_mass`` (probability under
-            the model), ``units`` (that times the noisy number of units) and ``noise_std`` of the smallest
-            measured table that covers the conditioned columns (missing if none does).
+    columns: tuple[str, ...]
+    variants: tuple[Prepared, ...]
+    variant_of_cell: IntArray
+
+    @cached_property
+    def mass(self) -> FloatArray | None:
+        """Each component's mass under each variant, ``(n_variants, K)``; None if all of it under all."""
+        masses = [variant.mass for variant in self.variants]
+        found = [mass for mass in masses if mass is not None]
+        if not found:
+            return None
+        return np.stack([np.ones_like(found[0]) if mass is None else mass for mass in masses])
+
+
+class PreparedModel:
+    """A model under conditions, cut into cells: its weights and factors, ready to weigh and to draw.
+
+    Args:
+        model: The fitted model.
+        restrictions: What the conditions leave of columns, in every cell.
+        table: The cells.
+    """
+
+    def __init__(self, model: TableModel, restrictions: Mapping[str, Restriction], table: CellTable) -> None:
+        self.model = model
+        self.restrictions = restrictions
+        self.table = table
+        position = {axis.name: i for i, axis in enumerate(table.axes)}
+        self.factors = [_prepared(factor, restrictions, table, position) for factor in model.factors]
+
+    def weights(self, cells: IntArray, *, without: Collection[str] = ()) -> FloatArray:
+        """Return each component's joint probability with each of some cells, ``(n_cells, K)``.
+
+        Columns named in ``without`` are left out of the cells.
         """
-        rows = []
-        for cell in cells:
-            allowed = self._allowed(cell, restrictions)
-            mass = float(self.mixture.component_mass(allowed).mean())
-            labels = {
-                name: self.domains[name].labels[code]  # type: ignore[union-attr]  # balanced columns are discrete
-                for name, code in cell.codes.items()
-            }
-            rows.append(
-                labels
-                | {
-                    "requested": cell.n_rows,
-                    "model_mass": mass,
-                    "units": mass * self.n_units,
-                    "noise_std": self._noise_of(allowed),
-                }
-            )
-        return pd.DataFrame(rows)
+        k = self.model.mixture.n_components
+        weights = np.full((len(cells), k), 1.0 / k)
+        for factor in self.factors:
+            if factor.mass is not None and not set(factor.columns) & set(without):
+                weights *= factor.mass[factor.variant_of_cell[cells]]
+        return weights
 
-    def _noise_of(self, allowed: Mapping[str, FloatArray]) -> float:
-        """Return the noise in the released count of a condition, from the best table that covers it."""
-        best = np.inf
-        for table in self.measured:
-            if set(allowed) <= set(table.columns):
-                n_summed = 1.0
-                for name in table.columns:
-                    n_summed *= (allowed[name] > 0).sum() if name in allowed else self.domains[name].size
-                best = min(best, table.noise_std * float(np.sqrt(n_summed)))
-        return best if np.isfinite(best) else np.nan
-
-    def supported_cells(
-        self, cells: Sequence[Cell], restrictions: Mapping[str, Restriction], on_unsupported: str
-    ) -> tuple[list[Cell], list[str]]:
-        """Check every cell; return those to draw and warnings.
-
-        Raises:
-            UnsupportedRequestError: If a cell has less than one unit behind it and ``on_unsupported`` is
-                ``"error"``, or nothing is left.
-        """
-        table = self.support(cells, restrictions)
-        names = [_cell_name(self, cell) for cell in cells]
-        empty = (table["units"] < 1.0).to_numpy()
-        noisy = ~empty & (table["units"] < SUPPORT_MARGIN * table["noise_std"].fillna(0.0)).to_numpy()
-        impossible = (table["model_mass"] <= 0.0).to_numpy()
-        warnings = []
-        if empty.any():
-            which = _listed([name for name, bad in zip(names, empty, strict=True) if bad])
-            text = f"the model has less than one unit behind {which}"
-            if on_unsupported == "error" or (on_unsupported == "warn" and impossible.any()):
-                raise UnsupportedRequestError(
-                    f"{text}; ask for other cells, or pass on_unsupported='drop' to leave these out"
-                    + ("" if impossible.any() else " or 'warn' to extrapolate")
-                )
-            warnings.append(text + (": left out" if on_unsupported == "drop" else ": extrapolated"))
-        if noisy.any():
-            which = _listed([name for name, bad in zip(names, noisy, strict=True) if bad])
-            warnings.append(f"the real count behind {which} is within the noise of what was measured")
-        if on_unsupported != "drop" or not empty.any():
-            return list(cells), warnings
-        kept = [cell for cell, bad in zip(cells, empty, strict=True) if not bad]
-        if not kept:
-            raise UnsupportedRequestError("the model has less than one unit behind every cell asked for")
-        return _resized(kept, sum(cell.n_rows for cell in cells)), warnings
-
-    # -- drawing -----------------------------------------------------------------------------------------
-
-    def draw(
-        self, cells: Sequence[Cell], restrictions: Mapping[str, Restriction], rng: np.random.Generator
-    ) -> pd.DataFrame:
-        """Draw exactly the rows of every cell, in random order."""
-        parts = [
-            self.mixture.draw(cell.n_rows, self._allowed(cell, restrictions), rng)
-            for cell in cells
-            if cell.n_rows
-        ]
-        n = sum(cell.n_rows for cell in cells)
-        order = rng.permutation(n)
-        empty = np.empty(0, dtype=np.int64)
-        columns: dict[str, pd.Series] = {}
-        for column in self.schema.output_columns:
-            if column.name not in self.domains:
-                columns[column.name] = pd.Series(np.arange(1, n + 1))
-                continue
-            codes = np.concatenate([part[column.name] for part in parts])[order] if parts else empty
-            columns[column.name] = self._decode(column.name, codes, restrictions.get(column.name), rng)
-        return pd.DataFrame(columns, copy=False)
-
-    def _allowed(self, cell: Cell, restrictions: Mapping[str, Restriction]) -> dict[str, FloatArray]:
-        allowed = {name: restriction.share for name, restriction in restrictions.items()}
-        for name, code in cell.codes.items():
-            allowed[name] = np.zeros(self.domains[name].size)
-            allowed[name][code] = 1.0
-        return allowed
-
-    def _decode(
-        self, name: str, codes: IntArray, restriction: Restriction | None, rng: np.random.Generator
-    ) -> pd.Series:
-        domain = self.domains[name]
-        if not isinstance(domain, NumericDomain):
-            return labels_to_values(codes, domain.labels)
-        ticks = np.full(len(codes), np.nan)
-        present = codes < domain.n_bins
-        pieces = restriction.pieces if restriction is not None else domain.pieces()
-        if pieces is not None and present.any():
-            ticks[present] = pieces.draw(codes[present], rng)
-        return ticks_to_values(ticks, domain.column)
+    @cached_property
+    def masses(self) -> FloatArray:
+        """The probability of each cell within the conditions, given the constraints, ``(n_cells,)``."""
+        cells = np.arange(len(self.table))
+        parts = np.array_split(cells, max(1, -(-len(cells) // CELLS_AT_ONCE)))
+        mass = np.concatenate([self.weights(part).sum(axis=1) for part in parts])
+        return mass / self.model.feasible_mass
 
 
-def _resized(cells: list[Cell], n: int) -> list[Cell]:
-    """Spread ``n`` rows evenly over the cells."""
-    sizes = np.full(len(cells), n // len(cells))
-    sizes[: n % len(cells)] += 1
-    return [Cell(cell.codes, int(size)) for cell, size in zip(cells, sizes, strict=True)]
+def _prepared(
+    factor: Factor, restrictions: Mapping[str, Restriction], table: CellTable, position: Mapping[str, int]
+) -> PreparedFactor:
+    own = {name: restrictions[name] for name in factor.columns if name in restrictions}
+    axes = [position[name] for name in factor.columns if name in position]
+    if not axes:
+        return PreparedFactor(factor.columns, (factor.prepare(own),), np.zeros(len(table), dtype=np.int64))
+    combinations, variant_of_cell = np.unique(table.cells[:, axes], axis=0, return_inverse=True)
+    variants = []
+    for parts in combinations:
+        cut = {
+            table.axes[a].name: _part(table.axes[a], part, own) for a, part in zip(axes, parts, strict=True)
+        }
+        variants.append(factor.prepare(own | cut))
+    return PreparedFactor(factor.columns, tuple(variants), variant_of_cell.reshape(-1))
 
 
-def _cell_name(model: TableModel, cell: Cell) -> str:
-    if not cell.codes:
-        return "the conditions"
-    labels = (f"{name}={model.domains[name].labels[code]}" for name, code in cell.codes.items())  # type: ignore[union-attr]
-    return " x ".join(labels)
+def _part(axis: Axis, part: int, restrictions: Mapping[str, Restriction]) -> Restriction:
+    """Return what a part leaves of a column, within a condition on it; of a number line there is none."""
+    chosen = axis.parts[part]
+    if axis.name not in restrictions:
+        return chosen
+    return Restriction(chosen.share * restrictions[axis.name].share)
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more cells" if len(names) > 8 else "")
+def weigh(model: TableModel, weights: FloatArray, known: Mapping[str, IntArray]) -> FloatArray:
+    """Multiply components' weights by the probability of known codes; each row up to a factor.
+
+    Args:
+        model: The fitted model.
+        weights: One row for each combination of known codes, ``(n, K)``; changed in place.
+        known: Codes of some columns, ``(n,)``, -1 for unknown.
+    """
+    for factor in model.factors:
+        factor.weigh(weights, known)
+        largest = weights.max(axis=1, keepdims=True)
+        weights /= np.where(largest > 0, largest, 1.0)  # many small factors must not come to zero
+    return weights

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from privsynth.errors import ModelFileError
 from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.denoising import DenoisingSynthesizer
 from privsynth.synthesizers.dpgan import DPGANSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.model_file import read_model_file
 
 SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {
-    synthesizer.name: synthesizer for synthesizer in (MarginalSynthesizer, DPGANSynthesizer)
+    synthesizer.name: synthesizer
+    for synthesizer in (MarginalSynthesizer, DPGANSynthesizer, DenoisingSynthesizer)
 }
 
 

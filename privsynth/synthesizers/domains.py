@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.binning import bins_from_histogram
+from privsynth.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
 from privsynth.errors import SchemaError
 from privsynth.models.fitting import Measurement
@@ -87,9 +88,47 @@ def find_domains(
 
 
 def n_discoveries(schema: Schema) -> tuple[int, int]:
-    """Return how many columns need discovery, and how many may need their single values; public."""
+    """Return how many columns and constraints need discovery, and how many columns may need their single
+    values; public."""
     private = sum(1 for c in schema.modelled if set(c.private_facts) - {"missing"})
+    private += len(private_combinations(schema))
     return private, sum(1 for c in schema.modelled if c.is_numeric and not _has_fine_grid(c))
+
+
+def private_combinations(schema: Schema) -> list[Combinations]:
+    """Return the constraints whose combinations are found under the budget; public."""
+    return [c for c in schema.constraints if isinstance(c, Combinations) and c.is_private]
+
+
+def find_combinations(
+    curator: Curator, schema: Schema, budget: DomainBudget
+) -> dict[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
+    """Buy the combinations that the schema keeps private, by their columns.
+
+    Raises:
+        SchemaError: If combinations found contradict the dependency.
+
+    Privacy:
+        Accounted: one thresholded release each.
+    """
+    out: dict[tuple[str, ...], tuple[tuple[str | None, ...], ...]] = {}
+    for constraint in private_combinations(schema):
+        release = curator.discover_combinations(
+            f"combinations/{'/'.join(constraint.columns)}",
+            [schema.columns[name] for name in constraint.columns],
+            noise_multiplier=noise_for(budget.discovery * curator.allowance.mu_squared),
+            delta=_delta_per_discovery(budget, schema),
+            max_values=MAX_COMBINATIONS,
+        )
+        found = tuple(tuple(texts) for texts in release.facts["combinations"])
+        begins = [texts[: constraint.n_determinants] for texts in found]
+        if len(set(begins)) < len(begins):
+            raise SchemaError(
+                f"{constraint} does not hold: combinations held by many begin alike and end differently; "
+                "declare 'fixed_combinations' instead, or no constraint"
+            )
+        out[constraint.columns] = found
+    return out
 
 
 def _has_fine_grid(column: Column) -> bool:
@@ -100,7 +139,7 @@ def _has_fine_grid(column: Column) -> bool:
 
 def _delta_per_discovery(budget: DomainBudget, schema: Schema) -> float:
     """Divide the delta evenly, with one share to spare for an answer that is lost in a crash."""
-    lists = sum(1 for c in schema.modelled if c.categories == PRIVATE)
+    lists = sum(1 for c in schema.modelled if c.categories == PRIVATE) + len(private_combinations(schema))
     return budget.delta / (lists + n_discoveries(schema)[1] + 1)
 
 

@@ -16,20 +16,19 @@ from privsynth.models.generator import MixtureGenerator, allot_conditions
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer, StepPlan
+from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
 from privsynth.sampling.table_model import TableModel
-from privsynth.schema import Column, Schema
+from privsynth.schema import Schema
 from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
     buy_preliminaries,
-    condition_columns,
     count_units,
+    expected_width,
     planned_preliminaries,
 )
-from privsynth.synthesizers.training import planned_steps, train
+from privsynth.synthesizers.training import SLACK_SHARE, independent_seeds, planned_steps, step_plan, train
 
-SLACK_SHARE = 0.5  # of the delta that adds up; discovery has the rest
 SECONDS_PER_CODE = 7e-8  # of a step, for each row of real and fake and each code of a row, on two cores
 BLOCK = "steps/discriminator"
 
@@ -104,8 +103,8 @@ class DPGANSynthesizer(TableSynthesizer):
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
         steps = planned_preliminaries(schema, settings, allowance.mu_squared)
         left = 1.0 - sum(step["share"] for step in steps)
-        plan = _step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
-        width = sum(_width(column, settings.n_bins) for column in schema.modelled)
+        plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
+        width = sum(expected_width(column, settings.n_bins) for column in schema.modelled)
         rows = plan.expected_batch_size + settings.gan.fake_batch_size
         steps.append(planned_steps("private steps of the discriminator", left, plan))
         return Sketch(
@@ -128,7 +127,7 @@ class DPGANSynthesizer(TableSynthesizer):
         if not settings.n_steps:
             return trainer.model()
         left = curator.remaining(BLOCK)
-        plan = _step_plan(settings, left, curator.allowance, first.domains.n_units)
+        plan = step_plan(settings, left, curator.allowance, first.domains.n_units)
         steps = curator.gradient_steps(
             BLOCK, "private steps of the discriminator", first.domains.by_column, plan
         )
@@ -144,24 +143,6 @@ class DPGANSynthesizer(TableSynthesizer):
         )
 
 
-def _step_plan(settings: DPGANSettings, mu_squared: float, allowance: Spend, n_units: float) -> StepPlan:
-    return StepPlan.within(
-        mu_squared,
-        SLACK_SHARE * allowance.added_delta,
-        n_steps=settings.n_steps,
-        batch_size=settings.batch_size,
-        n_units=n_units,
-        max_grad_norm=settings.max_grad_norm,
-    )
-
-
-def _width(column: Column, n_bins: int) -> int:
-    """Return about how many codes a column will have; public."""
-    if isinstance(column.categories, tuple):
-        return len(column.categories) + bool(column.missing)
-    return 2 if column.type == "boolean" else n_bins
-
-
 class GanTrainer:
     """One adversarial training: the private step of the discriminator, and everything public around it."""
 
@@ -171,9 +152,9 @@ class GanTrainer:
         self._schema = schema
         self._first = first
         self._settings = settings
-        weights, draws = (torch.Generator().manual_seed(s) for s in _split(seed, 2))
+        weights, draws = (torch.Generator().manual_seed(s) for s in independent_seeds(seed, 2))
         names = list(first.domains.by_column)
-        columns, counts = _conditions(schema, first)
+        columns, counts = first.conditions(schema)
         generator = MixtureGenerator(
             [np.asarray(m.counts) for m in first.domains.one_way],
             condition_columns=[names.index(name) for name in columns],
@@ -220,18 +201,3 @@ class GanTrainer:
         """Return the model of the averaged generator."""
         columns = tuple(self._first.domains.by_column)
         return self._first.table_model(self._schema, self.gan.generator.mixture(columns, self.gan.average))
-
-
-def _conditions(schema: Schema, first: Preliminaries) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Return the condition columns and their released counts; a single one has its 1-way marginal."""
-    if first.condition is not None:
-        return first.condition.columns, first.condition.counts
-    columns = condition_columns(schema)
-    if len(columns) == 1:
-        return columns, next(m.counts for m in first.domains.one_way if m.columns == columns)
-    return (), np.ones(())
-
-
-def _split(seed: int, n: int) -> list[int]:
-    """Return independent seeds, so that weights, draws and the sampling of rows do not follow each other."""
-    return [int(s.generate_state(1, np.uint64)[0] >> 1) for s in np.random.SeedSequence(seed).spawn(n)]

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from privsynth.models.fitting import Measurement
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
-from privsynth.schema import Schema
-from privsynth.synthesizers.domains import DomainBudget, Domains, find_domains, n_discoveries
+from privsynth.schema import Column, Schema
+from privsynth.synthesizers.domains import (
+    DomainBudget,
+    Domains,
+    find_combinations,
+    find_domains,
+    n_discoveries,
+)
 
 MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured
 
@@ -51,12 +59,22 @@ class Preliminaries:
 
     domains: Domains
     condition: Measurement | None
+    combinations: Mapping[tuple[str, ...], tuple[tuple[str | None, ...], ...]]
 
     @property
     def measured(self) -> tuple[Measured, ...]:
         """The tables that were measured, with their mean noise, for statements about support."""
         tables = [*self.domains.one_way, *([self.condition] if self.condition is not None else [])]
         return tuple(Measured(m.columns, float(np.sqrt(np.mean(m.variance)))) for m in tables)
+
+    def conditions(self, schema: Schema) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+        """Return the condition columns and their released counts; a single one has its 1-way marginal."""
+        if self.condition is not None:
+            return self.condition.columns, self.condition.counts
+        columns = condition_columns(schema)
+        if len(columns) == 1:
+            return columns, next(m.counts for m in self.domains.one_way if m.columns == columns)
+        return (), np.ones(())
 
     def table_model(self, schema: Schema, mixture: ProductMixture) -> TableModel:
         """Return the model that samples from a mixture over these domains."""
@@ -67,6 +85,7 @@ class Preliminaries:
             self.domains.n_units,
             self.domains.n_units_std,
             self.measured,
+            self.combinations,
         )
 
 
@@ -99,8 +118,10 @@ def buy_preliminaries(
         one_way=shares.one_way_share,
         delta=delta_share * curator.allowance.added_delta,
     )
+    combinations = find_combinations(curator, schema, budget)
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=shares.n_bins)
-    return Preliminaries(domains, _measure_condition(curator, domains, shares.condition_share))
+    condition = _measure_condition(curator, domains, shares.condition_share)
+    return Preliminaries(domains, condition, combinations)
 
 
 def planned_preliminaries(schema: Schema, shares: Shares, mu_squared: float) -> list[dict[str, Any]]:
@@ -111,7 +132,7 @@ def planned_preliminaries(schema: Schema, shares: Shares, mu_squared: float) -> 
     """
     n_private, n_wide = n_discoveries(schema)
     bought = [
-        ("finding private categories and bounds", shares.discovery_share, n_private),
+        ("finding private categories, bounds and combinations", shares.discovery_share, n_private),
         ("single values of wide number lines", shares.spikes_share, n_wide),
         ("number of units", shares.units_share, 1),
         ("1-way marginals", shares.one_way_share, len(schema.modelled)),
@@ -131,6 +152,13 @@ def planned_counts(purpose: str, share: float, count: int, mu_squared: float) ->
 def condition_columns(schema: Schema) -> tuple[str, ...]:
     """Return the columns whose joint table is always measured: target and groups, in table order."""
     return tuple(c.name for c in schema.modelled if c.role in ("target", "group"))
+
+
+def expected_width(column: Column, n_bins: int) -> int:
+    """Return about how many codes a column will have; public."""
+    if isinstance(column.categories, tuple):
+        return len(column.categories) + bool(column.missing)
+    return 2 if column.type == "boolean" else n_bins
 
 
 def _measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:

@@ -66,6 +66,10 @@ def model_facts(model: TableModel) -> dict[str, Any]:
         "n_units": model.n_units,
         "n_units_std": model.n_units_std,
         "measured": [{"columns": list(m.columns), "noise_std": m.noise_std} for m in model.measured],
+        "combinations": [
+            {"columns": list(columns), "found": [list(texts) for texts in found]}
+            for columns, found in model.combinations.items()
+        ],
         "domains": {name: _domain_facts(domain) for name, domain in model.domains.items()},
     }
 
@@ -85,4 +89,5 @@ def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
         facts["n_units"],
         facts["n_units_std"],
         tuple(Measured(tuple(m["columns"]), m["noise_std"]) for m in facts["measured"]),
+        {tuple(c["columns"]): tuple(map(tuple, c["found"])) for c in facts.get("combinations", [])},
     )

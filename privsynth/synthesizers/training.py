@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.privacy.accounting import Event, gdp_epsilon
+from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.sampling.table_model import TableModel
@@ -19,6 +21,18 @@ Progress = Callable[[str, int, int], None]
 
 N_REPORTS = 20
 CHECKPOINT_SECONDS = 30.0
+SLACK_SHARE = 0.5  # of the delta that adds up; discovery has the rest
+
+
+class StepSettings(Protocol):
+    """Public settings of a block of private steps."""
+
+    @property
+    def n_steps(self) -> int: ...
+    @property
+    def batch_size(self) -> int: ...
+    @property
+    def max_grad_norm(self) -> float: ...
 
 
 class Trainer(Protocol):
@@ -100,6 +114,18 @@ def train(
     return trainer.model()
 
 
+def step_plan(settings: StepSettings, mu_squared: float, allowance: Spend, n_units: float) -> StepPlan:
+    """Return the block with the least noise that ``mu_squared`` and a part of the delta pay for."""
+    return StepPlan.within(
+        mu_squared,
+        SLACK_SHARE * allowance.added_delta,
+        n_steps=settings.n_steps,
+        batch_size=settings.batch_size,
+        n_units=n_units,
+        max_grad_norm=settings.max_grad_norm,
+    )
+
+
 def planned_steps(purpose: str, share: float, plan: StepPlan) -> dict[str, Any]:
     """Return a block of steps as `privsynth plan` tells it."""
     return {
@@ -116,3 +142,8 @@ def planned_steps(purpose: str, share: float, plan: StepPlan) -> dict[str, Any]:
 def _epsilon_so_far(event: Event, n_begun: int, mu_squared_before: float, delta: float) -> float:
     """Return about what was spent up to here, each step its part of the block: progress, and no claim."""
     return gdp_epsilon(math.sqrt(mu_squared_before + event.mu_squared * n_begun / event.count), delta)
+
+
+def independent_seeds(seed: int, n: int) -> list[int]:
+    """Return independent seeds, so that weights, draws and the sampling of rows do not follow each other."""
+    return [int(s.generate_state(1, np.uint64)[0] >> 1) for s in np.random.SeedSequence(seed).spawn(n)]

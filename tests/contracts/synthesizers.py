@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from privsynth.models.gan import GanOptions
-from privsynth.synthesizers import DPGANSynthesizer, MarginalSynthesizer
+from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer
 from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
 from tests.helpers.tables import QUICK
 
@@ -18,6 +19,9 @@ QUICK_SETTINGS: dict[type[TableSynthesizer], Any] = {
         batch_size=128,
         n_bins=16,
         gan=GanOptions(n_states=128, hidden=(8,), fake_batch_size=64, averaging=0.5),
+    ),
+    DenoisingSynthesizer: DenoisingSettings(
+        n_steps=6, batch_size=128, n_bins=16, averaging=0.5, hidden=4, n_components=512
     ),
 }
 

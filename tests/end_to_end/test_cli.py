@@ -324,7 +324,67 @@ def test_existing_rows_are_replaced_only_by_force(fitted: Path, tmp_path: Path, 
     assert (refused.code, "--force" in refused.error) == (2, True)
     assert (tmp_path / "rows.csv").read_text() == "mine"
     done = run("sample", fitted / "m.privsynth", "-n", 5, "-o", tmp_path / "rows.csv", "--force", "--json")
-    assert json.loads(done.out) == {"output": str(tmp_path / "rows.csv"), "rows": 5, "columns": list(COLUMNS)}
+    assert json.loads(done.out) == {
+        "output": str(tmp_path / "rows.csv"),
+        "rows": 5,
+        "columns": list(COLUMNS),
+        "not_covered": [],
+    }
+
+
+def test_proportions_come_from_a_table_or_json(fitted: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "joint.csv").write_text("sex,ill,count\nF,true,30\nF,false,10\nM,true,5\nM,false,15\n")
+    rows = sample(run, fitted, tmp_path / "a.csv", "--proportions", tmp_path / "joint.csv")
+    sizes = rows.groupby(["sex", "ill"]).size().to_dict()
+    assert {(sex, str(ill).lower()): size for (sex, ill), size in sizes.items()} == {
+        ("F", "true"): 30,
+        ("F", "false"): 10,
+        ("M", "true"): 5,
+        ("M", "false"): 15,
+    }
+    (tmp_path / "margins.json").write_text(
+        '{"sex": {"F": 0.25, "M": 0.75}, "age": {"..40": 0.5, "41..": 0.5}}'
+    )
+    flags = ("-n", 200, "--proportions", tmp_path / "margins.json")
+    rows = sample(run, fitted, tmp_path / "b.parquet", *flags)
+    assert rows["sex"].value_counts().to_dict() == {"M": 150, "F": 50}
+    assert rows["age"].astype(int).le(40).sum() == 100
+    refused = run(
+        "sample",
+        fitted / "m.privsynth",
+        "-n",
+        7,
+        *flags[2:],
+        "--request",
+        tmp_path / "margins.json",
+        "-o",
+        tmp_path / "c.csv",
+    )
+    assert (refused.code, "expected an object with the keys" in refused.error) == (2, True)
+
+
+def test_a_reference_table_is_said_not_to_be_covered(fitted: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "public.csv").write_text("sex\nF\nF\nF\nM\n")
+    flags = ("-n", 40, "--like", tmp_path / "public.csv", "-o", tmp_path / "rows.csv")
+    done = run("sample", fitted / "m.privsynth", *flags, "--json")
+    assert json.loads(done.out)["not_covered"][0].startswith("the frame given as like=")
+    assert pd.read_csv(tmp_path / "rows.csv")["sex"].value_counts().to_dict() == {"F": 30, "M": 10}
+    said = run("sample", fitted / "m.privsynth", *flags, "--force")
+    assert "not covered: the frame given as like=" in said.out
+
+
+def test_parity_by_flag_and_by_request(fitted: Path, tmp_path: Path, run: Run) -> None:
+    known = ("--where", "sex=F", "--where", "sex=M")
+    rows = sample(run, fitted, tmp_path / "a.csv", "-n", 2000, "--parity", "ill:sex", *known, "--seed", 1)
+    rates = rows.groupby("sex")["ill"].mean()
+    assert rates.max() - rates.min() <= 0.01
+    (tmp_path / "request.json").write_text(
+        '{"n": 2000, "conditions": {"sex": ["F", "M"]}, "parity": {"target": "ill", "groups": ["sex"]}}'
+    )
+    sample(run, fitted, tmp_path / "b.csv", "--request", tmp_path / "request.json", "--seed", 1)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    refused = run("sample", fitted / "m.privsynth", "--parity", "ill", "-o", tmp_path / "c.csv")
+    assert (refused.code, "expected --parity TARGET:GROUP,GROUP, got 'ill'" in refused.error) == (2, True)
 
 
 # -- what is refused costs nothing and betrays nothing --------------------------------------------

@@ -35,7 +35,7 @@ def tilted(probabilities: ArrayLike, by: float = 0.1) -> NDArray[np.float64]:
 
 
 class Constant(np.random.Generator):
-    """A generator whose ``random`` gives one number, to reach the ends of its range."""
+    """A generator that gives one number, or the whole number at its share of a range, to reach the ends."""
 
     def __init__(self, value: float) -> None:
         super().__init__(np.random.PCG64(0))
@@ -44,6 +44,10 @@ class Constant(np.random.Generator):
     def random(self, size: int) -> NDArray[np.float64]:  # type: ignore[override]  # one answer for every draw
         """Return the number, ``size`` times."""
         return np.full(size, self.value)
+
+    def integers(self, low: int, high: int, size: int, dtype: type) -> NDArray:  # type: ignore[override]
+        """Return the whole number at the share of the range, ``size`` times."""
+        return np.full(size, low + int(self.value * (high - low)), dtype=dtype)
 
 
 LARGEST = 1.0 - 2.0**-53  # of a draw in [0, 1)

@@ -6,12 +6,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+from fairlearn.metrics import (
+    MetricFrame,
+    demographic_parity_difference,
+    equalized_odds_difference,
+    selection_rate,
+    true_positive_rate,
+)
+from scipy.stats import binom
+from sdmetrics.single_table import EqualizedOddsImprovement
+from sklearn.metrics import accuracy_score, roc_auc_score
+from statsmodels.stats.proportion import confint_proportions_2indep
 
 from privsynth.metrics import fairness
 from privsynth.metrics.downstream import predict_holdout, target_of, unit_bootstrap
-from privsynth.metrics.group_models import RATES, _bootstrap, model_differences
+from privsynth.metrics.figures import percentile_interval
+from privsynth.metrics.group_models import model_differences, model_rates, replicate_rates
 from privsynth.metrics.grouping import Grouping
+from privsynth.metrics.privacy_effect import representation_slope
+from privsynth.metrics.proportions import difference_interval
+from privsynth.metrics.rates import _ratio
+from privsynth.metrics.scores import mean_of
 from privsynth.metrics.tables import load_tables
 from privsynth.schema import Schema
 
@@ -35,8 +50,8 @@ def test_shares_and_rates_of_eight_rows_worked_out_by_hand() -> None:
     assert women["share"]["gap"]["value"] == -0.25
     assert women["target_rate"]["real"] == pytest.approx(1 / 3)
     assert women["target_rate"]["gap"]["value"] == pytest.approx(-1 / 3)
-    error = np.sqrt(0.75 * 0.25 / 160 + 0.5 * 0.5 / 160)
-    assert women["share"]["gap"]["interval"] == pytest.approx([-0.25 - 1.96 * error, -0.25 + 1.96 * error])
+    low, high = confint_proportions_2indep(80, 160, 120, 160, method="newcomb")
+    assert women["share"]["gap"]["interval"] == pytest.approx([low, high])
     (by_sex,) = found["by_columns"]
     assert by_sex["label_parity_difference"]["value"] == 1.0
     assert by_sex["label_parity_difference"]["ceiling"] == pytest.approx(2 / 3)
@@ -67,7 +82,7 @@ def test_a_fresh_sample_shows_no_gap(draw, schema: Schema) -> None:
     gaps = [entry["share"]["gap"] for entry in found["by_group"]]
     assert len(gaps) > 20
     assert all(
-        abs(gap["value"]) < 5.2 * (gap["interval"][1] - gap["value"]) / 1.96 + 1e-9 for gap in gaps
+        abs(gap["value"]) < 5.2 * max(np.abs(np.array(gap["interval"]) - gap["value"])) / 1.96 for gap in gaps
     )  # 5.2 standard errors: 2e-7 each
 
 
@@ -76,7 +91,8 @@ def test_differences_are_those_of_fairlearn(draw, schema: Schema) -> None:
     predictions = predict_holdout(tables, target_of(tables))
     grouping = Grouping.of(tables, ["region"])
     draws = unit_bootstrap(predictions.units, 20, np.random.default_rng(0))
-    found = model_differences(predictions, grouping, draws)
+    replicates = replicate_rates(predictions, grouping, draws)
+    found = model_differences(predictions, grouping, replicates)
     selected = predictions.of["hist_gradient_boosting", "synthetic"][:, 1] >= 0.5
     theirs = {
         "y_true": predictions.labels,
@@ -87,12 +103,23 @@ def test_differences_are_those_of_fairlearn(draw, schema: Schema) -> None:
         demographic_parity_difference(**theirs)
     )
     assert found["equalized_odds_difference"]["value"] == pytest.approx(equalized_odds_difference(**theirs))
-    once = np.ones((1, len(predictions.units)), dtype=int)
-    everyone = np.ones(len(grouping.groups), dtype=bool)
-    replicate = _bootstrap(
-        predictions, "synthetic", grouping.members(predictions.rows), everyone, RATES[1:], once
-    )
-    assert replicate[0] == pytest.approx(found["equalized_odds_difference"]["value"])
+    groups = model_rates(predictions, grouping, replicates)
+    metrics = {
+        "accuracy": accuracy_score,
+        "selection_rate": selection_rate,
+        "true_positive_rate": true_positive_rate,
+    }
+    frame = MetricFrame(metrics=metrics, **theirs)
+    for entry, group in zip(groups, grouping.groups, strict=True):
+        for rate in metrics:
+            expected = frame.by_group.loc[group["region"], rate]
+            assert entry["synthetic"][rate] == pytest.approx(expected)
+            # the bootstrap computes its rates by itself
+            i = grouping.groups.index(group)
+            assert replicates["synthetic", rate][i, 0] == pytest.approx(expected)
+        inside = (predictions.rows["region"] == group["region"]).to_numpy()
+        scores = predictions.of["hist_gradient_boosting", "synthetic"][inside, 1]
+        assert entry["synthetic"]["auc"] == pytest.approx(roc_auc_score(predictions.labels[inside], scores))
 
 
 def test_groups_too_small_to_say_carry_null_and_the_reason(draw, schema: Schema) -> None:
@@ -150,3 +177,139 @@ def test_without_groups_it_is_not_assessed(draw, schema: Schema) -> None:
     found = fairness(draw(30, 0), draw(30, 1), schema=schema, groups=[])
     assert found["status"] == "not_assessed"
     assert "no group columns" in found["reason"]
+
+
+def test_improvement_is_that_of_sdmetrics_with_our_classifier(
+    draw, schema: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, synthetic, holdout = draw(900, 0), draw(900, 1), draw(1200, 2)
+    synthetic.loc[(synthetic["sex"] == "F") & (synthetic.index % 10 > 0), "owner"] = False
+    tables = load_tables(real, synthetic, schema=schema, holdout=holdout)
+    predictions = predict_holdout(tables, target_of(tables), families=["hist_gradient_boosting"])
+    grouping = Grouping.of(tables, ["sex"])
+    draws = unit_bootstrap(predictions.units, 2, np.random.default_rng(0))
+    found = model_rates(predictions, grouping, replicate_rates(predictions, grouping, draws))
+
+    answers = iter(["real", "synthetic"])
+
+    class Trained:
+        def __init__(self) -> None:
+            self.source = next(answers)
+
+        def predict(self, rows: pd.DataFrame) -> np.ndarray:
+            return (predictions.of["hist_gradient_boosting", self.source][:, 1] >= 0.5).astype(int)
+
+    monkeypatch.setattr(EqualizedOddsImprovement, "_train_classifier", lambda *_: Trained())
+    columns = {name: {"sdtype": "categorical"} for name in ("sex", "owner", "region")}
+    theirs = EqualizedOddsImprovement.compute(
+        *(table[["sex", "owner", "region"]].reset_index(drop=True) for table in (real, synthetic, holdout)),
+        metadata={"tables": {"t": {"columns": columns}}},
+        table_name="t",
+        prediction_column_name="owner",
+        positive_class_label=True,
+        sensitive_column_name="sex",
+        sensitive_column_value="F",
+    )
+    women = found[[g["sex"] for g in grouping.groups].index("F")]
+    assert women["synthetic"]["equalized_odds_improvement"] == pytest.approx(theirs)
+    assert theirs < 0.5  # women are hardly ever selected: odds have become less equal
+    assert women["real"]["equalized_odds_improvement"] == 0.5
+
+
+def test_replace_augment_and_balance_stand_beside_each_other(draw, schema: Schema) -> None:
+    real, holdout = draw(1500, 0), draw(1500, 1)
+    women_lose = real.assign(owner=real["owner"] & (real["sex"] == "M"))
+    found = fairness(real, women_lose, schema=schema, holdout=holdout, n_bootstrap=30)
+    (by_sex,) = found["by_columns"]
+    parity = by_sex["demographic_parity_difference"]
+    assert parity["ceiling"] < parity["augmented"]["value"] < parity["value"]
+    women = group(found, sex="F")["models"]
+    assert women["gaps"]["accuracy"]["interval"][1] < 0
+    assert women["synthetic"]["accuracy"] < women["augmented"]["accuracy"] <= women["real"]["accuracy"] + 0.03
+    assert group(found, sex="M")["models"]["gaps"]["accuracy"]["value"] > -0.05
+    assert "percentile bootstraps" in found["intervals"]
+
+
+def test_pairs_of_three_group_columns_are_listed(draw, schema: Schema) -> None:
+    found = fairness(draw(300, 0), draw(300, 1), schema=schema, groups=["sex", "region", "age"])
+    sizes = [len(entry["columns"]) for entry in found["by_columns"]]
+    assert sizes == [1, 1, 1, 2, 2, 2, 3]
+
+
+# -- the effect of privacy -----------------------------------------------------------------------------
+
+
+def test_slopes_of_levelled_and_sharpened_shares_worked_out_by_hand() -> None:
+    real = np.array([0.8, 0.2])
+    assert representation_slope(real, real) == 0.0
+    # ln(.5/.8), ln(.5/.2) over ln .8, ln .2: rises by ln 4 as the other falls by ln 4
+    assert representation_slope(real, np.array([0.5, 0.5])) == pytest.approx(-1.0)
+    # .9/.8 and .1/.2: ln 2.25 / ln 4
+    assert representation_slope(real, np.array([0.9, 0.1])) == pytest.approx(np.log(2.25) / np.log(4))
+    assert representation_slope(real, np.array([1.0, 0.0])) is None
+
+
+def test_the_group_that_pays_for_privacy_is_named(draw, schema: Schema) -> None:
+    real, twin, holdout, synthetic = draw(3000, 0), draw(3000, 3), draw(3000, 1), draw(3000, 2)
+    women = synthetic["sex"] == "F"
+    generator = np.random.default_rng(0)
+    synthetic.loc[women, "owner"] = generator.random(women.sum()) < 0.5
+    synthetic = pd.concat([synthetic[~women], synthetic[women][::2]], ignore_index=True)
+    found = fairness(real, synthetic, schema=schema, holdout=holdout, twin=twin, n_bootstrap=50)
+    effect = found["privacy_effect"]
+    by_sex = {entry["group"]["sex"]: entry for entry in effect["by_group"]}
+    assert by_sex["F"]["share"]["cost"]["interval"][1] < 0
+    assert by_sex["M"]["share"]["cost"]["interval"][0] > 0
+    assert by_sex["F"]["tv_2way"]["ratio"] > 1.3
+    assert by_sex["M"]["tv_2way"]["ratio"] == pytest.approx(1.0, abs=0.2)
+    assert by_sex["F"]["accuracy"]["cost"]["interval"][0] > 0
+    assert effect["pays_most"] == [{"sex": "F"}]
+    json.dumps(found, allow_nan=False)
+    without = fairness(real, synthetic, schema=schema)["privacy_effect"]
+    assert "no twin" in without["reason"]
+
+
+# -- what intervals cover ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("p", "n", "q", "m"), [(0.5, 200, 0.4, 200), (0.1, 15, 0.15, 400), (0.02, 30, 0.02, 30)]
+)
+def test_intervals_of_differences_cover_what_they_say(p: float, n: int, q: float, m: int) -> None:
+    # exact coverage, by summing over both binomials: no simulation needed
+    a, b = np.arange(n + 1), np.arange(m + 1)
+    chance = np.outer(binom.pmf(a, n, p), binom.pmf(b, m, q))
+    likely = np.argwhere(chance > 1e-7)
+    covered = 0.0
+    for i, j in likely:
+        low, high = difference_interval((i / n, n), (j / m, m))
+        covered += chance[i, j] * (low <= q - p <= high)
+    assert covered > 0.93
+    if min(n * p, m * q) > 1:
+        assert covered < 0.985  # where next to nothing is observed it is wider than it has to be
+
+
+def test_units_behind_a_share_are_persons_not_rows() -> None:
+    units = np.repeat(np.arange(50), 4)
+    values = np.repeat(np.arange(50) % 2, 4).astype(float)
+    share, n_units = _ratio(values, np.full(200, 0.25), units)
+    assert (share, n_units) == (0.5, pytest.approx(50))
+    alone = _ratio(values, np.ones(200), np.arange(200))
+    assert alone == (0.5, pytest.approx(200))
+    none = _ratio(np.zeros(200), np.full(200, 0.25), units)
+    assert none == (0.0, pytest.approx(50))
+
+
+def test_bootstrapped_gaps_of_a_small_group_cover_about_what_they_say() -> None:
+    # A group of 30 holdout rows of which two fixed models select a known share, the same draws for both.
+    generator = np.random.default_rng(1)
+    n, n_runs, truth, covered = 30, 400, 0.5 - 0.3, 0
+    for _ in range(n_runs):
+        u = generator.random(n)
+        a, b = u < 0.3, u < 0.5  # dependent, as two models on the same rows are
+        draws = unit_bootstrap(np.arange(n), 200, generator)
+        gaps = mean_of(b.astype(float), draws) - mean_of(a.astype(float), draws)
+        low, high = percentile_interval(gaps)
+        covered += low <= truth <= high
+    low, high = binom.ppf([5e-7, 1 - 5e-7], n_runs, 0.93)  # 30 units: a point or two below 95 %
+    assert low <= covered <= high

@@ -94,6 +94,7 @@ def test_every_method_charges_before_it_reads():
         lambda: count(c),
         lambda: c.discover_values("v", town, noise_multiplier=5.0, delta=1e-4, max_values=9),
         lambda: c.discover_values("s", age, noise_multiplier=5.0, delta=1e-4, max_values=9),
+        lambda: c.discover_combinations("c", [town, town], noise_multiplier=5.0, delta=1e-4, max_values=9),
         lambda: c.discover_bounds("b", pay, noise_multiplier=5.0),
         lambda: c.select(
             "x", "t", domains(), [("sex",)], lambda: [np.zeros(2)], noise_std=1.0, epsilon0=0.1, n_select=1
@@ -128,6 +129,37 @@ def test_discovered_values_are_sorted_not_in_order_of_appearance():
         "v", SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9
     )
     assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
+
+
+def test_combinations_held_by_many_are_published_sorted_and_those_of_few_are_not():
+    frame = table(600)
+    frame.loc[:3, "town"] = "Oslo"  # four records: two of them F, which is all that Oslo has
+    columns = [SCHEMA.columns["town"], SCHEMA.columns["sex"]]
+    book = Book()
+    release = curator(frame=frame, charge=book).discover_combinations(
+        "c", columns, noise_multiplier=5.0, delta=1e-4, max_values=9
+    )
+    # threshold: 1 + 5 * 3.72 = 19.6, ten deviations below the 200 of each pair and three above four
+    assert release.facts["combinations"] == [["Bonn", "M"], ["Rome", "F"], ["Ulm", "F"]]
+    ((key, event),) = book.charged
+    assert (key, event.mechanism, event.delta, event.count) == ("c", "thresholded_gaussian", 1e-4, 1)
+    assert event.purpose == "combinations of town, sex held by many"
+
+
+def test_a_combination_of_one_record_is_published_no_more_often_than_delta():
+    # one record holds a pair that nobody else holds; delta 0.05, of 2,000 draws 100 are expected at most
+    frame = table(6)
+    frame.loc[0, "town"] = "Oslo"
+    columns = [SCHEMA.columns["town"], SCHEMA.columns["sex"]]
+    roomy = Spend(mu_squared=100.0, added_delta=0.5)
+    found = 0
+    for seed in range(2000):
+        release = curator(frame=frame, allowance=roomy, seed=seed).discover_combinations(
+            "c", columns, noise_multiplier=2.0, delta=0.05, max_values=9
+        )
+        found += ["Oslo", "F"] in release.facts["combinations"]
+    assert found < 100 + 4.76 * np.sqrt(2000 * 0.05 * 0.95)  # false alarm 1e-6
+    assert found > 100 - 4.76 * np.sqrt(2000 * 0.05 * 0.95)  # the threshold is not needlessly high
 
 
 def test_a_stored_release_is_served_again_and_not_charged_again():

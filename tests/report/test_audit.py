@@ -28,7 +28,7 @@ def test_the_report_holds_what_others_script_against(report: AuditReport) -> Non
         "n_members", "n_non_members", "confidence", "epsilon_lower_bound",
     }  # fmt: skip
     assert set(attack["tpr_at_fpr"]["0.01"]) >= {"tpr", "interval"}
-    assert set(found["verdicts"][0]) == {"question", "verdict", "evidence", "action"}
+    assert set(found["verdicts"][0]) == {"question", "verdict", "evidence", "action", "section"}
     assert all(v["verdict"] in ("problem", "attention", "ok", "not_assessed") for v in found["verdicts"])
     assert set(found["fidelity"]["tv_2way"]) == {"value", "interval", "ceiling", "floor"}
     assert all(isinstance(g["group"], dict) for g in found["fairness"]["by_group"])

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from privsynth.report.verdicts import all_verdicts, way_to_floor
+from privsynth.report.verdicts import all_verdicts
+from privsynth.report.words import way_to_floor
 
 NOT_THERE = {"status": "not_assessed", "reason": "no holdout"}
 QUESTIONS = ("guarantee", "membership", "disclosure", "fidelity", "utility", "groups", "models")
@@ -226,3 +227,41 @@ def test_disclosure_is_judged_by_what_is_found_of_members_alone(low: float, verd
         assert "in 4 comparisons" in found["evidence"]
     else:
         assert "pay guessed by neighbours: 40.0% of members, 35.0% of outsiders" in found["evidence"]
+
+
+def test_a_spoilt_group_or_a_price_paid_by_few_asks_for_attention() -> None:
+    section = {
+        "status": "assessed",
+        "tv_1way": figure(0.01, 0.01, 0.01),
+        "tv_2way": figure(0.04, 0.03, 0.09),
+        "tv_3way": figure(None, None, None),
+        "two_sample": {"status": "assessed", "auc": figure(0.7, 0.5, 0.99)},
+        "by_group": [
+            {"group": {"sex": "F"}, "n_reference_rows": 500, "tv_2way": figure(0.3, 0.1, 0.35)},
+            {"group": {"sex": "X"}, "n_reference_rows": 60, "tv_2way": figure(0.9, 0.1, 0.35)},
+        ],
+    }
+    found = verdicts(fidelity=section)["fidelity"]
+    assert found["verdict"] == "attention"
+    assert "within sex=F pairs of columns are nearer to independent" in found["evidence"]
+    assert "AUC 0.700" in found["evidence"]
+    assert found["section"] == "fidelity"
+
+    effect = {
+        "status": "assessed",
+        "pays_most": [{"sex": "F"}],
+        "by_group": [
+            {"group": {"sex": "F"}, "share": {"twin": 0.4, "cost": compared(0.4, -0.01, 0.001)["gap"]}}
+        ],
+    }
+    fairness = {
+        "status": "assessed", "models_reason": "no holdout", "by_group": [], "by_columns": [],
+        "privacy_effect": effect,
+    }  # fmt: skip
+    listed = all_verdicts(
+        guarantee=None, n_units=9, fidelity=NOT_THERE, utility=NOT_THERE, fairness=fairness,
+        membership=NOT_THERE, disclosure=NOT_THERE,
+    )  # fmt: skip
+    assert listed[-1]["question"] == "Who pays for privacy?"
+    assert listed[-1]["verdict"] == "attention"
+    assert listed[-1]["evidence"] == "Models lose accuracy through privacy for sex=F."

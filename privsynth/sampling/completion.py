@@ -1,0 +1,196 @@
+"""Filling in partial rows: what is known decides on the component, and the component on the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.drawing import draw_by_inversion
+from privsynth.encoding import Domain, NumericDomain, Pieces
+from privsynth.errors import RequestError, UnsupportedRequestError
+from privsynth.sampling.conditions import Restriction, codes_of
+from privsynth.sampling.factors import Drawn, Factor, Prepared
+from privsynth.sampling.made import MadeColumns
+from privsynth.sampling.rows import BLOCK_ROWS, to_frame
+from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel, weigh
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+COMPLETED_NOT_COVERED = (
+    "the frame that was completed, which was taken as public: its fields are in the rows as they were given, "
+    "and the guarantee does not cover them"
+)
+
+
+def complete_rows(model: TableModel, frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Fill in what a frame leaves empty or out, by the model's distribution given what each row holds.
+
+    Args:
+        model: The fitted model.
+        frame: Partial rows; empty fields (NaN, None, empty text) and absent columns are filled in, so that a
+            field cannot be said to be known as missing. Its index is kept.
+        rng: Source of the draws.
+
+    Raises:
+        RequestError: If a column is unknown, or a value is none of the column's.
+        UnsupportedRequestError: If the model gives what a row holds no probability.
+    """
+    made = {c.name for c in model.schema.output_columns if c.name not in model.domains}
+    unknown = [str(name) for name in frame.columns if name not in model.domains and name not in made]
+    if unknown:
+        raise RequestError(
+            f"complete: there is no column {unknown[0]!r} in the model; there are {', '.join(model.domains)}"
+        )
+    fresh = MadeColumns(model.schema, len(frame), rng)
+    blocks = [
+        _complete_block(model, frame.iloc[start : start + BLOCK_ROWS], fresh, rng, start)
+        for start in range(0, max(len(frame), 1), BLOCK_ROWS)
+    ]
+    rows = pd.concat(blocks) if len(blocks) > 1 else blocks[0]
+    rows.index = frame.index
+    for name in made & set(frame.columns):
+        rows[name] = frame[name]  # a key that is given is kept
+    return rows
+
+
+def _complete_block(
+    model: TableModel, frame: pd.DataFrame, made: MadeColumns, rng: np.random.Generator, start: int
+) -> pd.DataFrame:
+    n = len(frame)
+    known = {name: _known(model, name, frame[name]) for name in model.domains if name in frame.columns}
+    bound = [_BoundRows.of(model, factor, known, n) for factor in model.factors if len(factor.columns) > 1]
+    component = _draw_components(model, known, bound, n, rng, start)
+    drawn: dict[str, Drawn] = {}
+    for rows in bound:
+        drawn |= rows.draw(component, rng)
+    for factor in model.factors:
+        if len(factor.columns) == 1:
+            drawn |= _draw_unknown(factor, known, component, rng)
+    return to_frame(model, drawn, made.next(n))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is given of a column: codes, -1 where a field is empty, and ticks of a number line."""
+
+    codes: IntArray
+    ticks: FloatArray | None
+
+
+def _known(model: TableModel, name: str, values: pd.Series) -> _Known:
+    empty = (values.isna() | values.eq("")).to_numpy(dtype=bool)
+    codes, ticks = np.full(len(values), -1, dtype=np.int64), None
+    found, of_line = codes_of(model.domains[name], values[~empty], where="complete")
+    codes[~empty] = found
+    if of_line is not None:
+        ticks = np.full(len(values), np.nan)
+        ticks[~empty] = of_line
+    return _Known(codes, ticks)
+
+
+@dataclass(frozen=True)
+class _BoundRows:
+    """The columns of a constraint, prepared once for each combination of fields that rows give of them."""
+
+    variants: tuple[Prepared, ...]
+    variant_of_row: IntArray
+
+    @classmethod
+    def of(cls, model: TableModel, factor: Factor, known: Mapping[str, _Known], n: int) -> _BoundRows:
+        given = [name for name in factor.columns if name in known]
+        fields = [known[name].codes.astype(np.float64) for name in given]
+        fields += [np.nan_to_num(t, nan=-np.inf) for name in given if (t := known[name].ticks) is not None]
+        if not fields or not n:
+            return cls((factor.prepare({}),), np.zeros(n, dtype=np.int64))
+        _, first, of_row = np.unique(np.column_stack(fields), axis=0, return_index=True, return_inverse=True)
+        variants = []
+        for row in first:
+            points = {name: _point(model.domains[name], known[name], int(row)) for name in given}
+            variants.append(factor.prepare({name: p for name, p in points.items() if p is not None}))
+        return cls(tuple(variants), of_row.reshape(-1))
+
+    def mass(self, variant: int) -> FloatArray:
+        """Return each component's probability of what a variant gives; a constraint's is never free."""
+        mass = self.variants[variant].mass
+        assert mass is not None
+        return mass
+
+    def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+        """Draw the columns of all rows; what is given comes out as it is."""
+        out = self.variants[0].draw(component[:0], rng)
+        for name in out:
+            out[name] = np.zeros(len(component), dtype=out[name].dtype)  # type: ignore[assignment]
+        for v, variant in enumerate(self.variants):
+            rows = np.flatnonzero(self.variant_of_row == v)
+            for name, values in variant.draw(component[rows], rng).items():
+                out[name][rows] = values
+        return out
+
+
+def _point(domain: Domain, known: _Known, row: int) -> Restriction | None:
+    """Return the restriction to what a row gives of a column."""
+    code = int(known.codes[row])
+    if code < 0:
+        return None
+    share = np.zeros(domain.size)
+    share[code] = 1.0
+    if not isinstance(domain, NumericDomain) or known.ticks is None:
+        return Restriction(share)
+    tick = np.array([known.ticks[row]])
+    return Restriction(share, Pieces(np.array([code]), np.ones(1), tick, tick, domain.grid.discrete))
+
+
+def _draw_components(
+    model: TableModel,
+    known: Mapping[str, _Known],
+    bound: Sequence[_BoundRows],
+    n: int,
+    rng: np.random.Generator,
+    start: int,
+) -> IntArray:
+    """Draw each row's component given what is known of it; equal rows are weighed once."""
+    if not n:
+        return np.zeros(0, dtype=np.int64)
+    taken = {name for factor in model.factors if len(factor.columns) > 1 for name in factor.columns}
+    free = [name for name in known if name not in taken]
+    k = model.mixture.n_components
+    given = [known[name].codes for name in free] + [rows.variant_of_row for rows in bound]
+    table = np.column_stack([*given, np.zeros(n, dtype=np.int64)])
+    patterns, first, of_row = np.unique(table, axis=0, return_index=True, return_inverse=True)
+    of_row = of_row.reshape(-1)
+    component = np.empty(n, dtype=np.int64)
+    for begin in range(0, len(patterns), CELLS_AT_ONCE):
+        part = patterns[begin : begin + CELLS_AT_ONCE]
+        weights = np.full((len(part), k), 1.0 / k)
+        for j, rows_of in enumerate(bound, start=len(free)):
+            used, at = np.unique(part[:, j], return_inverse=True)
+            weights *= np.stack([rows_of.mass(int(v)) for v in used])[at.reshape(-1)]
+        weights = weigh(model, weights, {name: part[:, j] for j, name in enumerate(free)})
+        impossible = np.flatnonzero(weights.sum(axis=1) <= 0)
+        if len(impossible):
+            row = start + int(first[begin + impossible].min())
+            raise UnsupportedRequestError(
+                f"complete: the model gives what row {row} (counted from 0) holds no probability; leave "
+                "fields of it empty"
+            )
+        rows = np.flatnonzero((of_row >= begin) & (of_row < begin + CELLS_AT_ONCE))
+        component[rows] = draw_by_inversion(weights, of_row[rows] - begin, rng)
+    return component
+
+
+def _draw_unknown(
+    factor: Factor, known: Mapping[str, _Known], component: IntArray, rng: np.random.Generator
+) -> dict[str, Drawn]:
+    """Draw a single column where it is unknown, and keep what is known."""
+    (name,) = factor.columns
+    drawn = factor.prepare({}).draw(component, rng)
+    if name in known:
+        given = known[name]
+        values = given.codes if given.ticks is None else given.ticks
+        drawn[name] = np.where(given.codes >= 0, values, drawn[name])
+    return drawn

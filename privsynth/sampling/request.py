@@ -1,0 +1,130 @@
+"""What a caller asks for: one object for Python, the command line and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from privsynth.errors import ParameterError, RequestError
+
+MAX_ROWS = 10**9
+ON_UNSUPPORTED = ("error", "warn", "drop")
+LIKE_NOT_COVERED = (
+    "the frame given as like=, which was taken as public: the rows follow its distribution, and the "
+    "guarantee does not cover it"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """The same rate of every label in every group.
+
+    Attributes:
+        target: Column of the labels; categorical or boolean.
+        groups: Columns whose combinations are the groups; categorical or boolean.
+        decorrelate: Columns that shall not depend on the groups either, or ``"all"``.
+    """
+
+    target: str
+    groups: tuple[str, ...]
+    decorrelate: tuple[str, ...] | str = ()
+
+    @classmethod
+    def of(cls, value: Any) -> Parity:
+        """Read ``(target, groups)`` or a mapping with the names of the attributes.
+
+        Raises:
+            RequestError: If it is neither.
+        """
+        if isinstance(value, cls):
+            return value
+        form = 'expected (target, groups), or {"target": ..., "groups": [...]} with or without "decorrelate"'
+        if isinstance(value, Mapping) and {"target", "groups"} <= set(value) <= {f.name for f in fields(cls)}:
+            target, groups = value["target"], value["groups"]
+            decorrelate = value.get("decorrelate", ())
+        elif isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+            (target, groups), decorrelate = value, ()
+        else:
+            raise RequestError(f"parity: {form}, got {value!r}")
+        groups = (groups,) if isinstance(groups, str) else groups
+        if decorrelate != "all":
+            decorrelate = tuple(_names("parity: 'decorrelate'", decorrelate)) if decorrelate else ()
+        return cls(target=str(target), groups=tuple(_names("parity", groups)), decorrelate=decorrelate)
+
+    def __post_init__(self) -> None:
+        if self.target in self.groups:
+            raise RequestError(f"parity: {self.target!r} is both target and group")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRequest:
+    """A sampling request; `from_dict` reads the same as JSON.
+
+    Attributes:
+        n: Number of rows; None is the sum of the counts asked for, else the noisy number of units.
+        conditions: Column to a value, a list of values, an inclusive range or None for missing.
+        balance: Categorical or boolean columns whose every combination gets equally many rows.
+        proportions: Column to shares or counts of its values; a frame (in JSON a list of records) of columns
+            and ``share`` or ``count``; or a list of these, which are met jointly.
+        like: Rows of a public reference table, whose joint distribution of its columns is taken over.
+        parity: See `Parity`.
+        on_unsupported: What to do with a cell that has less than one unit behind it: ``"error"``,
+            ``"warn"`` and extrapolate, or ``"drop"``.
+    """
+
+    n: int | None = None
+    conditions: Mapping[str, Any] | None = None
+    balance: Sequence[str] | None = None
+    proportions: Any = None
+    like: pd.DataFrame | None = None
+    parity: Any = None
+    on_unsupported: str = "error"
+
+    def __post_init__(self) -> None:
+        n = self.n
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0):
+            raise RequestError(f"expected a number of rows >= 0, got n={n!r}")
+        if n is not None and n > MAX_ROWS:
+            raise RequestError(f"expected at most {MAX_ROWS} rows at once, got n={n}")
+        if self.on_unsupported not in ON_UNSUPPORTED:
+            raise ParameterError(
+                f"expected on_unsupported 'error', 'warn' or 'drop', got {self.on_unsupported!r}"
+            )
+        if not isinstance(self.conditions, Mapping | None):
+            raise RequestError(
+                f"conditions: expected a mapping from column to condition, got {self.conditions!r}"
+            )
+        if self.balance is not None:
+            _names("balance", self.balance)
+        if not isinstance(self.like, pd.DataFrame | None):
+            raise RequestError(f"like: expected a frame of public rows, got {type(self.like).__name__}")
+        if self.parity is not None:
+            object.__setattr__(self, "parity", Parity.of(self.parity))
+
+    @property
+    def not_covered(self) -> list[str]:
+        """What the guarantee does not cover of the rows."""
+        return [] if self.like is None else [LIKE_NOT_COVERED]
+
+    @classmethod
+    def from_dict(cls, stated: Mapping[str, Any]) -> SampleRequest:
+        """Read a request from JSON-able fields, ``like`` as a frame.
+
+        Raises:
+            RequestError: If a key is unknown or a value malformed.
+        """
+        known = [f.name for f in fields(cls)]
+        if not isinstance(stated, Mapping) or set(stated) - set(known):
+            raise RequestError(f"expected an object with the keys {', '.join(known)} only")
+        return cls(**{key: value for key, value in stated.items() if value is not None})
+
+
+def _names(where: str, value: Any) -> list[str]:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if not is_list or not value or len(set(map(str, value))) != len(value):
+        raise RequestError(f"{where}: expected a list of different columns, got {value!r}")
+    return [str(name) for name in value]

@@ -1,0 +1,161 @@
+"""Rows out of a plan: drawn in blocks of fixed size, so that memory does not grow with their number."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.constraints import Sum
+from privsynth.drawing import draw_by_inversion
+from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
+from privsynth.sampling.factors import Drawn
+from privsynth.sampling.made import MadeColumns
+from privsynth.sampling.plan import Plan
+from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor, TableModel, weigh
+
+IntArray = NDArray[np.int64]
+
+BLOCK_ROWS = 2**16
+
+
+def draw_blocks(plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+    """Draw the rows of a plan, all cells mixed in uniformly random order, block after block.
+
+    How many rows of each cell fall into a block is hypergeometric, as in a shuffled deck; within the block
+    rows are shuffled. So any cut of the stream is in random order, and the cells' totals are exact.
+    """
+    model = plan.prepared.model
+    made = MadeColumns(model.schema, plan.n_rows, rng)
+    left = plan.sizes.copy()
+    n_left, n_done = plan.n_rows, 0
+    while n_left or not n_done:
+        n = min(n_left, BLOCK_ROWS)
+        sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
+        yield to_frame(model, _draw_block(plan, sizes, rng), made.next(n))
+        left = left - sizes
+        n_left, n_done = n_left - n, n_done + n
+        if not n:
+            return
+
+
+def draw_rows(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
+    """Draw all rows of a plan at once; the same rows as `draw_blocks` gives."""
+    blocks = list(draw_blocks(plan, rng))
+    return pd.concat(blocks, ignore_index=True) if len(blocks) > 1 else blocks[0]
+
+
+def every_label(plan: Plan) -> pd.DataFrame:
+    """Return a frame of the same columns and types in which every label occurs, and missing where it may.
+
+    A file format that fixes its types before the last row is seen can take them from here.
+    """
+    model = plan.prepared.model
+    n = max(domain.size for domain in model.domains.values())
+    codes = np.arange(n)
+    drawn: dict[str, Drawn] = {}
+    for name, domain in model.domains.items():
+        if isinstance(domain, NumericDomain):
+            drawn[name] = np.where(domain.has_missing & (codes == 0), np.nan, domain.grid.low)
+        else:
+            drawn[name] = codes % domain.size
+    return to_frame(model, drawn, MadeColumns(model.schema, n, np.random.default_rng(0)).next(n))
+
+
+def _draw_block(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+    cell = np.repeat(np.arange(len(sizes)), sizes)
+    order = rng.permutation(len(cell)) if np.count_nonzero(sizes) > 1 else None
+    first = [f for f in plan.prepared.factors if set(f.columns) & set(plan.decorrelated)]
+    rest = [f for f in plan.prepared.factors if not set(f.columns) & set(plan.decorrelated)]
+    component = _draw_components(plan, sizes, rng)
+    drawn: dict[str, Drawn] = {}
+    if first:
+        blind = _draw_components(plan, sizes, rng, without=plan.groups)
+        for factor in first:
+            drawn |= _draw_factor(factor, blind, cell, rng)
+        component = _draw_components_given(plan, cell, drawn, rng)
+    for factor in rest:
+        drawn |= _draw_factor(factor, component, cell, rng)
+    return drawn if order is None else {name: values[order] for name, values in drawn.items()}
+
+
+def _draw_components(
+    plan: Plan, sizes: IntArray, rng: np.random.Generator, *, without: Collection[str] = ()
+) -> IntArray:
+    """Draw the component of each row, given its cell up to some columns; rows come grouped by cell."""
+    asked = np.flatnonzero(sizes)
+    parts = np.array_split(asked, max(1, -(-len(asked) // CELLS_AT_ONCE)))
+    drawn = [
+        draw_by_inversion(
+            plan.prepared.weights(cells, without=without),
+            np.repeat(np.arange(len(cells)), sizes[cells]),
+            rng,
+        )
+        for cells in parts
+    ]
+    return np.concatenate(drawn)
+
+
+def _draw_components_given(
+    plan: Plan, cell: IntArray, drawn: dict[str, Drawn], rng: np.random.Generator
+) -> IntArray:
+    """Draw the component of each row, given its cell and some columns that are drawn already."""
+    model = plan.prepared.model
+    known = {name: _codes(model.domains[name], values) for name, values in drawn.items()}
+    component = np.empty(len(cell), dtype=np.int64)
+    for begin in range(0, len(cell), CELLS_AT_ONCE):
+        part = slice(begin, begin + CELLS_AT_ONCE)
+        codes = {name: values[part] for name, values in known.items()}
+        weights = weigh(model, plan.prepared.weights(cell[part], without=known), codes)
+        component[part] = draw_by_inversion(weights, np.arange(len(weights)), rng)
+    return component
+
+
+def _codes(domain: Domain, values: Drawn) -> IntArray:
+    if not isinstance(domain, NumericDomain):
+        return values.astype(np.int64, copy=False)
+    cell = domain.grid.index(values.astype(np.float64, copy=False))
+    return np.where(cell < 0, domain.size - 1, domain.bin_of_cell[cell])
+
+
+def _draw_factor(
+    factor: PreparedFactor, component: IntArray, cell: IntArray, rng: np.random.Generator
+) -> dict[str, Drawn]:
+    if len(factor.variants) == 1 or not len(cell):
+        return factor.variants[0].draw(component, rng)
+    variant = factor.variant_of_cell[cell]
+    out: dict[str, Drawn] = {}
+    for v in np.unique(variant):
+        rows = np.flatnonzero(variant == v)
+        for name, values in factor.variants[v].draw(component[rows], rng).items():
+            if name not in out:
+                out[name] = np.empty(len(cell), dtype=values.dtype)
+            out[name][rows] = values
+    return out
+
+
+def to_frame(model: TableModel, drawn: dict[str, Drawn], made: dict[str, pd.Series]) -> pd.DataFrame:
+    """Return drawn codes and ticks, and the columns made beside them, as a synthetic table."""
+    sums = {c.columns[0]: c for c in model.schema.constraints if isinstance(c, Sum)}
+    columns = dict(made)
+    for column in model.schema.modelled:
+        domain = model.domains[column.name]
+        values = drawn[column.name]
+        if isinstance(domain, NumericDomain):
+            columns[column.name] = ticks_to_values(values.astype(np.float64, copy=False), column)
+        else:
+            columns[column.name] = labels_to_values(values.astype(np.int64, copy=False), domain.labels)
+    for name, constraint in sums.items():
+        columns[name] = _sum(model, constraint, columns)
+    return pd.DataFrame({c.name: columns[c.name] for c in model.schema.output_columns}, copy=False)
+
+
+def _sum(model: TableModel, constraint: Sum, columns: dict[str, pd.Series]) -> pd.Series:
+    """Return a computed column; missing where a part is."""
+    column = model.schema.columns[constraint.columns[0]]
+    total = np.zeros(len(columns[constraint.columns[1]]))
+    for name, weight in zip(constraint.columns[1:], constraint.weights, strict=True):
+        total = total + weight * columns[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    return ticks_to_values(to_ticks(total, column), column)

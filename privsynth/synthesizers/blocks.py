@@ -1,0 +1,94 @@
+"""Blocks of synthetic rows: cut into batches of any size, or written to a file as they come."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
+
+from privsynth.sources import as_arrow, table_format
+from privsynth.writing import written_aside
+
+Progress = Callable[[int], None]
+
+
+def in_batches(blocks: Iterator[pd.DataFrame], batch_size: int) -> Iterator[pd.DataFrame]:
+    """Cut a stream of frames anew, ``batch_size`` rows each; the last may be short, and one there is."""
+    held: list[pd.DataFrame] = []
+    n_held, n_given = 0, 0
+    for block in blocks:
+        held.append(block)
+        n_held += len(block)
+        while n_held >= batch_size:
+            whole = held[0] if len(held) == 1 else pd.concat(held, ignore_index=True)
+            yield whole.iloc[:batch_size].reset_index(drop=True)
+            held = [whole.iloc[batch_size:]]
+            n_held, n_given = n_held - batch_size, n_given + 1
+    if n_held or not n_given:
+        yield pd.concat(held, ignore_index=True)
+
+
+def write_blocks(
+    blocks: Iterator[pd.DataFrame],
+    path: str | Path,
+    *,
+    types: pd.DataFrame,
+    force: bool,
+    progress: Progress,
+) -> int:
+    """Write frames of one kind to a table file, one after the other; return the number of rows.
+
+    Args:
+        blocks: At least one frame; drawn only once the place of the file is known to be good.
+        path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file; written aside first, then renamed.
+        types: A frame of the same columns in which every kind of value occurs; Parquet takes its types.
+        force: Replace an existing file.
+        progress: Called with the number of rows written so far.
+
+    Raises:
+        TableError: If the file cannot be written, or exists and ``force`` is not set.
+
+    Privacy:
+        Public: adds nothing; the file is as private as the frames.
+    """
+    kind = table_format(path)
+    n_rows = 0
+    with written_aside(path, force=force) as aside, ExitStack() as stack:
+        if kind == "parquet":
+            write = _parquet_writer(aside, stack, as_arrow(types).schema)
+        else:
+            write = _csv_writer(aside, stack, compress=kind == "csv.gz")
+        for block in blocks:
+            write(block)
+            n_rows += len(block)
+            progress(n_rows)
+    return n_rows
+
+
+def _csv_writer(path: Path, stack: ExitStack, *, compress: bool) -> Callable[[pd.DataFrame], None]:
+    lines: Any = stack.enter_context(path.open("wb"))
+    if compress:  # no name, no time: the same rows give the same bytes
+        lines = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=lines, mtime=0))
+    is_first = True
+
+    def write(block: pd.DataFrame) -> None:
+        nonlocal is_first
+        block.to_csv(lines, index=False, lineterminator="\n", header=is_first)
+        is_first = False
+
+    return write
+
+
+def _parquet_writer(path: Path, stack: ExitStack, schema: pa.Schema) -> Callable[[pd.DataFrame], None]:
+    writer = stack.enter_context(pyarrow.parquet.ParquetWriter(path, schema))
+
+    def write(block: pd.DataFrame) -> None:
+        writer.write_table(pa.Table.from_pandas(block, schema=schema, preserve_index=False))
+
+    return write

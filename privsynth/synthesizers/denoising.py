@@ -1,0 +1,293 @@
+"""`DenoisingSynthesizer`: the self-supervised road; hidden columns of a row are predicted from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd  # noqa: F401  # for the example
+import torch
+from numpy.typing import NDArray
+
+from privsynth.errors import ParameterError
+from privsynth.models.denoiser import TableDenoiser
+from privsynth.models.distillation import distilled, draw_rows, reordered
+from privsynth.models.generator import allot_conditions, smoothed_shares
+from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
+from privsynth.sampling.table_model import TableModel
+from privsynth.schema import Schema
+from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
+from privsynth.synthesizers.preliminaries import (
+    Preliminaries,
+    buy_preliminaries,
+    condition_columns,
+    count_units,
+    expected_width,
+    planned_preliminaries,
+)
+from privsynth.synthesizers.training import SLACK_SHARE, independent_seeds, planned_steps, step_plan, train
+
+SECONDS_PER_WEIGHT = 5e-10  # of a step, for each record and each weight, on two cores
+BLOCK = "steps/denoiser"
+PURPOSE = "private steps of the denoiser"
+N_SHOWN = 256  # generated rows behind the loss in the progress line
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingSettings:
+    """Public settings of the recipe; shares are of ``mu**2``, and the private steps get what is left.
+
+    Attributes:
+        discovery_share: For private categories and bounds, all columns together; only if there are any.
+        spikes_share: For the single values of wide number lines; only if there are any.
+        one_way_share: For the 1-way marginals, which make the bins and the start of every prediction.
+        units_share: For a first count of the units.
+        condition_share: For the joint table of target and groups; only if there is one.
+        n_bins: Bins aimed at for a number line.
+        n_steps: Private steps of the denoiser; 0 leaves it untrained: independent columns, for comparison.
+        batch_size: Expected number of records in a step; a table that is smaller is taken whole.
+        max_grad_norm: L2 bound on one record's gradient.
+        learning_rate: Adam's step; falls to zero over the second half.
+        averaging: Decay of the running average of the weights that is kept as the model.
+        hidden: Width of each column's hidden layer; 0 keeps to the linear part.
+        n_components: Components of the mixture that the denoiser is distilled into.
+        soft_share: Share of each column of a component left as it was predicted.
+    """
+
+    discovery_share: float = 0.10
+    spikes_share: float = 0.03
+    one_way_share: float = 0.12
+    units_share: float = 0.01
+    condition_share: float = 0.03
+    n_bins: int = 32
+    n_steps: int = 100
+    batch_size: int = 4096
+    max_grad_norm: float = 1.0
+    learning_rate: float = 0.1
+    averaging: float = 0.9
+    hidden: int = 16
+    n_components: int = 16_384
+    soft_share: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.averaging < 1:
+            raise ParameterError(f"expected 0 <= averaging < 1, got {self.averaging!r}")
+        if not 0 <= self.soft_share <= 1:
+            raise ParameterError(f"expected 0 <= soft_share <= 1, got {self.soft_share!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> DenoisingSettings:
+        """Read what `to_dict` wrote."""
+        return cls(**fields)
+
+
+class DenoisingSynthesizer(TableSynthesizer):
+    """Learn by private steps to predict hidden columns of a row, and draw rows column by column.
+
+    Beside the steps it buys domains, 1-way marginals and the joint table of target and groups, which come
+    first in every row. What it learnt is distilled into a mixture of products, so conditional and
+    balanced sampling are exact, as for `MarginalSynthesizer`.
+
+    Args and attributes are those of `TableSynthesizer`.
+
+    Example:
+        >>> schema = Schema({"sex": {"type": "categorical", "categories": ["F", "M"], "role": "group"},
+        ...                  "ill": {"type": "boolean", "role": "target"}, "fit": {"type": "boolean"}})
+        >>> table = pd.DataFrame({"sex": ["F", "M"] * 200, "ill": [True, False] * 200,
+        ...                       "fit": [False, True] * 200})
+        >>> synthesizer = DenoisingSynthesizer(epsilon=None).fit(table, schema=schema)
+        >>> len(synthesizer.sample(10, conditions={"ill": True}))
+        10
+
+    References:
+        Uria, Murray and Larochelle, "A Deep and Tractable Density Estimator", ICML 2014: a row's
+        likelihood by hiding its columns one after the other. Abadi et al., "Deep Learning with Differential
+        Privacy", CCS 2016.
+    """
+
+    name = "denoising"
+    settings_type = DenoisingSettings
+
+    @classmethod
+    def sketch(cls, schema: Schema, settings: DenoisingSettings, allowance: Spend, n_rows: int) -> Sketch:
+        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        steps = planned_preliminaries(schema, settings, allowance.mu_squared)
+        left = 1.0 - sum(step["share"] for step in steps)
+        plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
+        steps.append(planned_steps(PURPOSE, left, plan))
+        widths = [expected_width(column, settings.n_bins) for column in schema.modelled]
+        n_codes, n_predicted = sum(widths), len(widths) - len(condition_columns(schema))
+        n_weights = n_codes * (n_codes + settings.hidden * (n_predicted + 2)) / 2
+        rows = plan.expected_batch_size * len(widths) / 2 + 3 * settings.n_components
+        return Sketch(
+            steps=tuple(steps),
+            memory_mb=400.0 + 4e-6 * (3 * rows * n_codes + 8 * n_weights),
+            seconds=settings.n_steps * (0.01 + SECONDS_PER_WEIGHT * plan.expected_batch_size * n_weights),
+        )
+
+    def _make(
+        self, curator: Curator, settings: DenoisingSettings, *, seed: int, device: str, progress: Progress
+    ) -> TableModel:
+        progress("finding domains", 0, settings.n_steps)
+        n_units = count_units(curator, settings.units_share)
+        first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
+        trainer = DenoisingTrainer(curator.schema, first, settings, seed=seed, device=device)
+        if not settings.n_steps or not trainer.has_weights:
+            return trainer.model()
+        left = curator.remaining(BLOCK)
+        plan = step_plan(settings, left, curator.allowance, first.domains.n_units)
+        steps = curator.gradient_steps(BLOCK, PURPOSE, first.domains.by_column, plan)
+        trainer.prepare(steps)
+        return train(
+            curator,
+            trainer,
+            steps,
+            key=BLOCK,
+            mu_squared_before=curator.allowance.mu_squared - left,
+            delta=self.delta,
+            progress=progress,
+        )
+
+
+class DenoisingTrainer:
+    """One training of a denoiser: private steps, the average of its weights, and the mixture in the end."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        first: Preliminaries,
+        settings: DenoisingSettings,
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        self._schema = schema
+        self._first = first
+        self._settings = settings
+        weights, self._draw_seed = independent_seeds(seed, 2)
+        given, self._counts = first.conditions(schema)
+        self._names = prediction_order(first, given)
+        self._n_given = len(given)
+        by_name = {m.columns[0]: np.asarray(m.counts) for m in first.domains.one_way}
+        shares = [torch.from_numpy(smoothed_shares(by_name[name])) for name in self._names]
+        self.denoiser = TableDenoiser(
+            shares,
+            n_given=self._n_given,
+            hidden=settings.hidden,
+            rng=torch.Generator().manual_seed(weights),
+        ).to(device)
+        self._shares = torch.exp(self.denoiser.start)
+        # A row of codes comes in table order, the denoiser wants its own.
+        places = {name: place for place, name in enumerate(first.domains.by_column)}
+        self._order = torch.tensor([places[name] for name in self._names], device=device)
+        self._parameters = list(self.denoiser.parameters())
+        self.average = [p.detach().clone() for p in self._parameters]
+        self.n_steps = 0
+        self._clipper = RecordClipper(self.denoiser, self._record_loss, max_grad_norm=settings.max_grad_norm)
+        self._base: torch.optim.Optimizer | None = None
+        self._optimizer: SecretNoiseOptimizer | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether there is anything to learn: a column that has others before it."""
+        return bool(self._parameters)
+
+    def prepare(self, steps: GradientSteps) -> None:
+        """Make ready for the first private step: check on random rows that records do not mix."""
+        rng = np.random.default_rng(0)
+        sizes = [domain.size for domain in self._first.domains.by_column.values()]
+        rows = np.stack([rng.integers(size, size=4) for size in sizes], axis=1)
+        check_records_do_not_mix(self._clipper, torch.from_numpy(rows).to(self._order.device))
+        self._optimizer = steps.optimizer(self._adam())
+
+    def step(self, steps: GradientSteps) -> float:
+        """Take one private step; return the loss on generated rows."""
+        assert self._optimizer is not None
+        steps.noisy_gradient(self._clipper, self._optimizer)
+        left = 1.0 - self.n_steps / steps.plan.n_steps
+        for group in self._adam().param_groups:
+            group["lr"] = self._settings.learning_rate * min(1.0, 2.0 * left)
+        self._adam().step()
+        self.n_steps += 1
+        decay = min(self._settings.averaging, 1.0 - 1.0 / self.n_steps)
+        with torch.no_grad():
+            for mean, p in zip(self.average, self._parameters, strict=True):
+                mean.mul_(decay).add_(p, alpha=1.0 - decay)
+        return self._loss_on_own_rows()
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as a checkpoint keeps it."""
+        arrays = {"n_steps": np.array(self.n_steps)}
+        arrays |= {f"weights/{i}": tensor_array(p) for i, p in enumerate(self._parameters)}
+        arrays |= {f"average/{i}": tensor_array(p) for i, p in enumerate(self.average)}
+        return arrays | optimizer_arrays("adam", self._adam())
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up a checkpoint."""
+        self.n_steps = int(arrays["n_steps"])
+        with torch.no_grad():
+            for i, (p, mean) in enumerate(zip(self._parameters, self.average, strict=True)):
+                p.copy_(torch.from_numpy(arrays[f"weights/{i}"]))
+                mean.copy_(torch.from_numpy(arrays[f"average/{i}"]))
+        restore_optimizer("adam", self._adam(), arrays)
+
+    @torch.no_grad()
+    def model(self) -> TableModel:
+        """Return the model of the averaged weights: the denoiser's rows as a mixture.
+
+        It depends on the weights and the seed alone, wherever the training was interrupted.
+        """
+        trained = [p.detach().clone() for p in self._parameters]
+        self._set(self.average)
+        rng = torch.Generator().manual_seed(self._draw_seed)
+        given = torch.from_numpy(allot_conditions(self._counts, self._settings.n_components))
+        rows, predicted = draw_rows(self.denoiser, given, self._shares, rng)
+        self._set(trained)
+        mixture = distilled(
+            rows,
+            predicted,
+            sizes=self.denoiser.sizes,
+            columns=self._names,
+            soft_share=self._settings.soft_share,
+        )
+        table_order = tuple(self._first.domains.by_column)
+        return self._first.table_model(self._schema, reordered(mixture, table_order))
+
+    def _record_loss(self, denoiser: Any, codes: torch.Tensor) -> torch.Tensor:
+        return -denoiser(codes[..., self._order])
+
+    @torch.no_grad()
+    def _loss_on_own_rows(self) -> float:
+        rng = torch.Generator().manual_seed(self._draw_seed + self.n_steps)
+        given = torch.from_numpy(allot_conditions(self._counts, N_SHOWN))
+        rows, _ = draw_rows(self.denoiser, given, self._shares, rng)
+        codes = torch.stack([b.argmax(1) for b in rows.split(list(self.denoiser.sizes), 1)], dim=1)
+        return -float(self.denoiser(codes).mean())
+
+    def _set(self, values: list[torch.Tensor]) -> None:
+        for p, value in zip(self._parameters, values, strict=True):
+            p.copy_(value)
+
+    def _adam(self) -> torch.optim.Optimizer:
+        if self._base is None:
+            self._base = torch.optim.Adam(
+                self._parameters, lr=self._settings.learning_rate, betas=(0.9, 0.99)
+            )
+        return self._base
+
+
+def prediction_order(first: Preliminaries, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns in the order of prediction: what is given, then from few codes to many."""
+    domains = first.domains.by_column
+    rest = sorted((name for name in domains if name not in given), key=lambda name: domains[name].size)
+    return (*given, *rest)
