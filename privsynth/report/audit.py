@@ -1,4 +1,7 @@
-"""The audit of one synthetic table: every metric, the verdicts, one JSON file and one page."""
+"""The audit of one synthetic table: every metric, the verdicts, one JSON file and one page.
+
+The JSON is described by ``report.schema.json`` beside this file.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.interpretability import assess_interpretability
 from privsynth.metrics.learners import N_QUICK
 from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
+from privsynth.metrics.released import describe_released
 from privsynth.metrics.shadow import Shadowing
 from privsynth.metrics.support import MAX_ROWS as MAX_SUPPORT_ROWS
 from privsynth.metrics.tables import Table, Tables, load_tables
@@ -31,12 +35,14 @@ from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
 from privsynth.report.html import render
-from privsynth.report.verdicts import all_verdicts
+from privsynth.report.notebook import summary
+from privsynth.report.verdicts import all_verdicts, guarantee_verdict
 from privsynth.schema import Schema
 from privsynth.writing import written_aside
 
 REPORT_VERSION = 1
 JSON_NAME, HTML_NAME = "report.json", "report.html"
+PUBLIC = "this report is public: it reads no real record"
 _TABLES = ("real", "synthetic", "holdout", "reference", "twin")
 _LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
 
@@ -123,13 +129,14 @@ class AuditReport:
         interpretability: Section.
         membership: Section.
         disclosure: Section.
-        verdicts: ``question``, ``verdict``, ``evidence`` and ``action``, each.
+        verdicts: ``question``, ``verdict``, ``evidence``, ``action`` and ``section`` of the page, each.
         tables: Table to its numbers of rows and units as it was given, None where it was not.
         settings: What the caller asked for.
         notes: What was changed in a table to fit the schema.
         left_out: What a quick audit left out.
         created: When, UTC, ISO-8601.
         versions: Library to version.
+        synthetic: Of a public report, what the released rows show by themselves; else None.
         paid: Figures that a budget of the audit's own covers; None where none was given.
     """
 
@@ -147,6 +154,7 @@ class AuditReport:
     left_out: list[str] = field(default_factory=list)
     created: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    synthetic: dict[str, Any] | None = None
     paid: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,12 +199,8 @@ class AuditReport:
                 aside.write_text(text, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td><b>{_escape(v['verdict'])}</b></td><td>{_escape(v['question'])}</td>"
-            f"<td>{_escape(v['evidence'])}</td></tr>"
-            for v in self.verdicts
-        )
-        return f"<table>{rows}</table>"
+        """Return what a notebook shows: the verdicts and the key figures; the page itself is saved."""
+        return summary(self.to_dict())
 
 
 def audit(
@@ -212,7 +216,6 @@ def audit(
     target: str | None = None,
     groups: Sequence[str] | None = None,
     quick: bool = False,
-    public: bool = False,
     budget: AuditBudget | None = None,
     shadowing: Shadowing | None = None,
     random_state: int = 0,
@@ -234,9 +237,8 @@ def audit(
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
         quick: Do less, and say what was left out.
-        public: Leave out every figure of real records that ``budget`` does not cover.
-        budget: What the audit itself may spend; its report is then ``public``, and holds the figures of
-            `privsynth.attacks.paid.paid_audit`.
+        budget: What the audit itself may spend; its report is then a public one, and of the records it holds
+            the figures of `privsynth.attacks.paid.paid_audit` alone.
         shadowing: Asks for the shadow-model attack, which refits the generator many times.
         random_state: Seed of every draw.
         progress: Is told what is being done, in words that hold nothing of the records.
@@ -246,9 +248,9 @@ def audit(
         PrivsynthError: If a table cannot be read as the schema says.
 
     Privacy:
-        Not private: the report is a function of real records that epsilon does not cover. With ``public``
-        it holds nothing of them but what ``budget`` pays for; that the tables could be read, and share no
-        persons, shows without noise.
+        Not private: the report is a function of real records that epsilon does not cover. With a ``budget``
+        it holds nothing of them but what that pays for; that the tables could be read, and share no persons,
+        shows without noise.
     """
     say = progress or (lambda message: None)
     effort = QUICK if quick else Effort()
@@ -266,8 +268,9 @@ def audit(
         target=target,
         groups=groups,
     )
-    if public or budget is not None:
-        return _public_report(tables, guarantee, budget, random_state, say)
+    if budget is not None:
+        say("counting under the budget of the audit")
+        return _paid_report(tables, synthetic, guarantee, budget, random_state)
     described = _described(tables)
     everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
@@ -324,6 +327,7 @@ def audit(
             "target": tables.target,
             "groups": list(tables.groups),
             "quick": quick,
+            "public": False,
             "random_state": random_state,
         },
         notes=list(tables.notes),
@@ -333,51 +337,71 @@ def audit(
     )
 
 
-def _public_report(
-    tables: Tables,
-    guarantee: Mapping[str, Any] | None,
-    budget: AuditBudget | None,
-    random_state: int,
-    say: Callable[[str], None],
+def public_report(
+    *, synthetic: Table, schema: Schema, guarantee: Mapping[str, Any] | None = None
 ) -> AuditReport:
-    """Return a report that may leave the house: the guarantee, and figures that a budget covers."""
-    paid = None
-    if budget is not None:
-        say("counting under the budget of the audit")
-        paid = paid_audit(
-            real=tables.real,
-            holdout=tables.holdout,
-            synthetic=tables.synthetic.frame,
-            schema=tables.schema,
-            target=tables.target,
-            budget=budget,
-            random_state=random_state,
-        )
-    left_out = not_assessed("left out of a public report: it would read real records without noise")
-    sections: dict[str, Any] = {
-        "guarantee": dict(guarantee) if guarantee is not None else None,
-        **dict.fromkeys(("fidelity", "utility", "fairness", "membership", "disclosure"), left_out),
-    }
-    n_noisy = 0.0 if paid is None else paid["hits"]["members"]["n_units"]
+    """Report on a synthetic table without reading a real record, for publication.
+
+    Args:
+        synthetic: Frame or path: the released rows.
+        schema: The description of the table.
+        guarantee: The statement of the model file; None if there is none.
+
+    Returns:
+        A report whose sections that need real records are ``not_assessed``.
+
+    Raises:
+        PrivsynthError: If the table cannot be read as the schema says.
+
+    Privacy:
+        Post-processing: reads the released rows, the public schema and the statement only.
+    """
+    released = describe_released(synthetic, schema=schema)
+    stated = dict(guarantee) if guarantee is not None else None
+    closed = not_assessed(PUBLIC)
     return AuditReport(
-        **sections,
-        verdicts=all_verdicts(**sections, n_units=round(n_noisy)),
-        tables={
-            "real": None, "holdout": None, "reference": None,
-            "synthetic": {"n_rows": len(tables.synthetic.frame), "n_units": len(tables.synthetic.frame)},
-        },
+        guarantee=stated,
+        fidelity=closed,
+        utility=closed,
+        fairness=closed,
+        interpretability=closed,
+        membership=closed,
+        disclosure=closed,
+        verdicts=[{**guarantee_verdict(stated, None), "section": "guarantee"}],
+        tables={"synthetic": {"n_rows": released["n_rows"], "n_units": released["n_rows"]}},
         settings={
-            "unit": tables.schema.unit,
-            "columns": list(tables.synthetic.frame.columns),
-            "target": tables.target,
-            "groups": list(tables.groups),
+            "unit": schema.unit,
+            "columns": [column.name for column in schema.modelled],
+            "target": schema.target,
+            "groups": list(schema.groups),
             "public": True,
-            "random_state": random_state,
         },
+        notes=released.pop("notes"),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         versions=_versions(),
-        paid=paid,
-    )  # fmt: skip
+        synthetic=released,
+    )
+
+
+def _paid_report(
+    tables: Tables,
+    synthetic: Table,
+    guarantee: Mapping[str, Any] | None,
+    budget: AuditBudget,
+    random_state: int,
+) -> AuditReport:
+    """Return a public report with the figures that a budget covers."""
+    paid = paid_audit(
+        real=tables.real,
+        holdout=tables.holdout,
+        synthetic=tables.synthetic.frame,
+        schema=tables.schema,
+        target=tables.target,
+        budget=budget,
+        random_state=random_state,
+    )
+    public = public_report(synthetic=synthetic, schema=tables.schema, guarantee=guarantee)
+    return replace(public, paid=paid)
 
 
 def _predictions(tables: Tables, n_families: int | None, random_state: int) -> Predictions | None:
@@ -428,9 +452,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[library] = "not installed as a package"
     return versions
-
-
-def _escape(text: str) -> str:
-    from markupsafe import escape
-
-    return str(escape(text))

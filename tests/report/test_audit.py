@@ -115,7 +115,9 @@ def test_reports_are_replaced_only_when_asked(report: AuditReport, tmp_path: Pat
 
 def test_a_notebook_shows_the_verdicts_escaped(report: AuditReport) -> None:
     shown = report._repr_html_()
-    assert shown.count("<tr>") == len(report.verdicts)
+    assert shown.count("<tr>") > len(report.verdicts) + 10
+    assert "question" in shown
+    assert "distance, pairs of columns" in shown
     assert "<script" not in shown
 
 
@@ -127,18 +129,6 @@ def test_a_table_that_breaks_the_schema_is_noted(draw, schema: Schema) -> None:
     assert "7.5" not in found.notes[0]
     assert isinstance(synthetic, pd.DataFrame)
     assert synthetic["pay"].eq(7.5).all()  # the caller's table is left as it was
-
-
-def test_a_public_report_holds_no_figure_of_real_records(draw, schema: Schema, tmp_path: Path) -> None:
-    tables = {"real": draw(700, 0), "synthetic": draw(500, 1), "holdout": draw(300, 2), "schema": schema}
-    report = audit(**tables, public=True)
-    found = report.to_dict()
-    assert {found[section]["status"] for section in SECTIONS} == {"not_assessed"}
-    assert found["tables"]["real"] is None
-    assert found["tables"]["holdout"] is None
-    assert found["paid"] is None
-    assert "700" not in json.dumps({key: value for key, value in found.items() if key != "versions"})
-    assert "is not covered by epsilon" not in report.to_html()
 
 
 def test_a_paid_report_holds_what_was_paid_for(draw, schema: Schema, tmp_path: Path) -> None:
