@@ -29,7 +29,7 @@ from tests.audit.mechanisms import (
 )
 
 FALSE_ALARM = 1e-6
-QUICK_RUNS = 6000  # in each world; a third of them sets the threshold
+QUICK_RUNS = 4500  # in each world; a third of them sets the threshold
 
 
 def audit_of(mechanism: Mechanism, n_test: int, n_validation: int) -> TwoWorldAudit:

@@ -9,7 +9,7 @@ from privsynth.attacks.two_worlds import TwoWorldAudit, audit_features, audit_sc
 from tests.audit.test_mechanisms import FALSE_ALARM, expected_share
 from tests.audit.whole import DELTA, EPSILON, Run, claimed_mu, many_runs
 
-QUICK_RUNS = 150  # of each world
+QUICK_RUNS = 100  # of each world
 
 
 def audits(n_runs: int, confidence: float, **options: int) -> tuple[TwoWorldAudit, TwoWorldAudit, Run]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
+from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.dpsgd import StepPlan
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
@@ -228,3 +231,82 @@ def test_no_release_holds_anything_that_was_not_booked():
     assert set(release.header()) == {"key", "event", "facts"}
     assert set(release.facts) == {"sets"}
     assert set(release.arrays) == {"0", "1"}
+
+
+def steps_of(c, key="steps", **changes):
+    wanted = StepPlan(
+        **{
+            "n_steps": 3,
+            "sample_rate": 0.1,
+            "noise_multiplier": 4.0,
+            "max_grad_norm": 1.0,
+            "expected_batch_size": 30.0,
+            "slack": 1e-7,
+            **changes,
+        }
+    )
+    return c.gradient_steps(key, "test", domains(), wanted)
+
+
+def take(steps, network):
+    clipper = RecordClipper(network, lambda d, x: d(x.float())[:, 0], max_grad_norm=1.0)
+    steps.noisy_gradient(clipper, steps.optimizer(torch.optim.SGD(network.parameters(), lr=0.1)))
+    return [p.grad.clone() for p in network.parameters()]
+
+
+def test_a_block_of_steps_is_charged_whole_before_records_are_encoded():
+    class Refused(Exception):
+        pass
+
+    def refuse(event, key):
+        assert (event.mechanism, event.count, event.delta) == ("sampled_gaussian", 3, 1e-7)
+        raise Refused
+
+    c = curator(charge=refuse)
+    c._frame = pd.DataFrame()  # any read would raise another error
+    with pytest.raises(Refused):
+        steps_of(c)
+
+
+def test_a_block_has_one_counter_however_often_it_is_asked_for():
+    book = Book()
+    c = curator(charge=book)
+    network = torch.nn.Linear(2, 1)
+    take(steps_of(c), network)
+    take(steps_of(c), network)
+    assert steps_of(c).n_begun == 2
+    assert len(book.charged) == 1
+    take(steps_of(c), network)
+    with pytest.raises(BudgetExceededError, match="all 3 private steps"):
+        take(steps_of(c), network)
+    with pytest.raises(ReplayError, match="another plan"):
+        steps_of(c, n_steps=4)
+
+
+def test_a_resumed_block_goes_on_behind_the_steps_that_were_begun(tmp_path):
+    book, network = Book(), torch.nn.Linear(2, 1)
+    store = ReleaseStore(tmp_path / "run.partial")
+    steps = steps_of(curator(store, charge=book))
+    take(steps, network)
+    take(steps, network)
+    store.close()
+    again = steps_of(curator(ReleaseStore(tmp_path / "run.partial"), charge=book))
+    assert again.n_begun == 2
+    assert len(book.charged) == 1
+    take(again, network)
+    with pytest.raises(BudgetExceededError):
+        take(again, network)
+
+
+def test_steps_are_replayed_from_their_tape_without_records():
+    store, network = ReleaseStore(), torch.nn.Linear(2, 1)
+    c = curator(store)
+    c.tape = []
+    steps = steps_of(c)
+    first = [take(steps, network) for _ in range(2)]
+    replay = Curator(schema=SCHEMA, allowance=ALLOWANCE, store=store)
+    replay.tape = c.tape
+    again = steps_of(replay)
+    assert all(torch.equal(a, b) for old in first for a, b in zip(old, take(again, network), strict=True))
+    with pytest.raises(ReplayError, match="not on the tape"):
+        take(again, network)

@@ -11,6 +11,7 @@ from scipy.stats import chisquare
 from privsynth.privacy.counts import count_table
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
 from privsynth.privacy.units import PERSON_GRID, weigh_records
+from tests.helpers.gradient_steps import check_batches_are_poisson
 
 FALSE_ALARM = 1e-6
 
@@ -105,3 +106,30 @@ def test_tables_count_what_a_loop_counts(shape):
         if min(index) >= 0:
             expected[index] += weights[row]
     assert np.array_equal(count_table(codes, shape, weights, n_rows=200, units_per_one=1), expected)
+
+
+def test_units_are_drawn_by_poisson_sampling():
+    check_batches_are_poisson()
+
+
+def test_every_unit_is_drawn_at_rate_one_and_none_of_nobody():
+    weighting = weigh_records(None, max_records_per_person=None, secret=OsEntropy())
+    assert weighting.poisson_sample(1.0, n_rows=50, secret=OsEntropy()).tolist() == list(range(50))
+    assert len(weighting.poisson_sample(0.5, n_rows=0, secret=OsEntropy())) == 0
+    assert len(weighting.poisson_sample(2.0**-40, n_rows=1000, secret=OsEntropy())) == 0
+
+
+def test_of_a_drawn_person_one_row_is_taken_each_as_often():
+    persons = np.array([3, 1, 3, 2, 3, 1, 3])
+    weighting = weigh_records(persons, max_records_per_person=4, secret=OsEntropy())
+    n_runs, rate = 6000, 0.4
+    hits = np.zeros(len(persons))
+    for _ in range(n_runs):
+        drawn = weighting.poisson_sample(rate, n_rows=len(persons), secret=OsEntropy())
+        owners = weighting.persons[drawn]
+        assert len(set(owners.tolist())) == len(owners)
+        hits[weighting.rows[drawn]] += 1
+    expected = n_runs * rate / np.bincount(persons)[persons]
+    each = rate / np.bincount(persons)[persons]
+    for row, (seen, mean, probability) in enumerate(zip(hits, expected, each, strict=True)):
+        assert abs(seen - mean) < 5.5 * np.sqrt(n_runs * probability * (1 - probability)), row
