@@ -17,9 +17,9 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import privsynth  # noqa: E402
-from tests.benchmarks.adult import adult_schema, bench_folder  # noqa: E402
-from tests.helpers.browser import BROWSER, browser_tab  # noqa: E402
+import privsynth
+from tests.benchmarks.adult import adult_schema, bench_folder
+from tests.helpers.browser import BROWSER, browser_tab
 
 EPSILON, DELTA = 1.0, 1e-6
 TARGETS = {"audit": 300.0, "quick": 40.0, "page_mb": 8.0, "load": 2.0}
