@@ -96,7 +96,7 @@ QUICK = Effort(
     max_support_rows=2_000,
     n_families=N_QUICK,
     n_bootstrap=50,
-    max_rows=20_000,
+    max_rows=10_000,
     max_members=4_000,
 )
 
