@@ -9,7 +9,7 @@ from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
-    from privsynth.report.audit import AuditReport, audit
+    from privsynth.report.audit import AuditReport, audit, public_report
     from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer, load
 
 __all__ = [
@@ -21,12 +21,14 @@ __all__ = [
     "audit",
     "load",
     "metrics",
+    "public_report",
 ]
 __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "privsynth.report.audit",
     "audit": "privsynth.report.audit",
+    "public_report": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",

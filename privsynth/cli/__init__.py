@@ -16,6 +16,7 @@ from privsynth.cli.audit import audit
 from privsynth.cli.console import say, warnings_said
 from privsynth.cli.demo import demo
 from privsynth.cli.ledger import ledger_app
+from privsynth.cli.report import report
 from privsynth.errors import PrivsynthError
 
 INTERRUPTED = 130
@@ -50,6 +51,7 @@ for command in (
     models.show,
     models.sample,
     audit,
+    report,
 ):
     app.command()(command)
 app.add_typer(ledger_app, name="ledger")

@@ -22,10 +22,12 @@ class FailOn(StrEnum):
 
 
 def audit(
-    real: Annotated[Path, typer.Option(help="The records that the generator was fitted to.")],
     synthetic: Annotated[Path, typer.Option(help="The synthetic rows, of any tool.")],
     schema_path: SchemaPath,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the report.")],
+    real: Annotated[
+        Path | None, typer.Option(help="The records that the generator was fitted to; not with --public.")
+    ] = None,
     holdout: Annotated[Path | None, typer.Option(help="Rows that the generator never saw.")] = None,
     reference: Annotated[Path | None, typer.Option(help="More such rows, for the attack.")] = None,
     twin: Annotated[
@@ -37,30 +39,49 @@ def audit(
         str | None, typer.Option(metavar="A,B", help="Columns to compare by; else the schema's.")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do less, and say what was left out.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="A page to publish: the guarantee and the rows; reads no record.")
+    ] = False,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 5 on such a verdict or worse.")] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge fidelity, utility, fairness and leakage."""
-    from privsynth.report.audit import HTML_NAME, JSON_NAME
+    """Judge fidelity, utility, fairness and leakage.
+
+    With --public neither --real nor --holdout is read, and none may be given.
+    """
+    from privsynth.errors import ParameterError
+    from privsynth.report.audit import HTML_NAME, JSON_NAME, public_report
     from privsynth.report.audit import audit as run_audit
     from privsynth.schema import Schema
     from privsynth.synthesizers import load
 
+    of_records = {"--real": real, "--holdout": holdout, "--reference": reference, "--twin": twin}
+    given = [flag for flag, path in of_records.items() if path is not None]
+    if public and given:
+        raise ParameterError(
+            f"expected no table of real records with --public, got {', '.join(given)}; leave it out"
+        )
+    if real is None and not public:
+        raise ParameterError("expected --real, the records that the generator was fitted to, or --public")
     check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
-    report = run_audit(
-        real=real,
-        synthetic=synthetic,
-        schema=Schema.load(schema_path),
-        holdout=holdout,
-        reference=reference,
-        twin=twin,
-        guarantee=load(model).guarantee_ if model else None,
-        target=target,
-        groups=[name.strip() for name in groups.split(",")] if groups else None,
-        quick=quick,
-        progress=say,
-    )
+    schema, guarantee = Schema.load(schema_path), load(model).guarantee_ if model else None
+    if public or real is None:
+        report = public_report(synthetic=synthetic, schema=schema, guarantee=guarantee)
+    else:
+        report = run_audit(
+            real=real,
+            synthetic=synthetic,
+            schema=schema,
+            holdout=holdout,
+            reference=reference,
+            twin=twin,
+            guarantee=guarantee,
+            target=target,
+            groups=[name.strip() for name in groups.split(",")] if groups else None,
+            quick=quick,
+            progress=say,
+        )
     report.save(output, force=force)
     html = output / HTML_NAME
     fields = {"json": str(output / JSON_NAME), "html": str(html), "verdicts": report.verdicts}

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from privsynth.report.audit import AuditReport, audit
+from privsynth.report.audit import AuditReport, audit, public_report
 
-__all__ = ["AuditReport", "audit"]
+__all__ = ["AuditReport", "audit", "public_report"]

@@ -1,4 +1,7 @@
-"""The audit of one synthetic table: every metric, the verdicts, one JSON file and one page."""
+"""The audit of one synthetic table: every metric, the verdicts, one JSON file and one page.
+
+The JSON is described by ``report.schema.json`` beside this file.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,26 @@ from privsynth.metrics.disclosure import disclosure
 from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
+from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.interpretability import assess_interpretability
 from privsynth.metrics.learners import N_QUICK
 from privsynth.metrics.membership import assess_membership
+from privsynth.metrics.released import describe_released
 from privsynth.metrics.support import MAX_ROWS as MAX_SUPPORT_ROWS
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
 from privsynth.report.html import render
-from privsynth.report.verdicts import all_verdicts
+from privsynth.report.notebook import summary
+from privsynth.report.verdicts import all_verdicts, guarantee_verdict
+from privsynth.report.words import claim_of
 from privsynth.schema import Schema
 from privsynth.writing import written_aside
 
 REPORT_VERSION = 1
 JSON_NAME, HTML_NAME = "report.json", "report.html"
+PUBLIC = "this report is public: it reads no real record"
 _TABLES = ("real", "synthetic", "holdout", "reference", "twin")
 _LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
 
@@ -88,7 +96,7 @@ QUICK = Effort(
     max_support_rows=2_000,
     n_families=N_QUICK,
     n_bootstrap=50,
-    max_rows=20_000,
+    max_rows=10_000,
     max_members=4_000,
 )
 
@@ -105,13 +113,14 @@ class AuditReport:
         interpretability: Section.
         membership: Section.
         disclosure: Section.
-        verdicts: ``question``, ``verdict``, ``evidence`` and ``action``, each.
+        verdicts: ``question``, ``verdict``, ``evidence``, ``action`` and ``section`` of the page, each.
         tables: Table to its numbers of rows and units as it was given, None where it was not.
         settings: What the caller asked for.
         notes: What was changed in a table to fit the schema.
         left_out: What a quick audit left out.
         created: When, UTC, ISO-8601.
         versions: Library to version.
+        synthetic: Of a public report, what the released rows show by themselves; else None.
     """
 
     guarantee: dict[str, Any] | None
@@ -128,6 +137,7 @@ class AuditReport:
     left_out: list[str] = field(default_factory=list)
     created: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    synthetic: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``report.json``: JSON-able, undefined is None."""
@@ -171,12 +181,8 @@ class AuditReport:
                 aside.write_text(text, encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td><b>{_escape(v['verdict'])}</b></td><td>{_escape(v['question'])}</td>"
-            f"<td>{_escape(v['evidence'])}</td></tr>"
-            for v in self.verdicts
-        )
-        return f"<table>{rows}</table>"
+        """Return what a notebook shows: the verdicts and the key figures; the page itself is saved."""
+        return summary(self.to_dict())
 
 
 def audit(
@@ -206,7 +212,8 @@ def audit(
         reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
         twin: Rows of the same generator fitted without privacy, or a function that fits and samples it:
             shows who pays for epsilon.
-        direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others.
+        direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others; a
+            linear one is trained if None.
         guarantee: The statement of the model file; None if there is none.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
@@ -253,7 +260,12 @@ def audit(
     say("training models on real and on synthetic rows")
     predictions = _predictions(tables, effort.n_families, random_state)
     utility = assess_utility(
-        tables, predictions, direct=direct, n_bootstrap=effort.n_bootstrap, random_state=random_state
+        tables,
+        predictions,
+        budget=claim_of(dict(guarantee) if guarantee is not None else None),
+        direct=direct,
+        n_bootstrap=effort.n_bootstrap,
+        random_state=random_state,
     )
     say("comparing groups")
     fairness = assess_fairness(tables, predictions, n_bootstrap=effort.n_bootstrap, random_state=random_state)
@@ -279,12 +291,59 @@ def audit(
             "target": tables.target,
             "groups": list(tables.groups),
             "quick": quick,
+            "public": False,
             "random_state": random_state,
         },
         notes=list(tables.notes),
         left_out=effort.left_out(described),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         versions=_versions(),
+    )
+
+
+def public_report(
+    *, synthetic: Table, schema: Schema, guarantee: Mapping[str, Any] | None = None
+) -> AuditReport:
+    """Report on a synthetic table without reading a real record, for publication.
+
+    Args:
+        synthetic: Frame or path: the released rows.
+        schema: The description of the table.
+        guarantee: The statement of the model file; None if there is none.
+
+    Returns:
+        A report whose sections that need real records are ``not_assessed``.
+
+    Raises:
+        PrivsynthError: If the table cannot be read as the schema says.
+
+    Privacy:
+        Post-processing: reads the released rows, the public schema and the statement only.
+    """
+    released = describe_released(synthetic, schema=schema)
+    stated = dict(guarantee) if guarantee is not None else None
+    closed = not_assessed(PUBLIC)
+    return AuditReport(
+        guarantee=stated,
+        fidelity=closed,
+        utility=closed,
+        fairness=closed,
+        interpretability=closed,
+        membership=closed,
+        disclosure=closed,
+        verdicts=[{**guarantee_verdict(stated, None), "section": "guarantee"}],
+        tables={"synthetic": {"n_rows": released["n_rows"], "n_units": released["n_rows"]}},
+        settings={
+            "unit": schema.unit,
+            "columns": [column.name for column in schema.modelled],
+            "target": schema.target,
+            "groups": list(schema.groups),
+            "public": True,
+        },
+        notes=released.pop("notes"),
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        versions=_versions(),
+        synthetic=released,
     )
 
 
@@ -336,9 +395,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             versions[library] = "not installed as a package"
     return versions
-
-
-def _escape(text: str) -> str:
-    from markupsafe import escape
-
-    return str(escape(text))

@@ -22,33 +22,43 @@ _NUMERIC = ("integer", "real", "datetime")
 def distribution(column: dict[str, Any]) -> Markup:
     """Draw one column's shares in both tables: numbers as overlaid steps, categories as pairs of bars."""
     bars = column["distribution"]
-    title = f"{column['column']}: real and synthetic distribution"
+    title = f"{column['column']}: {' and '.join(_sides(bars))} distribution"
     return _steps(bars, title) if column["type"] in _NUMERIC else _pairs_of_bars(bars, title)
+
+
+def _sides(bars: Sequence[dict[str, Any]]) -> list[str]:
+    """Return which sides are drawn: a page that is public knows the synthetic one only."""
+    return [side for side in ("real", "synthetic") if side in bars[0]] if bars else []
+
+
+def _told(bar: dict[str, Any], sides: Sequence[str]) -> str:
+    return f"{bar['label']}: " + ", ".join(f"{side} {bar[side]:.1%}" for side in sides)
 
 
 def _steps(bars: Sequence[dict[str, Any]], title: str) -> Markup:
     width, height, floor = 300.0, 150.0, 126.0
-    top = max([bar[side] for bar in bars for side in ("real", "synthetic")] + [1e-9])
+    sides = _sides(bars)
+    top = max([bar[side] for bar in bars for side in sides] + [1e-9])
     y = Scale(0.0, top, floor, 8.0)
     each = (width - 8) / max(len(bars), 1)
     parts, outline = [], []
     for i, bar in enumerate(bars):
         left = 4 + i * each
-        told = f"{bar['label']}: real {bar['real']:.1%}, synthetic {bar['synthetic']:.1%}"
         parts.append(
             element(
                 "rect",
-                element("title", told),
+                element("title", _told(bar, sides)),
                 x=left + 0.5,
-                y=y(bar["real"]),
+                y=y(bar[sides[0]]),
                 width=max(each - 1, 0.5),
-                height=floor - y(bar["real"]),
-                class_="real",
+                height=floor - y(bar[sides[0]]),
+                class_=sides[0],
             )
         )
         outline += [f"{left:.1f},{y(bar['synthetic']):.1f}", f"{left + each:.1f},{y(bar['synthetic']):.1f}"]
     parts.append(element("line", x1=4, x2=width - 4, y1=floor, y2=floor, class_="base"))
-    parts.append(element("polyline", points=" ".join(outline), class_="synthetic-line"))
+    if len(sides) > 1:
+        parts.append(element("polyline", points=" ".join(outline), class_="synthetic-line"))
     shown = {0: "start", len(bars) // 2: "middle", len(bars) - 1: "end"}
     for i, anchor in shown.items():
         at = {"start": 4.0, "end": width - 4}.get(anchor, 4 + (i + 0.5) * each)
@@ -58,22 +68,25 @@ def _steps(bars: Sequence[dict[str, Any]], title: str) -> Markup:
 
 
 def _pairs_of_bars(bars: Sequence[dict[str, Any]], title: str) -> Markup:
-    shown = sorted(bars, key=lambda bar: -bar["real"])[:MAX_BARS] if len(bars) > MAX_BARS else bars
+    sides = _sides(bars)
+    shown = sorted(bars, key=lambda bar: -bar[sides[0]])[:MAX_BARS] if len(bars) > MAX_BARS else bars
     width, each, left = 300.0, 22.0, 126.0
-    top = max([bar[side] for bar in shown for side in ("real", "synthetic")] + [1e-9])
+    top = max([bar[side] for bar in shown for side in sides] + [1e-9])
     x = Scale(0.0, top, 0.0, width - left - 44)
     parts = []
     for i, bar in enumerate(shown):
         at = 4 + i * each
-        told = f"{bar['label']}: real {bar['real']:.1%}, synthetic {bar['synthetic']:.1%}"
+        told = _told(bar, sides)
         label = element(
             "text", short(bar["label"], 18), x=left - 6, y=at + 13, class_="tick", text_anchor="end"
         )
         parts += [element("g", element("title", told), label)]
-        for side, offset in (("real", 1), ("synthetic", 10)):
+        for side, offset in zip(sides, (1, 10), strict=False):
             parts.append(element("rect", x=left, y=at + offset, width=x(bar[side]), height=8, class_=side))
-        largest = max(bar["real"], bar["synthetic"])
-        parts.append(element("text", f"{bar['real']:.0%}", x=left + x(largest) + 4, y=at + 13, class_="tick"))
+        largest = max(bar[side] for side in sides)
+        parts.append(
+            element("text", f"{bar[sides[0]]:.0%}", x=left + x(largest) + 4, y=at + 13, class_="tick")
+        )
     return picture(width, 8 + each * len(shown), title, parts)
 
 

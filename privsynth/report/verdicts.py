@@ -31,7 +31,7 @@ def all_verdicts(
     interpretability: Section | None = None,
     membership: Section,
     disclosure: Section,
-    n_units: int,
+    n_units: int | None,
 ) -> list[dict[str, str]]:
     """Return the verdicts in the order in which they are read.
 
@@ -43,13 +43,13 @@ def all_verdicts(
         interpretability: As above.
         membership: As above.
         disclosure: As above.
-        n_units: Number of persons (or rows) in the real table.
+        n_units: Number of persons (or rows) in the real table; None in a public report, which does not know.
 
     Privacy:
         Not private: says what figures of real records say.
     """
     listed = [
-        ("guarantee", _guarantee_verdict(guarantee, n_units)),
+        ("guarantee", guarantee_verdict(guarantee, n_units)),
         ("membership", _membership_verdict(membership, guarantee)),
         (
             "disclosure",
@@ -93,7 +93,8 @@ def points_above_the_claim(attack: Section, epsilon: float, delta: float) -> lis
 # -- one question each ---------------------------------------------------------------------------------
 
 
-def _guarantee_verdict(guarantee: Section | None, n_units: int) -> dict[str, str]:
+def guarantee_verdict(guarantee: Section | None, n_units: int | None) -> dict[str, str]:
+    """Return the verdict on the guarantee; delta is held against the number of units, where that is known."""
     question = "Is there a differential-privacy guarantee?"
     if guarantee is None:
         return _verdict(
@@ -119,7 +120,7 @@ def _guarantee_verdict(guarantee: Section | None, n_units: int) -> dict[str, str
         )
     epsilon, delta = claim
     evidence = f"epsilon = {epsilon:g}, delta = {delta:g} for one {guarantee.get('unit', 'record')}"
-    if delta * 10 * n_units > 1:
+    if n_units is not None and delta * 10 * n_units > 1:
         return _verdict(
             question,
             "attention",

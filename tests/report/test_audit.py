@@ -114,7 +114,9 @@ def test_reports_are_replaced_only_when_asked(report: AuditReport, tmp_path: Pat
 
 def test_a_notebook_shows_the_verdicts_escaped(report: AuditReport) -> None:
     shown = report._repr_html_()
-    assert shown.count("<tr>") == len(report.verdicts)
+    assert shown.count("<tr>") > len(report.verdicts) + 10
+    assert "question" in shown
+    assert "distance, pairs of columns" in shown
     assert "<script" not in shown
 
 
