@@ -1,9 +1,9 @@
 """Sampling speed and memory on Adult: ``python -m tests.benchmarks.sampling MODEL``.
 
 MODEL is a model file fitted to the Adult split (``--fit`` makes it, at epsilon 1). Prints rows a second in
-memory, free and under conditions and targets (the best of ``--repeats`` runs of a million rows, since other
-work on the machine only slows a run down; and per second of processor time, which it hardly touches), then rows a second to Parquet and the peak memory of a fresh
-process for 1, 5 and 20 million rows.
+memory, free and under conditions and targets: the best of ``--repeats`` runs of a million rows, since other
+work on the machine only slows a run down, and the same per second of processor time, which it hardly touches.
+Then rows a second to Parquet and the peak memory of a fresh process for 1, 5 and 20 million rows.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def fit_adult(path: Path) -> None:
 
 
 def rows_per_second(model: Path, n: int, repeats: int) -> dict[str, tuple[float, float]]:
-    """Return the best rates of each request, in memory: rows a second, and rows a second of processor time."""
+    """Return each request's best rates in memory: rows a second, and a second of processor time."""
     synthesizer = privsynth.load(model)
     rates = {}
     for name, request in REQUESTS.items():
