@@ -281,7 +281,8 @@ def _private_schema(container: _Container) -> Schema:
         facts = ("categories",) if fields["type"] == "categorical" else ("low", "high")
         if fields["type"] != "boolean":
             fields |= dict.fromkeys(facts, PRIVATE)
-        if fields["type"] != "integer" and container.frame[name].dtype != bool:
+        dtype = container.frame[name].dtype
+        if not (isinstance(dtype, np.dtype) and dtype.kind in "iub"):  # those have no way to be missing
             fields["missing"] = PRIVATE
     columns[container.target] = {"type": "categorical", "categories": PRIVATE, "role": "target"}
     return Schema(columns)
