@@ -10,10 +10,12 @@ from privsynth.schema import Schema
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.report.audit import AuditReport, audit, public_report
+    from privsynth.resampling import BalancedResampler
     from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer, load
 
 __all__ = [
     "AuditReport",
+    "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
     "MarginalSynthesizer",
@@ -27,6 +29,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "privsynth.report.audit",
+    "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "public_report": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",

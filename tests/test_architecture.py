@@ -37,9 +37,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "attacks": SCHEMA | {"sources", "attacks", "privacy.accounting", "privacy.ledger", "privacy.noise"},
     "metrics": SCHEMA | {"sources", "attacks", "metrics"},
     "report": SCHEMA | {"sources"} | JUDGES,
+    "resampling": PLAIN | RECORDS | MAKERS,
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},
-    "__init__": PLAIN | RECORDS | MAKERS | JUDGES,
+    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"resampling"},
 }
 ONLY_IN = {
     "opacus": {"privacy"},
