@@ -10,13 +10,20 @@ from privsynth.schema import Schema
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.report.audit import AuditReport, audit
-    from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer, load
+    from privsynth.synthesizers import (
+        DenoisingSynthesizer,
+        DPGANSynthesizer,
+        MarginalSynthesizer,
+        PATEGANSynthesizer,
+        load,
+    )
 
 __all__ = [
     "AuditReport",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
     "MarginalSynthesizer",
+    "PATEGANSynthesizer",
     "Schema",
     "audit",
     "load",
@@ -29,6 +36,7 @@ _HOMES = {
     "audit": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
+    "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",
 }
