@@ -58,6 +58,7 @@ class PATEGANSettings:
         generator_rate: Adam's step of the generator.
         generator_steps: Generator steps in each round.
         fake_batch_size: Generated rows in each of them.
+        one_way_weight: Weight of the divergence from the released 1-way marginals in the generator's loss.
         averaging: Decay over rounds of the running average of logits that is kept as the model.
     """
 
@@ -67,9 +68,9 @@ class PATEGANSettings:
     units_share: float = 0.01
     condition_share: float = 0.03
     n_bins: int = 32
-    units_per_teacher: int = 20
+    units_per_teacher: int = 5
     max_teachers: int = 4000
-    n_rounds: int = 20
+    n_rounds: int = 40
     queries_per_round: int = 200
     fakes_per_round: int = 256
     memory: int = 5
@@ -80,6 +81,7 @@ class PATEGANSettings:
     generator_rate: float = 0.05
     generator_steps: int = 5
     fake_batch_size: int = 1024
+    one_way_weight: float = 5.0
     averaging: float = 0.8
 
     def __post_init__(self) -> None:
@@ -269,6 +271,7 @@ class _Game:
         for _ in range(self._settings.generator_steps):
             scores = student.score(self._generator.draw(self._settings.fake_batch_size))
             loss = -scores.mean() / scores.detach().std().clamp_min(1e-6)
+            loss = loss + self._settings.one_way_weight * self._generator.one_way_miss()
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from privsynth.errors import ParameterError
+from privsynth.privacy import curator
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.ledger import Ledger
@@ -89,16 +90,16 @@ def test_ctrl_c_leaves_a_usable_model_and_the_same_call_ends_where_it_would_have
 
 
 def test_votes_lost_in_a_crash_are_paid_for_and_the_rest_is_made_of_what_is_left(tmp_path, monkeypatch):
-    original, calls = pategan.PairKernel.teacher, []
+    original, calls = curator.count_votes, []
 
-    def dying(self, records, present, **rows):
+    def dying(*arguments, **named):
         calls.append(1)
         if len(calls) == 2:
             raise RuntimeError("the process dies while the teachers vote")
-        return original(self, records, present, **rows)
+        return original(*arguments, **named)
 
     ledger, partial = Ledger(tmp_path / "l.sqlite"), tmp_path / "m.partial"
-    monkeypatch.setattr(pategan.PairKernel, "teacher", dying)
+    monkeypatch.setattr(curator, "count_votes", dying)
     with pytest.raises(RuntimeError):
         fitted(patients(600), ledger, releases_path=partial)
     synthesizer = fitted(patients(600), ledger, releases_path=partial)
@@ -113,7 +114,7 @@ def test_the_plan_says_when_there_are_too_few_teachers():
         allowance = Spend.of_budget(epsilon=epsilon, delta=1e-6)
         return " ".join(PATEGANSynthesizer.sketch(PATIENTS, PATEGANSettings(), allowance, n_rows).advice)
 
-    assert "50 teachers" in advice(1000, 1.0)
+    assert "200 teachers" in advice(1000, 1.0)
     assert "too few" in advice(1000, 1.0)
     assert "too few" not in advice(50_000, 1.0)
     assert "too few" not in advice(2000, 10.0)
