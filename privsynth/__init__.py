@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.report.audit import AuditReport, audit, public_report
     from privsynth.resampling import BalancedResampler
-    from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer, load
+    from privsynth.synthesizers import (
+        DenoisingSynthesizer,
+        DPGANSynthesizer,
+        MarginalSynthesizer,
+        PATEGANSynthesizer,
+        load,
+    )
 
 __all__ = [
     "AuditReport",
@@ -19,6 +25,7 @@ __all__ = [
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
     "MarginalSynthesizer",
+    "PATEGANSynthesizer",
     "Schema",
     "audit",
     "load",
@@ -34,6 +41,7 @@ _HOMES = {
     "public_report": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
+    "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",
 }
