@@ -34,8 +34,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
     "privacy": PLAIN | {"sources", "privacy"},
     "synthesizers": PLAIN | {"sources"} | MAKERS,
-    "attacks": SCHEMA | {"sources", "attacks", "privacy.accounting", "privacy.ledger", "privacy.noise"},
-    "metrics": SCHEMA | {"sources", "attacks", "metrics"},
+    "attacks": SCHEMA
+    | {"sources", "attacks"}
+    | {f"privacy.{part}" for part in ("accounting", "budget", "ledger", "noise", "secret")},
+    "metrics": SCHEMA | {"sources", "splitting", "attacks", "metrics"},
     "report": SCHEMA | {"sources"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS,
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from scipy.special import ndtr, ndtri
+
 from privsynth.errors import ParameterError
 
 
@@ -35,6 +37,35 @@ def allowed_tpr(fpr: float, epsilon: float, delta: float) -> float:
     small_fpr = math.exp(min(epsilon, 700.0)) * fpr + delta
     small_fnr = 1 - math.exp(-epsilon) * (1 - delta - fpr)
     return min(1.0, max(0.0, min(small_fpr, small_fnr)))
+
+
+def gdp_allowed_tpr(fpr: float, mu: float, delta: float = 0.0) -> float:
+    """Return the largest true positive rate of any test if the mechanism is mu-GDP but for ``delta``.
+
+    ``Phi(Phi^-1(fpr) + mu)``; events of probability ``delta`` (discovery, sampled steps) may come on top, in
+    either world.
+
+    Args:
+        fpr: False positive rate of the test, in [0, 1].
+        mu: Parameter of Gaussian differential privacy, >= 0.
+        delta: Probability of all that is outside the Gaussian part, in [0, 1].
+
+    Raises:
+        ParameterError: If an argument is outside its range.
+
+    Privacy:
+        Public: a function of the guarantee alone.
+
+    References:
+        Dong, Roth and Su, "Gaussian Differential Privacy", JRSS B 2022.
+
+    Example:
+        >>> round(gdp_allowed_tpr(0.01, mu=0.26805), 5)
+        0.01978
+    """
+    if not (0 <= fpr <= 1 and mu >= 0 and 0 <= delta <= 1):
+        raise ParameterError(f"expected 0 <= fpr <= 1, mu >= 0, 0 <= delta <= 1, got {fpr=}, {mu=}, {delta=}")
+    return min(1.0, float(ndtr(ndtri(min(1.0, fpr + delta)) + mu)) + delta)
 
 
 def replace_one(epsilon: float, delta: float) -> tuple[float, float]:

@@ -1,24 +1,21 @@
-"""The density-ratio attack: is a row denser among the synthetic rows than its source makes it?
+"""Distance attacks: is a row nearer to the synthetic rows than its source makes it?
 
 A generator that has memorised a record puts synthetic rows next to it that the source alone does not explain.
-The attack holds rows of the same source that the generator never saw (the reference) and scores a row by
-
-    log(distance to its fifth-nearest reference row) - log(distance to its nearest synthetic row),
-
-a nearest-neighbour estimate of log p_synthetic - log p_reference, up to a constant and a factor.
+The attacks differ in what they hold against the distance to the nearest synthetic row: nothing (without a
+reference table), the density of the reference around the row, or the distances of its neighbours there.
 
 References:
     van Breugel, Sun, Qian and van der Schaar, "Membership Inference Attacks against Synthetic Data through
-    Overfitting Detection" (DOMIAS), AISTATS 2023.
+    Overfitting Detection" (DOMIAS), AISTATS 2023; Watson, Guo, Cormode and Sablayrolles, "On the Importance
+    of Difficulty Calibration in Membership Inference Attacks", ICLR 2022.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sklearn.neighbors import NearestNeighbors
 
-from privsynth.attacks.features import FeatureSpace
+from privsynth.attacks.neighbours import Neighbourhood
 
 REFERENCE_NEIGHBOUR = 5
 _SMALLEST_DISTANCE = 1e-3  # on axes of unit length: keeps the logarithm finite for identical rows
@@ -27,10 +24,7 @@ _SMALLEST_DISTANCE = 1e-3  # on axes of unit length: keeps the logarithm finite 
 def density_ratio_scores(
     rows: pd.DataFrame, *, synthetic: pd.DataFrame, reference: pd.DataFrame
 ) -> np.ndarray:
-    """Return the attack's score of each row: higher = more likely a member.
-
-    The nearest synthetic row (not the fifth, say) is what a copied record gives away: on Adult with a tenth
-    of the rows copied, the first finds nearly all copies at a false positive rate of 1 %, the fifth none.
+    """Return the score of each row by the density-ratio attack: higher = more likely a member.
 
     Args:
         rows: Canonical rows to score, ``(n, n_columns)``: members and non-members alike.
@@ -43,11 +37,57 @@ def density_ratio_scores(
     Privacy:
         Not private: scores of real records.
     """
-    space = FeatureSpace.fit([synthetic, reference])
-    points = space.place(rows)
-    to_synthetic = _distance(points, space.place(synthetic), neighbour=1)
-    to_reference = _distance(points, space.place(reference), neighbour=REFERENCE_NEIGHBOUR)
-    return np.log(to_reference + _SMALLEST_DISTANCE) - np.log(to_synthetic + _SMALLEST_DISTANCE)
+    return density_ratio(Neighbourhood(rows, synthetic, reference))
+
+
+def density_ratio(near: Neighbourhood) -> np.ndarray:
+    """Return ``log(distance to the fifth reference row) - log(distance to the nearest synthetic row)``.
+
+    A nearest-neighbour estimate of ``log p_synthetic - log p_reference``, up to a constant and a factor. The
+    nearest synthetic row (not the fifth, say) is what a copied record gives away: on Adult with a tenth of
+    the rows copied, the first finds nearly all copies at a false positive rate of 1 %, the fifth none.
+
+    Privacy:
+        Not private: scores of real records.
+    """
+    distances = near.to_reference.distance
+    fifth = distances[:, min(REFERENCE_NEIGHBOUR, distances.shape[1]) - 1]
+    return _log(fifth) - _log(near.to_synthetic.distance[:, 0])
+
+
+def nearness(near: Neighbourhood) -> np.ndarray:
+    """Return minus the log distance to the nearest synthetic row: the attack without a reference table.
+
+    Privacy:
+        Not private: scores of real records.
+    """
+    return -_log(near.to_synthetic.distance[:, 0])
+
+
+def calibrated_nearness(near: Neighbourhood) -> np.ndarray:
+    """Return how much nearer a row is to the synthetic rows than its neighbours in the reference are.
+
+    The mean log distance to the nearest synthetic row over the nearest reference rows, less the row's own:
+    rows in thinly populated regions are far from everything, and are judged by others of that region.
+
+    Privacy:
+        Not private: scores of real records.
+    """
+    of_reference = _log(near.reference_to_synthetic.distance[:, 0])
+    return of_reference[near.to_reference.position].mean(axis=1) + nearness(near)
+
+
+def isolation(near: Neighbourhood) -> np.ndarray:
+    """Return the mean distance to the nearest reference rows: high for the rows most at risk.
+
+    Privacy:
+        Not private: a property of real records.
+
+    References:
+        Meeus, Guepin, Cretu and de Montjoye, "Achilles' Heels: Vulnerable Record Identification in Synthetic
+        Data Publishing", ESORICS 2023.
+    """
+    return near.to_reference.distance[:, :REFERENCE_NEIGHBOUR].mean(axis=1)
 
 
 def largest_by_unit(scores: np.ndarray, units: np.ndarray | None) -> np.ndarray:
@@ -71,7 +111,5 @@ def largest_by_unit(scores: np.ndarray, units: np.ndarray | None) -> np.ndarray:
     return largest
 
 
-def _distance(points: np.ndarray, among: np.ndarray, *, neighbour: int) -> np.ndarray:
-    k = min(neighbour, len(among))
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(among)
-    return np.asarray(search.kneighbors(points)[0][:, -1])
+def _log(distance: np.ndarray) -> np.ndarray:
+    return np.log(distance + _SMALLEST_DISTANCE)

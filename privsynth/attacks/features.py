@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ _CATEGORY_SIDE = np.sqrt(0.5)  # two different categories are then at distance 1
 @dataclass(frozen=True)
 class _NumberAxis:
     values: np.ndarray  # sorted, of the attacker's tables
+    n_axes: ClassVar[int] = 2
 
     def place(self, column: pd.Series) -> np.ndarray:
         """Return (n, 2): half rank and half position in the range, and whether the field is missing."""
@@ -71,12 +73,17 @@ class FeatureSpace:
         return cls(columns)
 
     def place(self, table: pd.DataFrame) -> np.ndarray:
-        """Return the rows as points, ``(n_rows, n_axes)`` float64.
+        """Return the rows as points, ``(n_rows, n_axes)`` float32; equal rows are equal points.
 
         Privacy:
             Not private: an encoding of the rows given.
         """
-        return np.column_stack([axes.place(table[name]) for name, axes in self.columns.items()])
+        points = np.empty((len(table), sum(axes.n_axes for axes in self.columns.values())), dtype=np.float32)
+        at = 0
+        for name, axes in self.columns.items():
+            points[:, at : at + axes.n_axes] = axes.place(table[name])
+            at += axes.n_axes
+        return points
 
 
 def _category_axes(codes: np.ndarray, n_categories: int) -> _CategoryAxes:

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.attacks.intervals import auc_interval, clopper_pearson, smallest_detectable_auc
+from privsynth.attacks.intervals import (
+    auc_interval,
+    auc_p_value,
+    clopper_pearson,
+    smallest_detectable_auc,
+    smallest_detectable_rate,
+)
 
 FALSE_POSITIVE_RATES = (0.1, 0.01, 0.001)
 
@@ -30,10 +36,11 @@ def read_out(
         confidence: Coverage of each interval, in (0, 1).
 
     Returns:
-        ``auc``, ``auc_interval``, ``tpr_at_fpr`` with ``tpr``, ``interval``, the false positive rate measured
-        (``fpr``, ``fpr_interval``) and the counts behind both, null with a ``reason`` where too few
-        non-members are left; ``n_members``, ``n_non_members``, ``confidence``, ``smallest_detectable_auc``
-        and ``epsilon_lower_bound``, null because the split into members and non-members was not randomised.
+        ``auc``, ``auc_interval``, ``p_value`` under chance; ``tpr_at_fpr`` with ``tpr``, ``interval``, the
+        false positive rate measured (``fpr``, ``fpr_interval``), the counts behind both and the
+        ``smallest_detectable_tpr``, null with a ``reason`` where too few non-members are left;
+        ``n_members``, ``n_non_members``, ``confidence``, ``smallest_detectable_auc``; and
+        ``epsilon_lower_bound``, null: see `privsynth.attacks.pairs` for splits made by chance.
 
     Privacy:
         Not private: figures of real records, which no epsilon covers.
@@ -44,6 +51,7 @@ def read_out(
     return {
         "auc": estimate.auc,
         "auc_interval": [estimate.low, estimate.high],
+        "p_value": auc_p_value(estimate.auc, len(member_scores), len(non_member_scores)),
         "tpr_at_fpr": {
             f"{rate:g}": _operating_point(member_scores, threshold_half, read_half, rate, confidence)
             for rate in FALSE_POSITIVE_RATES
@@ -83,4 +91,7 @@ def _operating_point(
         "n_false_positives": n_false,
         "n_members": len(member_scores),
         "n_non_members": len(read_half),
+        "smallest_detectable_tpr": smallest_detectable_rate(
+            rate, len(member_scores), len(read_half), confidence=confidence
+        ),
     }

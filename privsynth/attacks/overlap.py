@@ -22,7 +22,7 @@ def too_many_identical_rows(real: Records, holdout: Records) -> bool:
     Privacy:
         Not private: compares real records.
     """
-    keys_real, keys_holdout = _row_keys(real), _row_keys(holdout)
+    keys_real, keys_holdout = row_keys(real.frame), row_keys(holdout.frame)
     persons = np.arange(len(keys_real)) if real.persons is None else real.persons
     seen = pd.DataFrame({"key": keys_real, "person": persons})
     n_holders = seen.groupby("key")["person"].nunique()
@@ -35,11 +35,15 @@ def too_many_identical_rows(real: Records, holdout: Records) -> bool:
     return n_shared - n_holdout * rate > _STANDARD_ERRORS * max(standard_error, 1.0)
 
 
-def _row_keys(records: Records) -> np.ndarray:
-    """Return a 64-bit hash of each row: equal rows of two canonical tables have equal keys."""
+def row_keys(frame: pd.DataFrame) -> np.ndarray:
+    """Return a 64-bit hash of each row: equal rows of two canonical tables have equal keys.
+
+    Privacy:
+        Not private: an encoding of the rows given.
+    """
     plain = {}
-    for name in records.frame.columns:
-        column = records.frame[name]
+    for name in frame.columns:
+        column = frame[name]
         is_category = isinstance(column.dtype, pd.CategoricalDtype)
         plain[name] = column.cat.codes.astype(np.int64) if is_category else column + 0.0
     return pd.util.hash_pandas_object(pd.DataFrame(plain), index=False).to_numpy()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from privsynth.cli.console import check_output_folder, print_result, say
-from privsynth.cli.options import AsJson, Force, SchemaPath
+from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, SchemaPath
 
 VERDICT_REACHED = 5
 
@@ -42,6 +42,15 @@ def audit(
     public: Annotated[
         bool, typer.Option("--public", help="A page to publish: the guarantee and the rows; reads no record.")
     ] = False,
+    audit_epsilon: Annotated[
+        float | None,
+        typer.Option(help="Spend this on figures that may be published; all else is left out."),
+    ] = None,
+    delta: Delta = 1e-6,
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set to charge in the ledger; else the name of the real table.")
+    ] = None,
+    ledger: LedgerPath = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 5 on such a verdict or worse.")] = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -50,11 +59,13 @@ def audit(
 
     With --public neither --real nor --holdout is read, and none may be given.
     """
+    from privsynth.attacks.paid import AuditBudget
     from privsynth.errors import ParameterError
     from privsynth.report.audit import HTML_NAME, JSON_NAME, public_report
     from privsynth.report.audit import audit as run_audit
     from privsynth.schema import Schema
     from privsynth.synthesizers import load
+    from privsynth.synthesizers.run import dataset_name
 
     of_records = {"--real": real, "--holdout": holdout, "--reference": reference, "--twin": twin}
     given = [flag for flag, path in of_records.items() if path is not None]
@@ -64,6 +75,10 @@ def audit(
         )
     if real is None and not public:
         raise ParameterError("expected --real, the records that the generator was fitted to, or --public")
+    budget = None
+    if audit_epsilon is not None:
+        charged = dataset_name(real, dataset) or ""
+        budget = AuditBudget(epsilon=audit_epsilon, delta=delta, dataset=charged, ledger=ledger)
     check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
     schema, guarantee = Schema.load(schema_path), load(model).guarantee_ if model else None
     if public or real is None:
@@ -80,6 +95,7 @@ def audit(
             target=target,
             groups=[name.strip() for name in groups.split(",")] if groups else None,
             quick=quick,
+            budget=budget,
             progress=say,
         )
     report.save(output, force=force)

@@ -17,16 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.attacks.paid import AuditBudget, paid_audit
 from privsynth.errors import ParameterError
-from privsynth.metrics.disclosure import disclosure
+from privsynth.metrics.disclosure import MAX_SECRETS, MAX_TARGETS, assess_disclosure
 from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.interpretability import assess_interpretability
 from privsynth.metrics.learners import N_QUICK
-from privsynth.metrics.membership import assess_membership
+from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
 from privsynth.metrics.released import describe_released
+from privsynth.metrics.shadow import Shadowing
 from privsynth.metrics.support import MAX_ROWS as MAX_SUPPORT_ROWS
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.two_sample import tell_synthetic_from_real
@@ -55,8 +57,12 @@ class Effort:
         max_support_rows: Rows of each table whose neighbours are searched.
         n_families: Families of models trained, the first of the list; None trains all.
         n_bootstrap: Replicates behind bootstrap intervals.
-        max_rows: Rows of each table that are read, as whole units drawn at random; None reads all.
-        max_members: Members that the attack scores; None scores all.
+        max_rows: Rows of each table that are read, as whole units drawn at random; None reads all. The
+            attacks look at every synthetic row: a copy among the rows left out would go unseen.
+        max_members: Members that the attacks score; None scores all.
+        max_comparisons: Scored rows times synthetic rows in the attacks; see `privsynth.metrics.membership`.
+        max_secrets: Columns that the attacks guess.
+        max_targets: Members, and outsiders, on whom each disclosure attack is tried.
     """
 
     max_triples: int = MAX_TRIPLES
@@ -65,6 +71,9 @@ class Effort:
     n_bootstrap: int = N_BOOTSTRAP
     max_rows: int | None = None
     max_members: int | None = None
+    max_comparisons: float = MAX_COMPARISONS
+    max_secrets: int = MAX_SECRETS
+    max_targets: int = MAX_TARGETS
 
     def left_out(self, tables: Mapping[str, Any]) -> list[str]:
         """Say what an audit of these tables leaves out, one sentence each; nothing by default."""
@@ -73,11 +82,16 @@ class Effort:
             large = [name for name, size in tables.items() if size and size["n_rows"] > self.max_rows]
             out += [
                 f"{name}: {self.max_rows:,} of the rows were used, drawn at random by whole units"
-                + ("; copies among the other rows go unseen" if name == "synthetic" else "")
+                + (" (the attacks look at all)" if name == "synthetic" else "")
                 for name in large
             ]
         if self.max_members is not None and tables["real"]["n_units"] > self.max_members:
             out.append(f"membership: {self.max_members:,} of the members were attacked, drawn at random")
+        if self.max_secrets < MAX_SECRETS or self.max_targets < MAX_TARGETS:
+            out.append(
+                f"disclosure: {self.max_secrets} columns guessed instead of {MAX_SECRETS}, on "
+                f"{self.max_targets} members instead of {MAX_TARGETS}"
+            )
         if self.max_triples < MAX_TRIPLES:
             out.append(f"fidelity: at most {self.max_triples} instead of {MAX_TRIPLES} triples of columns")
         if self.max_support_rows < MAX_SUPPORT_ROWS:
@@ -98,6 +112,9 @@ QUICK = Effort(
     n_bootstrap=50,
     max_rows=10_000,
     max_members=4_000,
+    max_comparisons=4e8,
+    max_secrets=2,
+    max_targets=500,
 )
 
 
@@ -121,6 +138,7 @@ class AuditReport:
         created: When, UTC, ISO-8601.
         versions: Library to version.
         synthetic: Of a public report, what the released rows show by themselves; else None.
+        paid: Figures that a budget of the audit's own covers; None where none was given.
     """
 
     guarantee: dict[str, Any] | None
@@ -138,6 +156,7 @@ class AuditReport:
     created: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     synthetic: dict[str, Any] | None = None
+    paid: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``report.json``: JSON-able, undefined is None."""
@@ -198,10 +217,12 @@ def audit(
     target: str | None = None,
     groups: Sequence[str] | None = None,
     quick: bool = False,
+    budget: AuditBudget | None = None,
+    shadowing: Shadowing | None = None,
     random_state: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> AuditReport:
-    """Audit a synthetic table: fidelity, utility, fairness, membership, and the verdicts.
+    """Audit a synthetic table: fidelity, utility, fairness, membership, disclosure, and the verdicts.
 
     Args:
         real: Frame or path: the records that the generator was fitted to.
@@ -218,6 +239,9 @@ def audit(
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
         quick: Do less, and say what was left out.
+        budget: What the audit itself may spend; its report is then a public one, and of the records it holds
+            the figures of `privsynth.attacks.paid.paid_audit` alone.
+        shadowing: Asks for the shadow-model attack, which refits the generator many times.
         random_state: Seed of every draw.
         progress: Is told what is being done, in words that hold nothing of the records.
 
@@ -226,7 +250,9 @@ def audit(
         PrivsynthError: If a table cannot be read as the schema says.
 
     Privacy:
-        Not private: the report is a function of real records that epsilon does not cover.
+        Not private: the report is a function of real records that epsilon does not cover. With a ``budget``
+        it holds nothing of them but what that pays for; that the tables could be read, and share no persons,
+        shows without noise.
     """
     say = progress or (lambda message: None)
     effort = QUICK if quick else Effort()
@@ -244,7 +270,11 @@ def audit(
         target=target,
         groups=groups,
     )
+    if budget is not None:
+        say("counting under the budget of the audit")
+        return _paid_report(tables, synthetic, guarantee, budget, random_state)
     described = _described(tables)
+    everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
     say("comparing distributions")
     told = tell_synthetic_from_real(tables, random_state=random_state)
@@ -270,7 +300,15 @@ def audit(
     say("comparing groups")
     fairness = assess_fairness(tables, predictions, n_bootstrap=effort.n_bootstrap, random_state=random_state)
     say("attacking membership")
-    membership = assess_membership(tables, max_members=effort.max_members, random_state=random_state)
+    membership = assess_membership(
+        everything,
+        guarantee=guarantee,
+        is_randomised=split_by_chance(real, holdout, schema),
+        max_members=effort.max_members,
+        max_comparisons=effort.max_comparisons,
+        shadowing=shadowing,
+        random_state=random_state,
+    )
     sections: dict[str, Any] = {
         "guarantee": dict(guarantee) if guarantee is not None else None,
         "fidelity": fidelity,
@@ -278,7 +316,12 @@ def audit(
         "fairness": fairness,
         "interpretability": interpretability,
         "membership": membership,
-        "disclosure": disclosure(real, synthetic, schema=schema, holdout=holdout),
+        "disclosure": assess_disclosure(
+            everything,
+            max_secrets=effort.max_secrets,
+            max_targets=effort.max_targets,
+            random_state=random_state,
+        ),
     }
     say("writing the verdicts")
     return AuditReport(
@@ -345,6 +388,27 @@ def public_report(
         versions=_versions(),
         synthetic=released,
     )
+
+
+def _paid_report(
+    tables: Tables,
+    synthetic: Table,
+    guarantee: Mapping[str, Any] | None,
+    budget: AuditBudget,
+    random_state: int,
+) -> AuditReport:
+    """Return a public report with the figures that a budget covers."""
+    paid = paid_audit(
+        real=tables.real,
+        holdout=tables.holdout,
+        synthetic=tables.synthetic.frame,
+        schema=tables.schema,
+        target=tables.target,
+        budget=budget,
+        random_state=random_state,
+    )
+    public = public_report(synthetic=synthetic, schema=tables.schema, guarantee=guarantee)
+    return replace(public, paid=paid)
 
 
 def _predictions(tables: Tables, n_families: int | None, random_state: int) -> Predictions | None:

@@ -112,7 +112,7 @@ def render(report: dict[str, Any]) -> str:
         trade_off_alt=_trade_off_alt(report["membership"]),
         has_adjusted=any("p_adjusted" in a for a in report["membership"].get("attacks", {}).values()),
         smallest_groups=_smallest_groups(fairness),
-        disclosure_rows=list(_disclosure_rows(report["disclosure"])),
+        disclosure_rows=_disclosure_rows(report["disclosure"]),
         sdmetrics_rows=_sdmetrics_rows(fidelity),
         drawn_columns=sorted(columns, key=lambda c: -c["tv"]["value"])[:MAX_DISTRIBUTIONS],
         listed_pairs=sorted(pairs, key=lambda pair: -pair["tv"]["value"])[:MAX_ROWS_LISTED],
@@ -186,21 +186,18 @@ def _smallest_groups(fairness: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(groups, key=lambda g: g["n_real"])[:N_SMALLEST_GROUPS]
 
 
-def _disclosure_rows(section: Any, path: tuple[str, ...] = ()) -> Any:
-    """Yield (name, figure) for whatever attack the section holds, however deeply it is filed."""
-    if not isinstance(section, Mapping):
-        return
-    if "value" in section:
-        yield " – ".join(path) or "attack", section
-        return
-    for key, inner in section.items():
-        name = str(key).replace("_", " ")
-        if isinstance(inner, list):
-            for i, item in enumerate(inner):
-                label = item.get("column", item.get("name", i + 1)) if isinstance(item, Mapping) else i + 1
-                yield from _disclosure_rows(item, (*path, name, str(label)))
-        else:
-            yield from _disclosure_rows(inner, (*path, name))
+def _disclosure_rows(disclosure: dict[str, Any]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Return the comparisons of each kind of attack, named."""
+    if disclosure["status"] != "assessed":
+        return {}
+    inferred = disclosure["attribute_inference"]
+    return {
+        "attribute_inference": [(f"{e['secret']}, by {e['attack'].replace('_', ' ')}", e) for e in inferred],
+        **{
+            kind: [(name.replace("_", " "), e) for name, e in disclosure[kind].items()]
+            for kind in ("singling_out", "linkage", "copies")
+        },
+    }
 
 
 def _sdmetrics_rows(fidelity: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from privsynth.attacks.curves import allowed_tpr, replace_one
-from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
+from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
 from privsynth.report.words import claim_of, way_to_floor
 
 PLANTED_LEAK_AUC = 0.9
-FAMILY_WISE_ERROR = 0.05
+LEAK_FACTOR = 3.0  # true over false positive rate at which, without a claim, rows count as given away
+LARGE_ADVANTAGE = 0.1  # success on members above that on outsiders at which rows count as given away
 SHARE_TOLERANCE = 0.2  # of the group's real share
 RATE_TOLERANCE = 0.05
 MIN_GROUP_ROWS = 100  # rows of a group in the reference from which on its distances decide a verdict
@@ -51,14 +51,7 @@ def all_verdicts(
     listed = [
         ("guarantee", guarantee_verdict(guarantee, n_units)),
         ("membership", _membership_verdict(membership, guarantee)),
-        (
-            "disclosure",
-            _or_not_assessed(
-                disclosure,
-                "Can an attribute be inferred, a person singled out or linked?",
-                "Judge these risks by other means before the rows leave the house.",
-            ),
-        ),
+        ("disclosure", _disclosure_verdict(disclosure)),
         ("fidelity", _fidelity_verdict(fidelity)),
         ("utility", _utility_verdict(utility)),
         ("fairness", _representation_verdict(fairness)),
@@ -67,27 +60,6 @@ def all_verdicts(
     if fairness.get("privacy_effect", {}).get("status") == "assessed":
         listed.append(("privacy-effect", _privacy_effect_verdict(fairness["privacy_effect"])))
     return [{**verdict, "section": section} for section, verdict in listed]
-
-
-def points_above_the_claim(attack: Section, epsilon: float, delta: float) -> list[str]:
-    """Return the false positive rates at which an attack does better than the guarantee allows.
-
-    Compares family-wise limits (both rates of all points hold together with 95 %) with the replace-one curve.
-
-    Privacy:
-        Not private: a function of an attack's figures.
-    """
-    points = {rate: point for rate, point in attack["tpr_at_fpr"].items() if point["tpr"] is not None}
-    if not points:
-        return []
-    confidence = 1 - FAMILY_WISE_ERROR / (2 * len(points))
-    above = []
-    for rate, point in points.items():
-        tpr = clopper_pearson_lower(point["n_true_positives"], point["n_members"], confidence=confidence)
-        fpr = clopper_pearson_upper(point["n_false_positives"], point["n_non_members"], confidence=confidence)
-        if tpr > allowed_tpr(fpr, *replace_one(epsilon, delta)):
-            above.append(rate)
-    return above
 
 
 # -- one question each ---------------------------------------------------------------------------------
@@ -138,48 +110,146 @@ def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[
         return _or_not_assessed(
             membership, question, "Keep a holdout apart before fitting, and audit with it."
         )
-    attack = membership["attacks"]["density_ratio"]
-    low, high = attack["auc_interval"]
-    found = f"AUC {attack['auc']:.3f}, interval {low:.3f} to {high:.3f}; chance is 0.5"
-    claim = claim_of(guarantee)
-    above = points_above_the_claim(attack, *claim) if claim else []
-    if above:
+    attacks = all_attacks(membership)
+    strongest = max(attacks, key=lambda name: float(attacks[name]["auc_interval"][0]))
+    found = _attack_in_words(strongest, attacks[strongest])
+    allowance = allowance_of(guarantee)
+    above = points_above(attacks, allowance.replace_one) if allowance else []
+    proven = max((attack.get("epsilon_lower_bound") or 0.0 for attack in attacks.values()), default=0.0)
+    if above or (allowance and proven > 2 * allowance.epsilon):
+        names = ", ".join(f"{name.replace('_', ' ')} at {rate}" for name, rate in above[:3])
+        how = (
+            f"at a false positive rate aimed at: {names}"
+            if above
+            else f"it proves epsilon >= {proven:.2f} between replaced units"
+        )
         return _verdict(
             question,
             "problem",
-            f"The attack finds more members than the guarantee allows, at a false positive rate of "
-            f"{', '.join(above)}. {found}.",
+            f"An attack finds more members than the guarantee allows ({how}). {found}.",
             "Do not release. Check that model file, rows, real table and holdout belong together; if they "
             "do, the guarantee does not hold.",
         )
-    if low > PLANTED_LEAK_AUC:
+    if attacks[strongest]["auc_interval"][0] > PLANTED_LEAK_AUC:
         return _verdict(
             question,
             "problem",
             f"Nearly every member is recognised: real records stand among the synthetic rows. {found}.",
             "Do not release. Fit again under a guarantee.",
         )
-    if low > 0.5:
-        within = " The guarantee allows this much." if claim else ""
+    copied = [] if allowance else points_above(attacks, lambda fpr: LEAK_FACTOR * fpr)
+    if copied:
+        name, rate = max(copied, key=lambda point: float(attacks[point[0]]["tpr_at_fpr"][point[1]]["tpr"]))
+        point = attacks[name]["tpr_at_fpr"][rate]
         return _verdict(
             question,
-            "attention",
-            f"Members score higher than others, clear of chance.{within} {found}.",
-            "Look at the attack below; fit again with a smaller epsilon if this is more than you accept.",
+            "problem",
+            f"Some members are recognised with hardly a false alarm: {point['tpr']:.1%} of them at "
+            f"{point['fpr']:.2%} false alarms ({name.replace('_', ' ')}). {found}.",
+            "Do not release: rows of the real table, or close to it, stand among the synthetic ones.",
         )
-    if high < 0.5:
+    return _mild_membership_verdict(question, membership, attacks, strongest, has_claim=allowance is not None)
+
+
+def _mild_membership_verdict(
+    question: str, membership: Section, attacks: dict[str, Section], strongest: str, *, has_claim: bool
+) -> dict[str, str]:
+    """Judge attacks of which none is a problem: clear of chance after adjusting for their number, or not."""
+    found = _attack_in_words(strongest, attacks[strongest])
+    error = FAMILY_WISE_ERROR / 3  # shared by the three ways to be clear of chance
+    clear = [attack for attack in attacks.values() if attack["p_adjusted"] < error]
+    groups = [
+        group
+        for group in membership.get("by_group", [])
+        if group["auc"] is not None and group["auc"] > 0.5 and group["p_adjusted"] < error
+    ]
+    difference = membership.get("holdout", {}).get("source_difference", {})
+    differs = bool(difference.get("differs"))
+    warning = (
+        f" But real table and holdout differ in distribution (told apart with AUC {difference['auc']:.3f}), "
+        "which alone moves these figures."
+        if differs
+        else ""
+    )
+    by_points = points_above(attacks, lambda fpr: fpr, family_wise_error=error)
+    if by_points or any(attack["auc"] > 0.5 for attack in clear) or groups:
+        within = " The guarantee allows this much." if has_claim else ""
+        at_risk = f" Most at risk: {_named(groups)}." if groups else ""
         return _verdict(
             question,
             "attention",
-            f"Members score lower than others, clear of chance. {found}.",
+            f"Members score higher than others, clear of chance.{within} {found}.{at_risk}{warning}",
+            "Look at the attacks below; fit again with a smaller epsilon if this is more than you accept.",
+        )
+    if clear:
+        return _verdict(
+            question,
+            "attention",
+            f"Members score lower than others, clear of chance. {found}.{warning}",
             "Check that real table and holdout are drawn from one source: they differ for another reason.",
         )
+    smallest = min(attack["smallest_detectable_auc"] for attack in attacks.values())
+    evidence = (
+        f"Not detected with this much data by {len(membership['attacks'])} attacks. {found}. An AUC of "
+        f"{smallest:.3f} or more would probably have been seen."
+    )
     return _verdict(
         question,
-        "ok",
-        f"Not detected with this much data: {found}. An AUC of {attack['smallest_detectable_auc']:.3f} or "
-        "more would probably have been seen.",
-        "No action. One attack that finds nothing is no proof; the guarantee is.",
+        "attention" if differs else "ok",
+        evidence + warning,
+        "Draw real table and holdout from one source by chance (`privsynth split`) and audit again."
+        if differs
+        else "No action. Attacks that find nothing are no proof; the guarantee is.",
+    )
+
+
+def _attack_in_words(name: str, attack: Section) -> str:
+    low, high = attack["auc_interval"]
+    return (
+        f"Strongest attack, {name.replace('_', ' ')}: AUC {attack['auc']:.3f}, interval {low:.3f} to "
+        f"{high:.3f}; chance is 0.5"
+    )
+
+
+def _disclosure_verdict(disclosure: Section) -> dict[str, str]:
+    question = "Can an attribute be inferred, a person singled out or linked?"
+    if disclosure["status"] != "assessed":
+        return _or_not_assessed(
+            disclosure, question, "Keep a holdout apart before fitting, and audit with it."
+        )
+    found = {
+        f"{entry['secret']} guessed by {entry['attack'].replace('_', ' ')}": entry
+        for entry in disclosure["attribute_inference"]
+    }
+    names = {"singling_out": "singling out", "linkage": "linkage by", "copies": "copies,"}
+    for section, name in names.items():
+        found |= {f"{name} {key.replace('_', ' ')}": entry for key, entry in disclosure[section].items()}
+    clear = {
+        name: entry
+        for name, entry in found.items()
+        if entry["family_interval"] is not None and entry["family_interval"][0] > 0
+    }
+    if not clear:
+        return _verdict(
+            question,
+            "ok",
+            f"Not more of members than of people outside, in {len(found)} comparisons that hold together. "
+            "What attackers guess right of both is knowledge about people in general.",
+            "No action. Attacks that find nothing are no proof; the guarantee is.",
+        )
+    worst = sorted(clear, key=lambda name: -float(clear[name]["family_interval"][0]))
+    told = "; ".join(
+        f"{name}: {clear[name]['members']:.1%} of members, {clear[name]['outsiders']:.1%} of outsiders"
+        for name in worst[:3]
+    )
+    is_large = clear[worst[0]]["family_interval"][0] > LARGE_ADVANTAGE
+    return _verdict(
+        question,
+        "problem" if is_large else "attention",
+        f"More of members than of people outside, clear of chance: {told}.",
+        "Do not release: the rows give records away."
+        if is_large
+        else "Look at the attacks below; fit again with a smaller epsilon if this is more than you accept.",
     )
 
 

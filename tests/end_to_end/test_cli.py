@@ -607,6 +607,35 @@ def test_audit_writes_the_report_and_its_exit_code_follows_the_verdicts(folder: 
     assert (failed.code, "problem: " in failed.out) == (5, True)
 
 
+def test_an_audit_with_a_budget_of_its_own_is_charged_and_public(folder: Path, run: Run) -> None:
+    schema = write_schema(folder / "schema.json")
+    table().to_csv(folder / "visits.csv", index=False)
+    arguments = ("audit", "--real", folder / "visits.csv", "--synthetic", folder / "visits.csv")
+    arguments += ("--schema", schema, "--ledger", folder / "own.sqlite", "--audit-epsilon", 0.5)
+    assert run(*arguments, "-o", folder / "paid").code == 0
+    report = json.loads((folder / "paid" / "report.json").read_text())
+    assert report["paid"]["dataset"] == "visits"
+    assert report["tables"]["real"] is None
+    assert report["membership"]["status"] == "not_assessed"
+    limited = run(
+        "ledger",
+        "limit",
+        "--dataset",
+        "visits",
+        "--epsilon",
+        0.6,
+        "--delta",
+        1e-6,
+        "--ledger",
+        folder / "own.sqlite",
+    )
+    assert limited.code == 0
+    refused = run(*arguments, "-o", folder / "again")
+    assert (refused.code, "above the limit" in refused.err) == (3, True)
+    assert not (folder / "again").exists()
+    assert run(*arguments, "--audit-epsilon", -1, "-o", folder / "again").code == 2
+
+
 def test_an_audit_of_a_table_without_a_column_is_refused(folder: Path, run: Run) -> None:
     table().drop(columns="sex").to_csv(folder / "synthetic.csv", index=False)
     arguments = ("audit", "--real", folder / "visits.csv", "--synthetic", folder / "synthetic.csv")

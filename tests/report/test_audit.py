@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from privsynth.attacks.paid import AuditBudget
 from privsynth.errors import ParameterError
+from privsynth.privacy.ledger import Ledger
 from privsynth.report import AuditReport, audit
 from privsynth.schema import Schema
 
@@ -18,9 +20,8 @@ def test_the_report_holds_what_others_script_against(report: AuditReport) -> Non
     found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert found["report_version"] == 1
     assert set(found) >= {"guarantee", *SECTIONS, "verdicts", "versions"}
-    for section in ("fidelity", "utility", "fairness", "membership"):
+    for section in SECTIONS:
         assert found[section]["status"] == "assessed", section
-    assert found["disclosure"]["status"] == "not_assessed"
     attack = found["membership"]["attacks"]["density_ratio"]
     assert set(attack) >= {
         "auc", "auc_interval", "tpr_at_fpr",
@@ -92,7 +93,7 @@ def test_large_tables_are_thinned_by_whole_persons(
     found = audit(real=real, synthetic=draw(500, 1), holdout=holdout, schema=persons, quick=True)
     assert found.tables["real"] == {"n_rows": 600, "n_units": 200}
     assert found.membership["attacks"]["density_ratio"]["n_members"] == 90
-    assert found.membership["n_synthetic_rows"] == 300
+    assert found.membership["n_synthetic_rows"] == 500  # never thinned: copies would go unseen
     assert any(line.startswith("synthetic: 300 of the rows") for line in found.left_out)
 
 
@@ -128,3 +129,19 @@ def test_a_table_that_breaks_the_schema_is_noted(draw, schema: Schema) -> None:
     assert "7.5" not in found.notes[0]
     assert isinstance(synthetic, pd.DataFrame)
     assert synthetic["pay"].eq(7.5).all()  # the caller's table is left as it was
+
+
+def test_a_paid_report_holds_what_was_paid_for(draw, schema: Schema, tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    budget = AuditBudget(epsilon=2.0, delta=1e-6, dataset="tiny", ledger=ledger)
+    report = audit(
+        real=draw(700, 0), synthetic=draw(500, 1), holdout=draw(300, 2), schema=schema, budget=budget
+    )
+    found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert found["paid"]["epsilon"] == 2.0
+    assert found["paid"]["hits"]["members"]["n_units"] != 700  # noisy
+    assert {found[section]["status"] for section in SECTIONS} == {"not_assessed"}
+    assert ledger.datasets()[0].runs[0].description == "audit"
+    text = report.to_html()
+    assert "Figures that may be published" in text
+    assert "charged to the data set “tiny”" in text

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from privsynth.attacks.trade_off import trade_off_view
 from privsynth.report import AuditReport, audit
 from privsynth.report.html import render
 from privsynth.schema import Schema
@@ -152,7 +153,11 @@ def test_a_report_without_guarantee_holdout_groups_or_target_is_shown(draw, sche
 
 
 def test_a_generator_without_privacy_is_called_that(report: AuditReport) -> None:
-    content = {**report.to_dict(), "guarantee": {"private": False, "epsilon": None, "delta": None}}
+    none = {"private": False, "epsilon": None, "delta": None}
+    content = {**report.to_dict(), "guarantee": none}
+    content["membership"] = {
+        **content["membership"], "trade_off": trade_off_view(content["membership"], none)
+    }  # fmt: skip
     text = render(content)
     assert "There is none." in text
     assert "allowed: one unit" not in text

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from privsynth.report.verdicts import all_verdicts, points_above_the_claim
+from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import way_to_floor
 
 NOT_THERE = {"status": "not_assessed", "reason": "no holdout"}
@@ -12,7 +12,9 @@ QUESTIONS = ("guarantee", "membership", "disclosure", "fidelity", "utility", "gr
 GUARANTEE = {"private": True, "epsilon": 1.0, "delta": 1e-6, "unit": "person"}
 
 
-def attack(auc: float, margin: float, *, n_true: int = 100, n_false: int = 10) -> dict[str, Any]:
+def attack(
+    auc: float, margin: float, *, n_true: int = 100, n_false: int = 10, p_adjusted: float = 1.0
+) -> dict[str, Any]:
     point = {
         "tpr": n_true / 10_000,
         "n_true_positives": n_true,
@@ -24,6 +26,7 @@ def attack(auc: float, margin: float, *, n_true: int = 100, n_false: int = 10) -
     return {
         "auc": auc,
         "auc_interval": [auc - margin, auc + margin],
+        "p_adjusted": p_adjusted,
         "tpr_at_fpr": {"0.01": point, "0.001": {"tpr": None}},
         "smallest_detectable_auc": 0.53,
     }
@@ -35,8 +38,10 @@ def verdicts(**sections: Any) -> dict[str, dict[str, str]]:
     return dict(zip(QUESTIONS, listed, strict=True))
 
 
-def membership_verdict(found: dict[str, Any], guarantee: dict[str, Any] | None = None) -> dict[str, str]:
-    section = {"status": "assessed", "attacks": {"density_ratio": found}}
+def membership_verdict(
+    found: dict[str, Any], guarantee: dict[str, Any] | None = None, **more: Any
+) -> dict[str, str]:
+    section = {"status": "assessed", "attacks": {"density_ratio": found}, **more}
     return verdicts(membership=section, guarantee=guarantee)["membership"]
 
 
@@ -54,22 +59,64 @@ def test_an_attack_at_chance_is_ok_with_the_smallest_detectable_effect() -> None
     assert verdict["evidence"].startswith("Not detected")
 
 
-@pytest.mark.parametrize(("auc", "verdict"), [(0.55, "attention"), (0.42, "attention"), (0.95, "problem")])
-def test_an_attack_clear_of_chance_is_not_ok(auc: float, verdict: str) -> None:
-    assert membership_verdict(attack(auc, 0.02))["verdict"] == verdict
+@pytest.mark.parametrize(
+    ("auc", "p_adjusted", "verdict"),
+    [(0.55, 1e-3, "attention"), (0.42, 1e-3, "attention"), (0.55, 0.03, "ok"), (0.95, 0.0, "problem")],
+)
+def test_an_attack_clear_of_chance_is_not_ok(auc: float, p_adjusted: float, verdict: str) -> None:
+    # p-values come adjusted for the number of attacks; a third of 5 % is theirs
+    assert membership_verdict(attack(auc, 0.02, p_adjusted=p_adjusted))["verdict"] == verdict
 
 
 def test_a_point_above_the_replace_one_curve_is_a_problem() -> None:
     # at most 1.83 % of outsiders accused (upper limit), so (1, 1e-6) allows e^2 · 1.83 % = 13.5 % of members
-    assert points_above_the_claim(attack(0.6, 0.01, n_true=1300), 1.0, 1e-6) == []
-    assert points_above_the_claim(attack(0.6, 0.01, n_true=1500), 1.0, 1e-6) == ["0.01"]
     assert membership_verdict(attack(0.6, 0.01, n_true=1500), GUARANTEE)["verdict"] == "problem"
     verdict = membership_verdict(attack(0.6, 0.01, n_true=1300), GUARANTEE)
     assert verdict["verdict"] == "attention"
     assert "guarantee allows this much" in verdict["evidence"]
-    assert (
-        membership_verdict(attack(0.6, 0.01, n_true=1500), None)["verdict"] == "attention"
-    )  # nothing claimed
+
+
+def test_a_gaussian_guarantee_draws_the_lower_curve() -> None:
+    # mu = 0.237 at (1, 1e-6), twice that for replacing: 1.83 % false alarms allow 5.3 % of members
+    gaussian = {**GUARANTEE, "accountant": "GDP filter for adaptively chosen levels"}
+    assert membership_verdict(attack(0.6, 0.01, n_true=700), gaussian)["verdict"] == "problem"
+    assert membership_verdict(attack(0.6, 0.01, n_true=500), gaussian)["verdict"] == "attention"
+
+
+def test_a_bound_above_the_replaced_epsilon_is_a_problem() -> None:
+    proven = {**attack(0.5, 0.02), "epsilon_lower_bound": 2.3}
+    verdict = membership_verdict(proven, GUARANTEE)
+    assert verdict["verdict"] == "problem"
+    assert "epsilon >= 2.30 between replaced units" in verdict["evidence"]
+    assert membership_verdict({**proven, "epsilon_lower_bound": 1.9}, GUARANTEE)["verdict"] == "ok"
+
+
+def test_members_given_away_without_a_claim_are_a_problem() -> None:
+    # the upper limit of 10 in 1,000 is 1.97 %: three times that is 5.9 % of members
+    verdict = membership_verdict(attack(0.52, 0.01, n_true=700), None)
+    assert verdict["verdict"] == "problem"
+    assert "7.0% of them at 1.00% false alarms" in verdict["evidence"]
+    assert membership_verdict(attack(0.52, 0.01, n_true=500), None)["verdict"] == "attention"
+    assert membership_verdict(attack(0.5, 0.01, n_true=150), None)["verdict"] == "ok"
+
+
+def test_a_group_at_risk_is_named() -> None:
+    groups = [
+        {"group": {"sex": "F"}, "auc": 0.6, "p_adjusted": 1e-3},
+        {"group": {"sex": "M"}, "auc": 0.52, "p_adjusted": 0.4},
+        {"group": {"sex": None}, "auc": None, "p_adjusted": None},
+    ]
+    verdict = membership_verdict(attack(0.5, 0.01), by_group=groups)
+    assert verdict["verdict"] == "attention"
+    assert "Most at risk: sex=F." in verdict["evidence"]
+
+
+def test_a_holdout_of_another_source_is_said() -> None:
+    other = {"source_difference": {"auc": 0.61, "differs": True}}
+    verdict = membership_verdict(attack(0.5, 0.01), holdout=other)
+    assert verdict["verdict"] == "attention"
+    assert "differ in distribution (told apart with AUC 0.610)" in verdict["evidence"]
+    assert "privsynth split" in verdict["action"]
 
 
 def test_the_guarantee_itself_is_judged() -> None:
@@ -159,6 +206,27 @@ def test_models_are_judged_by_what_they_add(low: float, value: float, verdict: s
     }
     section = {"status": "assessed", "models_reason": None, "by_group": [], "by_columns": [entry]}
     assert verdicts(fairness=section)["models"]["verdict"] == verdict
+
+
+def of_both(members: float, outsiders: float, low: float) -> dict[str, Any]:
+    return {"members": members, "outsiders": outsiders, "family_interval": [low, low + 0.1]}
+
+
+@pytest.mark.parametrize(("low", "verdict"), [(-0.01, "ok"), (0.01, "attention"), (0.2, "problem")])
+def test_disclosure_is_judged_by_what_is_found_of_members_alone(low: float, verdict: str) -> None:
+    section = {
+        "status": "assessed",
+        "attribute_inference": [{"secret": "pay", "attack": "neighbours", **of_both(0.4, 0.35, low)}],
+        "singling_out": {"multivariate": of_both(0.3, 0.3, -0.05)},
+        "linkage": {"halves": {"members": None, "outsiders": None, "family_interval": None}},
+        "copies": {"exact": of_both(0.0, 0.0, -0.01)},
+    }
+    found = verdicts(disclosure=section)["disclosure"]
+    assert found["verdict"] == verdict
+    if verdict == "ok":
+        assert "in 4 comparisons" in found["evidence"]
+    else:
+        assert "pay guessed by neighbours: 40.0% of members, 35.0% of outsiders" in found["evidence"]
 
 
 def test_a_spoilt_group_or_a_price_paid_by_few_asks_for_attention() -> None:

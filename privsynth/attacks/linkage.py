@@ -1,0 +1,60 @@
+"""Linkage: do synthetic rows join two halves of a person's record, or carry over who is unique?
+
+References:
+    Article 29 Working Party, Opinion 05/2014 on Anonymisation Techniques (linkability); Raab, Nowok and
+    Dibben, "Practical Privacy Metrics for Synthetic Data", 2024 (replicated uniques).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from privsynth.attacks.features import FeatureSpace
+from privsynth.attacks.neighbours import nearest
+from privsynth.attacks.queries import QueryView, agreement_counts
+
+
+def linked(
+    targets: pd.DataFrame, synthetic: pd.DataFrame, first: Sequence[str], second: Sequence[str]
+) -> np.ndarray:
+    """Return whose halves are linked: the synthetic row nearest to one half is nearest to the other too.
+
+    Ties count as linked where the row found by the first half lies as near by the second half as any.
+
+    Args:
+        targets: Canonical rows.
+        synthetic: The released table, all of it.
+        first: Columns that one of the attacker's sources holds.
+        second: Columns that the other holds.
+
+    Returns:
+        ``(n_targets,)`` bool.
+
+    Privacy:
+        Not private: compares with real records.
+    """
+    halves = []
+    for columns in (list(first), list(second)):
+        space = FeatureSpace.fit([synthetic[columns]])
+        halves.append((space.place(targets[columns]), space.place(synthetic[columns])))
+    (points, among), (other_points, other_among) = halves
+    found = nearest(points, among, 1).position[:, 0]
+    distance = np.linalg.norm(other_points.astype(np.float64) - other_among[found], axis=1)
+    return distance <= nearest(other_points, other_among, 1).distance[:, 0] + 1e-5
+
+
+def replicated_uniques(targets: pd.DataFrame, synthetic: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:
+    """Return who is the only one with their key among the targets and has exactly one synthetic row with it.
+
+    Privacy:
+        Not private: counts real records.
+    """
+    names = list(keys)
+    view = QueryView.fit([synthetic[names]])
+    codes, released = view.codes(targets[names]), view.codes(synthetic[names])
+    columns = range(len(names))
+    among_targets = agreement_counts(codes, codes, columns)
+    return (among_targets == 1) & (agreement_counts(codes, released, columns) == 1)

@@ -1,0 +1,339 @@
+"""An audit that may be published: counts of real records with noise, charged to the ledger of the data set.
+
+Each figure rests on a count to which one unit adds at most one, by a rule that no real record has a say in:
+the attack's threshold and the predicting model are made from synthetic rows, which are released already. All
+figures are Gaussian events of one run; members and outsiders are one data set, since each unit is either.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from privsynth.attacks.features import FeatureSpace
+from privsynth.attacks.neighbours import nearest
+from privsynth.attacks.queries import QueryView
+from privsynth.errors import ParameterError
+from privsynth.privacy.accounting import Event, noise_for
+from privsynth.privacy.budget import Spend, Unit
+from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.privacy.secret import OsEntropy, SecretSource
+from privsynth.schema import Schema
+from privsynth.sources import Records
+
+GRID = 2**16  # counts are multiples of 1 / GRID units: a person's rows share one unit
+SHARES = {"hits": 0.25, "predictions": 0.15, "one_way": 0.3, "two_way": 0.3}
+"""Share of mu^2 for each kind of figure; public."""
+
+ACCUSED_SHARE = 0.05  # of synthetic rows, that lie nearer to the others than the threshold
+N_BINS, N_PAIR_BINS, MAX_PAIRS = 20, 6, 15
+MAX_TRAINING_ROWS = 20_000
+
+
+Coded = tuple[Callable[[pd.Series], np.ndarray], int]
+"""From a column's fields to codes, and the number of codes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditBudget:
+    """What an audit may spend, and on which data set; public.
+
+    Attributes:
+        epsilon: Asked for, > 0.
+        delta: Asked for, in (0, 1).
+        dataset: Name of the data set in the ledger, the one that the fit was charged to.
+        ledger: The ledger or its file; the user's own by default.
+        secret: Source of the noise; anything but `OsEntropy` voids the guarantee.
+    """
+
+    epsilon: float
+    delta: float
+    dataset: str
+    ledger: Ledger | str | Path | None = None
+    secret: SecretSource = field(default_factory=OsEntropy)
+
+    def __post_init__(self) -> None:
+        Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
+        if not self.dataset:
+            raise ParameterError(
+                "expected the data set's name in the ledger, to charge the audit to; got none"
+            )
+
+
+def paid_audit(
+    *,
+    real: Records,
+    holdout: Records | None,
+    synthetic: pd.DataFrame,
+    schema: Schema,
+    target: str | None,
+    budget: AuditBudget,
+    random_state: int = 0,
+) -> dict[str, Any]:
+    """Return figures that the budget covers: hits of an attack, correct predictions, 1- and 2-way distances.
+
+    Args:
+        real: Canonical members.
+        holdout: Canonical outsiders of the same data set; without them hits have nothing to be held against.
+        synthetic: Canonical released rows, all of them.
+        schema: Public description; columns with private facts are left out of the tables of counts.
+        target: Column that a model of the synthetic rows predicts; must be categorical or boolean.
+        budget: What is spent.
+        random_state: Seed of the public choices.
+
+    Returns:
+        ``epsilon``, ``delta``, ``dataset``, ``unit``, ``events``; ``hits`` and ``predictions`` with rates and
+        intervals that allow for sampling and noise; ``one_way`` and ``two_way`` distances with the distance
+        that noise alone gives.
+
+    Raises:
+        BudgetExceededError: If the data set's limit would be passed; nothing has been counted.
+        LedgerError: If the ledger refuses for another reason.
+
+    Privacy:
+        Accounted: one run of Gaussian events in the ledger, add_or_remove_one, charged before each count.
+    """
+    generator = np.random.default_rng([random_state, 2])
+    rows, sides = _without_values_of_records(synthetic, real, holdout)
+    till = _Till(schema, budget)
+    out: dict[str, Any] = {
+        "status": "assessed",
+        "epsilon": budget.epsilon,
+        "delta": budget.delta,
+        "dataset": budget.dataset,
+        "unit": schema.unit,
+        "is_secret": budget.secret.is_secret,
+    }
+    with till:
+        out["hits"] = _hits(sides, rows, till, generator)
+        out["predictions"] = _predictions(sides, rows, schema, target, till, generator)
+        fine, coarse = (_public_codes(schema, n_bins=n) for n in (N_BINS, N_PAIR_BINS))
+        singles: list[tuple[str, ...]] = [(name,) for name in fine]
+        pairs = _pairs(list(coarse), target, generator)
+        out["one_way"] = _tables(real, synthetic, singles, fine, till, "one_way")
+        out["two_way"] = _tables(real, synthetic, pairs, coarse, till, "two_way")
+    return out | {"events": [event.to_dict() for event in till.events]}
+
+
+class _Till:
+    """Charges one run in the ledger, event by event, before each count."""
+
+    def __init__(self, schema: Schema, budget: AuditBudget) -> None:
+        self._unit = Unit(
+            unit=schema.unit,
+            person_column=schema.person_id,
+            max_records_per_person=schema.max_records_per_person,
+        )
+        self._budget = budget
+        self._spend = Spend.of_budget(epsilon=budget.epsilon, delta=budget.delta)
+        ledger = budget.ledger
+        self._ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+        self.events: list[Event] = []
+
+    def __enter__(self) -> _Till:
+        self._run = self._ledger.reserve(
+            dataset=self._budget.dataset,
+            unit=self._unit,
+            epsilon=self._budget.epsilon,
+            delta=self._budget.delta,
+            description="audit",
+        )
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ledger.close(self._run)  # what no event claims goes back
+
+    def count(
+        self, purpose: str, kind: str, tables: list[Callable[[], np.ndarray]]
+    ) -> tuple[list[np.ndarray], float]:
+        """Charge tables of counts, each of L2 sensitivity 1, then count and add noise.
+
+        Returns:
+            Noisy counts in units, and their noise's standard deviation.
+        """
+        if not tables:
+            return [], 0.0
+        sigma = noise_for(SHARES[kind] * self._spend.mu_squared / len(tables))
+        event = Event(purpose=purpose, mechanism="gaussian", noise_multiplier=sigma, count=len(tables))
+        self._ledger.charge(self._run, event, f"audit/{kind}")
+        self.events.append(event)
+        noisy = [
+            add_gaussian_noise(
+                table(), noise_multiplier=sigma, units_per_one=GRID, secret=self._budget.secret
+            )
+            for table in tables
+        ]
+        return noisy, sigma
+
+
+def _without_values_of_records(
+    synthetic: pd.DataFrame, real: Records, holdout: Records | None
+) -> tuple[pd.DataFrame, list[Records]]:
+    """Keep only categories that synthetic rows have: those of the records must not shape any rule."""
+    kept = {
+        name: synthetic[name].cat.remove_unused_categories().cat.categories
+        for name in synthetic.columns
+        if isinstance(synthetic[name].dtype, pd.CategoricalDtype)
+    }
+
+    def cut(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(**{name: frame[name].cat.set_categories(known) for name, known in kept.items()})
+
+    sides = [real, *([holdout] if holdout is not None else [])]
+    return cut(synthetic), [Records(cut(side.frame), side.persons) for side in sides]
+
+
+def _hits(
+    sides: list[Records], synthetic: pd.DataFrame, till: _Till, generator: np.random.Generator
+) -> dict[str, Any]:
+    """Count the units with a row nearer to a synthetic row than most of these are to each other."""
+    space = FeatureSpace.fit([synthetic])
+    points = space.place(synthetic)
+    first, second = np.array_split(points[generator.permutation(len(points))], 2)
+    threshold = float(np.quantile(nearest(second, first, 1).distance[:, 0], ACCUSED_SHARE))
+
+    def is_hit(side: Records) -> np.ndarray:
+        near = nearest(space.place(side.frame), points, 1).distance[:, 0] <= threshold
+        return near if side.persons is None else np.bincount(side.persons, weights=near) > 0
+
+    def table() -> np.ndarray:
+        hits = [is_hit(side) for side in sides]
+        counts = [[int(h.sum()), int((~h).sum())] for h in hits]
+        return np.array(counts, dtype=np.int64) * GRID
+
+    noisy, sigma = till.count("units near synthetic rows", "hits", [table])
+    return {"threshold": threshold, **_rates(noisy[0], sigma)}
+
+
+def _predictions(
+    sides: list[Records],
+    synthetic: pd.DataFrame,
+    schema: Schema,
+    target: str | None,
+    till: _Till,
+    generator: np.random.Generator,
+) -> dict[str, Any] | None:
+    """Count how much of each unit a model of the synthetic rows predicts right."""
+    if target is None or schema.columns[target].is_numeric or synthetic.shape[1] < 2:
+        return None
+    known = [name for name in synthetic.columns if name != target]
+    view = QueryView.fit([synthetic[known]], n_bins=64)
+    rows = generator.permutation(len(synthetic))[:MAX_TRAINING_ROWS]
+    labels = synthetic[target].cat.codes.to_numpy()[rows]
+    if len(np.unique(labels)) < 2:
+        return None
+    model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
+    model.fit(view.codes(synthetic.iloc[rows][known]).astype(np.float64), labels)
+
+    def table() -> np.ndarray:
+        counts = []
+        for side in sides:
+            guessed = model.predict(view.codes(side.frame[known]).astype(np.float64))
+            right = guessed == side.frame[target].cat.codes.to_numpy()
+            weights = _weights(side)
+            counts.append([int(weights[right].sum()), int(weights[~right].sum())])
+        return np.array(counts, dtype=np.int64)
+
+    noisy, sigma = till.count("correct predictions", "predictions", [table])
+    return {"target": target, **_rates(noisy[0], sigma)}
+
+
+def _tables(
+    real: Records,
+    synthetic: pd.DataFrame,
+    sets: list[tuple[str, ...]],
+    codes: dict[str, Coded],
+    till: _Till,
+    kind: str,
+) -> list[dict[str, Any]]:
+    """Return the total variation between noisy real and synthetic tables of counts."""
+
+    def counts(frame: pd.DataFrame, weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+        joint = np.zeros(len(frame), dtype=np.int64)
+        for name in names:
+            encode, size = codes[name]
+            joint = joint * size + encode(frame[name])
+        size = math.prod(codes[name][1] for name in names)
+        return np.rint(np.bincount(joint, weights=weights, minlength=size)).astype(np.int64)
+
+    weights = _weights(real)
+    noisy, sigma = till.count(
+        f"{'1' if kind == 'one_way' else '2'}-way counts",
+        kind,
+        [lambda names=names: counts(real.frame, weights, names) for names in sets],  # type: ignore[misc]
+    )
+    out = []
+    for names, table in zip(sets, noisy, strict=True):
+        released = counts(synthetic, np.ones(len(synthetic)), names)
+        total = max(float(table.sum()), 1.0)
+        distance = np.abs(table / total - released / len(synthetic)).sum() / 2
+        by_noise = table.size * sigma * math.sqrt(2 / math.pi) / total / 2
+        out.append({"columns": list(names), "tv": min(1.0, float(distance)), "tv_of_noise": by_noise})
+    return out
+
+
+def _public_codes(schema: Schema, *, n_bins: int) -> dict[str, Coded]:
+    """Return for each column with public facts how its fields become codes, and how many codes there are."""
+    out: dict[str, Coded] = {}
+    for column in schema.modelled:
+        low, high = column.bounds if column.is_numeric else (None, None)
+        if low is not None and high is not None:
+            edges = np.linspace(low, high, n_bins + 1)[1:-1]
+            out[column.name] = (partial(_bin_codes, edges=edges), n_bins + 1)
+        elif column.type == "boolean" or isinstance(column.categories, tuple):
+            n_labels = 2 if column.type == "boolean" else len(column.categories or ())
+            out[column.name] = (partial(_label_codes, n_labels=n_labels), n_labels + 1)
+    return out
+
+
+def _bin_codes(column: pd.Series, edges: np.ndarray) -> np.ndarray:
+    values = column.to_numpy(dtype=np.float64)
+    bins = np.searchsorted(edges, values, side="right")
+    return np.where(np.isnan(values), len(edges) + 1, bins).astype(np.int64)
+
+
+def _label_codes(column: pd.Series, n_labels: int) -> np.ndarray:
+    codes = column.cat.codes.to_numpy().astype(np.int64)
+    return np.where(codes < 0, n_labels, codes)
+
+
+def _pairs(columns: list[str], target: str | None, generator: np.random.Generator) -> list[tuple[str, ...]]:
+    """Return pairs with the target first, then others at random; public."""
+    pairs = list(itertools.combinations(columns, 2))
+    order = generator.permutation(len(pairs))
+    ranked = sorted(order, key=lambda i: target not in pairs[i])
+    return [pairs[i] for i in ranked[:MAX_PAIRS]]
+
+
+def _weights(side: Records) -> np.ndarray:
+    """Return the weight of each row in grid steps: a unit's rows share at most one unit."""
+    if side.persons is None:
+        return np.full(len(side.frame), GRID, dtype=np.int64)
+    return GRID // np.bincount(side.persons)[side.persons]
+
+
+def _rates(noisy: np.ndarray, sigma: float, confidence: float = 0.95) -> dict[str, Any]:
+    """Return the share of each side, with an interval that allows for sampling and for the noise."""
+    out: dict[str, Any] = {"noise_std": sigma}
+    z = norm.ppf(1 - (1 - confidence) / 2)
+    for name, (yes, no) in zip(("members", "outsiders"), noisy, strict=False):
+        total = max(float(yes + no), 1.0)
+        rate = min(1.0, max(0.0, float(yes) / total))
+        error = math.sqrt(rate * (1 - rate) / total + sigma**2 * ((1 - rate) ** 2 + rate**2) / total**2)
+        out[name] = {
+            "rate": rate,
+            "interval": [max(0.0, float(rate - z * error)), min(1.0, float(rate + z * error))],
+            "n_units": total,
+        }
+    return out

@@ -1,0 +1,116 @@
+"""The shadow-model attack on given tables: who is targeted, and rows as a generator expects them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from privsynth.attacks.shadow import shadow_attack
+from privsynth.errors import ParameterError
+from privsynth.schema import Schema
+from privsynth.sources import Records, conform
+
+Refit = Callable[[pd.DataFrame, int], pd.DataFrame]
+"""From records, as a table would hold them, and a seed to as many synthetic rows as were released."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadowing:
+    """A shadow-model attack that is asked for.
+
+    Attributes:
+        refit: Fits the generator afresh and samples it; called in parallel processes, so it must be
+            picklable. What it reads is attacked and not released: give a synthesizer with a budget a ledger
+            of its own.
+        n_fits: Number of fits.
+        n_targets: Members, and outsiders, that are attacked: half the most isolated, half at random.
+        n_jobs: Processes at once; -1 is one a core.
+    """
+
+    refit: Refit
+    n_fits: int = 64
+    n_targets: int = 100
+    n_jobs: int = -1
+
+
+def shadow_figures(
+    shadowing: Shadowing,
+    *,
+    schema: Schema,
+    members: Records,
+    outsiders: Records,
+    reference: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    isolation: np.ndarray,
+    generator: np.random.Generator,
+    confidence: float,
+) -> dict[str, Any]:
+    """Return the figures of the attack, by name.
+
+    Args:
+        shadowing: What was asked for.
+        schema: Description of the table; its unit must be a record.
+        members: Canonical members; those that are not targets are in every fit.
+        outsiders: Canonical non-members.
+        reference: Canonical rows of the same source, none of them a target.
+        synthetic: Canonical released rows.
+        isolation: Of members, then outsiders: how exposed a row is.
+        generator: Draws targets and seeds.
+        confidence: Coverage of each interval.
+
+    Raises:
+        ParameterError: If the unit is a person, or there are fewer than two outsiders.
+
+    Privacy:
+        Not private: refits to real records and scores them.
+    """
+    if members.persons is not None:
+        raise ParameterError("expected a table whose unit is a record for shadow fits, got one of persons")
+    sides = (isolation[: len(members.frame)], isolation[len(members.frame) :])
+    chosen = [_targets(side, shadowing.n_targets, generator) for side in sides]
+    rows_only = Schema({column.name: column for column in schema.modelled})
+
+    def refit(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+        made = shadowing.refit(_as_given(table, rows_only), seed)
+        rows = conform(made, rows_only, on_violation="clip", name="refitted table").frame
+        return rows.astype({n: synthetic[n].dtype for n in rows if rows[n].dtype != synthetic[n].dtype})
+
+    others = np.setdiff1d(np.arange(len(members.frame)), chosen[0])
+    return shadow_attack(
+        members=members.frame.iloc[chosen[0]],
+        outsiders=outsiders.frame.iloc[chosen[1]],
+        others=members.frame.iloc[others],
+        reference=reference,
+        synthetic=synthetic,
+        refit=refit,
+        n_fits=shadowing.n_fits,
+        n_jobs=shadowing.n_jobs,
+        confidence=confidence,
+        random_state=int(generator.integers(2**31)),
+    )
+
+
+def _targets(isolation: np.ndarray, n_targets: int, generator: np.random.Generator) -> np.ndarray:
+    """Return positions of the most isolated half and of a random half, sorted."""
+    n_targets = min(n_targets, len(isolation))
+    lonely = np.argsort(-isolation, kind="stable")[: n_targets // 2]
+    others = np.setdiff1d(np.arange(len(isolation)), lonely)
+    return np.sort(np.r_[lonely, generator.permutation(others)[: n_targets - len(lonely)]])
+
+
+def _as_given(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Return canonical rows as a table of the caller's would hold them."""
+    out = {}
+    for column in schema.modelled:
+        values = frame[column.name]
+        if not column.is_numeric:
+            out[column.name] = values.astype(object).where(values.notna(), None)
+        elif column.type == "datetime":
+            out[column.name] = pd.to_datetime(values * column.resolution_seconds, unit="s")
+        else:
+            out[column.name] = values.astype("Int64") if column.type == "integer" else values
+    return pd.DataFrame(out).reset_index(drop=True)

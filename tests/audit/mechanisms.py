@@ -1,0 +1,292 @@
+"""Every mechanism of `privsynth.privacy`, ready to be audited: worst-case neighbours, best test of each.
+
+A mechanism is run through the curator, the door that a fit uses, so that a slip anywhere between the records
+and the release shows. ``claimed_mu`` is what the ledger books for one run; ``exact_mu`` is what the audited
+pair of tables really shows (the trade-off curve of the instance), so an audit can fail in both directions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from privsynth.encoding import DiscreteDomain, Domain, to_ticks
+from privsynth.privacy.accounting import Event
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.discovery import bound_bin
+from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.privacy.secret import OsEntropy
+from privsynth.privacy.selection import exponential_mechanism
+from privsynth.releases import Release, ReleaseStore
+from privsynth.schema import Schema
+from privsynth.sources import Records, conform
+
+AMPLE = Spend(1e12, 0.5)  # the audit judges the noise, not the budget
+NOISE = 1.0
+EPSILON0 = 2.0
+DISCOVERY_DELTA = 0.01
+
+COLUMNS = ("a", "b", "c")
+TABLE = Schema({name: {"type": "categorical", "categories": ["0", "1"]} for name in COLUMNS})
+PERSONS = Schema(
+    {"who": {"type": "id", "role": "person_id"}, **{name: TABLE.columns[name] for name in COLUMNS}},
+    max_records_per_person=3,
+)
+NUMBERS = Schema({"x": {"type": "real", "low": "private", "high": "private"}})
+TEXTS = Schema({"x": {"type": "categorical", "categories": "private"}})
+TEXTS_OF_PERSONS = Schema(
+    {"who": {"type": "id", "role": "person_id"}, "x": TEXTS.columns["x"]}, max_records_per_person=3
+)
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One mechanism under audit.
+
+    Attributes:
+        name: For the table.
+        event: What the ledger books for a run.
+        scores: From ``with_target`` and a number of runs to the best score of each run.
+        exact_mu: mu of the audited pair of tables; None where it is not a closed form.
+        exact_epsilon: Largest log-ratio of the audited pair, where it is finite.
+    """
+
+    name: str
+    event: Event
+    scores: Callable[[bool, int], np.ndarray]
+    exact_mu: float | None
+    exact_epsilon: float | None = None
+
+    @property
+    def claimed_mu(self) -> float:
+        """What the ledger books for one run."""
+        return math.sqrt(self.event.mu_squared)
+
+
+def ten_rows(with_target: bool, schema: Schema = TABLE) -> Records:
+    """Return ten rows of zeros and, if wanted, the target: a row of ones, or a person of five such rows."""
+    rows = pd.DataFrame(dict.fromkeys(COLUMNS, ["0"] * 10))
+    target = pd.DataFrame(dict.fromkeys(COLUMNS, ["1"] * (5 if schema.person_id else 1)))
+    if schema.person_id:
+        rows["who"], target["who"] = range(10), 10
+    return conform(pd.concat([rows, target], ignore_index=True) if with_target else rows, schema)
+
+
+def curator_of(records: Records, schema: Schema) -> Curator:
+    """Return a fresh curator with an ample budget, noise from the operating system and no ledger."""
+    return Curator(
+        schema=schema,
+        allowance=AMPLE,
+        store=ReleaseStore(),
+        records=records,
+        charge=lambda event, key: None,
+        secret=OsEntropy(),
+    )
+
+
+def many(records: Records, schema: Schema, n_runs: int, run: Callable[[Curator], float]) -> np.ndarray:
+    """Run a mechanism ``n_runs`` times, each in a curator of its own."""
+    return np.array([run(curator_of(records, schema)) for _ in range(n_runs)])
+
+
+def domains_of(schema: Schema) -> dict[str, Domain]:
+    """Return the public domains of the tiny table."""
+    return {name: DiscreteDomain(schema.columns[name], ("0", "1"), False, False) for name in COLUMNS}
+
+
+def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, int], np.ndarray]:
+    """Score by the noisy count of the target's cell; one release of many tables is many runs."""
+
+    def scores(with_target: bool, n_runs: int) -> np.ndarray:
+        curator = curator_of(ten_rows(with_target, schema), schema)
+        release = curator.count(
+            "counts", "audit", domains_of(schema), [columns] * n_runs, noise_multiplier=NOISE
+        )
+        return np.array([release.arrays[str(i)].flat[-1] for i in range(n_runs)])
+
+    return scores
+
+
+def vectorised_count_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """Score by the noisy count of one cell, all runs in one call of the noise."""
+    counts = np.full(n_runs, int(with_target), dtype=np.int64) * 65_536
+    return add_gaussian_noise(counts, noise_multiplier=NOISE, units_per_one=65_536, secret=OsEntropy())
+
+
+def bound_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """Score by the noisy count of the doubling bin that the target alone is in."""
+    values = [1.0] * 10 + ([1e6] if with_target else [])
+    position = int(bound_bin(to_ticks(np.array([1e6]), NUMBERS.columns["x"]))[0])
+
+    def run(curator: Curator) -> float:
+        release = curator.discover_bounds("bounds", NUMBERS.columns["x"], noise_multiplier=NOISE)
+        return float(release.arrays["counts"][position])
+
+    return many(conform(pd.DataFrame({"x": values}), NUMBERS), NUMBERS, n_runs, run)
+
+
+def discovery_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """Score by whether a value is published that three others hold too: near the threshold."""
+    values = ["common"] * (3 + with_target) + ["other"] * 40
+    records = conform(pd.DataFrame({"x": values}), TEXTS)
+
+    def run(curator: Curator) -> float:
+        release = curator.discover_values(
+            "values", TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
+        )
+        return float("common" in release.facts["values"])
+
+    return many(records, TEXTS, n_runs, run)
+
+
+def own_values_published(n_values: int, n_runs: int) -> int:
+    """Return in how many runs any of the ``n_values`` values is published that one person alone holds."""
+    table = pd.DataFrame(
+        {
+            "x": ["other"] * 40 + [f"own-{i}" for i in range(n_values)],
+            "who": [*range(40), *[40] * n_values],
+        }
+    )
+    records = conform(table, TEXTS_OF_PERSONS)
+
+    def run(curator: Curator) -> float:
+        release = curator.discover_values(
+            "values", TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
+        )
+        return float(any(value.startswith("own") for value in release.facts["values"]))
+
+    return int(many(records, TEXTS_OF_PERSONS, n_runs, run).sum())
+
+
+# Without the target the scores of "a" and "b" are (0, 1), with it (1, 0): each moved by one, in opposite
+# directions, and centred, which is the worst window of the exponential mechanism.
+OPPOSED = {("a",): np.array([10.0, 0.0]), ("b",): np.array([10.0, 1.0])}
+
+
+def selection_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """Score by whether the candidate is chosen whose score the target raises; the other's it lowers."""
+    records, domains = ten_rows(with_target), domains_of(TABLE)
+
+    def run(curator: Curator) -> float:
+        return float(_chosen(curator, domains, list(OPPOSED), list(OPPOSED.values()), 1)[0] == 0)
+
+    return many(records, TABLE, n_runs, run)
+
+
+def vectorised_selection_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """The same two candidates, by the mechanism alone."""
+    scores = np.array([1.0, 0.0] if with_target else [0.0, 1.0])
+    secret = OsEntropy()
+    return np.array(
+        [
+            float(
+                exponential_mechanism(scores, epsilon0=EPSILON0, sensitivity=1.0, n_select=1, secret=secret)[
+                    0
+                ]
+                == 0
+            )
+            for _ in range(n_runs)
+        ]
+    )
+
+
+def top_two_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """Score two draws of four candidates, two raised and two lowered, by their exact log-likelihood ratio."""
+    candidates = [("a",), ("b",), ("c",), ("a", "c")]
+    expected = [np.array(v) for v in ([10.0, 0.0], [10.0, 1.0], [10.0, 0.0], [10.0, 0.0, 0.0, 1.0])]
+    records, domains = ten_rows(with_target), domains_of(TABLE)
+    ratio = _log_ratios(np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0, 0.0]), EPSILON0, 2)
+
+    def run(curator: Curator) -> float:
+        return ratio[tuple(_chosen(curator, domains, candidates, expected, 2))]
+
+    return many(records, TABLE, n_runs, run)
+
+
+def _chosen(
+    curator: Curator,
+    domains: Mapping[str, Domain],
+    candidates: list[tuple[str, ...]],
+    expected: list[np.ndarray],
+    n_select: int,
+) -> list[int]:
+    release: Release = curator.select(
+        "select",
+        "audit",
+        domains,
+        candidates,
+        lambda: [table.ravel() for table in expected],
+        noise_std=0.0,
+        epsilon0=EPSILON0,
+        n_select=n_select,
+    )
+    chosen: list[int] = release.facts["selected"]
+    return chosen
+
+
+def _log_ratios(
+    without: np.ndarray, with_target: np.ndarray, epsilon0: float, n_select: int
+) -> dict[tuple[int, ...], float]:
+    """Return ln P[outcome | with] / P[outcome | without] of draws without replacement, directly."""
+
+    def log_prob(scores: np.ndarray, outcome: tuple[int, ...]) -> float:
+        weights, total = np.exp(epsilon0 * scores / 2), 0.0
+        for chosen in outcome:
+            total += math.log(weights[chosen] / weights.sum())
+            weights = np.where(np.arange(len(weights)) == chosen, 0.0, weights)
+        return total
+
+    outcomes = itertools.permutations(range(len(without)), n_select)
+    return {o: log_prob(with_target, o) - log_prob(without, o) for o in outcomes}
+
+
+def _gaussian(count: int = 1) -> Event:
+    return Event(purpose="audit", mechanism="gaussian", noise_multiplier=NOISE, count=count)
+
+
+def _selection(count: int = 1) -> Event:
+    return Event(purpose="audit", mechanism="exponential", epsilon0=EPSILON0, count=count)
+
+
+_DISCOVERY = Event(
+    purpose="audit", mechanism="thresholded_gaussian", noise_multiplier=NOISE, delta=DISCOVERY_DELTA
+)
+PERSON_WEIGHT = 3 * (65_536 // 3) / 65_536  # three rows of a third of a person each, rounded down
+
+MECHANISMS = [
+    Mechanism("2-way counts", _gaussian(), count_scores(TABLE, ("a", "b")), exact_mu=1.0),
+    Mechanism("number of units", _gaussian(), count_scores(TABLE, ()), exact_mu=1.0),
+    Mechanism(
+        "counts of persons", _gaussian(), count_scores(PERSONS, ("a", "b")), exact_mu=PERSON_WEIGHT
+    ),
+    Mechanism("bounds", _gaussian(), bound_scores, exact_mu=1.0),
+    # A threshold on a Gaussian count errs on both sides as the best test at that point does.
+    Mechanism("discovery", _DISCOVERY, discovery_scores, exact_mu=1.0),
+    # logit P moves from -e0/2 to e0/2: the claimed Gaussian curve passes through the kink of this one.
+    Mechanism(
+        "selection", _selection(), selection_scores,
+        exact_mu=math.sqrt(_selection().mu_squared), exact_epsilon=EPSILON0 / 2,
+    ),
+    Mechanism("selection of two", _selection(2), top_two_scores, exact_mu=None),
+]  # fmt: skip
+VECTORISED = [
+    Mechanism("noise on counts, vectorised", _gaussian(), vectorised_count_scores, exact_mu=1.0),
+    Mechanism(
+        "exponential mechanism alone", _selection(), vectorised_selection_scores,
+        exact_mu=math.sqrt(_selection().mu_squared), exact_epsilon=EPSILON0 / 2,
+    ),
+]  # fmt: skip
+
+
+def by_name(name: str) -> Mechanism:
+    """Return a mechanism by its name."""
+    found: dict[str, Any] = {m.name: m for m in [*MECHANISMS, *VECTORISED]}
+    mechanism: Mechanism = found[name]
+    return mechanism

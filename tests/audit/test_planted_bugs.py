@@ -1,0 +1,374 @@
+"""Each way to break the guarantee, planted by replacing one named function, is caught by a named check.
+
+A bug replaces what a caller sees under that name; the checks are the ones that judge the honest code. Each is
+run on the honest code too (here or in its own module), where it passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from privsynth.attacks import two_worlds
+from privsynth.attacks.intervals import clopper_pearson_lower
+from privsynth.attacks.two_worlds import audit_features, audit_scores
+from privsynth.models import mixture
+from privsynth.privacy import accounting, budget, curator, discovery, ledger, noise, selection
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests, standard_normals
+from privsynth.privacy.selection import exponential_mechanism
+from privsynth.privacy.units import PERSON_GRID, Weighting
+from tests.attacks import test_two_worlds
+from tests.audit import test_mechanisms
+from tests.audit.mechanisms import (
+    DISCOVERY_DELTA,
+    NOISE,
+    TABLE,
+    Mechanism,
+    by_name,
+    curator_of,
+    domains_of,
+    own_values_published,
+    ten_rows,
+)
+from tests.audit.test_mechanisms import FALSE_ALARM, audit_of
+from tests.models import test_mixture
+from tests.privacy import test_accounting, test_curator, test_noise
+from tests.synthesizers import test_marginal
+
+Patch = pytest.MonkeyPatch
+
+
+def leaks_more_than_booked(mechanism: Mechanism) -> bool:
+    """Whether 2,000 test runs of each world refute the claim at confidence 1 - 1e-6."""
+    return audit_of(mechanism, 2000, 600).mu > mechanism.claimed_mu
+
+
+# -- bugs that change what a release gives away: caught by the two-world audits ---------------------------
+
+
+def half_the_noise(patch: Patch) -> None:
+    def bug(counts: np.ndarray, *, noise_multiplier: float, **rest: Any) -> np.ndarray:
+        return add_gaussian_noise(counts, noise_multiplier=noise_multiplier / 2, **rest)
+
+    patch.setattr(curator, "add_gaussian_noise", bug)
+
+
+def noise_in_grid_steps(patch: Patch) -> None:
+    """The factor from units to grid steps is forgotten: noise of one step instead of one person."""
+
+    def bug(counts: np.ndarray, *, units_per_one: int, **rest: Any) -> np.ndarray:
+        return add_gaussian_noise(counts, units_per_one=1, **rest) / units_per_one
+
+    patch.setattr(curator, "add_gaussian_noise", bug)
+
+
+def rows_of_a_person_weigh_one_each(patch: Patch) -> None:
+    def bug(persons: np.ndarray, **rest: Any) -> Weighting:
+        whole = np.full(len(persons), PERSON_GRID, dtype=np.int64)
+        return Weighting(rows=None, weights=whole, units_per_one=PERSON_GRID, max_records=3)
+
+    patch.setattr(curator, "weigh_records", bug)
+
+
+def the_cap_is_not_applied(patch: Patch) -> None:
+    """All five rows are kept, but weighed as if there were three."""
+
+    def bug(persons: np.ndarray, **rest: Any) -> Weighting:
+        sizes = np.bincount(persons)[persons]
+        weights = PERSON_GRID // np.minimum(sizes, 3)
+        return Weighting(rows=None, weights=weights, units_per_one=PERSON_GRID, max_records=3)
+
+    patch.setattr(curator, "weigh_records", bug)
+
+
+def the_exact_number_of_units(patch: Patch) -> None:
+    def bug(counts: np.ndarray, **rest: Any) -> np.ndarray:
+        if counts.size == 1:
+            return counts / rest["units_per_one"]
+        return add_gaussian_noise(counts, **rest)
+
+    patch.setattr(curator, "add_gaussian_noise", bug)
+
+
+def bounds_without_noise(patch: Patch) -> None:
+    def bug(self: Curator, counts: np.ndarray, noise_multiplier: float) -> np.ndarray:
+        return counts / self._held.units_per_one
+
+    patch.setattr(Curator, "_noisy", bug)
+
+
+def selection_without_the_two(patch: Patch) -> None:
+    """Weights exp(e0 * score) instead of exp(e0 * score / 2)."""
+
+    def bug(scores: np.ndarray, *, epsilon0: float, **rest: Any) -> np.ndarray:
+        return exponential_mechanism(scores, epsilon0=2 * epsilon0, **rest)
+
+    patch.setattr(curator, "exponential_mechanism", bug)
+
+
+def selection_takes_the_best(patch: Patch) -> None:
+    def bug(scores: np.ndarray, *, n_select: int, **rest: Any) -> np.ndarray:
+        return np.argsort(-scores, kind="stable")[:n_select]
+
+    patch.setattr(curator, "exponential_mechanism", bug)
+
+
+def scores_from_the_exact_total(patch: Patch) -> None:
+    """The model's table is scaled to the exact number of records: sensitivity up to 2 instead of 1."""
+
+    def bug(exact: list[np.ndarray], expected: list[np.ndarray], noise_std: float) -> np.ndarray:
+        scaled = [e * a.sum() / e.sum() for a, e in zip(exact, expected, strict=True)]
+        return selection.marginal_scores(exact, scaled, noise_std)
+
+    patch.setattr(curator, "marginal_scores", bug)
+
+
+def selection_charged_at_half(patch: Patch) -> None:
+    honest = accounting.exponential_mu
+    patch.setattr(accounting, "exponential_mu", lambda epsilon0: honest(epsilon0) / 2)
+
+
+def count_of_an_event_ignored(patch: Patch) -> None:
+    """An event of several releases is charged as one."""
+
+    def bug(self: accounting.Event) -> float:
+        return honest(self) / self.count
+
+    honest = accounting.Event.mu_squared.fget
+    patch.setattr(accounting.Event, "mu_squared", property(bug))
+
+
+LEAKS = [
+    (half_the_noise, "2-way counts"),
+    (half_the_noise, "bounds"),
+    (noise_in_grid_steps, "counts of persons"),
+    (rows_of_a_person_weigh_one_each, "counts of persons"),
+    (the_cap_is_not_applied, "counts of persons"),
+    (the_exact_number_of_units, "number of units"),
+    (bounds_without_noise, "bounds"),
+    (selection_without_the_two, "selection"),
+    (selection_without_the_two, "selection of two"),
+    (selection_takes_the_best, "selection"),
+    (scores_from_the_exact_total, "selection"),
+    (selection_charged_at_half, "selection"),
+]
+
+
+@pytest.mark.parametrize(("bug", "name"), LEAKS, ids=[f"{bug.__name__} in {name}" for bug, name in LEAKS])
+def test_an_audit_finds_a_release_that_gives_more_away(
+    bug: Callable[[Patch], None], name: str, monkeypatch: Patch
+) -> None:
+    bug(monkeypatch)
+    assert leaks_more_than_booked(by_name(name))
+
+
+def audit_of_all_cells() -> two_worlds.TwoWorldAudit:
+    """Audit a table by all of its cells together: a scorer is free to combine them."""
+
+    def runs(with_target: bool, n_runs: int) -> np.ndarray:
+        held = curator_of(ten_rows(with_target), TABLE)
+        release = held.count(
+            "c", "audit", domains_of(TABLE), [("a", "b", "c")] * n_runs, noise_multiplier=NOISE
+        )
+        return np.stack([release.arrays[str(i)].ravel() for i in range(n_runs)])
+
+    return audit_features(runs(False, 4000), runs(True, 4000), confidence=1 - FALSE_ALARM)
+
+
+def test_all_cells_together_show_no_more_than_their_noise_allows() -> None:
+    assert 0.5 < audit_of_all_cells().mu <= 1 / NOISE
+
+
+def test_one_noise_for_all_cells_is_found(monkeypatch: Patch) -> None:
+    def bug(n: int, source: Any) -> np.ndarray:  # a scalar that is broadcast: differences of cells are exact
+        return np.repeat(standard_normals(1, source), n)
+
+    monkeypatch.setattr(noise, "standard_normals", bug)
+    assert audit_of_all_cells().mu > 1 / NOISE
+
+
+def charged_and_shown() -> tuple[float, float]:
+    """Return the mu charged for two counts of the same cell, and the mu that both together show."""
+    scores: dict[bool, list[float]] = {False: [], True: []}
+    for with_target, out in scores.items():
+        records = ten_rows(with_target)
+        for _ in range(3600):
+            held, charged = curator_of(records, TABLE), []
+            held._charge = lambda event, key, book=charged: book.append(event)
+            out.append(
+                sum(
+                    held.count(key, "audit", domains_of(TABLE), [("a",)], noise_multiplier=NOISE)
+                    .arrays["0"]
+                    .flat[-1]
+                    for key in ("first", "second")
+                )
+            )
+    found = audit_scores(*map(np.array, scores.values()), n_validation=800, confidence=1 - FALSE_ALARM)
+    return math.sqrt(sum(event.mu_squared for event in charged)), found.mu
+
+
+def test_two_releases_show_no_more_than_both_charges() -> None:
+    charged, shown = charged_and_shown()
+    assert 0.5 * charged < shown <= charged
+
+
+def test_every_second_release_uncharged_is_found(monkeypatch: Patch) -> None:
+    honest = Curator._obtain
+
+    def bug(self: Curator, key: str, event: Any, answer: Any) -> Any:
+        if key == "second":
+            self._charge = lambda event, key: None
+        return honest(self, key, event, answer)
+
+    monkeypatch.setattr(Curator, "_obtain", bug)
+    charged, shown = charged_and_shown()
+    assert shown > charged
+
+
+# -- domains --------------------------------------------------------------------------------------------
+
+
+def domain_read_from_the_records(patch: Patch) -> None:
+    patch.setattr(curator, "published_values", lambda counts, **rest: np.flatnonzero(counts > 0))
+
+
+def threshold_without_delta(patch: Patch) -> None:
+    patch.setattr(curator, "discovery_threshold", lambda noise_std, **rest: 1.0)
+
+
+def threshold_for_one_row_each(patch: Patch) -> None:
+    """Every value of a person weighs a third, but the threshold is that of one row, for delta alone."""
+    honest = discovery.discovery_threshold
+
+    def bug(noise_std: float, *, delta: float, max_records: int) -> float:
+        return honest(noise_std, delta=delta, max_records=1) - 1.0
+
+    patch.setattr(curator, "discovery_threshold", bug)
+
+
+@pytest.mark.parametrize(
+    "bug", [domain_read_from_the_records, threshold_without_delta, threshold_for_one_row_each]
+)
+def test_values_published_more_often_than_delta_says_are_found(
+    bug: Callable[[Patch], None], monkeypatch: Patch
+) -> None:
+    bug(monkeypatch)
+    n_runs = 2000
+    n_published = own_values_published(3, n_runs)
+    assert clopper_pearson_lower(n_published, n_runs, confidence=1 - FALSE_ALARM) > DISCOVERY_DELTA
+
+
+# -- bugs that a test of another module catches ---------------------------------------------------------
+
+
+def fixed_seed(patch: Patch) -> None:
+    patch.setattr(OsEntropy, "read", lambda self, n_bytes: PredictableSourceForTests(0).read(n_bytes))
+
+
+def budget_never_full(patch: Patch) -> None:
+    patch.setattr(budget.Spend, "fits", lambda self, allowed: True)
+
+
+def limit_of_the_data_set_ignored(patch: Patch) -> None:
+    patch.setattr(ledger, "_check_limit", lambda *arguments, **rest: None)
+
+
+def charge_after_the_read(patch: Patch) -> None:
+    honest = Curator._obtain
+
+    def bug(self: Curator, key: str, event: Any, answer: Any) -> Any:
+        found = answer()
+        return honest(self, key, event, lambda: found)
+
+    patch.setattr(Curator, "_obtain", bug)
+
+
+def half_of_delta(patch: Patch) -> None:
+    honest = accounting.gdp_delta
+    patch.setattr(accounting, "gdp_delta", lambda mu, epsilon: honest(mu, epsilon) / 2)
+
+
+def values_in_another_order(patch: Patch) -> None:
+    patch.setattr(curator, "sorted", lambda values: sorted(values, reverse=True), raising=False)
+
+
+def columns_dealt_out_in_one_order(patch: Patch) -> None:
+    """Each column of the rows is dealt out sorted, so that independent columns become dependent."""
+    honest = mixture._draw_codes
+
+    def bug(cumulative: np.ndarray, component: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.sort(honest(cumulative, component, rng))
+
+    patch.setattr(mixture, "_draw_codes", bug)
+
+
+def threshold_from_the_test_runs(patch: Patch) -> None:
+    def bug(without: np.ndarray, with_target: np.ndarray, *, n_validation: int, **rest: Any) -> Any:
+        tests = (without[n_validation:], with_target[n_validation:])
+        return audit_scores(*(np.r_[test, test] for test in tests), n_validation=len(tests[0]), **rest)
+
+    patch.setattr(test_two_worlds, "audit_scores", bug)
+
+
+def in_fresh_ledger(test: Callable[[Ledger], None]) -> Callable[[Path], None]:
+    return lambda folder: test(Ledger(folder / "ledger.sqlite"))
+
+
+def alone(test: Callable[[], None]) -> Callable[[Path], None]:
+    return lambda folder: test()
+
+
+GUARDS = [
+    (fixed_seed, alone(test_noise.test_the_secret_source_ignores_and_leaves_global_seeds)),
+    (fixed_seed, alone(lambda: test_mechanisms.test_no_two_runs_share_their_noise(TABLE))),
+    (fixed_seed, in_fresh_ledger(test_marginal.test_two_fits_with_one_random_state_differ_in_their_noise)),
+    (
+        budget_never_full,
+        alone(test_curator.test_a_charge_above_the_allowance_is_refused_before_anything_is_charged),
+    ),
+    (budget_never_full, alone(test_curator.test_discovery_deltas_are_limited_too)),
+    (
+        limit_of_the_data_set_ignored,
+        in_fresh_ledger(test_marginal.test_a_run_over_the_limit_is_refused_before_anything_is_charged),
+    ),
+    (charge_after_the_read, alone(test_curator.test_every_method_charges_before_it_reads)),
+    (
+        half_of_delta,
+        alone(lambda: test_accounting.test_mu_of_a_budget_matches_the_exact_values({1: 0.26805}, 1e-5)),
+    ),
+    (count_of_an_event_ignored, alone(test_accounting.test_events_add_up)),
+    (
+        values_in_another_order,
+        alone(test_curator.test_discovered_values_are_sorted_not_in_order_of_appearance),
+    ),
+    (columns_dealt_out_in_one_order, alone(test_mixture.test_columns_are_independent_given_the_component)),
+    (
+        threshold_from_the_test_runs,
+        alone(test_two_worlds.test_the_threshold_is_set_where_nothing_is_counted),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bug", "guard"), GUARDS, ids=[f"{bug.__name__} {i}" for i, (bug, _) in enumerate(GUARDS)]
+)
+def test_the_check_fails_when_its_rule_is_broken(
+    bug: Callable[[Patch], None], guard: Callable[[Path], None], monkeypatch: Patch, tmp_path: Path
+) -> None:
+    (tmp_path / "honest").mkdir()
+    (tmp_path / "broken").mkdir()
+    guard(tmp_path / "honest")
+    bug(monkeypatch)
+    try:
+        guard(tmp_path / "broken")
+    except (Exception, pytest.fail.Exception):
+        return
+    pytest.fail("the check passes although its rule is broken")
