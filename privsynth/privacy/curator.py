@@ -177,16 +177,11 @@ class Curator:
 
         def answer() -> Answer:
             observed = [self._observed(column) for column in columns]
-            rows = pd.MultiIndex.from_arrays([codes for codes, _ in observed])
-            codes, distinct = rows.factorize()
-            published = self._held_by_many(
-                codes.astype(np.int64), len(distinct), noise_multiplier, delta, max_values
-            )
-            texts = [[category_text(value) for value in values] for _, values in observed]
-            found = [
-                [of[code] if code >= 0 else None for of, code in zip(texts, distinct[i], strict=True)]
-                for i in published
-            ]
+            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
+            codes = codes.astype(np.int64)
+            published = self._held_by_many(codes, len(distinct), noise_multiplier, delta, max_values)
+            texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
+            found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
             return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
 
         return self._obtain(key, event, answer)
@@ -380,9 +375,10 @@ class Curator:
     ) -> IntArray:
         """Return the values, or combinations, whose noisy count passes the threshold of discovery."""
         counts = self._count([codes], [max(n_values, 1)])[:n_values]
+        most = self._held.max_records
         return published_values(
             counts,
-            threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=self._held.max_records),
+            threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
             max_values=max_values,
             add_noise=lambda exact: self._noisy(exact, noise_multiplier),
         )
