@@ -118,8 +118,8 @@ class PATEGANSynthesizer(TableSynthesizer):
     Every unit belongs to one teacher, who compares generated rows with its own records; the noisy count of
     teachers that find a row real is what is released. Beside the votes it buys domains, 1-way marginals and
     the joint table of target and groups. A vote costs ``1 / sigma**2`` with ``sigma`` in teachers, so there
-    must be many: with less than about ``1600 / mu`` units (6,700 at epsilon 1, 2,500 at 3, 900 at 10)
-    expect little beyond the start, and with a few dozen teachers nothing. Computes on the CPU, always.
+    must be many: with less than about ``400 / mu`` units (1,900 at epsilon 1, 700 at 3, 250 at 10) expect
+    little beyond the start, and with a few dozen teachers nothing. Computes on the CPU, always.
 
     Args and attributes are those of `TableSynthesizer`.
 
@@ -150,19 +150,20 @@ class PATEGANSynthesizer(TableSynthesizer):
         panel = settings.panel(n_rows)
         count = settings.n_rounds * settings.queries_per_round
         advice = [
-            f"{panel.n_teachers} teachers; a vote of all of them carries noise of "
-            f"{noise_for(left * allowance.mu_squared / max(count, 1)):.0f} teachers"
+            f"{panel.n_teachers} teachers, each with about {n_rows / panel.n_teachers:.0f} {schema.unit}s"
         ]
         signal = vote_signal(panel.n_teachers, left * allowance.mu_squared)
         if signal < LEAST_SIGNAL:
             needed = math.ceil(LEAST_SIGNAL / signal * n_rows / 100) * 100
             advice.append(
-                f"that is too few for this epsilon: expect independent columns; about {needed} units, or a "
-                f"larger epsilon by a factor of about {LEAST_SIGNAL / signal:.1f}, would be needed"
+                "that is too few for this epsilon: expect independent columns; about "
+                f"{needed} {schema.unit}s, or a larger epsilon by a factor of about {LEAST_SIGNAL / signal:.1f}, would be needed"
             )
         if count:
             noise = noise_for(left * allowance.mu_squared / count)
-            steps.append({"purpose": PURPOSE, "share": left, "count": count, "noise_std": noise})
+            steps.append(
+                {"purpose": PURPOSE, "share": left, "count": count, "noise_std": noise, "of": "teacher"}
+            )
         return Sketch(steps=tuple(steps), advice=tuple(advice))
 
     def _make(

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from privsynth import drawing
 from privsynth.attacks import two_worlds
 from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
-from privsynth.models import mixture
 from privsynth.privacy import accounting, budget, curator, discovery, ledger, noise, selection
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.ledger import Ledger
@@ -39,8 +39,8 @@ from tests.audit.mechanisms import (
     ten_rows,
 )
 from tests.audit.test_mechanisms import FALSE_ALARM, audit_of
-from tests.models import test_mixture
 from tests.privacy import test_accounting, test_curator, test_noise
+from tests.sampling import test_rows
 from tests.synthesizers import test_marginal
 
 Patch = pytest.MonkeyPatch
@@ -302,12 +302,12 @@ def values_in_another_order(patch: Patch) -> None:
 
 def columns_dealt_out_in_one_order(patch: Patch) -> None:
     """Each column of the rows is dealt out sorted, so that independent columns become dependent."""
-    honest = mixture._draw_codes
+    honest = drawing.AliasTable.draw
 
-    def bug(cumulative: np.ndarray, component: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.sort(honest(cumulative, component, rng))
+    def bug(self: drawing.AliasTable, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.sort(honest(self, rows, rng))
 
-    patch.setattr(mixture, "_draw_codes", bug)
+    patch.setattr(drawing.AliasTable, "draw", bug)
 
 
 def threshold_from_the_test_runs(patch: Patch) -> None:
@@ -349,7 +349,10 @@ GUARDS = [
         values_in_another_order,
         alone(test_curator.test_discovered_values_are_sorted_not_in_order_of_appearance),
     ),
-    (columns_dealt_out_in_one_order, alone(test_mixture.test_columns_are_independent_given_the_component)),
+    (
+        columns_dealt_out_in_one_order,
+        alone(lambda: test_rows.test_rows_follow_the_exact_conditional(test_rows.CONDITIONS["a value"])),
+    ),
     (
         threshold_from_the_test_runs,
         alone(test_two_worlds.test_the_threshold_is_set_where_nothing_is_counted),
