@@ -29,7 +29,7 @@ from privsynth.synthesizers.preliminaries import (
 )
 from privsynth.synthesizers.training import SLACK_SHARE, independent_seeds, planned_steps, step_plan, train
 
-SECONDS_PER_CODE = 7e-8  # of a step, for each row of real and fake and each code of a row, on two cores
+SECONDS_PER_CODE = 3.5e-8  # of a step, for each row of real and fake and each code of a row, on two cores
 BLOCK = "steps/discriminator"
 
 

@@ -156,8 +156,9 @@ class PATEGANSynthesizer(TableSynthesizer):
         if signal < LEAST_SIGNAL:
             needed = math.ceil(LEAST_SIGNAL / signal * n_rows / 100) * 100
             advice.append(
-                "that is too few for this epsilon: expect independent columns; about "
-                f"{needed} {schema.unit}s, or a larger epsilon by a factor of about {LEAST_SIGNAL / signal:.1f}, would be needed"
+                f"that is too few for this epsilon: expect independent columns; about {needed} "
+                f"{schema.unit}s, or an epsilon larger by a factor of about {LEAST_SIGNAL / signal:.1f}, "
+                "would be needed"
             )
         if count:
             noise = noise_for(left * allowance.mu_squared / count)
