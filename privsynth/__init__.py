@@ -10,13 +10,22 @@ from privsynth.schema import Schema
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.report.audit import AuditReport, audit, public_report
-    from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer, load
+    from privsynth.resampling import BalancedResampler
+    from privsynth.synthesizers import (
+        DenoisingSynthesizer,
+        DPGANSynthesizer,
+        MarginalSynthesizer,
+        PATEGANSynthesizer,
+        load,
+    )
 
 __all__ = [
     "AuditReport",
+    "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
     "MarginalSynthesizer",
+    "PATEGANSynthesizer",
     "Schema",
     "audit",
     "load",
@@ -27,10 +36,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "privsynth.report.audit",
+    "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "public_report": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
+    "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",
 }

@@ -39,9 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {f"privacy.{part}" for part in ("accounting", "budget", "ledger", "noise", "secret")},
     "metrics": SCHEMA | {"sources", "splitting", "attacks", "metrics"},
     "report": SCHEMA | {"sources"} | JUDGES,
+    "resampling": PLAIN | RECORDS | MAKERS,
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},
-    "__init__": PLAIN | RECORDS | MAKERS | JUDGES,
+    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"resampling"},
 }
 ONLY_IN = {
     "opacus": {"privacy"},

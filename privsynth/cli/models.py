@@ -20,6 +20,7 @@ class SynthesizerName(StrEnum):
 
     MARGINAL = "marginal"
     DPGAN = "dpgan"
+    PATEGAN = "pategan"
     DENOISING = "denoising"
 
 

@@ -10,7 +10,13 @@ import numpy as np
 
 from privsynth.metrics.downstream import Predictions, Target, predict_holdout, target_of, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed
-from privsynth.metrics.group_models import Replicates, model_differences, model_rates, replicate_rates
+from privsynth.metrics.group_models import (
+    Replicates,
+    model_differences,
+    model_rates,
+    rates_of_models,
+    replicate_rates,
+)
 from privsynth.metrics.grouping import Grouping, count_units, groupings
 from privsynth.metrics.learners import BOOSTING
 from privsynth.metrics.privacy_effect import privacy_effect
@@ -114,9 +120,11 @@ def assess_fairness(
         differences: dict[str, Any] = {}
         if predictions is not None and draws is not None:
             found = replicate_rates(predictions, grouping, draws)
-            for group, rates in zip(groups, model_rates(predictions, grouping, found), strict=True):
+            frames = rates_of_models(predictions, grouping)
+            by_model = model_rates(predictions, grouping, frames, found)
+            for group, rates in zip(groups, by_model, strict=True):
                 group["models"] = rates
-            differences = model_differences(predictions, grouping, found)
+            differences = model_differences(frames, found)
             replicates[grouping.columns] = found
         by_group += groups
         by_columns.append(

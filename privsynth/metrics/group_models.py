@@ -63,7 +63,23 @@ def replicate_rates(predictions: Predictions, grouping: Grouping, draws: np.ndar
     return out
 
 
-def model_rates(predictions: Predictions, grouping: Grouping, replicates: Replicates) -> list[dict[str, Any]]:
+def rates_of_models(predictions: Predictions, grouping: Grouping) -> dict[Source, pd.DataFrame]:
+    """Return fairlearn's rates of each group on the holdout under each model, indexed by group.
+
+    Privacy:
+        Not private: rates of real holdout records.
+    """
+    members = grouping.members(predictions.rows)
+    sources = _sources(predictions, with_constant=True)
+    return {source: _by_group(predictions, source, members) for source in sources}
+
+
+def model_rates(
+    predictions: Predictions,
+    grouping: Grouping,
+    frames: dict[Source, pd.DataFrame],
+    replicates: Replicates,
+) -> list[dict[str, Any]]:
     """Return for each group the rates under each model, and what training on synthetic rows changes.
 
     Each group has, for every source, the four rates, the ``auc`` and ``equalized_odds_improvement`` (the
@@ -77,17 +93,17 @@ def model_rates(predictions: Predictions, grouping: Grouping, replicates: Replic
         EqualizedOddsImprovement of sdmetrics, here with the boosting of scikit-learn for its classifier.
     """
     members = grouping.members(predictions.rows)
-    frames = {source: _by_group(predictions, source, members) for source in _sources(predictions)}
+    sources = _sources(predictions)
     improvements = {
-        source: _improvements(predictions, source, members, len(grouping.groups)) for source in frames
+        source: _improvements(predictions, source, members, len(grouping.groups)) for source in sources
     }
     out = []
     for group in range(len(grouping.groups)):
         rates: dict[str, Any] = {}
         defined = {rate: bool(np.isfinite(replicates["real", rate][group, 0])) for rate in RATES}
-        for source, frame in frames.items():
+        for source in sources:
             rates[source] = {
-                rate: number(frame.loc[group, rate]) if defined[rate] else None for rate in RATES
+                rate: number(frames[source].loc[group, rate]) if defined[rate] else None for rate in RATES
             }
             rates[source]["auc"] = number(replicates[source, "auc"][group, 0])
             rates[source]["equalized_odds_improvement"] = improvements[source][group]
@@ -104,7 +120,7 @@ def model_rates(predictions: Predictions, grouping: Grouping, replicates: Replic
     return out
 
 
-def model_differences(predictions: Predictions, grouping: Grouping, replicates: Replicates) -> dict[str, Any]:
+def model_differences(frames: dict[Source, pd.DataFrame], replicates: Replicates) -> dict[str, Any]:
     """Return the demographic parity and the equalised odds difference as figures.
 
     Only groups large enough are compared. A largest difference is never below zero, so its interval does not
@@ -115,26 +131,23 @@ def model_differences(predictions: Predictions, grouping: Grouping, replicates: 
     Privacy:
         Not private: figures of real holdout records.
     """
-    members = grouping.members(predictions.rows)
     return {
-        "demographic_parity_difference": _difference(predictions, members, ("selection_rate",), replicates),
-        "equalized_odds_difference": _difference(predictions, members, _ODDS, replicates),
+        "demographic_parity_difference": _difference(frames, ("selection_rate",), replicates),
+        "equalized_odds_difference": _difference(frames, _ODDS, replicates),
     }
 
 
 def _difference(
-    predictions: Predictions, members: np.ndarray, rates: tuple[str, ...], replicates: Replicates
+    frames: dict[Source, pd.DataFrame], rates: tuple[str, ...], replicates: Replicates
 ) -> dict[str, Any]:
     """Return the largest gap between two groups in any of the rates."""
     used = np.all([np.isfinite(replicates["real", rate][:, 0]) for rate in rates], axis=0)
     if used.sum() < 2:
         return {**figure(None), "reason": "fewer than two groups are large enough to be compared"}
-    inside = np.where(np.isin(members, np.flatnonzero(used)), members, -1)
-    sources = _sources(predictions, with_constant=True)
     point, redrawn = {}, {}
-    for source in sources:
-        frame = _by_group(predictions, source, inside)[list(rates)]
-        point[source] = float((frame.max() - frame.min()).max())
+    for source, frame in frames.items():
+        compared = frame.loc[np.flatnonzero(used), list(rates)]
+        point[source] = float((compared.max() - compared.min()).max())
         redrawn[source] = np.max([np.ptp(replicates[source, rate][used], axis=0) for rate in rates], axis=0)[
             1:
         ]
@@ -149,7 +162,7 @@ def _difference(
         point["synthetic"] - point["real"],
         interval=percentile_interval(redrawn["synthetic"] - redrawn["real"]),
     )
-    for source in sources:
+    for source in frames:
         if source not in ("real", "synthetic", "independent"):
             out[source] = figure(point[source], interval=percentile_interval(redrawn[source]))
     return out

@@ -21,7 +21,7 @@ N_EXAMPLES = 5
 N_WORST = 5
 N_REPEATS = 3
 N_REPLACEMENTS = 20
-MAX_EXPLAINED_ROWS = 5_000
+MAX_EXPLAINED_ROWS = 3_000
 
 NO_GUARANTEE = "no model file was given, so nothing is known about a budget"
 NO_BUDGET = "the statement lists no events to share a budget between"

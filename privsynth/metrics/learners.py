@@ -24,8 +24,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 BOOSTING = "hist_gradient_boosting"
-FOREST, TREE = "random_forest", "decision_tree"
-CLASSIFIERS = (BOOSTING, "logistic_regression", FOREST, TREE, "naive_bayes")
+FOREST, TREE, NAIVE_BAYES = "random_forest", "decision_tree", "naive_bayes"
+CLASSIFIERS = (BOOSTING, "logistic_regression", FOREST, TREE, NAIVE_BAYES)
 REGRESSORS = (BOOSTING, "ridge", FOREST, TREE)
 N_QUICK = 2
 """How many of either a quick audit trains, the first ones."""
@@ -71,7 +71,7 @@ def train_classifier(
             final = RandomForestClassifier(**_FOREST, random_state=seed)
         elif name == TREE:
             final = DecisionTreeClassifier(**_TREE, random_state=seed)
-        elif name == "naive_bayes":
+        elif name == NAIVE_BAYES:
             final = GaussianNB()
         else:
             final = LogisticRegression(max_iter=1000)
@@ -122,7 +122,11 @@ def as_numbers(features: pd.DataFrame) -> pd.DataFrame:
 def _fitted(
     name: str, final: Any, features: pd.DataFrame, labels: np.ndarray, weights: np.ndarray
 ) -> Pipeline:
-    steps = [final] if name in _TREES_OF_CODES else [_linear_features(features), final]
+    steps = (
+        [final]
+        if name in _TREES_OF_CODES
+        else [_linear_features(features, is_sparse=name != NAIVE_BAYES), final]
+    )
     model = make_pipeline(*steps)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a model short of its optimum is still a model
@@ -131,14 +135,17 @@ def _fitted(
     return model
 
 
-def _linear_features(features: pd.DataFrame) -> ColumnTransformer:
-    """Scale numbers, spread categories over one axis each; missing numbers get an axis of their own."""
+def _linear_features(features: pd.DataFrame, *, is_sparse: bool) -> ColumnTransformer:
+    """Scale numbers, spread categories over one axis each; missing numbers get an axis of their own.
+
+    Sparse rows are much faster, but naive Bayes does not take them.
+    """
     categorical = _categorical(features)
     numeric = [name for name in features.columns if name not in categorical]
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
     )
-    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)  # naive Bayes takes no sparse rows
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=is_sparse)
     return ColumnTransformer([("numbers", numbers, numeric), ("categories", one_hot, categorical)])
 
 

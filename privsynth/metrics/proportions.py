@@ -34,7 +34,7 @@ def difference_interval(a: tuple[float, float], b: tuple[float, float]) -> list[
 
     Example:
         >>> [round(limit, 4) for limit in difference_interval((0.0, 20), (0.5, 20))]
-        [0.2281, 0.7007]
+        [0.2426, 0.7007]
     """
     (p, n), (q, m) = a, b
     (p_low, p_high), (q_low, q_high) = wilson(p, n), wilson(q, m)

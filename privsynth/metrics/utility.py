@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from privsynth.metrics.coefficients import compare_coefficients
+from privsynth.metrics.direct import can_train_directly, train_directly
 from privsynth.metrics.downstream import (
     DirectModel,
     Predictions,
     Source,
-    Target,
     predict_holdout,
     target_of,
     unit_bootstrap,
 )
-from privsynth.metrics.figures import figure, not_assessed, percentile_interval
+from privsynth.metrics.figures import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.importance import compare_importances
 from privsynth.metrics.ranking import compare_rankings
 from privsynth.metrics.scores import LOWER_IS_BETTER, SCORES, score
@@ -27,10 +27,14 @@ from privsynth.schema import Schema
 N_BOOTSTRAP = 200
 NO_TARGET = "no target column: give a column the role 'target' in the schema, or name one as target"
 NO_HOLDOUT = "no holdout table: give rows of the same source that the generator never saw"
+N_DIRECT = 3
+"""Times that a model is trained directly, each with noise of its own."""
+
 NO_DIRECT = (
-    "no classifier trained directly under the same (epsilon, delta) was given; where one task is all that is "
-    "wanted, such a model is the thing to beat"
+    "no (epsilon, delta) is known to train a model under; where one task is all that is wanted, such a model "
+    "is the thing to beat"
 )
+NO_PUBLIC_FEATURES = "the schema declares no public bounds or categories to train a private model on"
 INTERVALS = (
     "Intervals of scores are percentile bootstraps over the holdout's units: they cover which records were "
     "held out, for these trained models, not another synthetic table or fit. Intervals of coefficients cover "
@@ -47,6 +51,7 @@ def utility(
     holdout: Table | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
+    budget: tuple[float, float] | None = None,
     direct: DirectModel | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     random_state: int = 0,
@@ -65,7 +70,9 @@ def utility(
         holdout: Frame or path: rows of the same source that the generator never saw; needed.
         target: Column to predict; the schema's if None.
         groups: Columns whose groups the balanced rows are balanced over; the schema's if None.
-        direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others.
+        budget: (epsilon, delta) of the generator: a linear model is trained directly under it, to print
+            beside the others (see `privsynth.metrics.direct`).
+        direct: Trains another such model in its place.
         n_bootstrap: Replicates behind each interval, which are drawn over the holdout's persons or rows.
         random_state: Seed of learners and bootstrap.
 
@@ -83,13 +90,16 @@ def utility(
         Not private: figures of real records.
     """
     tables = load_tables(real, synthetic, schema=schema, holdout=holdout, target=target, groups=groups)
-    return assess_utility(tables, direct=direct, n_bootstrap=n_bootstrap, random_state=random_state)
+    return assess_utility(
+        tables, budget=budget, direct=direct, n_bootstrap=n_bootstrap, random_state=random_state
+    )
 
 
 def assess_utility(
     tables: Tables,
     predictions: Predictions | None = None,
     *,
+    budget: tuple[float, float] | None = None,
     direct: DirectModel | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     random_state: int = 0,
@@ -121,7 +131,7 @@ def assess_utility(
         "positive": target.positive,
         "n_holdout_rows": len(predictions.rows),
         "models": models,
-        "direct": _direct(tables, target, predictions, direct, draws),
+        "direct": _direct(tables, predictions, budget, direct, draws, random_state),
         "ranking": compare_rankings(tables, predictions, draws, random_state=random_state),
         "importance": compare_importances(tables, predictions, random_state=random_state),
         "coefficients": compare_coefficients(tables, target),
@@ -157,14 +167,36 @@ def _figure(predictions: Predictions, model: str, name: str, draws: np.ndarray) 
 
 
 def _direct(
-    tables: Tables, target: Target, predictions: Predictions, direct: DirectModel | None, draws: np.ndarray
+    tables: Tables,
+    predictions: Predictions,
+    budget: tuple[float, float] | None,
+    direct: DirectModel | None,
+    draws: np.ndarray,
+    seed: int,
 ) -> dict[str, Any]:
-    if direct is None:
+    """Score the caller's model, or the mean score of `N_DIRECT` linear ones, each with noise of its own."""
+    target, rows = predictions.target, predictions.rows
+    if direct is not None:
+        given = direct(tables.real.frame, target.name, rows.drop(columns=target.name))
+        told, trained = "the caller's", [np.asarray(given, dtype=np.float64)]
+    elif budget is None:
         return not_assessed(NO_DIRECT)
-    predicted = direct(tables.real.frame, target.name, predictions.rows.drop(columns=target.name))
+    elif not can_train_directly(tables, target):
+        return not_assessed(NO_PUBLIC_FEATURES)
+    else:
+        generator = np.random.default_rng(seed)
+        told = "linear, by noisy gradient descent"
+        trained = [
+            train_directly(tables, target, rows, epsilon=budget[0], delta=budget[1], generator=generator)
+            for _ in range(N_DIRECT)
+        ]
     weights = np.vstack([predictions.weights, predictions.weights * draws])
     scores: dict[str, Any] = {}
     for name in SCORES[target.task]:
-        values = score(name, predictions.labels, np.asarray(predicted, dtype=np.float64), weights)
-        scores[name] = figure(values[0], interval=percentile_interval(values[1:]))
-    return {"status": "assessed", "scores": scores}
+        values = np.array([score(name, predictions.labels, predicted, weights) for predicted in trained])
+        mean = values.mean(axis=0)
+        scores[name] = {
+            **figure(mean[0], interval=percentile_interval(mean[1:])),
+            "over_runs": [number(values[:, 0].min()), number(values[:, 0].max())],
+        }
+    return {"status": "assessed", "model": told, "n_runs": len(trained), "scores": scores}

@@ -23,6 +23,7 @@ from privsynth.privacy.counts import count_table
 from privsynth.privacy.discovery import bound_bin, bound_edges, discovery_threshold, published_values
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
 from privsynth.privacy.units import Weighting, weigh_records
@@ -74,6 +75,7 @@ class Curator:
         self._tables: dict[tuple[str, ...], IntArray] = {}
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
+        self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
         self._weighting: Weighting | None = None
         self._frame: pd.DataFrame | None = None
         if records is not None:
@@ -175,16 +177,11 @@ class Curator:
 
         def answer() -> Answer:
             observed = [self._observed(column) for column in columns]
-            rows = pd.MultiIndex.from_arrays([codes for codes, _ in observed])
-            codes, distinct = rows.factorize()
-            published = self._held_by_many(
-                codes.astype(np.int64), len(distinct), noise_multiplier, delta, max_values
-            )
-            texts = [[category_text(value) for value in values] for _, values in observed]
-            found = [
-                [of[code] if code >= 0 else None for of, code in zip(texts, distinct[i], strict=True)]
-                for i in published
-            ]
+            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
+            codes = codes.astype(np.int64)
+            published = self._held_by_many(codes, len(distinct), noise_multiplier, delta, max_values)
+            texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
+            found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
             return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
 
         return self._obtain(key, event, answer)
@@ -282,11 +279,7 @@ class Curator:
         def advance(n_begun: int) -> None:
             self.store.set_meta(**{f"{key}/begun": n_begun})
 
-        records = None
-        if self._frame is not None:
-            self._use(domains)
-            codes = np.column_stack([self._encoded(name) for name in domains])
-            records = torch.from_numpy(codes.astype(np.int64))
+        records = None if self._frame is None else self._records(domains)
         self._blocks[key] = GradientSteps(
             plan,
             records=records,
@@ -297,6 +290,49 @@ class Curator:
             tape=self.tape,
         )
         return self._blocks[key]
+
+    def votes(
+        self,
+        key: str,
+        domains: Mapping[str, Domain],
+        panel: Panel,
+        teacher: Teacher,
+        *,
+        n_queries: int,
+        noise_multiplier: float,
+    ) -> Release:
+        """Release the noisy number of teachers that vote "real" on each generated row (array ``"votes"``).
+
+        Units are given to teachers once a run, of a person one row. Every query is one Gaussian event,
+        whatever is made of it.
+
+        Args:
+            key: Name of the release.
+            domains: Domain of every column, in the order of the rows' codes.
+            panel: Public parameters of the teachers.
+            teacher: What one teacher does; see `privsynth.privacy.pate`.
+            n_queries: Number of rows that are voted on.
+            noise_multiplier: Noise in each count, in teachers.
+        """
+        event = Event(
+            purpose="votes of teachers",
+            mechanism="gaussian",
+            noise_multiplier=noise_multiplier,
+            count=n_queries,
+        )
+        self.remaining(key)
+        n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
+
+        def answer() -> Answer:
+            counts = count_votes(teacher, *self._parts(panel, domains), n_queries=n_queries)
+            secret = self._secret.for_step(n_asked)
+            return {}, {
+                "votes": add_gaussian_noise(
+                    counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret
+                )
+            }
+
+        return self._obtain(key, event, answer)
 
     # -- behind the door: exact, never returned ----------------------------------------------------------
 
@@ -309,6 +345,21 @@ class Curator:
     def _held_frame(self) -> pd.DataFrame:
         assert self._frame is not None
         return self._frame
+
+    def _records(self, domains: Mapping[str, Domain]) -> torch.Tensor:
+        """Return each row as the codes of its columns, ``(n_rows, n_columns)`` int64."""
+        self._use(domains)
+        codes = np.column_stack([self._encoded(name) for name in domains])
+        return torch.from_numpy(codes.astype(np.int64))
+
+    def _parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the records of each teacher, one row of each unit, and which are there."""
+        if panel not in self._taught:
+            secret = self._secret.for_step(0)
+            rows = self._held.poisson_sample(1.0, n_rows=len(self._held_frame), secret=secret)
+            self._taught[panel] = rows, panel.assign(len(rows), secret)
+        rows, teachers = self._taught[panel]
+        return panel.divide(self._records(domains)[torch.from_numpy(rows)], teachers)
 
     def _observed(self, column: Column) -> tuple[IntArray, list[Any]]:
         """Return codes of the observed values of a column and the values, -1 for missing."""
@@ -324,9 +375,10 @@ class Curator:
     ) -> IntArray:
         """Return the values, or combinations, whose noisy count passes the threshold of discovery."""
         counts = self._count([codes], [max(n_values, 1)])[:n_values]
+        most = self._held.max_records
         return published_values(
             counts,
-            threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=self._held.max_records),
+            threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
             max_values=max_values,
             add_noise=lambda exact: self._noisy(exact, noise_multiplier),
         )

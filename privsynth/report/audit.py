@@ -37,6 +37,7 @@ from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
 from privsynth.report.html import render
 from privsynth.report.notebook import summary
 from privsynth.report.verdicts import all_verdicts, guarantee_verdict
+from privsynth.report.words import claim_of
 from privsynth.schema import Schema
 from privsynth.writing import written_aside
 
@@ -109,7 +110,7 @@ QUICK = Effort(
     max_support_rows=2_000,
     n_families=N_QUICK,
     n_bootstrap=50,
-    max_rows=20_000,
+    max_rows=10_000,
     max_members=4_000,
     max_comparisons=4e8,
     max_secrets=2,
@@ -232,7 +233,8 @@ def audit(
         reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
         twin: Rows of the same generator fitted without privacy, or a function that fits and samples it:
             shows who pays for epsilon.
-        direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others.
+        direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others; a
+            linear one is trained if None.
         guarantee: The statement of the model file; None if there is none.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
@@ -288,7 +290,12 @@ def audit(
     say("training models on real and on synthetic rows")
     predictions = _predictions(tables, effort.n_families, random_state)
     utility = assess_utility(
-        tables, predictions, direct=direct, n_bootstrap=effort.n_bootstrap, random_state=random_state
+        tables,
+        predictions,
+        budget=claim_of(dict(guarantee) if guarantee is not None else None),
+        direct=direct,
+        n_bootstrap=effort.n_bootstrap,
+        random_state=random_state,
     )
     say("comparing groups")
     fairness = assess_fairness(tables, predictions, n_bootstrap=effort.n_bootstrap, random_state=random_state)

@@ -171,24 +171,22 @@ def groups(rows: Sequence[tuple[str, dict[str, Any]]], *, axis: str = "rate") ->
 
 
 def runs(rows: Sequence[Section], names: Sequence[str]) -> Chart:
-    """Draw each measure on a line of its own scale, from its smallest to its largest value among the runs."""
+    """Draw where each run stands with each measure on the way from floor (0) to ceiling (1)."""
     series: dict[str, list[tuple[Any, Any]]] = {name: [] for name in names}
     for row in rows:
-        known = [value for value in row["values"] if value is not None]
-        low, span = min(known), (max(known) - min(known)) or 1.0
-        for name, value in zip(names, row["values"], strict=True):
-            series[name].append((None if value is None else (value - low) / span, None))
+        for name, share in zip(names, row["shares"], strict=True):
+            series[name].append((share, None))
     chart = _dots([row["measure"] for row in rows], series, lines=True)
     for i, trace in enumerate(chart["data"][1:]):
         name = trace["name"]
-        known_rows = [row for row in rows if row["values"][names.index(name)] is not None]
+        known_rows = [row for row in rows if row["shares"][names.index(name)] is not None]
         trace["customdata"] = [[r["measure"], r["values"][names.index(name)]] for r in known_rows]
         trace["hovertemplate"] = "%{customdata[0]}: %{customdata[1]:.3f}"
         trace["marker"] |= {
             "color": f"var(--series-{i % 6})",
             "symbol": _ATTACK_SYMBOLS[i % len(_ATTACK_SYMBOLS)],
         }
-    chart["layout"]["xaxis"] |= {"tickvals": [0, 1], "ticktext": ["smallest", "largest"]}
+    chart["layout"]["xaxis"] |= {"tickvals": [0, 1], "ticktext": ["floor", "ceiling"]}
     return chart
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from privsynth.errors import ParameterError, TableError
 from privsynth.metrics.scores import LOWER_IS_BETTER, SCORES
 from privsynth.report.html import MODEL_WORDS, SCORE_WORDS, render_page
-from privsynth.report.words import claim_of
+from privsynth.report.words import claim_of, way_to_floor
 
 Report = dict[str, Any]
 
@@ -201,10 +201,12 @@ def _warnings(reports: Mapping[str, Report]) -> list[str]:
 
 
 def _chart_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the measures worth drawing over the runs: those with a floor and a ceiling."""
+    """Return the measures that can be drawn: those with a floor and a ceiling apart from each other."""
     rows = []
     for row in found["figures"]:
-        values = [None if f is None else f["value"] for f in row["by_run"]]
-        if any(v is not None for v in values) and row["section"] in ("Fidelity", "Utility"):
-            rows.append({"measure": row["measure"], "values": values})
+        ways = [None if f is None or f["ceiling"] is None else way_to_floor(f) for f in row["by_run"]]
+        if row["section"] in ("Fidelity", "Utility") and any(way is not None for way in ways):
+            values = [None if f is None else f["value"] for f in row["by_run"]]
+            shares = [None if way is None else 1 - way for way in ways]
+            rows.append({"measure": row["measure"], "values": values, "shares": shares})
     return rows

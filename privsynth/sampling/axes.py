@@ -65,6 +65,9 @@ class CellTable:
         return " x ".join(f"{axis.name}={axis.labels[part]}" for axis, part in parts)
 
 
+NO_CELLS = CellTable((), np.zeros((1, 0), dtype=np.int64))  # one cell that is not cut at all
+
+
 def full_axis(domain: Domain) -> Axis:
     """Return the axis of every code of a discrete column, ``other`` and missing included."""
     assert isinstance(domain, DiscreteDomain)

@@ -7,7 +7,9 @@ everything else given the cell. So parity is a target like any other.
 
 Columns that are to be decorrelated are drawn given the label alone, ``p(d | y)``, and the rest given all of
 these: by the same argument nearest to the model among the distributions in which the group is independent of
-label and these columns together.
+label and these columns together. Such rows cannot teach a classifier to tell groups apart by these columns;
+but it then meets real rows, in which they still depend on the group, so its predictions may differ between
+groups as before (`tests/benchmarks/rebalancing.py` measures it).
 """
 
 from __future__ import annotations

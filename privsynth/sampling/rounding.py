@@ -53,6 +53,8 @@ def largest_remainder(amounts: FloatArray, n: int, rng: np.random.Generator) -> 
         >>> largest_remainder(np.array([0.5, 0.3, 0.2]), 9, np.random.default_rng(0)).tolist()
         [4, 3, 2]
     """
+    if n == 0:
+        return np.zeros(len(amounts), dtype=np.int64)
     exact = amounts / amounts.sum() * n
     sizes = np.floor(exact + SLACK).astype(np.int64)
     left = n - int(sizes.sum())

@@ -27,24 +27,29 @@ def draw_blocks(plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     How many rows of each cell fall into a block is hypergeometric, as in a shuffled deck; within the block
     rows are shuffled. So any cut of the stream is in random order, and the cells' totals are exact.
     """
-    model = plan.prepared.model
-    made = MadeColumns(model.schema, plan.n_rows, rng)
-    left = plan.sizes.copy()
-    n_left, n_done = plan.n_rows, 0
-    while n_left or not n_done:
-        n = min(n_left, BLOCK_ROWS)
-        sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
-        yield to_frame(model, _draw_block(plan, sizes, rng), made.next(n))
-        left = left - sizes
-        n_left, n_done = n_left - n, n_done + n
-        if not n:
-            return
+    for drawn, made in _blocks(plan, rng):
+        yield to_frame(plan.prepared.model, drawn, made)
 
 
 def draw_rows(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
     """Draw all rows of a plan at once; the same rows as `draw_blocks` gives."""
-    blocks = list(draw_blocks(plan, rng))
-    return pd.concat(blocks, ignore_index=True) if len(blocks) > 1 else blocks[0]
+    drawn, made = zip(*_blocks(plan, rng), strict=True)
+    whole = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
+    texts = {name: pd.concat([part[name] for part in made], ignore_index=True) for name in made[0]}
+    return to_frame(plan.prepared.model, whole, texts)
+
+
+def _blocks(plan: Plan, rng: np.random.Generator) -> Iterator[tuple[dict[str, Drawn], dict[str, pd.Series]]]:
+    """Draw codes and ticks, and make the columns beside them, block after block; one at least."""
+    made = MadeColumns(plan.prepared.model.schema, plan.n_rows, rng)
+    left, n_left = plan.sizes.copy(), plan.n_rows
+    while True:
+        n = min(n_left, BLOCK_ROWS)
+        sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
+        yield _draw_block(plan, sizes, rng), made.next(n)
+        left, n_left = left - sizes, n_left - n
+        if not n_left:
+            return
 
 
 def every_label(plan: Plan) -> pd.DataFrame:

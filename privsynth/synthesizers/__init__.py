@@ -10,10 +10,11 @@ from privsynth.synthesizers.denoising import DenoisingSynthesizer
 from privsynth.synthesizers.dpgan import DPGANSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.model_file import read_model_file
+from privsynth.synthesizers.pategan import PATEGANSynthesizer
 
 SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {
     synthesizer.name: synthesizer
-    for synthesizer in (MarginalSynthesizer, DPGANSynthesizer, DenoisingSynthesizer)
+    for synthesizer in (MarginalSynthesizer, DPGANSynthesizer, PATEGANSynthesizer, DenoisingSynthesizer)
 }
 
 

@@ -1,7 +1,7 @@
-"""What every table synthesizer shares: arguments, the run in the ledger, sampling, the model file.
+"""What every table synthesizer shares: arguments, the run in the ledger, the model file.
 
 A synthesizer adds its public settings and `TableSynthesizer._make`, which buys releases from a curator
-and returns a table model. All of them end with the same kind of model, so all sample in the same way.
+and returns a table model. All of them end with the same kind of model, so all sample alike (`sampler`).
 """
 
 from __future__ import annotations
@@ -10,41 +10,31 @@ import platform
 import secrets
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.errors import ModelFileError, ParameterError, PrivsynthError, SchemaError
+from privsynth.errors import ModelFileError, ParameterError, SchemaError
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Charge, Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.releases import Release, ReleaseStore
-from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
-from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.made import check_made_columns
-from privsynth.sampling.plan import Plan, make_plan, support_table
-from privsynth.sampling.request import SampleRequest
-from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.sources import Records, conform, read_table
-from privsynth.synthesizers.blocks import in_batches, write_blocks
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
 from privsynth.synthesizers.run import check_configuration, dataset_name, discard_run, ledger_run
+from privsynth.synthesizers.sampler import Progress, TableSampler
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
-
-Progress = Callable[[str, int, int], None]
-OnUnsupported = Literal["error", "warn", "drop"]
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
 SAFE_DELTA_FACTOR = 10.0
@@ -81,7 +71,7 @@ class Sketch:
     advice: tuple[str, ...] = ()
 
 
-class TableSynthesizer(ABC):
+class TableSynthesizer(TableSampler, ABC):
     """Fit a table under a budget; sample it, conditioned at will.
 
     Args:
@@ -309,237 +299,6 @@ class TableSynthesizer(ABC):
                 stacklevel=3,
             )
 
-    # -- sampling ------------------------------------------------------------------------------------------
-
-    def sample(
-        self,
-        n: int | None = None,
-        *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-        on_unsupported: OnUnsupported = "error",
-        random_state: int | None = None,
-    ) -> pd.DataFrame:
-        """Draw exactly ``n`` synthetic rows, conditioned and balanced exactly, without rejection.
-
-        Targets on several columns (``balance``, ``proportions``, ``like``, ``parity``) are met together: the
-        joint of their columns is the one nearest to the model's that has the margins asked for.
-
-        Args:
-            n: Number of rows; by default the sum of the counts asked for, else the noisy number of units.
-            conditions: Column to a value, a list of values, an inclusive range (2-tuple, or a mapping with
-                ``low`` and ``high``), or None for missing.
-            balance: Categorical or boolean columns whose every combination gets equally many rows.
-            proportions: Shares or counts: ``{"sex": {"F": 0.5, "M": 0.5}}``, values that are not named
-                sharing what is left; a frame, or a file, of columns and ``share`` or ``count``; or a list.
-                Ranges of a number line are 2-tuples or texts like ``"18..30"``.
-            like: Rows of a public reference table, or its file: their joint distribution is taken over.
-                The guarantee does not cover it, and ``attrs["not_covered"]`` of the rows says so.
-            parity: ``(target, groups)``: the same rate of every label in every group, or a mapping
-                ``{"target": ..., "groups": [...], "decorrelate": [...]}``; see
-                `privsynth.sampling.request.Parity`.
-            on_unsupported: What to do with a cell that has less than one unit behind it: refuse, warn and
-                extrapolate, or drop it.
-            random_state: Fixes the rows drawn.
-
-        Raises:
-            RequestError: If the request is malformed, or its targets contradict one another.
-            UnsupportedRequestError: If the model knows nothing about a cell that is asked for.
-
-        Privacy:
-            Post-processing; ``like`` is taken as public.
-        """
-        request = self._request(n, conditions, balance, proportions, like, parity, on_unsupported)
-        plan, rng = self._planned(request, random_state)
-        rows = draw_rows(plan, rng)
-        if request.not_covered:
-            rows.attrs["not_covered"] = request.not_covered
-        return rows
-
-    def sample_batches(
-        self,
-        n: int | None = None,
-        *,
-        batch_size: int = 100_000,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-        on_unsupported: OnUnsupported = "error",
-        random_state: int | None = None,
-    ) -> Iterator[pd.DataFrame]:
-        """Draw the same rows as `sample`, frame after frame of ``batch_size`` rows (the last may be short).
-
-        The request is checked at once; rows are drawn as the iterator is advanced, and memory does not grow
-        with ``n``. The other arguments, errors and privacy are those of `sample`.
-        """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-            raise ParameterError(f"expected batch_size >= 1, got {batch_size!r}")
-        request = self._request(n, conditions, balance, proportions, like, parity, on_unsupported)
-        plan, rng = self._planned(request, random_state)
-        return in_batches(draw_blocks(plan, rng), int(batch_size))
-
-    def sample_to(
-        self,
-        path: str | Path,
-        n: int | None = None,
-        *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-        on_unsupported: OnUnsupported = "error",
-        random_state: int | None = None,
-        force: bool = False,
-        progress: Progress | None = None,
-    ) -> int:
-        """Write the same rows as `sample` to a CSV or Parquet file, block by block.
-
-        Memory does not grow with ``n``. The file takes its place when it is whole: an error or Ctrl-C leaves
-        nothing behind.
-
-        Args:
-            path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file.
-            n: As for `sample`, like all arguments not named here.
-            conditions: See `sample`.
-            balance: See `sample`.
-            proportions: See `sample`.
-            like: See `sample`.
-            parity: See `sample`.
-            on_unsupported: See `sample`.
-            random_state: See `sample`.
-            force: Replace an existing file.
-            progress: Called with a message, the rows written, and the rows planned.
-
-        Returns:
-            The number of rows written.
-
-        Raises:
-            TableError: If the file cannot be written, or exists and ``force`` is not set.
-            RequestError, UnsupportedRequestError: As `sample`.
-
-        Privacy:
-            As `sample`.
-        """
-        request = self._request(n, conditions, balance, proportions, like, parity, on_unsupported)
-        plan, rng = self._planned(request, random_state)
-        report = progress or (lambda message, done, total: None)
-        return write_blocks(
-            draw_blocks(plan, rng),
-            path,
-            types=every_label(plan),
-            force=force,
-            progress=lambda done: report("rows written", done, plan.n_rows),
-        )
-
-    def complete(self, frame: pd.DataFrame | str | Path, *, random_state: int | None = None) -> pd.DataFrame:
-        """Fill in partial rows: each by the model's distribution given what it holds, exactly.
-
-        Args:
-            frame: Partial rows, taken as public, or their file; empty fields and absent columns are filled
-                in. What is given is kept, as is the index.
-            random_state: Fixes what is drawn.
-
-        Returns:
-            Whole rows; ``attrs["not_covered"]`` says that the guarantee does not cover what was given.
-
-        Raises:
-            RequestError: If a column is unknown, or a value is none of the column's.
-            UnsupportedRequestError: If the model gives what a row holds no probability.
-
-        Privacy:
-            Post-processing of the model; the frame is taken as public.
-        """
-        table = read_table(frame)
-        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
-        rows = complete_rows(self._fitted(), table, rng)
-        rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
-        return rows
-
-    def support(
-        self,
-        n: int | None = None,
-        *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-    ) -> pd.DataFrame:
-        """Say, before drawing, how many rows each cell of a request gets and how many real units it has.
-
-        Takes what `sample` takes.
-
-        Returns:
-            One row per cell: the columns of the targets, ``requested`` rows, ``model_mass`` (probability
-            under the model), ``units`` (that times the noisy number of units) and ``noise_std`` of the
-            smallest measured table that covers the columns asked for (missing if none does), in units.
-
-        Privacy:
-            Post-processing.
-        """
-        request = self._request(n, conditions, balance, proportions, like, parity, "error")
-        return support_table(self._fitted(), request, np.random.default_rng(0))
-
-    def rebalancing_cost(
-        self,
-        n: int | None = None,
-        *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-    ) -> dict[str, Any]:
-        """Say how far a request moves the rows from the model; takes what `sample` takes.
-
-        Returns:
-            See `privsynth.sampling.cost.rebalancing_cost`.
-
-        Privacy:
-            Post-processing.
-        """
-        request = self._request(n, conditions, balance, proportions, like, parity, "error")
-        plan = make_plan(self._fitted(), request, np.random.default_rng(0), only_look=True)
-        return rebalancing_cost(plan)
-
-    def _request(
-        self,
-        n: int | None,
-        conditions: Mapping[str, Any] | None,
-        balance: Sequence[str] | None,
-        proportions: Any,
-        like: pd.DataFrame | str | Path | None,
-        parity: Any,
-        on_unsupported: str,
-    ) -> SampleRequest:
-        return SampleRequest(
-            n=n,
-            conditions=conditions,
-            balance=balance,
-            proportions=_from_file(proportions),
-            like=_from_file(like),
-            parity=parity,
-            on_unsupported=on_unsupported,
-        )
-
-    def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
-        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
-        plan = make_plan(self._fitted(), request, rng)
-        for message in plan.warnings:
-            warnings.warn(message, stacklevel=3)
-        return plan, rng
-
-    def _fitted(self) -> TableModel:
-        if not hasattr(self, "model_"):
-            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
-        return self.model_
-
     # -- files ---------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, *, force: bool = False) -> None:
@@ -607,8 +366,3 @@ class TableSynthesizer(ABC):
             progress=lambda *args: None,
         )
         return model_arrays(model)
-
-
-def _from_file(value: Any) -> Any:
-    """Return the table in a public file that the caller names, or the value as it is."""
-    return read_table(value) if isinstance(value, str | Path) else value

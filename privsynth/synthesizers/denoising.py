@@ -193,7 +193,7 @@ class DenoisingTrainer:
         self._parameters = list(self.denoiser.parameters())
         self.average = [p.detach().clone() for p in self._parameters]
         self.n_steps = 0
-        self._clipper = RecordClipper(self.denoiser, self._record_loss, max_grad_norm=settings.max_grad_norm)
+        self._clipper: RecordClipper | None = None
         self._base: torch.optim.Optimizer | None = None
         self._optimizer: SecretNoiseOptimizer | None = None
 
@@ -207,12 +207,15 @@ class DenoisingTrainer:
         rng = np.random.default_rng(0)
         sizes = [domain.size for domain in self._first.domains.by_column.values()]
         rows = np.stack([rng.integers(size, size=4) for size in sizes], axis=1)
+        bound = steps.plan.max_grad_norm
+        self._clipper = RecordClipper(self.denoiser, self._record_loss, max_grad_norm=bound)
         check_records_do_not_mix(self._clipper, torch.from_numpy(rows).to(self._order.device))
         self._optimizer = steps.optimizer(self._adam())
 
     def step(self, steps: GradientSteps) -> float:
         """Take one private step; return the loss on generated rows."""
         assert self._optimizer is not None
+        assert self._clipper is not None
         steps.noisy_gradient(self._clipper, self._optimizer)
         left = 1.0 - self.n_steps / steps.plan.n_steps
         for group in self._adam().param_groups:

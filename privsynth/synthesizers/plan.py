@@ -118,7 +118,7 @@ def describe_plan(fields: dict[str, Any]) -> str:
 
 def _describe_step(step: dict[str, Any], unit: str) -> str:
     if "noise_std" in step:
-        level = f"noise of {step['noise_std']:.4g} {unit}s in each count"
+        level = f"noise of {step['noise_std']:.4g} {step.get('of', unit)}s in each count"
     elif "noise_multiplier" in step:
         level = (
             f"batches of about {step['batch_size']:.0f} (sample rate {step['sample_rate']:.3g}), noise "

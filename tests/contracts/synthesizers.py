@@ -6,10 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from privsynth.models.gan import GanOptions
-from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, MarginalSynthesizer
+from privsynth.synthesizers import (
+    DenoisingSynthesizer,
+    DPGANSynthesizer,
+    MarginalSynthesizer,
+    PATEGANSynthesizer,
+)
 from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
+from privsynth.synthesizers.pategan import PATEGANSettings
 from tests.helpers.tables import QUICK
 
 QUICK_SETTINGS: dict[type[TableSynthesizer], Any] = {
@@ -19,6 +25,9 @@ QUICK_SETTINGS: dict[type[TableSynthesizer], Any] = {
         batch_size=128,
         n_bins=16,
         gan=GanOptions(n_states=128, hidden=(8,), fake_batch_size=64, averaging=0.5),
+    ),
+    PATEGANSynthesizer: PATEGANSettings(
+        n_rounds=4, queries_per_round=32, fakes_per_round=64, n_bins=16, n_states=128, fake_batch_size=128
     ),
     DenoisingSynthesizer: DenoisingSettings(
         n_steps=6, batch_size=128, n_bins=16, averaging=0.5, hidden=4, n_components=512

@@ -374,12 +374,13 @@ def test_a_reference_table_is_said_not_to_be_covered(fitted: Path, tmp_path: Pat
 
 
 def test_parity_by_flag_and_by_request(fitted: Path, tmp_path: Path, run: Run) -> None:
-    known = ("--where", "sex=F", "--where", "sex=M")
+    known = ("--where", "sex=F", "--where", "sex=M", "--where", "ill=true", "--where", "ill=false")
     rows = sample(run, fitted, tmp_path / "a.csv", "-n", 2000, "--parity", "ill:sex", *known, "--seed", 1)
     rates = rows.groupby("sex")["ill"].mean()
     assert rates.max() - rates.min() <= 0.01
     (tmp_path / "request.json").write_text(
-        '{"n": 2000, "conditions": {"sex": ["F", "M"]}, "parity": {"target": "ill", "groups": ["sex"]}}'
+        '{"n": 2000, "conditions": {"sex": ["F", "M"], "ill": [true, false]}, '
+        '"parity": {"target": "ill", "groups": ["sex"]}}'
     )
     sample(run, fitted, tmp_path / "b.csv", "--request", tmp_path / "request.json", "--seed", 1)
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()

@@ -75,7 +75,7 @@ def test_real_and_synthetic_rows_together_and_a_direct_model(draw, shuffled, sch
     auc = found["models"]["hist_gradient_boosting"]["auc"]
     assert auc["value"] < 0.65 < auc["augmented"]["value"] <= auc["ceiling"] + 0.02
     assert found["direct"]["scores"]["auc"]["value"] == 0.5
-    assert "was given" in assessed(real, real, schema, holdout)["direct"]["reason"]
+    assert "no (epsilon, delta) is known" in assessed(real, real, schema, holdout)["direct"]["reason"]
 
 
 def test_balanced_rows_weigh_each_class_alike_in_each_group(draw, schema: Schema) -> None:

@@ -21,7 +21,12 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from privsynth.metrics import fairness
 from privsynth.metrics.downstream import predict_holdout, target_of, unit_bootstrap
 from privsynth.metrics.figures import percentile_interval
-from privsynth.metrics.group_models import model_differences, model_rates, replicate_rates
+from privsynth.metrics.group_models import (
+    model_differences,
+    model_rates,
+    rates_of_models,
+    replicate_rates,
+)
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.privacy_effect import representation_slope
 from privsynth.metrics.proportions import difference_interval
@@ -92,7 +97,8 @@ def test_differences_are_those_of_fairlearn(draw, schema: Schema) -> None:
     grouping = Grouping.of(tables, ["region"])
     draws = unit_bootstrap(predictions.units, 20, np.random.default_rng(0))
     replicates = replicate_rates(predictions, grouping, draws)
-    found = model_differences(predictions, grouping, replicates)
+    frames = rates_of_models(predictions, grouping)
+    found = model_differences(frames, replicates)
     selected = predictions.of["hist_gradient_boosting", "synthetic"][:, 1] >= 0.5
     theirs = {
         "y_true": predictions.labels,
@@ -103,7 +109,7 @@ def test_differences_are_those_of_fairlearn(draw, schema: Schema) -> None:
         demographic_parity_difference(**theirs)
     )
     assert found["equalized_odds_difference"]["value"] == pytest.approx(equalized_odds_difference(**theirs))
-    groups = model_rates(predictions, grouping, replicates)
+    groups = model_rates(predictions, grouping, frames, replicates)
     metrics = {
         "accuracy": accuracy_score,
         "selection_rate": selection_rate,
@@ -188,7 +194,8 @@ def test_improvement_is_that_of_sdmetrics_with_our_classifier(
     predictions = predict_holdout(tables, target_of(tables), families=["hist_gradient_boosting"])
     grouping = Grouping.of(tables, ["sex"])
     draws = unit_bootstrap(predictions.units, 2, np.random.default_rng(0))
-    found = model_rates(predictions, grouping, replicate_rates(predictions, grouping, draws))
+    frames = rates_of_models(predictions, grouping)
+    found = model_rates(predictions, grouping, frames, replicate_rates(predictions, grouping, draws))
 
     answers = iter(["real", "synthetic"])
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binom, norm
 from sklearn.metrics import (
     balanced_accuracy_score,
     brier_score_loss,
@@ -11,6 +12,10 @@ from sklearn.metrics import (
     root_mean_squared_error,
 )
 
+from privsynth.attacks.intervals import auc_interval
+from privsynth.metrics.downstream import unit_bootstrap
+from privsynth.metrics.figures import percentile_interval
+from privsynth.metrics.proportions import wilson
 from privsynth.metrics.scores import score, weighted_auc
 
 
@@ -71,3 +76,39 @@ def test_what_is_undefined_is_nan() -> None:
     assert np.isnan(weighted_auc(np.array([True, True]), np.ones(2), np.ones((1, 2))))[0]
     assert np.isnan(score("r2", np.array([2.0, 2.0]), np.ones(2), np.ones((1, 2))))[0]
     assert np.isnan(score("auc", np.array([0, 1]), np.full((2, 2), np.nan), np.ones((3, 2)))).all()
+
+
+def test_bootstrapped_scores_of_the_holdout_cover_what_they_say() -> None:
+    # A fixed model whose scores are N(0, 1) for one class and N(1, 1) for the other: its AUC is Φ(1/√2). The
+    # holdout is drawn anew each time; percentile intervals over its units ought to hold that value.
+    generator = np.random.default_rng(5)
+    truth, n, n_runs, covered, as_if_known = norm.cdf(np.sqrt(0.5)), 150, 400, 0, 0
+    for _ in range(n_runs):
+        positive = generator.random(n) < 0.4
+        scores = generator.normal(size=n) + positive
+        draws = unit_bootstrap(np.arange(n), 200, generator)
+        low, high = percentile_interval(weighted_auc(positive, scores, draws.astype(float)))
+        covered += low <= truth <= high
+        middle = (low + high) / 2
+        as_if_known += abs(truth - middle) <= (high - low) / 4  # half as wide
+    low, high = binom.ppf([5e-7, 1 - 5e-7], n_runs, 0.94)  # 150 rows: about a point below 95 %
+    assert low <= covered <= high
+    assert as_if_known < low  # an interval half as wide would be caught
+
+
+def test_score_intervals_of_shares_cover_what_they_say() -> None:
+    for p, n in ((0.5, 40), (0.05, 60), (0.01, 200)):
+        counts = np.arange(n + 1)
+        limits = np.array([wilson(k / n, n) for k in counts])
+        held = (limits[:, 0] <= p) & (p <= limits[:, 1])
+        assert 0.91 < binom.pmf(counts, n, p)[held].sum() < 0.999  # exact, no simulation
+
+
+def test_the_interval_of_the_two_sample_test_covers_what_it_says() -> None:
+    generator = np.random.default_rng(6)
+    truth, n, n_runs, covered = norm.cdf(np.sqrt(0.5)), 100, 600, 0
+    for _ in range(n_runs):
+        estimate = auc_interval(generator.normal(1.0, 1.0, n), generator.normal(size=n))
+        covered += estimate.low <= truth <= estimate.high
+    low, high = binom.ppf([5e-7, 1 - 5e-7], n_runs, 0.945)
+    assert low <= covered <= high

@@ -63,6 +63,17 @@ def test_a_cell_without_units_is_an_error_that_names_it():
             plan_of(with_ill(0.5), **BALANCED, on_unsupported=choice)
 
 
+def test_a_refusal_names_the_cells_within_the_noise_too():
+    # of 500 men 50 are ill, which is two deviations of a noise of 25 at most
+    text = (
+        r"^the model has less than one unit behind sex=F x ill=True; the real count behind sex=M x ill=True "
+        r"is within the noise of what was measured; ask for other cells, or pass on_unsupported='drop' to "
+        r"leave those without a unit out or 'warn' to extrapolate$"
+    )
+    with pytest.raises(UnsupportedRequestError, match=text):
+        plan_of(with_ill(0.0999, of_women=1e-6, noise_std=25.0), **BALANCED)
+
+
 def test_a_cell_with_a_little_mass_may_be_extrapolated():
     model = with_ill(0.5, of_women=1e-6)
     with pytest.raises(UnsupportedRequestError, match=r"to leave these out or 'warn' to extrapolate$"):

@@ -361,6 +361,13 @@ def test_parity_holds_beside_other_targets():
         ("M", False): 300,
         ("M", True): 100,
     }
+    assert len(rows_of(model, n=0, **request)) == 0
+    for n in (801, 803):  # whose rows get the odd one is settled once for all targets
+        for seed in range(5):
+            rows = rows_of(model, n=n, **request, seed=seed)
+            spread = rates(rows, "ill", "sex")
+            assert abs(rows["sex"].eq("F").sum() - n / 2) < 1
+            assert spread.max() - spread.min() < 0.01
     wards = {1: 0.25, 2: 0.25, 3: 0.25, None: 0.25}
     rows = rows_of(model, n=800, parity=("ill", ["sex"]), proportions={"ward": wards})
     assert rows["ward"].isna().sum() == 200

@@ -179,7 +179,7 @@ def test_private_facts_are_found_and_paid_for(ledger):
     purposes = {event["purpose"] for event in synthesizer.guarantee_["events"]}
     assert {"bounds of 'age'", "values of 'sex' held by many"} <= purposes
     rows = synthesizer.sample(2000)
-    if domains["age"].grid.high == 127:
+    if (domains["age"].grid.low, domains["age"].grid.high) == (8, 127):  # neither bound lies in the noise
         assert rows["age"].mean() == pytest.approx(patients()["age"].mean(), abs=3)
     assert rows["seen"].dt.year.isin([2020, 2021]).mean() > 0.5
 

@@ -1,0 +1,372 @@
+"""`BalancedResampler`: private synthetic rows where imbalanced-learn resamples real ones."""
+
+from __future__ import annotations
+
+import copy
+import numbers
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin
+from sklearn.preprocessing import label_binarize
+from sklearn.utils import InputTags, Tags, TargetTags
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import _get_feature_names, check_is_fitted, check_X_y
+
+from privsynth.drafting import draft_schema
+from privsynth.encoding import DiscreteDomain
+from privsynth.errors import ParameterError, PrivsynthError, SchemaError
+from privsynth.schema import PRIVATE, Schema, category_text
+from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.marginal import MarginalSynthesizer
+
+STRATEGIES = ("minority", "not minority", "not majority", "all", "auto")
+MODES = ("replace", "augment")
+AUGMENTED = "the rows returned hold the real ones: they are not private, and no guarantee covers them"
+
+
+@dataclass(slots=True)
+class _InputTags(InputTags):
+    """Tags of the input, with the one that imbalanced-learn adds."""
+
+    dataframe: bool = True
+
+
+@dataclass(slots=True)
+class _SamplerTags:
+    """Tags of a sampler: ours returns no indices of real rows."""
+
+    sample_indices: bool = False
+
+
+@dataclass(slots=True)
+class _Tags(Tags):
+    """Tags of an estimator, with the one that imbalanced-learn adds."""
+
+    sampler_tags: _SamplerTags = field(default_factory=_SamplerTags)
+
+
+class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
+    """Resample a classification table to balanced classes with differentially private synthetic rows.
+
+    Takes the place of imbalanced-learn's samplers, also in its ``Pipeline``. What it knows of the classes it
+    knows from the private model: their values and their noisy sizes. A class that too few units hold is not
+    found, and so not returned.
+
+    Args:
+        synthesizer: A table synthesizer, which is copied and fitted; by default a `MarginalSynthesizer` at
+            epsilon 1.
+        schema: Public description of the features and of the target, whose column is that of ``y``'s name,
+            else ``"target"``. By default types are those of the container and every other fact is private.
+        sampling_strategy: As imbalanced-learn's over-samplers take it: ``"auto"`` and ``"not majority"``
+            (every class as large as the largest), ``"minority"``, ``"not minority"``, ``"all"``; a float, the
+            size of the smaller of two classes over that of the larger; a mapping from class to number of
+            rows, which is public; or a function of labels that returns one. Sizes are noisy, and the
+            function is given labels in noisy numbers.
+        mode: ``"replace"`` returns synthetic rows only: private. ``"augment"`` returns the real rows and as
+            many synthetic ones as their classes lack: *not private*, which a warning and ``is_private_`` say.
+        dataset: Name under which the ledger composes runs; see `TableSynthesizer.fit`.
+        ledger: The ledger or its file; see `TableSynthesizer.fit`.
+        random_state: Fixes the rows drawn; by default that of the synthesizer.
+
+    Attributes:
+        synthesizer_: The fitted synthesizer, with its guarantee.
+        classes_: Classes that the model knows.
+        class_counts_: Their noisy sizes.
+        sampling_strategy_: Class to number of synthetic rows that are drawn of it.
+        is_private_: Whether what `fit_resample` returned is covered by the guarantee.
+
+    Example:
+        >>> X = pd.DataFrame({"age": [34, 51, 29, 62] * 500})
+        >>> y = pd.Series([0, 0, 0, 1] * 500, name="ill")
+        >>> resampler = BalancedResampler(MarginalSynthesizer(epsilon=None), sampling_strategy={0: 30, 1: 30})
+        >>> _, labels = resampler.fit_resample(X, y)
+        >>> labels.value_counts().to_dict() == {0: 30, 1: 30}
+        True
+    """
+
+    def __init__(
+        self,
+        synthesizer: TableSynthesizer | None = None,
+        schema: Schema | None = None,
+        sampling_strategy: str | float | Mapping[Any, int] | Callable[..., Mapping[Any, int]] = "auto",
+        mode: str = "replace",
+        *,
+        dataset: str | None = None,
+        ledger: str | Path | None = None,
+        random_state: int | None = None,
+    ) -> None:
+        self.synthesizer = synthesizer
+        self.schema = schema
+        self.sampling_strategy = sampling_strategy
+        self.mode = mode
+        self.dataset = dataset
+        self.ledger = ledger
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, **params: Any) -> Self:
+        """Fit the synthesizer and settle how many rows of each class are drawn.
+
+        Args:
+            X: Features: a frame, array, sparse matrix or nested list, ``(n, n_features)``.
+            y: Labels, ``(n,)``, or one column a class.
+            **params: None are taken; for imbalanced-learn's pipelines.
+
+        Privacy:
+            Accounted: by the synthesizer's fit.
+        """
+        self._fit(_Container(self, X, y))
+        return self
+
+    def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
+        """Fit, and return rows in which the classes have the sizes asked for.
+
+        Args:
+            X: Features: a frame, array, sparse matrix or nested list, ``(n, n_features)``.
+            y: Labels, ``(n,)``, or one column a class.
+            **params: None are taken; for imbalanced-learn's pipelines.
+
+        Returns:
+            Features and labels, in the containers and types that they were given in.
+
+        Raises:
+            ParameterError: If an argument is out of range, or names a class that the model does not know.
+            SchemaError, BudgetExceededError, LedgerError: As `TableSynthesizer.fit`.
+
+        Privacy:
+            Accounted with ``mode="replace"``; *Not private* with ``"augment"``.
+        """
+        container = _Container(self, X, y)
+        self._fit(container)
+        rows = self._draw(container.target)
+        if self.mode == "augment":
+            warnings.warn(AUGMENTED, stacklevel=2)
+            rows = pd.concat([container.frame, rows[container.frame.columns]], ignore_index=True)
+        self.is_private_ = self.mode == "replace" and bool(self.synthesizer_.guarantee_["private"])
+        return container.give_back(rows)
+
+    def _fit(self, container: _Container) -> None:
+        if self.mode not in MODES:
+            raise ParameterError(f"expected mode 'replace' or 'augment', got {self.mode!r}")
+        schema = self.schema if self.schema is not None else _private_schema(container)
+        synthesizer = self.synthesizer if self.synthesizer is not None else MarginalSynthesizer(epsilon=1.0)
+        if not isinstance(synthesizer, TableSynthesizer):
+            raise ParameterError(f"expected a table synthesizer, got {type(synthesizer).__name__}")
+        if container.target not in schema.columns:
+            raise SchemaError(f"the schema has no column {container.target!r}, which holds the labels")
+        self.synthesizer_ = copy.deepcopy(synthesizer).fit(
+            container.frame, schema=schema, dataset=self.dataset, ledger=self.ledger
+        )
+        self.classes_, self.class_counts_ = self._classes(container.target)
+        counts = dict(zip(self.classes_.tolist(), self.class_counts_.tolist(), strict=True))
+        if self.mode == "augment":
+            present = pd.Series(container.labels)
+            counts = {label: int(present.eq(label).sum()) for label in counts}
+        wanted = class_sizes(self.sampling_strategy, counts)
+        have = counts if self.mode == "augment" else dict.fromkeys(counts, 0)
+        self.sampling_strategy_ = {label: max(0, wanted[label] - have[label]) for label in counts}
+
+    def _classes(self, target: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return the classes that the model knows, and their noisy sizes of at least one."""
+        domain = self.synthesizer_.model_.domains[target]
+        if not isinstance(domain, DiscreteDomain):
+            raise SchemaError(f"the label column {target!r} must be categorical or boolean")
+        if not domain.values:
+            raise PrivsynthError(
+                f"no class of {target!r} stands clear of the noise at this epsilon; declare its categories "
+                "in a schema if they are public, or raise epsilon"
+            )
+        shares = self.synthesizer_.model_.mixture.table((target,))[: len(domain.values)]
+        sizes = np.maximum(np.rint(shares * self.synthesizer_.model_.n_units), 1).astype(np.int64)
+        if len(domain.values) < 2:
+            raise ParameterError("the model knows only one class of labels, so there is nothing to balance")
+        return np.asarray(domain.values), sizes
+
+    def _draw(self, target: str) -> pd.DataFrame:
+        asked = {label: n for label, n in self.sampling_strategy_.items() if n}
+        if not asked:
+            return self.synthesizer_.sample(0)
+        counts = pd.DataFrame({target: list(asked), "count": list(asked.values())})
+        return self.synthesizer_.sample(
+            proportions=counts, on_unsupported="warn", random_state=self.random_state
+        )
+
+    def __sklearn_tags__(self) -> _Tags:
+        """Say what imbalanced-learn's checks ask: any container, labels required."""
+        return _Tags(
+            estimator_type="sampler",
+            target_tags=TargetTags(required=True),
+            input_tags=_InputTags(sparse=True, string=True, allow_nan=True),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` or `fit_resample` was called."""
+        return hasattr(self, "synthesizer_")
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Return the names of the features, which stay as they are."""
+        check_is_fitted(self)
+        return super().get_feature_names_out(input_features)
+
+
+def class_sizes(strategy: Any, counts: Mapping[Any, int]) -> dict[Any, int]:
+    """Return how many rows each class shall have in the end.
+
+    Args:
+        strategy: See `BalancedResampler`.
+        counts: Size of each class.
+
+    Raises:
+        ParameterError: If the strategy is malformed, or names a class that is not known.
+    """
+    largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+    out = dict(counts)
+    if isinstance(strategy, str):
+        if strategy not in STRATEGIES:
+            raise ParameterError(
+                f"expected sampling_strategy to be one of {', '.join(STRATEGIES)}, got {strategy!r}"
+            )
+        raised = {
+            "minority": [smallest],
+            "not minority": [label for label in counts if label != smallest],
+        }.get(strategy, list(counts))
+        return out | dict.fromkeys(raised, counts[largest])
+    if isinstance(strategy, Mapping):
+        unknown = [label for label in strategy if label not in counts]
+        if unknown:
+            raise ParameterError(
+                f"the {_named(unknown)} target class is/are not present in the data, as far as the model "
+                f"knows: its classes are {_named(list(counts))}"
+            )
+        wrong = [
+            n
+            for n in strategy.values()
+            if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0
+        ]
+        if wrong:
+            raise ParameterError(f"expected numbers of rows >= 0 in sampling_strategy, got {wrong[0]!r}")
+        return out | {label: int(n) for label, n in strategy.items()}
+    if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
+        if not 0 < float(strategy) <= 1:
+            raise ParameterError(f"expected 0 < sampling_strategy <= 1, got {strategy!r}")
+        if len(counts) != 2:
+            raise ParameterError(
+                f'"sampling_strategy" can be a float only when the type of target is binary; the model knows '
+                f"{len(counts)} classes: give a mapping"
+            )
+        return out | {smallest: max(counts[smallest], int(counts[largest] * float(strategy)))}
+    if callable(strategy):
+        labels = np.repeat(np.asarray(list(counts)), list(counts.values()))
+        return class_sizes(dict(strategy(labels)), counts)
+    raise ParameterError(
+        f"expected sampling_strategy to be a text, a float, a mapping or a function, got {strategy!r}"
+    )
+
+
+def _named(labels: list[Any]) -> str:
+    return ", ".join(str(label) for label in labels)
+
+
+def _private_schema(container: _Container) -> Schema:
+    """Return the schema of a frame of which nothing but names and storage types is public."""
+    columns = draft_schema(container.frame).to_dict()["columns"]
+    for name, fields in columns.items():
+        facts = ("categories",) if fields["type"] == "categorical" else ("low", "high")
+        if fields["type"] != "boolean":
+            fields |= dict.fromkeys(facts, PRIVATE)
+        dtype = container.frame[name].dtype
+        if not (isinstance(dtype, np.dtype) and dtype.kind in "iub"):  # those have no way to be missing
+            fields["missing"] = PRIVATE
+    columns[container.target] = {"type": "categorical", "categories": PRIVATE, "role": "target"}
+    return Schema(columns)
+
+
+class _Container:
+    """Features and labels as one frame, and how to give rows back in the containers they came in."""
+
+    def __init__(self, resampler: BalancedResampler, X: Any, y: Any) -> None:
+        check_classification_targets(y)
+        self._y = y
+        self._is_one_column_a_class = type_of_target(y) == "multilabel-indicator"
+        labels = np.asarray(y)
+        if self._is_one_column_a_class:
+            if not (labels.sum(axis=1) == 1).all():
+                raise ParameterError(
+                    "Multilabel and multioutput targets are not supported. Expected labels, or one column a "
+                    "class with a single 1 in each row"
+                )
+            labels = labels.argmax(axis=1)
+        self._X = X
+        labels = labels.ravel()
+        if isinstance(X, pd.DataFrame):
+            if len(X) != len(labels):
+                raise ParameterError(f"expected as many labels as rows, got {len(labels)} and {len(X)}")
+            frame = X.reset_index(drop=True)
+        else:
+            checked, labels = check_X_y(
+                X, labels, accept_sparse=True, dtype=None, ensure_all_finite=False, ensure_min_samples=2
+            )
+            frame = pd.DataFrame(checked.toarray() if sparse.issparse(checked) else checked)
+        self.columns = list(frame.columns)
+        self.frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+        self.dtypes = list(frame.dtypes)
+        for column, dtype in self.frame.dtypes.items():
+            if isinstance(dtype, pd.SparseDtype):
+                self.frame[column] = self.frame[column].sparse.to_dense()
+        resampler.n_features_in_ = frame.shape[1]
+        names = _get_feature_names(X)
+        if names is not None:
+            resampler.feature_names_in_ = names
+        name = getattr(y, "name", None)
+        self.target = (
+            str(name) if name is not None and str(name) not in self.frame else _free_name(self.frame)
+        )
+        self.labels = labels
+        self.frame[self.target] = pd.Series(labels)
+
+    def give_back(self, rows: pd.DataFrame) -> tuple[Any, Any]:
+        """Return rows as features and labels of the types that were given."""
+        features = rows.drop(columns=self.target)[[str(name) for name in self.columns]]
+        features = features.set_axis(self.columns, axis=1)
+        features = features.astype(dict(zip(self.columns, self.dtypes, strict=True)))
+        return self._features(features), self._labels(rows[self.target])
+
+    def _features(self, frame: pd.DataFrame) -> Any:
+        if isinstance(self._X, pd.DataFrame):
+            return frame
+        array = frame.to_numpy()
+        if sparse.issparse(self._X):
+            return type(self._X)(array).asformat(self._X.format)
+        if isinstance(self._X, np.ndarray):
+            return array.astype(self._X.dtype)
+        return array.tolist()
+
+    def _labels(self, column: pd.Series) -> Any:
+        known = {category_text(_plain(label)): label for label in pd.unique(pd.Series(self.labels))}
+        values = [known[category_text(_plain(label))] for label in column]
+        labels = np.asarray(values, dtype=self.labels.dtype)
+        if self._is_one_column_a_class:
+            return label_binarize(labels, classes=np.arange(np.asarray(self._y).shape[1]))
+        if isinstance(self._y, pd.DataFrame):
+            return pd.DataFrame({self._y.columns[0]: labels}).astype(self._y.dtypes.to_dict())
+        if isinstance(self._y, pd.Series):
+            return pd.Series(labels, name=self._y.name, dtype=self._y.dtype)
+        return labels if isinstance(self._y, np.ndarray) else labels.tolist()
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _free_name(frame: pd.DataFrame) -> str:
+    name = "target"
+    while name in frame:
+        name = f"_{name}"
+    return name

@@ -1,0 +1,219 @@
+"""`BalancedResampler`: imbalanced-learn's own checks and rules, noisy classes, and what is private."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from imblearn.pipeline import make_pipeline
+from imblearn.utils import check_sampling_strategy
+from imblearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+
+from privsynth import BalancedResampler, MarginalSynthesizer, Schema
+from privsynth.errors import ParameterError, SchemaError
+from privsynth.models.fitting import FitOptions
+from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.resampling import class_sizes
+from tests.helpers.tables import QUICK
+
+
+class Repeatable(MarginalSynthesizer):
+    """A synthesizer whose noise is the same in every fit: some of the checks compare two fits."""
+
+    def __repr__(self):
+        return "Repeatable()"  # the same in every test process
+
+    def fit(self, *arguments, **keywords):
+        """Fit with a predictable source."""
+        return super().fit(*arguments, **keywords, secret=PredictableSourceForTests(0))
+
+
+def repeatable(epsilon=1000.0):
+    settings = replace(QUICK, n_rounds=1, steps_per_round=5, final_steps=5, fit=FitOptions(n_components=16))
+    return Repeatable(epsilon=epsilon, settings=settings, random_state=0)
+
+
+# Those of imbalanced-learn's checks that demand exact class counts of the real data (in
+# check_samplers_fit_resample and check_samplers_sampling_strategy_fit_resample) ask it of subclasses of its
+# over- and under-samplers only; ours is none, because it knows noisy counts only.
+@parametrize_with_checks([BalancedResampler(repeatable())])
+def test_the_checks_of_imbalanced_learn_pass(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tiny tables: deltas and supports are warned of
+        check(estimator)
+
+
+def table(n=3000, seed=0, rare=0.1):
+    rng = np.random.default_rng(seed)
+    ill = rng.random(n) < rare
+    age = np.clip(rng.normal(np.where(ill, 60, 40), 10, n).round(), 18, 90).astype(int)
+    return pd.DataFrame({"age": age, "sex": rng.choice(["F", "M"], n)}), pd.Series(
+        ill.astype(int), name="ill"
+    )
+
+
+SCHEMA = Schema(
+    {
+        "age": {"type": "integer", "low": 18, "high": 90},
+        "sex": {"type": "categorical", "categories": ["F", "M"]},
+        "ill": {"type": "categorical", "categories": [0, 1], "role": "target"},
+    }
+)
+
+
+def private(**options):
+    return BalancedResampler(MarginalSynthesizer(epsilon=2.0, settings=QUICK), SCHEMA, **options)
+
+
+# -- sizes ---------------------------------------------------------------------------------------------
+
+STRATEGIES = ["auto", "minority", "not minority", "not majority", "all"]
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(st.integers(0, 9), st.integers(1, 60), min_size=2, max_size=5).filter(
+        lambda counts: (
+            len(set(counts.values())) == len(counts)
+        )  # with ties, which class is the largest is open
+    ),
+    st.sampled_from([*STRATEGIES, "dict", "function", "float"]),
+    st.data(),
+)
+def test_sizes_are_those_of_imbalanced_learn(counts, strategy, data):
+    largest = max(counts.values())
+    if strategy in ("dict", "function"):
+        chosen = data.draw(st.lists(st.sampled_from(sorted(counts)), min_size=1, unique=True))
+        raised = {label: counts[label] + data.draw(st.integers(0, 50)) for label in chosen}
+        strategy = raised if strategy == "dict" else lambda labels: raised
+    elif strategy == "float":
+        counts = dict(list(counts.items())[:2])
+        smallest, largest = min(counts.values()), max(counts.values())
+        strategy = data.draw(st.floats((smallest + 1) / largest, 1.0)) if smallest < largest else 1.0
+    labels = np.repeat(list(counts), list(counts.values()))
+    generated = check_sampling_strategy(strategy, labels, "over-sampling")
+    expected = {label: n + generated.get(label, 0) for label, n in counts.items()}
+    assert class_sizes(strategy, counts) == expected
+
+
+@pytest.mark.parametrize(
+    ("strategy", "text"),
+    [
+        ("most", "expected sampling_strategy to be one of minority, not minority"),
+        (1.5, r"expected 0 < sampling_strategy <= 1, got 1.5"),
+        (
+            {7: 5},
+            "the 7 target class is/are not present in the data, as far as the model knows: its classes are",
+        ),
+        ({0: -5}, "expected numbers of rows >= 0 in sampling_strategy, got -5"),
+        ({0: 2.5}, "expected numbers of rows >= 0"),
+        (None, "expected sampling_strategy to be a text, a float, a mapping or a function, got None"),
+        (True, "expected sampling_strategy to be a text"),
+    ],
+)
+def test_a_malformed_strategy_says_what_was_expected(strategy, text):
+    with pytest.raises(ParameterError, match=text):
+        class_sizes(strategy, {0: 10, 1: 5})
+    with pytest.raises(ParameterError, match="a float only when the type of target is binary"):
+        class_sizes(0.5, {0: 10, 1: 5, 2: 3})
+
+
+# -- rows ----------------------------------------------------------------------------------------------
+
+
+def test_the_default_balances_by_noisy_sizes_and_stays_private(tmp_path):
+    X, y = table()
+    resampler = private(dataset="clinic", ledger=tmp_path / "ledger.sqlite", random_state=0)
+    features, labels = resampler.fit_resample(X, y)
+    sizes = labels.value_counts()
+    assert sizes[0] == sizes[1] == resampler.class_counts_.max()
+    assert sizes[0] != y.eq(0).sum()  # noisy: equal by chance once in dozens of runs
+    assert abs(sizes[0] - y.eq(0).sum()) < 300
+    assert resampler.is_private_
+    assert resampler.synthesizer_.guarantee_["epsilon"] == 2.0
+    assert resampler.sampling_strategy_ == {0: sizes[0], 1: sizes[1]}
+    assert (list(features.columns), labels.name) == (["age", "sex"], "ill")
+    assert features.dtypes.equals(X.dtypes)
+    assert features["age"][labels == 1].mean() - features["age"][labels == 0].mean() > 10
+    (summary,) = Ledger(tmp_path / "ledger.sqlite").datasets()
+    assert (summary.dataset, len(summary.runs)) == ("clinic", 1)
+
+
+def test_counts_that_are_asked_for_are_met_exactly():
+    X, y = table()
+    _, labels = private(sampling_strategy={0: 50, 1: 70}).fit_resample(X, y)
+    assert labels.value_counts().to_dict() == {1: 70, 0: 50}
+
+
+def test_a_function_sees_noisy_labels_only():
+    X, y = table()
+    seen = []
+
+    def ask(labels):
+        seen.append(labels)
+        return {0: 10, 1: 10}
+
+    resampler = private(sampling_strategy=ask)
+    resampler.fit_resample(X, y)
+    values, sizes = np.unique(seen[0], return_counts=True)
+    assert dict(zip(values, sizes, strict=True)) == dict(
+        zip(resampler.classes_, resampler.class_counts_, strict=True)
+    )
+
+
+def test_augmented_rows_hold_the_real_ones_and_say_that_they_are_not_private():
+    X, y = table()
+    resampler = private(mode="augment")
+    with pytest.warns(UserWarning, match="they are not private, and no guarantee covers them"):
+        features, labels = resampler.fit_resample(X, y)
+    assert not resampler.is_private_
+    pd.testing.assert_frame_equal(features.iloc[: len(X)], X)
+    pd.testing.assert_series_equal(labels.iloc[: len(y)], y)
+    assert labels.value_counts().to_dict() == {0: y.eq(0).sum(), 1: y.eq(0).sum()}
+
+
+def test_without_a_schema_everything_is_private():
+    X, y = table()
+    resampler = BalancedResampler(MarginalSynthesizer(epsilon=5.0, settings=QUICK)).fit(X, y)
+    columns = resampler.synthesizer_.schema_.columns
+    assert columns["age"].low == columns["age"].high == "private"
+    assert columns["sex"].categories == columns["ill"].categories == "private"
+    assert columns["ill"].role == "target"
+
+
+def test_it_works_in_a_pipeline_and_under_clone():
+    X, y = table()
+    resampler = private(sampling_strategy={0: 500, 1: 500})
+    assert clone(resampler).get_params()["sampling_strategy"] == {0: 500, 1: 500}
+    schema = Schema({name: SCHEMA.columns[name] for name in ("age", "ill")})
+    pipeline = make_pipeline(clone(resampler).set_params(schema=schema), LogisticRegression())
+    pipeline.fit(X[["age"]], y)
+    unbalanced = LogisticRegression().fit(X[["age"]], y)
+    recall, without = (model.predict(X[["age"]])[y == 1].mean() for model in (pipeline, unbalanced))
+    assert recall > without + 0.15  # balanced rows make the rare class count as much as the other
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"mode": "both"}, "expected mode 'replace' or 'augment', got 'both'"),
+        (
+            {"schema": Schema({"age": SCHEMA.columns["age"]})},
+            "the schema has no column 'ill', which holds the labels",
+        ),
+        ({"synthesizer": "marginal"}, "expected a table synthesizer, got str"),
+    ],
+)
+def test_arguments_are_checked(options, text):
+    X, y = table(50)
+    with pytest.raises((ParameterError, SchemaError), match=text):
+        private().set_params(**options).fit(X, y)
