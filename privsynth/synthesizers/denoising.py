@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,34 +25,29 @@ from privsynth.schema import Schema
 from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
-    buy_preliminaries,
     condition_columns,
-    count_units,
     expected_width,
     planned_preliminaries,
 )
-from privsynth.synthesizers.training import SLACK_SHARE, independent_seeds, planned_steps, step_plan, train
+from privsynth.synthesizers.training import (
+    StepSettings,
+    fit_by_steps,
+    independent_seeds,
+    planned_steps,
+    random_rows,
+    step_plan,
+)
 
 SECONDS_PER_WEIGHT = 5e-10  # of a step, for each record and each weight, on two cores
-BLOCK = "steps/denoiser"
 PURPOSE = "private steps of the denoiser"
 N_SHOWN = 256  # generated rows behind the loss in the progress line
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoisingSettings:
+class DenoisingSettings(StepSettings):
     """Public settings of the recipe; shares are of ``mu**2``, and the private steps get what is left.
 
     Attributes:
-        discovery_share: For private categories and bounds, all columns together; only if there are any.
-        spikes_share: For the single values of wide number lines; only if there are any.
-        one_way_share: For the 1-way marginals, which make the bins and the start of every prediction.
-        units_share: For a first count of the units.
-        condition_share: For the joint table of target and groups; only if there is one.
-        n_bins: Bins aimed at for a number line.
-        n_steps: Private steps of the denoiser; 0 leaves it untrained: independent columns, for comparison.
-        batch_size: Expected number of records in a step; a table that is smaller is taken whole.
-        max_grad_norm: L2 bound on one record's gradient.
         learning_rate: Adam's step; falls to zero over the second half.
         averaging: Decay of the running average of the weights that is kept as the model.
         hidden: Width of each column's hidden layer; 0 keeps to the linear part.
@@ -60,15 +55,8 @@ class DenoisingSettings:
         soft_share: Share of each column of a component left as it was predicted.
     """
 
-    discovery_share: float = 0.10
-    spikes_share: float = 0.03
-    one_way_share: float = 0.12
-    units_share: float = 0.01
-    condition_share: float = 0.03
-    n_bins: int = 32
     n_steps: int = 100
     batch_size: int = 4096
-    max_grad_norm: float = 1.0
     learning_rate: float = 0.1
     averaging: float = 0.9
     hidden: int = 16
@@ -76,19 +64,11 @@ class DenoisingSettings:
     soft_share: float = 0.05
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not 0 <= self.averaging < 1:
             raise ParameterError(f"expected 0 <= averaging < 1, got {self.averaging!r}")
         if not 0 <= self.soft_share <= 1:
             raise ParameterError(f"expected 0 <= soft_share <= 1, got {self.soft_share!r}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-able fields."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> DenoisingSettings:
-        """Read what `to_dict` wrote."""
-        return cls(**fields)
 
 
 class DenoisingSynthesizer(TableSynthesizer):
@@ -138,25 +118,10 @@ class DenoisingSynthesizer(TableSynthesizer):
     def _make(
         self, curator: Curator, settings: DenoisingSettings, *, seed: int, device: str, progress: Progress
     ) -> TableModel:
-        progress("finding domains", 0, settings.n_steps)
-        n_units = count_units(curator, settings.units_share)
-        first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
-        trainer = DenoisingTrainer(curator.schema, first, settings, seed=seed, device=device)
-        if not settings.n_steps or not trainer.has_weights:
-            return trainer.model()
-        left = curator.remaining(BLOCK)
-        plan = step_plan(settings, left, curator.allowance, first.domains.n_units)
-        steps = curator.gradient_steps(BLOCK, PURPOSE, first.domains.by_column, plan)
-        trainer.prepare(steps)
-        return train(
-            curator,
-            trainer,
-            steps,
-            key=BLOCK,
-            mu_squared_before=curator.allowance.mu_squared - left,
-            delta=self.delta,
-            progress=progress,
-        )
+        def trainer(first: Preliminaries) -> DenoisingTrainer:
+            return DenoisingTrainer(curator.schema, first, settings, seed=seed, device=device)
+
+        return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
 
 
 class DenoisingTrainer:
@@ -198,18 +163,16 @@ class DenoisingTrainer:
         self._optimizer: SecretNoiseOptimizer | None = None
 
     @property
-    def has_weights(self) -> bool:
+    def learns(self) -> bool:
         """Whether there is anything to learn: a column that has others before it."""
         return bool(self._parameters)
 
     def prepare(self, steps: GradientSteps) -> None:
         """Make ready for the first private step: check on random rows that records do not mix."""
-        rng = np.random.default_rng(0)
         sizes = [domain.size for domain in self._first.domains.by_column.values()]
-        rows = np.stack([rng.integers(size, size=4) for size in sizes], axis=1)
         bound = steps.plan.max_grad_norm
         self._clipper = RecordClipper(self.denoiser, self._record_loss, max_grad_norm=bound)
-        check_records_do_not_mix(self._clipper, torch.from_numpy(rows).to(self._order.device))
+        check_records_do_not_mix(self._clipper, random_rows(sizes, device=self._order.device))
         self._optimizer = steps.optimizer(self._adam())
 
     def step(self, steps: GradientSteps) -> float:

@@ -22,43 +22,31 @@ from privsynth.schema import Schema
 from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
-    buy_preliminaries,
-    count_units,
     expected_width,
     planned_preliminaries,
 )
-from privsynth.synthesizers.training import SLACK_SHARE, independent_seeds, planned_steps, step_plan, train
+from privsynth.synthesizers.training import (
+    StepSettings,
+    fit_by_steps,
+    independent_seeds,
+    planned_steps,
+    random_rows,
+    step_plan,
+)
 
 SECONDS_PER_CODE = 3.5e-8  # of a step, for each row of real and fake and each code of a row, on two cores
-BLOCK = "steps/discriminator"
+PURPOSE = "private steps of the discriminator"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DPGANSettings:
+class DPGANSettings(StepSettings):
     """Public settings of the recipe; shares are of ``mu**2``, and the private steps get what is left.
 
     Attributes:
-        discovery_share: For private categories and bounds, all columns together; only if there are any.
-        spikes_share: For the single values of wide number lines; only if there are any.
-        one_way_share: For the 1-way marginals, which make the bins and the generator's start.
-        units_share: For a first count of the units.
-        condition_share: For the joint table of target and groups; only if there is one.
-        n_bins: Bins aimed at for a number line.
-        n_steps: Private steps of the discriminator; 0 leaves it untrained, for comparison.
-        batch_size: Expected number of records in a step.
-        max_grad_norm: L2 bound on one record's gradient.
         gan: How the networks are made and trained.
     """
 
-    discovery_share: float = 0.10
-    spikes_share: float = 0.03
-    one_way_share: float = 0.12
-    units_share: float = 0.01
-    condition_share: float = 0.03
-    n_bins: int = 32
     n_steps: int = 800
-    batch_size: int = 2048
-    max_grad_norm: float = 1.0
     gan: GanOptions = field(default_factory=GanOptions)
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,7 +94,7 @@ class DPGANSynthesizer(TableSynthesizer):
         plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
         width = sum(expected_width(column, settings.n_bins) for column in schema.modelled)
         rows = plan.expected_batch_size + settings.gan.fake_batch_size
-        steps.append(planned_steps("private steps of the discriminator", left, plan))
+        steps.append(planned_steps(PURPOSE, left, plan))
         return Sketch(
             steps=tuple(steps),
             memory_mb=400.0 + 4e-6 * (6 * settings.gan.n_states * width + 12 * rows * width),
@@ -120,27 +108,10 @@ class DPGANSynthesizer(TableSynthesizer):
     def _make(
         self, curator: Curator, settings: DPGANSettings, *, seed: int, device: str, progress: Progress
     ) -> TableModel:
-        progress("finding domains", 0, settings.n_steps)
-        n_units = count_units(curator, settings.units_share)
-        first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
-        trainer = GanTrainer(curator.schema, first, settings, seed=seed, device=device)
-        if not settings.n_steps:
-            return trainer.model()
-        left = curator.remaining(BLOCK)
-        plan = step_plan(settings, left, curator.allowance, first.domains.n_units)
-        steps = curator.gradient_steps(
-            BLOCK, "private steps of the discriminator", first.domains.by_column, plan
-        )
-        trainer.prepare(steps)
-        return train(
-            curator,
-            trainer,
-            steps,
-            key=BLOCK,
-            mu_squared_before=curator.allowance.mu_squared - left,
-            delta=self.delta,
-            progress=progress,
-        )
+        def trainer(first: Preliminaries) -> GanTrainer:
+            return GanTrainer(curator.schema, first, settings, seed=seed, device=device)
+
+        return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
 
 
 class GanTrainer:
@@ -170,11 +141,12 @@ class GanTrainer:
         self._fake = RecordClipper(self.gan.discriminator, self.gan.fake_loss, max_grad_norm=bound)
         self._optimizer: SecretNoiseOptimizer | None = None
 
+    learns = True
+
     def prepare(self, steps: GradientSteps) -> None:
         """Make ready for the first private step: check on random rows that records do not mix."""
-        rng = np.random.default_rng(0)
-        rows = np.stack([rng.integers(size, size=4) for size in self.gan.generator.sizes], axis=1)
-        check_records_do_not_mix(self._real, torch.from_numpy(rows).to(self.gan.average.device))
+        rows = random_rows(self.gan.generator.sizes, device=self.gan.average.device)
+        check_records_do_not_mix(self._real, rows)
         self._optimizer = steps.optimizer(self.gan.discriminator_optimizer)
 
     def step(self, steps: GradientSteps) -> float:

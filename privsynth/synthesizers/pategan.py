@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd  # noqa: F401  # for the example
@@ -24,6 +23,7 @@ from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
+    PreliminarySettings,
     buy_preliminaries,
     count_units,
     planned_preliminaries,
@@ -34,16 +34,10 @@ LEAST_SIGNAL = 20.0  # of `vote_signal`: below it a student was not seen to lear
 
 
 @dataclass(frozen=True, kw_only=True)
-class PATEGANSettings:
+class PATEGANSettings(PreliminarySettings):
     """Public settings of the recipe; shares are of ``mu**2``, and the votes get what is left.
 
     Attributes:
-        discovery_share: For private categories and bounds, all columns together; only if there are any.
-        spikes_share: For the single values of wide number lines; only if there are any.
-        one_way_share: For the 1-way marginals, which make the bins and the generator's start.
-        units_share: For a first count of the units.
-        condition_share: For the joint table of target and groups; only if there is one.
-        n_bins: Bins aimed at for a number line.
         units_per_teacher: Units aimed at for each teacher. Few, because every vote counts for one, and
             the noise is the same for many teachers as for few.
         max_teachers: Largest number of teachers.
@@ -62,12 +56,6 @@ class PATEGANSettings:
         averaging: Decay over rounds of the running average of logits that is kept as the model.
     """
 
-    discovery_share: float = 0.10
-    spikes_share: float = 0.03
-    one_way_share: float = 0.12
-    units_share: float = 0.01
-    condition_share: float = 0.03
-    n_bins: int = 32
     units_per_teacher: int = 5
     max_teachers: int = 4000
     n_rounds: int = 40
@@ -85,6 +73,7 @@ class PATEGANSettings:
     averaging: float = 0.8
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.units_per_teacher < 1 or self.max_teachers < 1 or self.memory < 1:
             raise ParameterError(
                 "expected units_per_teacher, max_teachers and memory of 1 or more, got "
@@ -95,15 +84,6 @@ class PATEGANSettings:
                 "expected vote_spread > 0 and 0 <= averaging < 1, got "
                 f"{self.vote_spread!r}, {self.averaging!r}"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-able fields."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> PATEGANSettings:
-        """Read what `to_dict` wrote."""
-        return cls(**fields)
 
     def panel(self, n_units: float) -> Panel:
         """Return the teachers for about so many units; ``n_units`` is public, or was released."""

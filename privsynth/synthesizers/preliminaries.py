@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from privsynth.errors import ParameterError
 from privsynth.models.fitting import Measurement
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import noise_for
@@ -27,30 +28,48 @@ from privsynth.synthesizers.domains import (
 MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured
 
 
-class Shares(Protocol):
-    """Shares of ``mu**2`` for the preliminaries; public settings of every table recipe.
+@dataclass(frozen=True, kw_only=True)
+class PreliminarySettings:
+    """Public settings that every table recipe has; shares are of ``mu**2``.
 
     Attributes:
         discovery_share: For private categories and bounds, all columns together; only if there are any.
         spikes_share: For the single values of wide number lines; only if there are any.
-        one_way_share: For the 1-way marginals.
+        one_way_share: For the 1-way marginals, which make the bins and where a model starts.
         units_share: For a first count of the units.
         condition_share: For the joint table of target and groups; only if there is one.
         n_bins: Bins aimed at for a number line.
     """
 
-    @property
-    def discovery_share(self) -> float: ...
-    @property
-    def spikes_share(self) -> float: ...
-    @property
-    def one_way_share(self) -> float: ...
-    @property
-    def units_share(self) -> float: ...
-    @property
-    def condition_share(self) -> float: ...
-    @property
-    def n_bins(self) -> int: ...
+    discovery_share: float = 0.10
+    spikes_share: float = 0.03
+    one_way_share: float = 0.12
+    units_share: float = 0.01
+    condition_share: float = 0.03
+    n_bins: int = 32
+
+    def __post_init__(self) -> None:
+        shares = (
+            self.discovery_share,
+            self.spikes_share,
+            self.one_way_share,
+            self.units_share,
+            self.condition_share,
+        )
+        if not (min(shares) > 0 and sum(shares) < 1 and self.n_bins >= 1):
+            raise ParameterError(
+                "expected shares above 0 that leave some of the budget for the model, and n_bins >= 1, got "
+                f"shares of {sum(shares):g} in all, the least {min(shares):g}, and n_bins={self.n_bins!r}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -97,13 +116,13 @@ def count_units(curator: Curator, units_share: float) -> float:
 
 
 def buy_preliminaries(
-    curator: Curator, shares: Shares, *, n_units: float, delta_share: float = 1.0
+    curator: Curator, settings: PreliminarySettings, *, n_units: float, delta_share: float = 1.0
 ) -> Preliminaries:
     """Buy domains, 1-way marginals and the condition table.
 
     Args:
         curator: Sells the releases.
-        shares: Public settings.
+        settings: Public settings.
         n_units: First noisy count of the units.
         delta_share: Part of the delta that adds up which discovery may use; gradient steps need the rest.
 
@@ -113,18 +132,20 @@ def buy_preliminaries(
     schema = curator.schema
     n_private, n_wide = n_discoveries(schema)
     budget = DomainBudget(
-        discovery=shares.discovery_share / max(n_private, 1),
-        spikes=shares.spikes_share / max(n_wide, 1),
-        one_way=shares.one_way_share,
+        discovery=settings.discovery_share / max(n_private, 1),
+        spikes=settings.spikes_share / max(n_wide, 1),
+        one_way=settings.one_way_share,
         delta=delta_share * curator.allowance.added_delta,
     )
     combinations = find_combinations(curator, schema, budget)
-    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=shares.n_bins)
-    condition = _measure_condition(curator, domains, shares.condition_share)
+    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins)
+    condition = _measure_condition(curator, domains, settings.condition_share)
     return Preliminaries(domains, condition, combinations)
 
 
-def planned_preliminaries(schema: Schema, shares: Shares, mu_squared: float) -> list[dict[str, Any]]:
+def planned_preliminaries(
+    schema: Schema, settings: PreliminarySettings, mu_squared: float
+) -> list[dict[str, Any]]:
     """Return what `buy_preliminaries` would buy: purpose, share, count and noise of each kind of release.
 
     Privacy:
@@ -132,11 +153,11 @@ def planned_preliminaries(schema: Schema, shares: Shares, mu_squared: float) -> 
     """
     n_private, n_wide = n_discoveries(schema)
     bought = [
-        ("finding private categories, bounds and combinations", shares.discovery_share, n_private),
-        ("single values of wide number lines", shares.spikes_share, n_wide),
-        ("number of units", shares.units_share, 1),
-        ("1-way marginals", shares.one_way_share, len(schema.modelled)),
-        ("joint table of target and groups", shares.condition_share, len(condition_columns(schema)) > 1),
+        ("finding private categories, bounds and combinations", settings.discovery_share, n_private),
+        ("single values of wide number lines", settings.spikes_share, n_wide),
+        ("number of units", settings.units_share, 1),
+        ("1-way marginals", settings.one_way_share, len(schema.modelled)),
+        ("joint table of target and groups", settings.condition_share, len(condition_columns(schema)) > 1),
     ]
     return [
         planned_counts(purpose, share, int(count), mu_squared) for purpose, share, count in bought if count

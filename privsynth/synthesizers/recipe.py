@@ -11,8 +11,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -21,7 +21,12 @@ from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounded_down
 from privsynth.privacy.curator import Curator
 from privsynth.synthesizers.domains import Domains
-from privsynth.synthesizers.preliminaries import Preliminaries, buy_preliminaries, count_units
+from privsynth.synthesizers.preliminaries import (
+    Preliminaries,
+    PreliminarySettings,
+    buy_preliminaries,
+    count_units,
+)
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
@@ -31,36 +36,24 @@ _RETIRED = ("max_condition_cells",)  # settings of older versions that are none 
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarginalSettings:
+class MarginalSettings(PreliminarySettings):
     """Public settings of the recipe; shares are of ``mu**2``.
 
     Attributes:
-        discovery_share: For private categories and bounds, all columns together; only if there are any.
-        spikes_share: For the single values of wide number lines; only if there are any.
-        one_way_share: For the 1-way marginals.
-        units_share: For a first count of the units.
-        condition_share: For the joint table of target and groups; only if there is one.
         selection_share: Part of each round that pays for choosing pairs.
         noise_penalty: How much of the noise of measuring a pair counts against choosing it. AIM takes all
             of it (1); but the mixture smooths, and wide sparse pairs are worth more than that suggests.
         n_rounds: Rounds of select, measure, fit.
         pairs_per_column: Pairs measured in all, over the number of columns.
-        n_bins: Bins aimed at for a number line.
         steps_per_round: Gradient steps after each round.
         final_steps: Gradient steps at the end.
         fit: How the mixture is fitted.
     """
 
-    discovery_share: float = 0.10
-    spikes_share: float = 0.03
-    one_way_share: float = 0.12
-    units_share: float = 0.01
-    condition_share: float = 0.03
     selection_share: float = 0.10
     noise_penalty: float = 0.5
     n_rounds: int = 12
     pairs_per_column: float = 5.0
-    n_bins: int = 32
     steps_per_round: int = 60
     final_steps: int = 50
     fit: FitOptions = field(default_factory=FitOptions)
@@ -80,12 +73,8 @@ class MarginalSettings:
             pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-able fields."""
-        return asdict(self)
-
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> MarginalSettings:
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote, in this version or an older one."""
         known = {name: value for name, value in fields.items() if name not in _RETIRED}
         return cls(**{**known, "fit": FitOptions(**fields["fit"])})

@@ -4,39 +4,70 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from privsynth.errors import ParameterError
 from privsynth.privacy.accounting import Event, gdp_epsilon
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
+from privsynth.synthesizers.preliminaries import (
+    Preliminaries,
+    PreliminarySettings,
+    buy_preliminaries,
+    count_units,
+)
 
 Progress = Callable[[str, int, int], None]
 
 N_REPORTS = 20
 CHECKPOINT_SECONDS = 30.0
+BLOCK = "steps"
 SLACK_SHARE = 0.5  # of the delta that adds up; discovery has the rest
 
 
-class StepSettings(Protocol):
-    """Public settings of a block of private steps."""
+@dataclass(frozen=True, kw_only=True)
+class StepSettings(PreliminarySettings):
+    """Public settings of a recipe that learns by private steps, which get what the preliminaries leave.
 
-    @property
-    def n_steps(self) -> int: ...
-    @property
-    def batch_size(self) -> int: ...
-    @property
-    def max_grad_norm(self) -> float: ...
+    Attributes:
+        n_steps: Private steps; 0 leaves the model untrained, for comparison.
+        batch_size: Expected number of records in a step; a table that is smaller is taken whole.
+        max_grad_norm: L2 bound on one record's gradient.
+    """
+
+    n_steps: int = 100
+    batch_size: int = 2048
+    max_grad_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.n_steps < 0 or self.batch_size < 1 or not 1e-9 <= self.max_grad_norm <= 1e9:
+            raise ParameterError(
+                "expected n_steps >= 0, batch_size >= 1 and 1e-9 <= max_grad_norm <= 1e9, got "
+                f"{self.n_steps!r}, {self.batch_size!r}, {self.max_grad_norm!r}"
+            )
 
 
 class Trainer(Protocol):
     """What a training loop trains."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is anything to learn from records."""
+        ...
+
+    def prepare(self, steps: GradientSteps) -> None:
+        """Make ready for the first private step of a paid block."""
+        ...
 
     def step(self, steps: GradientSteps) -> float:
         """Take one private step and all public work that belongs to it; return the loss on fakes."""
@@ -55,12 +86,50 @@ class Trainer(Protocol):
         ...
 
 
+def fit_by_steps(
+    curator: Curator,
+    settings: StepSettings,
+    purpose: str,
+    trainer_of: Callable[[Preliminaries], Trainer],
+    *,
+    delta: float,
+    progress: Progress,
+) -> TableModel:
+    """Buy the preliminaries, then one block of private steps with all that is left; train, return the model.
+
+    Args:
+        curator: Sells the releases.
+        settings: Public settings of the recipe.
+        purpose: What the steps are for; public.
+        trainer_of: Makes the trainer from what was bought first.
+        delta: At which the progress line states epsilon.
+        progress: Called with a message, the steps done, and the steps planned.
+
+    Raises:
+        FitInterrupted: After Ctrl-C in the training; it carries a usable model.
+
+    Privacy:
+        Accounted: by the curator, release by release, and the block of steps whole, before the first.
+    """
+    progress("finding domains", 0, settings.n_steps)
+    n_units = count_units(curator, settings.units_share)
+    first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
+    trainer = trainer_of(first)
+    if not settings.n_steps or not trainer.learns:
+        return trainer.model()
+    left = curator.remaining(BLOCK)
+    plan = step_plan(settings, left, curator.allowance, first.domains.n_units)
+    steps = curator.gradient_steps(BLOCK, purpose, first.domains.by_column, plan)
+    trainer.prepare(steps)
+    before = curator.allowance.mu_squared - left
+    return train(curator, trainer, steps, mu_squared_before=before, delta=delta, progress=progress)
+
+
 def train(
     curator: Curator,
     trainer: Trainer,
     steps: GradientSteps,
     *,
-    key: str,
     mu_squared_before: float,
     delta: float,
     progress: Progress,
@@ -68,13 +137,13 @@ def train(
     """Take the steps of a paid block that are left, and return the model.
 
     A training that was interrupted goes on from its last checkpoint. Steps begun behind that checkpoint are
-    spent and not repeated: the block then has that many fewer.
+    spent and not repeated: the block then has that many fewer. The end is a checkpoint too, so that what
+    comes after it can fail and be repeated.
 
     Args:
         curator: Whose store keeps the checkpoints.
         trainer: What is trained.
         steps: The paid block.
-        key: Name of the checkpoint.
         mu_squared_before: Spent before the block, for the progress line.
         delta: At which the progress line states epsilon.
         progress: Called with a message, the steps done, and the steps planned.
@@ -85,8 +154,8 @@ def train(
     Privacy:
         Accounted: by the block. Progress and checkpoints are functions of noisy gradients and settings.
     """
-    saved = curator.store.checkpoint(key)
-    if saved is not None:
+    saved = curator.store.checkpoint(BLOCK)
+    if saved is not None and steps.n_begun:  # a replay begins at the beginning
         trainer.from_arrays(saved)
     plan, event = steps.plan, steps.plan.event("progress")
     every = max(1, plan.n_steps // N_REPORTS)
@@ -95,7 +164,8 @@ def train(
     with deferred_interruption() as interruption:
         while steps.n_begun < plan.n_steps:
             loss = trainer.step(steps)
-            if steps.n_begun % every == 0 or steps.n_begun == plan.n_steps:
+            is_last = steps.n_begun == plan.n_steps
+            if steps.n_begun % every == 0 or is_last:
                 pace = (time.monotonic() - started) / (steps.n_begun - begun_at)
                 epsilon = _epsilon_so_far(event, steps.n_begun, mu_squared_before, delta)
                 left = round(pace * (plan.n_steps - steps.n_begun))
@@ -104,10 +174,10 @@ def train(
                     steps.n_begun,
                     plan.n_steps,
                 )
-            if interruption.requested or time.monotonic() - kept > CHECKPOINT_SECONDS:
-                curator.store.set_checkpoint(key, trainer.to_arrays())
+            if interruption.requested or is_last or time.monotonic() - kept > CHECKPOINT_SECONDS:
+                curator.store.set_checkpoint(BLOCK, trainer.to_arrays())
                 kept = time.monotonic()
-            if interruption.requested:
+            if interruption.requested and not is_last:
                 raise FitInterrupted(
                     trainer.model(), f"after {steps.n_begun} of {plan.n_steps} private steps"
                 )
@@ -124,6 +194,13 @@ def step_plan(settings: StepSettings, mu_squared: float, allowance: Spend, n_uni
         n_units=n_units,
         max_grad_norm=settings.max_grad_norm,
     )
+
+
+def random_rows(sizes: Sequence[int], *, device: torch.device) -> torch.Tensor:
+    """Return a few random rows of codes, no real record among them, for checks of a network."""
+    rng = np.random.default_rng(0)
+    codes = np.stack([rng.integers(size, size=4) for size in sizes], axis=1)
+    return torch.from_numpy(codes).to(device)
 
 
 def planned_steps(purpose: str, share: float, plan: StepPlan) -> dict[str, Any]:

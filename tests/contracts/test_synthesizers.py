@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.sources import conform
 from privsynth.synthesizers import SYNTHESIZERS
+from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.table_file import model_arrays
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, maker
 from tests.helpers.tables import PATIENTS, patients
@@ -119,9 +121,9 @@ def test_a_predictable_source_repeats_itself_and_voids_the_guarantee(make, ledge
 
 
 def test_global_seeds_are_left_alone(make, ledger):
-    before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002  # the point
     fit(make(), ledger).sample(10)
-    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002  # the point
     assert torch.equal(torch_before, torch.get_rng_state())
 
 
@@ -344,4 +346,33 @@ def test_steps_behind_the_last_checkpoint_are_spent_and_not_repeated(
     assert len(drawn) == 6  # four begun, of which one died, and the two that were left: six were paid for
     run = ledger.datasets()[0].runs[0]
     assert run.epsilon_spent <= 3.0
-    assert [key for _, key, _ in ledger.events(run.run)].count("steps/discriminator") <= 1
+    assert [key for _, key, _ in ledger.events(run.run)].count("steps") <= 1
+
+
+def test_what_fails_after_the_training_is_repeated_from_its_end(make_trained, ledger, tmp_path, monkeypatch):
+    partial, models = tmp_path / "m.partial", []
+    original = TableSynthesizer._adopt
+
+    def failing(self, settings, seed, releases, model, statement):
+        models.append(model)
+        if len(models) == 1:
+            raise RuntimeError("the disk is full")
+        original(self, settings, seed, releases, model, statement)
+
+    monkeypatch.setattr(TableSynthesizer, "_adopt", failing)
+    with pytest.raises(RuntimeError):
+        fit(make_trained(), ledger, releases_path=partial)
+    fit(make_trained(), ledger, releases_path=partial)
+    assert same(*(model_arrays(model) for model in models))
+
+
+@pytest.mark.parametrize("change", [{"n_steps": -1}, {"batch_size": 0}, {"max_grad_norm": 0.0}])
+def test_bad_steps_are_refused_before_anything_is_charged(make_trained, change):
+    with pytest.raises(ParameterError, match="expected n_steps >= 0"):
+        replace(make_trained().settings, **change)
+
+
+@pytest.mark.parametrize("change", [{"one_way_share": 0.0}, {"discovery_share": 0.9}, {"n_bins": 0}])
+def test_shares_that_leave_nothing_are_refused_before_anything_is_charged(make, change):
+    with pytest.raises(ParameterError, match="expected shares above 0"):
+        replace(make().settings, **change)

@@ -60,7 +60,7 @@ def test_one_way_marginals_and_the_condition_table_are_those_released(tmp_path):
 
 def test_the_steps_are_one_charged_block_with_what_is_left(tmp_path):
     synthesizer = fitted(patients(2000), PATIENTS, tmp_path / "ledger.sqlite", n_steps=10, batch_size=500)
-    event = next(r.event for r in synthesizer.releases_ if r.key == "steps/denoiser")
+    event = next(r.event for r in synthesizer.releases_ if r.key == "steps")
     assert event["mechanism"] == "sampled_gaussian"
     assert event["count"] == 10
     assert event["sample_rate"] == pytest.approx(500 / 2000, rel=0.1)  # the noisy number of records
