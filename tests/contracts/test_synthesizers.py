@@ -178,6 +178,13 @@ def test_planted_markers_leave_nothing_behind(make, tmp_path, capfd):
         assert not any(encoding in written or encoding in printed for encoding in encodings)
 
 
+def test_the_lint_would_find_a_marker(tmp_path):
+    store = ReleaseStore(tmp_path / "s")
+    store.set_meta(note="abcdefghijklmnopabcdefghijklmnop")
+    store.close()
+    assert b"abcdefghijklmnopabcdefghijklmnop" in (tmp_path / "s").read_bytes()
+
+
 # -- values and requests -------------------------------------------------------------------------------
 
 
@@ -250,6 +257,7 @@ def test_persons_are_the_unit_and_count_once(make, ledger):
     synthesizer = fit(make(), ledger, schema=schema, frame=frame)
     rows = synthesizer.sample(1000)
     assert (rows["ward"] == 2).mean() < 0.25
+    assert synthesizer.model_.n_units == pytest.approx(401, abs=60)
     assert synthesizer.guarantee_["unit"] == "person"
     assert rows["who"].tolist() == list(range(1, 1001))
 
@@ -272,7 +280,10 @@ def test_a_single_column_is_fitted(make, ledger):
     [
         (lambda t: t.drop(columns="age"), SchemaError),
         (lambda t: t.assign(sex="X"), SchemaError),
+        (lambda t: t.assign(age=200), SchemaError),
+        (lambda t: t.assign(age=None), SchemaError),
         (lambda t: t.iloc[:0], TableError),
+        (lambda t: t.set_axis(["sex", "sex", *t.columns[2:]], axis=1), TableError),
     ],
 )
 def test_a_table_that_breaks_the_schema_is_refused_and_nothing_is_charged(make, ledger, change, error):
