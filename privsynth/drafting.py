@@ -89,7 +89,7 @@ def _type_from_values(raw: pd.Series) -> dict[str, Any]:
     values, broken = conform_column(raw, anything)
     if broken:
         return dict(UNREADABLE)
-    is_empty = len(values.categories) == 0  # type: ignore[union-attr]
+    is_empty = bool(pd.isna(values).all())
     if is_empty or isinstance(raw.dtype, pd.CategoricalDtype) or _has_leading_zeros(raw):
         return categorical
     if _fits(raw, type="categorical", categories=(0, 1)):

@@ -295,7 +295,7 @@ def test_a_mistake_in_a_column_is_named(fields: dict[str, Any], message: str) ->
 
 def test_a_column_that_is_no_object() -> None:
     with pytest.raises(SchemaError, match="column 'x': expected an object with a 'type', got 'integer'"):
-        Schema({"x": "integer"})  # type: ignore[dict-item]
+        Schema({"x": "integer"})
 
 
 BOOLEAN = {"type": "boolean"}

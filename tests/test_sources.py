@@ -140,7 +140,7 @@ def test_unusable_frames_are_named() -> None:
     with pytest.raises(TableError, match="expected column names that are texts in the frame, got 0; rename"):
         read_table(pd.DataFrame([[1, 2]]))
     with pytest.raises(TableError, match="expected a pandas DataFrame or a path, got list"):
-        read_table([1])  # type: ignore[arg-type]
+        read_table([1])
 
 
 # -- what values mean, whatever stores them ---------------------------------------------------------------
@@ -595,11 +595,11 @@ def test_an_empty_table() -> None:
 def test_unusable_calls_are_named() -> None:
     table, schema = pd.DataFrame({"x": [1]}), Schema({"x": INTEGER})
     with pytest.raises(ParameterError, match="expected on_violation to be 'error' or 'clip', got 'drop'"):
-        conform(table, schema, on_violation="drop")  # type: ignore[arg-type]
+        conform(table, schema, on_violation="drop")
     with pytest.raises(SchemaError, match="column 'x' has no bounds"):
         conform(table, Schema({"x": {"type": "integer"}}))
     with pytest.raises(TableError, match="expected the table as a pandas DataFrame, got dict"):
-        conform({"x": [1]}, schema)  # type: ignore[arg-type]
+        conform({"x": [1]}, schema)
     with pytest.raises(TableError, match="column 'x' stands twice in the table"):
         conform(pd.DataFrame([[1, 2]], columns=["x", "x"]), schema)
     with pytest.raises(SchemaError, match="column 'x': a field is not one number, text or date") as caught:

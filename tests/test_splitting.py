@@ -90,14 +90,14 @@ def test_a_seed_repeats_a_split_and_system_entropy_does_not() -> None:
 
 
 def test_the_global_seed_decides_nothing() -> None:
-    state = np.random.get_state()  # noqa: NPY002
+    state = np.random.get_state()  # noqa: NPY002  # the point: global seeds have no say
     try:
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002  # the point: global seeds have no say
         first = split(numbered(200), RECORDS)[1]
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002  # the point: global seeds have no say
         assert not first.equals(split(numbered(200), RECORDS)[1])
     finally:
-        np.random.set_state(state)  # noqa: NPY002
+        np.random.set_state(state)  # noqa: NPY002  # the point: global seeds have no say
 
 
 def test_coins_come_from_the_operating_system(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd  # noqa: F401  # for the example
 import torch
 from numpy.typing import NDArray
 
@@ -81,6 +80,7 @@ class DenoisingSynthesizer(TableSynthesizer):
     Args and attributes are those of `TableSynthesizer`.
 
     Example:
+        >>> import pandas as pd
         >>> schema = Schema({"sex": {"type": "categorical", "categories": ["F", "M"], "role": "group"},
         ...                  "ill": {"type": "boolean", "role": "target"}, "fit": {"type": "boolean"}})
         >>> table = pd.DataFrame({"sex": ["F", "M"] * 200, "ill": [True, False] * 200,

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd  # noqa: F401  # for the example
 import torch
 from numpy.typing import NDArray
 
@@ -69,6 +68,7 @@ class DPGANSynthesizer(TableSynthesizer):
     Args and attributes are those of `TableSynthesizer`.
 
     Example:
+        >>> import pandas as pd
         >>> schema = Schema({"sex": {"type": "categorical", "categories": ["F", "M"], "role": "group"},
         ...                  "ill": {"type": "boolean", "role": "target"}, "fit": {"type": "boolean"}})
         >>> table = pd.DataFrame({"sex": ["F", "M"] * 200, "ill": [True, False] * 200,

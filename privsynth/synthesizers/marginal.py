@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import pandas as pd  # noqa: F401  # for the example
-
 from privsynth.privacy.accounting import exponential_epsilon0
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
@@ -22,6 +20,7 @@ class MarginalSynthesizer(TableSynthesizer):
     Args and attributes are those of `TableSynthesizer`.
 
     Example:
+        >>> import pandas as pd
         >>> schema = Schema({"sex": {"type": "categorical", "categories": ["F", "M"]},
         ...                  "ill": {"type": "boolean"}})
         >>> table = pd.DataFrame({"sex": ["F", "M"] * 200, "ill": [True, False] * 200})

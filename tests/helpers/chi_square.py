@@ -41,11 +41,11 @@ class Constant(np.random.Generator):
         super().__init__(np.random.PCG64(0))
         self.value = value
 
-    def random(self, size: int) -> NDArray[np.float64]:  # type: ignore[override]  # one answer for every draw
+    def random(self, size: int) -> NDArray[np.float64]:  # one answer for every draw
         """Return the number, ``size`` times."""
         return np.full(size, self.value)
 
-    def integers(self, low: int, high: int, size: int, dtype: type) -> NDArray:  # type: ignore[override]
+    def integers(self, low: int, high: int, size: int, dtype: type) -> NDArray:
         """Return the whole number at the share of the range, ``size`` times."""
         return np.full(size, low + int(self.value * (high - low)), dtype=dtype)
 

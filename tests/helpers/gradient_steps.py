@@ -200,11 +200,11 @@ def check_noise_is_secret() -> None:
         torch.manual_seed(3)
         np.random.seed(3)  # noqa: NPY002  # the point: global seeds have no say
         found.append(noisy_gradients(plan(), rows(0), n=1, network=network))
-        state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002  # the point: global seeds have no say
         torch.manual_seed(3)
-        np.random.seed(3)  # noqa: NPY002
+        np.random.seed(3)  # noqa: NPY002  # the point: global seeds have no say
         assert torch.equal(state, torch.get_rng_state())
-        assert np.array_equal(legacy, np.random.get_state()[1])  # noqa: NPY002
+        assert np.array_equal(legacy, np.random.get_state()[1])  # noqa: NPY002  # the point: global seeds have no say
     assert not torch.equal(*found)
 
 

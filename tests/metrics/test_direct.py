@@ -35,7 +35,7 @@ def test_mu_of_a_budget(epsilon: float, delta: float, mu: float) -> None:
 
 
 def tables_of(table: pd.DataFrame, schema: Schema, **more: object) -> Tables:
-    return load_tables(table, table, schema=schema, holdout=table, **more)  # type: ignore[arg-type]
+    return load_tables(table, table, schema=schema, holdout=table, **more)
 
 
 def test_features_ignore_the_records_and_no_row_is_longer_than_one(draw, schema: Schema) -> None:
@@ -74,7 +74,7 @@ def test_one_more_unit_moves_the_sum_of_gradients_by_at_most_the_sensitivity(
 
     class Silent:
         def normal(self, mean: float, deviation: float, shape: object = None) -> object:
-            return 0.0 if shape is None else np.zeros(shape)  # type: ignore[call-overload]
+            return 0.0 if shape is None else np.zeros(shape)
 
     def gradient_sum(table: pd.DataFrame) -> np.ndarray:
         tables = load_tables(table, rows.drop(columns="pid"), schema=person_schema)
@@ -88,7 +88,7 @@ def test_one_more_unit_moves_the_sum_of_gradients_by_at_most_the_sensitivity(
             epsilon=1.0,
             delta=1e-5,
             generator=Silent(),
-            n_steps=1,  # type: ignore[arg-type]
+            n_steps=1,
         )[:, 1]
         linear = np.log(share / (1 - share)) * tables.real_weights.sum()
         placed = PublicFeatures.of(tables, target).place(reference)
@@ -107,9 +107,9 @@ def test_the_noise_is_what_mu_asks_for(draw, schema: Schema) -> None:
     seen: list[tuple[float, object]] = []
 
     class Recorder(np.random.Generator):
-        def normal(self, loc: float = 0.0, scale: float = 1.0, size: object = None) -> object:  # type: ignore[override]
+        def normal(self, loc: float = 0.0, scale: float = 1.0, size: object = None) -> object:
             seen.append((scale, size))
-            return super().normal(loc, scale, size)  # type: ignore[call-overload]
+            return super().normal(loc, scale, size)
 
     noise = Recorder(np.random.PCG64(0))
     train_directly(tables, target, tables.real.frame, epsilon=1.0, delta=1e-5, generator=noise, n_steps=16)

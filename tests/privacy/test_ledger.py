@@ -41,7 +41,7 @@ def discovery(mu_squared: float, delta: float) -> Event:
 
 def reserve(ledger: Ledger, epsilon: float = 1.0, delta: float = DELTA, **changes: object) -> str:
     facts: dict[str, object] = {"dataset": "adult", "unit": RECORD, "description": "marginal"} | changes
-    return ledger.reserve(epsilon=epsilon, delta=delta, **facts)  # type: ignore[arg-type]
+    return ledger.reserve(epsilon=epsilon, delta=delta, **facts)
 
 
 def content(ledger: Ledger) -> list[str]:
@@ -185,7 +185,7 @@ def test_a_run_that_spent_nothing_does_not_bind_the_unit_once_closed(ledger: Led
 )
 def test_half_a_unit_is_refused(facts: dict[str, str]) -> None:
     with pytest.raises(ParameterError, match="expected unit='record' alone"):
-        Unit(**facts)  # type: ignore[arg-type]
+        Unit(**facts)
 
 
 # -- charges ----------------------------------------------------------------------------------------
@@ -221,8 +221,8 @@ def test_a_count_is_charged_in_full(ledger: Ledger) -> None:
     noise_multiplier = (plan / 10) ** -0.5
     event = {"purpose": "steps", "mechanism": "gaussian", "noise_multiplier": noise_multiplier}
     with pytest.raises(BudgetExceededError):
-        ledger.charge(run, Event(**event, count=11), "steps")  # type: ignore[arg-type]
-    ledger.charge(run, Event(**event, count=10), "steps")  # type: ignore[arg-type]
+        ledger.charge(run, Event(**event, count=11), "steps")
+    ledger.charge(run, Event(**event, count=10), "steps")
 
 
 def test_discovery_takes_its_delta_from_the_tenth_set_aside_for_it(ledger: Ledger) -> None:
@@ -452,7 +452,7 @@ def test_two_processes_that_reserve_at_once_stay_within_the_limit(ledger: Ledger
     ledger.set_limit("adult", epsilon=epsilon, delta=1e-6)
     command = [sys.executable, "-c", RESERVE_AS_OFTEN_AS_ALLOWED, str(ledger.path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
+    both = [subprocess.Popen(command, **pipes) for _ in range(2)]
     for process in both:
         process.stdin.write("go\n")
         process.stdin.flush()

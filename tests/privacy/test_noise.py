@@ -77,11 +77,11 @@ def test_extreme_bytes_give_finite_values():
 
 def test_the_secret_source_ignores_and_leaves_global_seeds():
     np.random.seed(0)  # noqa: NPY002  # the point: global seeds have no say
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()  # noqa: NPY002  # the point: global seeds have no say
     first = standard_normals(8, OsEntropy())
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002  # the point: global seeds have no say
     second = standard_normals(8, OsEntropy())
     assert not np.array_equal(first, second)
-    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002  # the point: global seeds have no say
     assert OsEntropy.is_secret
     assert not PredictableSourceForTests(0).is_secret

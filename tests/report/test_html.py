@@ -123,7 +123,7 @@ def test_verdicts_come_first_and_every_figure_has_its_table_and_its_words(
     assert len(re.findall(r"<summary>[^<]* as a table", text)) + n_columns >= len(CHARTS) + n_columns
     for key in drawn:  # the first thing that unfolds after a figure is its table
         after = text[text.index(f'id="{key}"') :]
-        assert "table" in re.search(r"<summary>([^<]*)</summary>", after).group(1)  # type: ignore[union-attr]
+        assert "table" in re.search(r"<summary>([^<]*)</summary>", after).group(1)
     assert len(text.encode()) < 8_000_000
 
 
