@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from privsynth.models.gan import Gan, GanOptions
-from privsynth.models.generator import MixtureGenerator, allot_conditions
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
@@ -124,12 +122,8 @@ class GanTrainer:
         self._first = first
         self._settings = settings
         weights, draws = (torch.Generator().manual_seed(s) for s in independent_seeds(seed, 2))
-        names = list(first.domains.by_column)
-        columns, counts = first.conditions(schema)
-        generator = MixtureGenerator(
-            [np.asarray(m.counts) for m in first.domains.one_way],
-            condition_columns=[names.index(name) for name in columns],
-            conditions=allot_conditions(counts, settings.gan.n_states),
+        generator = first.generator(
+            schema,
             n_states=settings.gan.n_states,
             scatter=settings.gan.scatter,
             temperature=settings.gan.temperature,

@@ -6,11 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 
 from privsynth.errors import ParameterError
-from privsynth.models.generator import MixtureGenerator, allot_conditions
 from privsynth.models.teachers import PairKernel, Student
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.budget import Spend
@@ -187,12 +185,8 @@ class _Game:
         self._settings = settings
         self._panel = settings.panel(first.domains.n_units)
         (draws,) = independent_seeds(seed, 1)
-        names = list(first.domains.by_column)
-        columns, counts = first.conditions(curator.schema)
-        self._generator = MixtureGenerator(
-            [np.asarray(m.counts) for m in first.domains.one_way],
-            condition_columns=[names.index(name) for name in columns],
-            conditions=allot_conditions(counts, settings.n_states),
+        self._generator = first.generator(
+            curator.schema,
             n_states=settings.n_states,
             scatter=settings.scatter,
             temperature=settings.temperature,

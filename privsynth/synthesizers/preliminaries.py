@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
 from privsynth.models.fitting import Measurement
+from privsynth.models.generator import MixtureGenerator, allot_conditions
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
@@ -94,6 +96,22 @@ class Preliminaries:
         if len(columns) == 1:
             return columns, next(m.counts for m in self.domains.one_way if m.columns == columns)
         return (), np.ones(())
+
+    def generator(
+        self, schema: Schema, *, n_states: int, scatter: float, temperature: float, rng: torch.Generator
+    ) -> MixtureGenerator:
+        """Return a generator that starts at the 1-way marginals, its conditions from the condition table."""
+        names = list(self.domains.by_column)
+        columns, counts = self.conditions(schema)
+        return MixtureGenerator(
+            [np.asarray(m.counts) for m in self.domains.one_way],
+            condition_columns=[names.index(name) for name in columns],
+            conditions=allot_conditions(counts, n_states),
+            n_states=n_states,
+            scatter=scatter,
+            temperature=temperature,
+            rng=rng,
+        )
 
     def table_model(self, schema: Schema, mixture: ProductMixture) -> TableModel:
         """Return the model that samples from a mixture over these domains."""
