@@ -65,6 +65,10 @@ class TableDiscriminator(nn.Module):
             score = score + self.layers[-1](hidden).squeeze(1)
         return score
 
+    def linear_terms(self) -> list[nn.Parameter]:
+        """Return the parameters that the score is linear in: of the linear and of the pair term."""
+        return [*self.linear.parameters(), *(self.pairs.parameters() if self.pairs is not None else [])]
+
     def _start(self, rng: torch.Generator) -> None:
         """Set the initial weights: nothing for what is linear in its weights, small random ones elsewhere."""
         with torch.no_grad():
