@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
+from privsynth.columns import DISCRETE_TYPES, PRIVATE, Category, Column, category_text
 from privsynth.errors import SchemaError
-from privsynth.schema import DISCRETE_TYPES, PRIVATE, Category, Column, category_text
 
 MAX_COMBINATIONS = 5_000
 Combination = tuple[Category | None, ...]
@@ -93,7 +93,7 @@ def read_constraints(
     out = []
     for fields in stated:
         kind = fields.get("kind")
-        if kind not in _READERS:
+        if not isinstance(kind, str) or kind not in _READERS:
             raise SchemaError(
                 f"constraints: a constraint of kind {kind!r} cannot be kept: there is no way to draw rows "
                 f"that satisfy it without dropping others; known kinds are {', '.join(_READERS)}"
@@ -110,17 +110,20 @@ def read_constraints(
 def _named(fields: Mapping[str, Any], kind: Any, columns: Mapping[str, Column]) -> list[Column]:
     names = fields.get("columns")
     least = 1 if kind == "unique" else 2
-    is_list = isinstance(names, Sequence) and not isinstance(names, str)
-    if not is_list or len(names) < least or len(set(map(str, names))) < len(names):  # type: ignore[arg-type]
+    if not _is_list(names) or len(names) < least or len(set(map(str, names))) < len(names):
         raise SchemaError(
             f"constraints: {kind!r} needs 'columns', a list of at least {least} different columns"
         )
-    for name in names:  # type: ignore[union-attr]
-        if name not in columns:
+    for name in names:
+        if not isinstance(name, str) or name not in columns:
             raise SchemaError(
                 f"constraints: {kind!r} names the column {name!r}, which the schema does not have"
             )
-    return [columns[name] for name in names]  # type: ignore[union-attr]
+    return [columns[name] for name in names]
+
+
+def _is_list(value: Any) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _names(columns: Sequence[Column]) -> tuple[str, ...]:
@@ -205,15 +208,14 @@ def _combinations(fields: Mapping[str, Any], columns: list[Column], n_determinan
     stated = fields.get("combinations")
     if stated == PRIVATE:
         return Combinations(_names(columns), PRIVATE, n_determinants)
-    is_list = isinstance(stated, Sequence) and not isinstance(stated, str)
-    if not is_list or not 0 < len(stated) <= MAX_COMBINATIONS:  # type: ignore[arg-type]
+    if not _is_list(stated) or not 0 < len(stated) <= MAX_COMBINATIONS:
         raise SchemaError(
             f"constraints: combinations of {names}: 'combinations' is a list of 1 to {MAX_COMBINATIONS} "
             'combinations if they are public, or "private" to find them under the budget'
         )
     allowed = []
-    for combination in stated:  # type: ignore[union-attr]
-        if isinstance(combination, str) or len(combination) != len(columns):
+    for combination in stated:
+        if not _is_list(combination) or len(combination) != len(columns):
             raise SchemaError(
                 f"constraints: combinations of {names}: expected {len(columns)} values, got {combination!r}"
             )
@@ -231,6 +233,8 @@ def _value(column: Column, value: Category | None) -> Category | None:
         if column.missing is False:
             raise SchemaError(f"constraints: a combination has {column.name!r} missing, which it never is")
         return None
+    if not isinstance(value, Category):
+        raise SchemaError(f"constraints: {value!r} in a combination is not a text, number or boolean")
     declared = column.boolean_values if column.type == "boolean" else column.categories
     if isinstance(declared, tuple) and category_text(value) not in {category_text(v) for v in declared}:
         raise SchemaError(
@@ -246,8 +250,7 @@ def _sum(fields: Mapping[str, Any], columns: list[Column]) -> Sum:
     total, *parts = columns
     weights = fields.get("weights", [1] * len(parts))
     if (
-        isinstance(weights, str)
-        or not isinstance(weights, Sequence)
+        not _is_list(weights)
         or len(weights) != len(parts)
         or not all(isinstance(w, int | float) and not isinstance(w, bool) and w != 0 for w in weights)
     ):
@@ -327,7 +330,7 @@ def _check_disjoint(constraints: Sequence[Constraint]) -> None:
                 raise SchemaError(f"constraints: {constraint}: the part {name!r} is itself computed")
 
 
-_READERS: dict[Any, tuple[Callable[[Mapping[str, Any], list[Column]], Constraint], set[str]]] = {
+_READERS: dict[str, tuple[Callable[[Mapping[str, Any], list[Column]], Constraint], set[str]]] = {
     "inequality": (_inequality, {"strict"}),
     "fixed_combinations": (_fixed_combinations, {"combinations"}),
     "functional_dependency": (_functional_dependency, {"combinations"}),

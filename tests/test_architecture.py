@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SCHEMA = {"constraints", "errors", "schema", "sdv_metadata", "writing"}
+SCHEMA = {"columns", "constraints", "errors", "schema", "sdv_metadata", "writing"}
 PLAIN = SCHEMA | {"binning", "drawing", "encoding", "releases"}
 RECORDS = {"sources", "conforming", "splitting", "drafting", "datasets"}
 JUDGES = {"attacks", "metrics", "report"}
@@ -22,7 +22,8 @@ MAKERS = {"models", "sampling", "privacy", "synthesizers"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "writing": {"errors"},
-    "constraints": SCHEMA,
+    "columns": {"errors"},
+    "constraints": {"columns", "errors"},
     "schema": SCHEMA,
     "sdv_metadata": SCHEMA,
     "binning": PLAIN,

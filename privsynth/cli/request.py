@@ -10,7 +10,15 @@ from typing import Any
 from privsynth.errors import RequestError
 from privsynth.schema import Column, Schema
 
-KEYS = ("n", "conditions", "balance", "proportions", "like", "parity", "on_unsupported")
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a request file
+    "n": ((int,), "a whole number"),
+    "conditions": ((dict,), "an object of column: condition"),
+    "balance": ((list,), "a list of columns"),
+    "proportions": ((dict, list, str), "an object, a list, or the name of a file"),
+    "like": ((str,), "the name of a file"),
+    "parity": ((list, dict), "a target and groups"),
+    "on_unsupported": ((str,), "'error', 'warn' or 'drop'"),
+}
 
 
 def read_request(
@@ -36,7 +44,7 @@ def read_request(
         like: CSV or Parquet file of public rows.
         parity: ``target:group,group``.
         on_unsupported: What to do with cells without support.
-        file: JSON object with any of `KEYS`.
+        file: JSON object of what the flags say.
 
     Returns:
         Arguments of a synthesizer's ``sample``.
@@ -122,22 +130,11 @@ def _is_number(text: str) -> bool:
     return True
 
 
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "n": ((int,), "a whole number"),
-    "conditions": ((dict,), "an object of column: condition"),
-    "balance": ((list,), "a list of columns"),
-    "proportions": ((dict, list, str), "an object, a list, or the name of a file"),
-    "like": ((str,), "the name of a file"),
-    "parity": ((list, dict), "a target and groups"),
-    "on_unsupported": ((str,), "'error', 'warn' or 'drop'"),
-}
-
-
 def _read_file(path: Path) -> dict[str, Any]:
     fields = _read_json(path, "request")
-    if not isinstance(fields, dict) or set(fields) - set(KEYS):
+    if not isinstance(fields, dict) or set(fields) - set(_KINDS):
         raise RequestError(
-            f"the request {str(path)!r}: expected an object with the keys {', '.join(KEYS)} only"
+            f"the request {str(path)!r}: expected an object with the keys {', '.join(_KINDS)} only"
         )
     for key, value in fields.items():
         kinds, name = _KINDS[key]

@@ -13,7 +13,7 @@ from privsynth.drawing import draw_by_inversion
 from privsynth.encoding import Domain, NumericDomain, Pieces
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
-from privsynth.sampling.factors import Drawn, Factor, Prepared
+from privsynth.sampling.factors import Drawn, Factor
 from privsynth.sampling.made import MadeColumns
 from privsynth.sampling.rows import BLOCK_ROWS, to_frame
 from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel, weigh
@@ -95,41 +95,42 @@ def _known(model: TableModel, name: str, values: pd.Series) -> _Known:
 
 @dataclass(frozen=True)
 class _BoundRows:
-    """The columns of a constraint, prepared once for each combination of fields that rows give of them."""
+    """The columns of a constraint under each combination of fields that rows give of them: a variant.
 
-    variants: tuple[Prepared, ...]
+    A prepared variant may take megabytes, and there may be as many as rows: they are held one at a time.
+    """
+
+    factor: Factor
+    points: tuple[dict[str, Restriction], ...]
     variant_of_row: IntArray
+    masses: FloatArray  # each component's probability of what a variant gives, (n_variants, K)
 
     @classmethod
     def of(cls, model: TableModel, factor: Factor, known: Mapping[str, _Known], n: int) -> _BoundRows:
         given = [name for name in factor.columns if name in known]
         fields = [known[name].codes.astype(np.float64) for name in given]
         fields += [np.nan_to_num(t, nan=-np.inf) for name in given if (t := known[name].ticks) is not None]
-        if not fields or not n:
-            return cls((factor.prepare({}),), np.zeros(n, dtype=np.int64))
-        _, first, of_row = np.unique(np.column_stack(fields), axis=0, return_index=True, return_inverse=True)
-        variants = []
+        table = np.column_stack([*fields, np.zeros(n)])
+        _, first, of_row = np.unique(table, axis=0, return_index=True, return_inverse=True)
+        points = []
         for row in first:
-            points = {name: _point(model.domains[name], known[name], int(row)) for name in given}
-            variants.append(factor.prepare({name: p for name, p in points.items() if p is not None}))
-        return cls(tuple(variants), of_row.reshape(-1))
-
-    def mass(self, variant: int) -> FloatArray:
-        """Return each component's probability of what a variant gives; a constraint's is never free."""
-        mass = self.variants[variant].mass
-        assert mass is not None
-        return mass
+            found = {name: _point(model.domains[name], known[name], int(row)) for name in given}
+            points.append({name: point for name, point in found.items() if point is not None})
+        masses = np.empty((len(points), model.mixture.n_components))
+        for variant, restrictions in enumerate(points):
+            mass = factor.prepare(restrictions).mass
+            masses[variant] = 1.0 if mass is None else mass
+        return cls(factor, tuple(points), of_row.reshape(-1), masses)
 
     def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
         """Draw the columns of all rows; what is given comes out as it is."""
-        out = self.variants[0].draw(component[:0], rng)
-        for name in out:
-            out[name] = np.zeros(len(component), dtype=out[name].dtype)  # type: ignore[assignment]
-        for v, variant in enumerate(self.variants):
-            rows = np.flatnonzero(self.variant_of_row == v)
-            for name, values in variant.draw(component[rows], rng).items():
-                out[name][rows] = values
-        return out
+        order = np.argsort(self.variant_of_row, kind="stable")
+        ends = np.cumsum(np.bincount(self.variant_of_row, minlength=len(self.points)))
+        parts = [self.factor.prepare({}).draw(component[:0], rng)]
+        for restrictions, rows in zip(self.points, np.split(order, ends[:-1]), strict=True):
+            parts.append(self.factor.prepare(restrictions).draw(component[rows], rng))
+        back = np.argsort(order)
+        return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
 
 def _point(domain: Domain, known: _Known, row: int) -> Restriction | None:
@@ -168,8 +169,7 @@ def _draw_components(
         part = patterns[begin : begin + CELLS_AT_ONCE]
         weights = np.full((len(part), k), 1.0 / k)
         for j, rows_of in enumerate(bound, start=len(free)):
-            used, at = np.unique(part[:, j], return_inverse=True)
-            weights *= np.stack([rows_of.mass(int(v)) for v in used])[at.reshape(-1)]
+            weights *= rows_of.masses[part[:, j]]
         weights = weigh(model, weights, {name: part[:, j] for j, name in enumerate(free)})
         impossible = np.flatnonzero(weights.sum(axis=1) <= 0)
         if len(impossible):

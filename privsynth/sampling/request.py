@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pandas as pd
 from privsynth.errors import ParameterError, RequestError
 
 MAX_ROWS = 10**9
-ON_UNSUPPORTED = ("error", "warn", "drop")
+OnUnsupported = Literal["error", "warn", "drop"]
 LIKE_NOT_COVERED = (
     "the frame given as like=, which was taken as public: the rows follow its distribution, and the "
     "guarantee does not cover it"
@@ -60,9 +61,20 @@ class Parity:
             raise RequestError(f"parity: {self.target!r} is both target and group")
 
 
+class Asked(TypedDict, total=False):
+    """Keyword arguments of every method that takes a request: see `SampleRequest`; tables may be files."""
+
+    conditions: Mapping[str, Any] | None
+    balance: Sequence[str] | None
+    proportions: Any
+    like: pd.DataFrame | str | Path | None
+    parity: Any
+    on_unsupported: OnUnsupported
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleRequest:
-    """A sampling request; `from_dict` reads the same as JSON.
+    """A sampling request.
 
     Attributes:
         n: Number of rows; None is the sum of the counts asked for, else the noisy number of units.
@@ -90,7 +102,7 @@ class SampleRequest:
             raise RequestError(f"expected a number of rows >= 0, got n={n!r}")
         if n is not None and n > MAX_ROWS:
             raise RequestError(f"expected at most {MAX_ROWS} rows at once, got n={n}")
-        if self.on_unsupported not in ON_UNSUPPORTED:
+        if self.on_unsupported not in get_args(OnUnsupported):
             raise ParameterError(
                 f"expected on_unsupported 'error', 'warn' or 'drop', got {self.on_unsupported!r}"
             )
@@ -109,18 +121,6 @@ class SampleRequest:
     def not_covered(self) -> list[str]:
         """What the guarantee does not cover of the rows."""
         return [] if self.like is None else [LIKE_NOT_COVERED]
-
-    @classmethod
-    def from_dict(cls, stated: Mapping[str, Any]) -> SampleRequest:
-        """Read a request from JSON-able fields, ``like`` as a frame.
-
-        Raises:
-            RequestError: If a key is unknown or a value malformed.
-        """
-        known = [f.name for f in fields(cls)]
-        if not isinstance(stated, Mapping) or set(stated) - set(known):
-            raise RequestError(f"expected an object with the keys {', '.join(known)} only")
-        return cls(**{key: value for key, value in stated.items() if value is not None})
 
 
 def _names(where: str, value: Any) -> list[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,13 @@ from privsynth.errors import ParameterError, PrivsynthError
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
 from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
-from privsynth.sampling.request import SampleRequest
+from privsynth.sampling.request import Asked, SampleRequest
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
 from privsynth.sampling.table_model import TableModel
 from privsynth.sources import read_table
 from privsynth.synthesizers.blocks import in_batches, write_blocks
 
 Progress = Callable[[str, int, int], None]
-OnUnsupported = Literal["error", "warn", "drop"]
 
 
 class TableSampler:
@@ -35,16 +34,7 @@ class TableSampler:
     model_: TableModel
 
     def sample(
-        self,
-        n: int | None = None,
-        *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-        on_unsupported: OnUnsupported = "error",
-        random_state: int | None = None,
+        self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[Asked]
     ) -> pd.DataFrame:
         """Draw exactly ``n`` synthetic rows, conditioned and balanced exactly, without rejection.
 
@@ -53,6 +43,8 @@ class TableSampler:
 
         Args:
             n: Number of rows; by default the sum of the counts asked for, else the noisy number of units.
+            random_state: Fixes the rows drawn.
+            **asked: What is asked for, by the keywords that follow.
             conditions: Column to a value, a list of values, an inclusive range (2-tuple, or a mapping with
                 ``low`` and ``high``), or None for missing.
             balance: Categorical or boolean columns whose every combination gets equally many rows.
@@ -64,9 +56,9 @@ class TableSampler:
             parity: ``(target, groups)``: the same rate of every label in every group, or a mapping
                 ``{"target": ..., "groups": [...], "decorrelate": [...]}``; see
                 `privsynth.sampling.request.Parity`.
-            on_unsupported: What to do with a cell that has less than one unit behind it: refuse, warn and
-                extrapolate, or drop it.
-            random_state: Fixes the rows drawn.
+            on_unsupported: What to do with a cell that has less than one unit behind it: refuse (``"error"``,
+                the default), ``"warn"`` and extrapolate, or ``"drop"`` it. A cell that has more, but less
+                than two noise deviations of a measured table that covers its columns, is warned of.
 
         Raises:
             RequestError: If the request is malformed, or its targets contradict one another.
@@ -75,7 +67,7 @@ class TableSampler:
         Privacy:
             Post-processing; ``like`` is taken as public.
         """
-        request = self._request(n, conditions, balance, proportions, like, parity, on_unsupported)
+        request = _read(n, asked)
         plan, rng = self._planned(request, random_state)
         rows = draw_rows(plan, rng)
         if request.not_covered:
@@ -87,13 +79,8 @@ class TableSampler:
         n: int | None = None,
         *,
         batch_size: int = 100_000,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-        on_unsupported: OnUnsupported = "error",
         random_state: int | None = None,
+        **asked: Unpack[Asked],
     ) -> Iterator[pd.DataFrame]:
         """Draw the same rows as `sample`, frame after frame of ``batch_size`` rows (the last may be short).
 
@@ -102,8 +89,7 @@ class TableSampler:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ParameterError(f"expected batch_size >= 1, got {batch_size!r}")
-        request = self._request(n, conditions, balance, proportions, like, parity, on_unsupported)
-        plan, rng = self._planned(request, random_state)
+        plan, rng = self._planned(_read(n, asked), random_state)
         return in_batches(draw_blocks(plan, rng), int(batch_size))
 
     def sample_to(
@@ -111,15 +97,10 @@ class TableSampler:
         path: str | Path,
         n: int | None = None,
         *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-        on_unsupported: OnUnsupported = "error",
         random_state: int | None = None,
         force: bool = False,
         progress: Progress | None = None,
+        **asked: Unpack[Asked],
     ) -> int:
         """Write the same rows as `sample` to a CSV or Parquet file, block by block.
 
@@ -128,16 +109,11 @@ class TableSampler:
 
         Args:
             path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file.
-            n: As for `sample`, like all arguments not named here.
-            conditions: See `sample`.
-            balance: See `sample`.
-            proportions: See `sample`.
-            like: See `sample`.
-            parity: See `sample`.
-            on_unsupported: See `sample`.
-            random_state: See `sample`.
+            n: Number of rows, as for `sample`.
+            random_state: Fixes the rows drawn.
             force: Replace an existing file.
             progress: Called with a message, the rows written, and the rows planned.
+            **asked: What is asked for, as for `sample`.
 
         Returns:
             The number of rows written.
@@ -149,8 +125,7 @@ class TableSampler:
         Privacy:
             As `sample`.
         """
-        request = self._request(n, conditions, balance, proportions, like, parity, on_unsupported)
-        plan, rng = self._planned(request, random_state)
+        plan, rng = self._planned(_read(n, asked), random_state)
         report = progress or (lambda message, done, total: None)
         return write_blocks(
             draw_blocks(plan, rng),
@@ -184,19 +159,10 @@ class TableSampler:
         rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
         return rows
 
-    def support(
-        self,
-        n: int | None = None,
-        *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-    ) -> pd.DataFrame:
+    def support(self, n: int | None = None, **asked: Unpack[Asked]) -> pd.DataFrame:
         """Say, before drawing, how many rows each cell of a request gets and how many real units it has.
 
-        Takes what `sample` takes.
+        Takes what `sample` takes; ``on_unsupported`` changes nothing, since nothing is refused or dropped.
 
         Returns:
             One row per cell: the columns of the targets, ``requested`` rows, ``model_mass`` (probability
@@ -206,20 +172,10 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        request = self._request(n, conditions, balance, proportions, like, parity, "error")
-        return support_table(self._fitted(), request, np.random.default_rng(0))
+        return support_table(self._fitted(), _read(n, asked), np.random.default_rng(0))
 
-    def rebalancing_cost(
-        self,
-        n: int | None = None,
-        *,
-        conditions: Mapping[str, Any] | None = None,
-        balance: Sequence[str] | None = None,
-        proportions: Any = None,
-        like: pd.DataFrame | str | Path | None = None,
-        parity: Any = None,
-    ) -> dict[str, Any]:
-        """Say how far a request moves the rows from the model; takes what `sample` takes.
+    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
+        """Say how far a request moves the rows from the model; takes what `support` takes.
 
         Returns:
             See `privsynth.sampling.cost.rebalancing_cost`.
@@ -227,29 +183,8 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        request = self._request(n, conditions, balance, proportions, like, parity, "error")
-        plan = make_plan(self._fitted(), request, np.random.default_rng(0), only_look=True)
+        plan = make_plan(self._fitted(), _read(n, asked), np.random.default_rng(0), only_look=True)
         return rebalancing_cost(plan)
-
-    def _request(
-        self,
-        n: int | None,
-        conditions: Mapping[str, Any] | None,
-        balance: Sequence[str] | None,
-        proportions: Any,
-        like: pd.DataFrame | str | Path | None,
-        parity: Any,
-        on_unsupported: str,
-    ) -> SampleRequest:
-        return SampleRequest(
-            n=n,
-            conditions=conditions,
-            balance=balance,
-            proportions=_from_file(proportions),
-            like=_from_file(like),
-            parity=parity,
-            on_unsupported=on_unsupported,
-        )
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
         rng = np.random.default_rng(self.random_state if random_state is None else random_state)
@@ -264,6 +199,11 @@ class TableSampler:
         return self.model_
 
 
-def _from_file(value: Any) -> Any:
-    """Return the table in a public file that the caller names, or the value as it is."""
-    return read_table(value) if isinstance(value, str | Path) else value
+def _read(n: int | None, asked: Asked) -> SampleRequest:
+    """Return what is asked for as a request; public tables that it names by their files are read."""
+    tables: Asked = {}
+    if isinstance(path := asked.get("proportions"), str | Path):
+        tables["proportions"] = read_table(path)
+    if isinstance(path := asked.get("like"), str | Path):
+        tables["like"] = read_table(path)
+    return SampleRequest(n=n, **(asked | tables))

@@ -372,6 +372,8 @@ def test_conditions_that_the_constraints_exclude_are_refused():
             {"kind": "inequality", "columns": ["a", "z"]},
             "names the column 'z', which the schema does not have",
         ),
+        ({"kind": ["sum"], "columns": ["a", "c"]}, r"of kind \['sum'\] cannot be kept"),
+        ({"kind": "inequality", "columns": ["a", ["c"]]}, r"names the column \['c'\]"),
         ({"kind": "inequality", "columns": ["a", "c"], "operator": "<"}, "has no 'operator'"),
         ({"kind": "inequality", "columns": ["a", "c"], "strict": 1}, "'strict' is true or false, got 1"),
         (inequality("a", "sex"), "a <= sex: 'sex' is not a number line"),
@@ -389,6 +391,11 @@ def test_conditions_that_the_constraints_exclude_are_refused():
         (combinations("fixed_combinations", ["sex", "a"], []), "'a' is not a categorical or boolean column"),
         (combinations("fixed_combinations", ["sex", "ward"], []), "'combinations' is a list of 1 to 5000"),
         (combinations("fixed_combinations", ["sex", "ward"], [["F"]]), r"expected 2 values, got \['F'\]"),
+        (combinations("fixed_combinations", ["sex", "ward"], [3]), "expected 2 values, got 3"),
+        (
+            combinations("fixed_combinations", ["sex", "town"], [["F", ["Ulm"]]]),
+            r"\['Ulm'\] in a combination is not a text, number or boolean",
+        ),
         (
             combinations("fixed_combinations", ["sex", "ward"], [["X", 1]]),
             "'X' in a combination is not among the",
@@ -426,7 +433,7 @@ def test_conditions_that_the_constraints_exclude_are_refused():
     ids=repr,
 )
 def test_a_constraint_that_cannot_be_kept_says_why(constraint, text):
-    columns = {name: ALL[name] for name in ("a", "b", "c", "sex", "ward", "cost", "begin", "person")}
+    columns = {name: ALL[name] for name in ("a", "b", "c", "sex", "ward", "town", "cost", "begin", "person")}
     columns["late"] = {"type": "integer", "low": 21, "high": 40}
     columns["edge"] = {"type": "integer", "low": 20, "high": 40}
     columns["label"] = {"type": "integer", "low": 0, "high": 99, "role": "target"}
