@@ -13,7 +13,7 @@ from privsynth.schema import Column
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-NOISE_MARGIN = 4.0  # a bin holds at least this many standard deviations of its own noise
+NOISE_MARGIN = 2.5  # a bin holds at least this many standard deviations of its own noise
 
 
 def bins_from_histogram(
@@ -50,11 +50,10 @@ def bins_from_histogram(
 def merge_cells(noisy: FloatArray, *, noise_std: float, n_bins: int) -> IntArray:
     """Return the bin of each cell: a bin holds its share of the mass and stands clear of its noise.
 
-    A heavy cell, one that does so alone, is a bin of its own. The cells between two heavy ones are closed
-    into bins from left to right; what is left over joins the bin before it, unless that is a heavy cell.
+    A heavy cell is a bin of its own. The cells between two heavy ones are closed into bins from left to
+    right; what is left over joins the bin before it, unless that is a heavy cell.
     """
-    share = max(float(np.maximum(noisy, 0).sum()) / n_bins, 1e-12)
-    is_heavy = noisy >= max(share, NOISE_MARGIN * noise_std)
+    is_heavy, share = heavy_cells(noisy, noise_std=noise_std, n_bins=n_bins)
     bins = np.empty(len(noisy), dtype=np.int64)
     n_made = 0
     for heavy, group in itertools.groupby(range(len(noisy)), key=is_heavy.__getitem__):
@@ -64,6 +63,21 @@ def merge_cells(noisy: FloatArray, *, noise_std: float, n_bins: int) -> IntArray
         )
         n_made = int(bins[cells[-1]]) + 1
     return bins
+
+
+def heavy_cells(noisy: FloatArray, *, noise_std: float, n_bins: int) -> tuple[NDArray[np.bool_], float]:
+    """Return which cells are bins by themselves, and the mass that other bins should hold.
+
+    What heavy cells hold is not there to be shared, so a share is a part of the rest; and the smaller share
+    may make more cells heavy. (Of a column that is nearly always zero, the rest still has all its bins.)
+    """
+    mass = np.maximum(noisy, 0)
+    is_heavy, n_heavy, share = np.zeros(len(noisy), dtype=bool), -1, 0.0
+    while n_heavy < is_heavy.sum() < n_bins:  # heavy cells leave less to share, so more cells are heavy
+        n_heavy = int(is_heavy.sum())
+        share = max(float(mass[~is_heavy].sum()) / (n_bins - n_heavy), 1e-12)
+        is_heavy |= noisy >= max(share, NOISE_MARGIN * noise_std)
+    return is_heavy, share
 
 
 def _merge_run(noisy: FloatArray, *, share: float, noise_std: float) -> IntArray:

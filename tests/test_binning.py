@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privsynth.binning import bins_from_histogram, merge_cells
+from privsynth.binning import bins_from_histogram, heavy_cells, merge_cells
 from privsynth.encoding import NumericGrid
 from privsynth.schema import Column
 
@@ -58,8 +58,7 @@ def test_heavy_cells_stay_alone(counts, n_bins, noise_std):
 def test_between_heavy_cells_only_a_lone_bin_may_be_within_its_noise(counts, n_bins, noise_std):
     noisy = np.array(counts)
     bins = merge_cells(noisy, noise_std=noise_std, n_bins=n_bins)
-    share = max(np.maximum(noisy, 0).sum() / n_bins, 1e-12)
-    heavy = np.flatnonzero(noisy >= max(share, 4 * noise_std))
+    heavy = np.flatnonzero(heavy_cells(noisy, noise_std=noise_std, n_bins=n_bins)[0])
     edges = [-1, *heavy, len(noisy)]
     for left, right in itertools.pairwise(edges):
         run = np.arange(left + 1, right)

@@ -50,6 +50,8 @@ class MixtureFitter:
     Args:
         columns: Column names.
         sizes: Number of codes of each column.
+        context: A column of few codes, such as the target: tables of two other columns and this one are
+            fitted as fast as pairs. None: there is none.
         options: How to fit.
         seed: Seed of the initial logits.
         device: Where torch computes, such as ``"cpu"`` or ``"cuda"``; initial logits are drawn on the CPU.
@@ -60,9 +62,11 @@ class MixtureFitter:
     options: FitOptions
     seed: int
     device: str = "cpu"
+    context: str | None = None
     n_units: float = 1.0
     _one_way: dict[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _pairs: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
+    _triples: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _higher: list[Measurement] = field(default_factory=list)
 
     def start(self, one_way: Sequence[Measurement], n_units: float) -> None:
@@ -95,14 +99,21 @@ class MixtureFitter:
             if self.columns.index(a) > self.columns.index(b):
                 a, b, counts, variance = b, a, counts.T, variance.T
             _merge(self._pairs, (a, b), counts, variance)
+        elif len(measurement.columns) == 3 and self.context in measurement.columns:
+            where = measurement.columns.index(self.context)
+            a, b = (name for name in measurement.columns if name != self.context)
+            counts, variance = (np.moveaxis(table, where, 0) for table in (counts, variance))
+            if self.columns.index(a) > self.columns.index(b):
+                a, b, counts, variance = b, a, counts.swapaxes(1, 2), variance.swapaxes(1, 2)
+            _merge(self._triples, (a, b), counts, variance)
         else:
             self._higher.append(measurement)
 
     @property
     def n_measured_cells(self) -> int:
         """Number of cells measured so far."""
-        cells = sum(c.size for c, _ in self._one_way.values()) + sum(c.size for c, _ in self._pairs.values())
-        return cells + sum(m.counts.size for m in self._higher)
+        tables = [*self._one_way.values(), *self._pairs.values(), *self._triples.values()]
+        return sum(c.size for c, _ in tables) + sum(m.counts.size for m in self._higher)
 
     def step_many(self, n_steps: int, *, final: bool = False) -> float:
         """Take gradient steps; return the last loss: 1 means as far off as the noise.
@@ -131,14 +142,21 @@ class MixtureFitter:
         return ProductMixture(self.columns, tuple(blocks))
 
     def pair_shares(self) -> FloatArray:
-        """Return the model's 2-way marginals as one ``(S, S)`` matrix of shares; see `block`."""
-        probabilities = self._softmax()
-        return (_cross(probabilities, probabilities) / len(probabilities)).cpu().numpy().astype(np.float64)
+        """Return the model's 2-way marginals by class of the context, ``(n_classes, S, S)`` shares.
 
-    def block(self, matrix: FloatArray, pair: tuple[str, str]) -> FloatArray:
-        """Return the block of a pair from `pair_shares`."""
-        a, b = (self.columns.index(name) for name in pair)
-        return matrix[self._starts[a] : self._ends[a], self._starts[b] : self._ends[b]]
+        See `block`; without a context there is one class. Blocks that hold the context are of use in their
+        sum over the classes only.
+        """
+        probabilities = self._softmax()
+        classes = self._classes(probabilities)
+        tables = [_cross(probabilities * of_class, probabilities) for of_class in classes.split(1, dim=1)]
+        return torch.stack(tables).div_(len(probabilities)).cpu().numpy().astype(np.float64)
+
+    def block(self, tables: FloatArray, columns: Sequence[str]) -> FloatArray:
+        """Return a pair's table from `pair_shares`, or that of two columns and the context, in this order."""
+        a, b = (self.columns.index(name) for name in columns[:2])
+        block = tables[:, self._starts[a] : self._ends[a], self._starts[b] : self._ends[b]]
+        return block.sum(axis=0) if len(columns) == 2 else np.moveaxis(block, 0, 2)
 
     # -- loss --------------------------------------------------------------------------------------------
 
@@ -146,32 +164,57 @@ class MixtureFitter:
         blocks = torch.split(self._logits, list(self.sizes), dim=1)
         return torch.cat([torch.softmax(block, dim=1) for block in blocks], dim=1)
 
+    def _classes(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Return the probability of each class of the context, ``(K, n_classes)``."""
+        if self.context is None:
+            return torch.ones_like(probabilities[:, :1])
+        j = self.columns.index(self.context)
+        return probabilities[:, self._starts[j] : self._ends[j]]
+
     def _targets(self) -> tuple[torch.Tensor, ...]:
         """Return shares and weights of all measurements, laid out like the model's marginals."""
         n, total = int(self._ends[-1]), float(self.n_measured_cells)
+        n_classes = 1 if self.context is None else self.sizes[self.columns.index(self.context)]
         scale = self.n_units**2 / total
         y1, w1, y2, w2 = np.zeros(n), np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
+        y3, w3 = np.zeros((n_classes, n, n)), np.zeros((n_classes, n, n))
         for name, (counts, variance) in self._one_way.items():
             j = self.columns.index(name)
             y1[self._starts[j] : self._ends[j]] = counts / self.n_units
             w1[self._starts[j] : self._ends[j]] = scale / variance
-        for (first, second), (counts, variance) in self._pairs.items():
-            a, b = self.columns.index(first), self.columns.index(second)
-            rows, cols = slice(self._starts[a], self._ends[a]), slice(self._starts[b], self._ends[b])
-            y2[rows, cols], w2[rows, cols] = counts / self.n_units, scale / variance
-            y2[cols, rows], w2[cols, rows] = y2[rows, cols].T, w2[rows, cols].T
-        return tuple(torch.from_numpy(a.astype(np.float32)).to(self.device) for a in (y1, w1, y2, w2))
+        for y, w, tables in ((y2, w2, self._pairs), (y3, w3, self._triples)):
+            for (first, second), (counts, variance) in tables.items():
+                a, b = self.columns.index(first), self.columns.index(second)
+                rows, cols = slice(self._starts[a], self._ends[a]), slice(self._starts[b], self._ends[b])
+                y[..., rows, cols], w[..., rows, cols] = counts / self.n_units, scale / variance
+                y[..., cols, rows] = y[..., rows, cols].swapaxes(-1, -2)
+                w[..., cols, rows] = w[..., rows, cols].swapaxes(-1, -2)
+        return tuple(torch.from_numpy(a.astype(np.float32)).to(self.device) for a in (y1, w1, y2, w2, y3, w3))
 
     def _loss_and_gradient(self, targets: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weighted squared error per cell, and its gradient in the logits."""
-        y1, w1, y2, w2 = targets
+        y1, w1, y2, w2, y3, w3 = targets
         probabilities = self._softmax()
         k = len(probabilities)
+        classes = self._classes(probabilities) if self._triples else torch.ones_like(probabilities[:, :1])
+        tables = [_cross(probabilities * c, probabilities).div_(k) for c in classes.split(1, dim=1)]
         miss1 = probabilities.mean(dim=0) - y1
-        miss2 = _cross(probabilities, probabilities).div_(k).sub_(y2)
+        miss2 = torch.stack(tables).sum(dim=0) - y2
         pull1, pull2 = w1 * miss1, w2 * miss2
         loss = (pull1 * miss1).sum() + 0.5 * (pull2 * miss2).sum()
-        slope = (probabilities @ pull2).mul_(2.0 / k).add_(2.0 / k * pull1)
+        slope = torch.zeros_like(probabilities).add_(pull1, alpha=2.0 / k)
+        for c, table in enumerate(tables):
+            pull = pull2
+            if self._triples:
+                miss3 = table - y3[c]
+                pull3 = w3[c] * miss3
+                loss = loss + 0.5 * (pull3 * miss3).sum()
+                pull = pull2 + pull3
+            pulled = probabilities @ pull
+            slope.addcmul_(classes[:, c : c + 1], pulled, value=2.0 / k)
+            if self._triples and self.context is not None:
+                at = int(self._starts[self.columns.index(self.context)]) + c
+                slope[:, at] += (pulled * probabilities).sum(dim=1) / k
         for measurement in self._higher:
             loss = loss + self._add_higher(measurement, probabilities, slope)
         slope.add_((probabilities + 1e-12).log_(), alpha=self.options.entropy_weight / k)

@@ -68,23 +68,34 @@ def find_domains(
     Privacy:
         Accounted: by the curator, release by release.
     """
-    noise = noise_for(budget.one_way * curator.allowance.mu_squared / len(schema.modelled))
-    resolution = n_units / noise
+    mu_squared = budget.one_way * curator.allowance.mu_squared
+    resolution = n_units / noise_for(mu_squared / len(schema.modelled))
     fine = {c.name: _fine_domain(curator, schema, c, budget, resolution) for c in schema.modelled}
-    names = list(fine)
-    release = curator.count(
-        "counts/one-way", "1-way marginals", fine, [(name,) for name in names], noise_multiplier=noise
-    )
+    parts = _shares([domain.size for domain in fine.values()])
     domains: dict[str, Domain] = {}
     one_way, totals, precisions = [], [], []
-    for i, name in enumerate(names):
-        counts = release.arrays[str(i)]
-        domains[name], measured = _coarsen(fine[name], counts, noise, n_bins)
+    for (name, domain), part in zip(fine.items(), parts, strict=True):
+        noise = noise_for(part * mu_squared)
+        release = curator.count(
+            f"counts/one-way/{name}", "1-way marginals", fine, [(name,)], noise_multiplier=noise
+        )
+        counts = release.arrays["0"]
+        domains[name], measured = _coarsen(domain, counts, noise, n_bins)
         one_way.append(measured)
         totals.append(float(counts.sum()))
         precisions.append(1.0 / (noise**2 * counts.size))
     n_units = float(np.average(totals, weights=precisions))
     return Domains(domains, one_way, max(n_units, 1.0), 1.0 / math.sqrt(sum(precisions)))
+
+
+def _shares(n_cells: list[int]) -> FloatArray:
+    """Return the part of a budget for each table, so that the noise of all cells adds up to the least.
+
+    The noise of a table of n cells is n times its standard deviation; under a fixed sum of ``mu**2`` the
+    total is least when each table gets a part in proportion to n to the power of 2/3.
+    """
+    weight = np.asarray(n_cells, dtype=np.float64) ** (2.0 / 3.0)
+    return weight / weight.sum()
 
 
 def n_discoveries(schema: Schema) -> tuple[int, int]:

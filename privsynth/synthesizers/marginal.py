@@ -44,8 +44,8 @@ class MarginalSynthesizer(TableSynthesizer):
             left = 1.0 - sum(step["share"] for step in steps)
             selection = settings.selection_share * left
             epsilon0 = exponential_epsilon0(math.sqrt(selection * mu_squared / count))
-            choice = {"purpose": "choice of pairs", "share": selection, "count": count, "epsilon0": epsilon0}
-            steps += [choice, planned_counts("2-way marginals", left - selection, count, mu_squared)]
+            choice = {"purpose": "choice of tables", "share": selection, "count": count, "epsilon0": epsilon0}
+            steps += [choice, planned_counts("2- and 3-way marginals", left - selection, count, mu_squared)]
         return Sketch(steps=tuple(steps))
 
     def _make(

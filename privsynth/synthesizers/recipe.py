@@ -1,9 +1,9 @@
 """Adaptive select-measure-fit: what `MarginalSynthesizer` buys, and in which order.
 
 1. Domains and 1-way marginals (`domains`). 2. The joint table of target and groups. 3. Rounds: the
-exponential mechanism chooses the pairs that the model describes worst, they are measured, and the model is
-fitted again. Every decision is a function of earlier releases and public settings, so the same releases
-give the same model.
+exponential mechanism chooses the tables that the model describes worst, pairs of columns or pairs within
+the classes of the target; they are measured, and the model is fitted again. Every decision is a function of
+earlier releases and public settings, so the same releases give the same model.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounded_down
 from privsynth.privacy.curator import Curator
+from privsynth.schema import Schema
 from privsynth.synthesizers.domains import Domains
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
@@ -32,6 +33,8 @@ REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: wh
 
 Progress = Callable[[str, int, int], None]
 
+MAX_CLASSES = 4  # of a target within whose classes dependence is measured
+
 _RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
 
 
@@ -40,11 +43,11 @@ class MarginalSettings(PreliminarySettings):
     """Public settings of the recipe; shares are of ``mu**2``.
 
     Attributes:
-        selection_share: Part of each round that pays for choosing pairs.
-        noise_penalty: How much of the noise of measuring a pair counts against choosing it. AIM takes all
-            of it (1); but the mixture smooths, and wide sparse pairs are worth more than that suggests.
+        selection_share: Part of each round that pays for choosing tables.
+        noise_penalty: How much of the noise of measuring a table counts against choosing it. AIM takes all
+            of it (1); but the mixture smooths, and wide sparse tables are worth more than that suggests.
         n_rounds: Rounds of select, measure, fit.
-        pairs_per_column: Pairs measured in all, over the number of columns.
+        pairs_per_column: Tables measured in all, over the number of columns.
         steps_per_round: Gradient steps after each round.
         final_steps: Gradient steps at the end.
         fit: How the mixture is fitted.
@@ -68,7 +71,7 @@ class MarginalSettings(PreliminarySettings):
         weakness = max(1.0, REFERENCE_STRENGTH / max(strength, 1.0))
         return replace(
             self,
-            one_way_share=self.one_way_share * min(2.0, weakness**0.4),
+            one_way_share=self.one_way_share * min(5.0, weakness**0.44),
             spikes_share=self.spikes_share * min(4.0, weakness**0.8),
             pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
         )
@@ -114,6 +117,7 @@ def fit_marginals(
         options=settings.fit,
         seed=seed,
         device=device,
+        context=_context(curator.schema, domains),
     )
     fitter.start(domains.one_way, domains.n_units)
     if first.condition is not None:
@@ -138,12 +142,12 @@ def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
 def _measure_round(
     curator: Curator, domains: Domains, fitter: MixtureFitter, settings: MarginalSettings, index: int
 ) -> bool:
-    """Choose the worst pairs, measure them, and hand them to the fitter; False when nothing is left.
+    """Choose the worst tables, measure them, and hand them to the fitter; False when nothing is left.
 
     What is left of the budget is divided evenly over the rounds to come.
     """
-    pairs = list(itertools.combinations(domains.by_column, 2))
-    if not pairs:
+    candidates = _candidates(domains, fitter.context)
+    if not candidates:
         return False
     n_select = pairs_per_round(len(domains.by_column), settings)
     key = f"round-{index:02d}"
@@ -155,10 +159,10 @@ def _measure_round(
     noise = noise_for((1.0 - settings.selection_share) * each)
     chosen = curator.select(
         f"{key}/select",
-        "choice of pairs",
+        "choice of tables",
         domains.by_column,
-        pairs,
-        lambda: _expected(fitter, domains, pairs),
+        candidates,
+        lambda: _expected(fitter, domains, candidates),
         noise_std=settings.noise_penalty * noise,
         epsilon0=epsilon0,
         n_select=n_select,
@@ -169,19 +173,34 @@ def _measure_round(
     noise = max(noise, noise_for(left / n_select))
     release = curator.count(
         f"{key}/measure",
-        "2-way marginals",
+        "2- and 3-way marginals",
         domains.by_column,
-        [pairs[i] for i in chosen],
+        [candidates[i] for i in chosen],
         noise_multiplier=noise,
     )
     for position, i in enumerate(chosen):
         counts = release.arrays[str(position)]
-        fitter.add(Measurement(columns=pairs[i], counts=counts, variance=noise**2))
+        fitter.add(Measurement(columns=candidates[i], counts=counts, variance=noise**2))
     return True
 
 
+def _context(schema: Schema, domains: Domains) -> str | None:
+    """Return the target if it has few classes: dependence of other columns is measured within them."""
+    for column in schema.modelled:
+        if column.role == "target" and domains.by_column[column.name].size <= MAX_CLASSES:
+            return column.name
+    return None
+
+
+def _candidates(domains: Domains, context: str | None) -> list[tuple[str, ...]]:
+    """Return all pairs, and all pairs within the classes of the context."""
+    pairs = list(itertools.combinations(domains.by_column, 2))
+    triples = [] if context is None else [(*pair, context) for pair in pairs if context not in pair]
+    return [*pairs, *triples]
+
+
 def _expected(
-    fitter: MixtureFitter, domains: Domains, pairs: list[tuple[str, str]]
+    fitter: MixtureFitter, domains: Domains, candidates: list[tuple[str, ...]]
 ) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    matrix = fitter.pair_shares() * domains.n_units
-    return [fitter.block(matrix, pair).ravel() for pair in pairs]
+    tables = fitter.pair_shares() * domains.n_units
+    return [fitter.block(tables, columns).ravel() for columns in candidates]

@@ -27,9 +27,9 @@ def truth(seed=0, k=5):
     return ProductMixture(NAMES, tuple(blocks))
 
 
-def fitter(*, k=64, seed=0, **options):
+def fitter(*, k=64, seed=0, context=None, **options):
     options = FitOptions(n_components=k, **({"entropy_weight": 0.0} | options))
-    return MixtureFitter(columns=NAMES, sizes=SIZES, options=options, seed=seed)
+    return MixtureFitter(columns=NAMES, sizes=SIZES, options=options, seed=seed, context=context)
 
 
 def measured(model, columns, n, *, noise=0.0, variance=1.0, seed=0):
@@ -74,10 +74,13 @@ def objective(logits, measurements, n, k, entropy_weight):
         [("a", "b"), ("c", "d"), ("a", "c", "d"), ("a", "b", "c"), NAMES],
     ],
 )
+@pytest.mark.parametrize("context", [None, "a", "c"])
 @pytest.mark.parametrize("entropy_weight", [0.0, 0.3])
-def test_the_gradient_is_that_of_automatic_differentiation(tables, entropy_weight):
+def test_the_gradient_is_that_of_automatic_differentiation(tables, entropy_weight, context):
     model, n, k = truth(), 1000.0, 7
-    f = started(fitter(k=k, entropy_weight=entropy_weight), model, n, noise=5.0, variance=4.0)
+    f = started(
+        fitter(k=k, entropy_weight=entropy_weight, context=context), model, n, noise=5.0, variance=4.0
+    )
     rng = np.random.default_rng(1)
     shapes = {columns: n * model.table(columns) for columns in tables}
     tables_measured = [
