@@ -42,7 +42,7 @@ def test_a_schema_is_complete_and_says_what_is_scored(table: Table) -> None:
     assert not table.schema.types_from_records
     target = table.schema.columns[table.schema.target]
     assert target.is_numeric if table.positive is None else table.positive in (target.categories or ())
-    assert set(table.schema.groups or table.compared) <= set(table.schema.columns)
+    assert set(table.compared or table.schema.groups) <= set(table.schema.columns)
 
 
 def test_every_schema_belongs_to_a_table() -> None:
@@ -144,6 +144,14 @@ def test_a_result_is_kept_and_a_failure_is_run_again(tmp_path: Path) -> None:
     again.add(a_run(1, 0.9))
     assert [run["seed"] for run in Results.load(again.path).runs] == [0, 1]
     assert "no such column" not in (tmp_path / "results.md").read_text()
+
+
+def test_processes_that_share_a_file_keep_each_others_results(tmp_path: Path) -> None:
+    one, other = (Results.load(tmp_path / "results.json") for _ in range(2))
+    one.add(a_run(0, 0.8))
+    other.add(a_run(0, 0.8, table="compas"))
+    one.add(a_run(1, 0.8))
+    assert len(Results.load(one.path).runs) == 3
 
 
 def test_the_table_has_means_deviations_and_yardsticks_first() -> None:

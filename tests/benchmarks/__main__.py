@@ -10,7 +10,7 @@ results of a changed program belong into a new file. Rows scored beside them: th
 be made. ``--settings '{"n_steps": 0}'`` changes settings of the synthesizers named. ``--compare A B`` says
 how two files differ, with standard errors. The scorer and Adult's split are in ``$PRIVSYNTH_BENCH``, the
 other tables in ``$PRIVSYNTH_DATA`` (else ``shared/bench`` and ``shared/data`` beside the repository). No row
-count is taken as public. One process writes one JSON at a time.
+count is taken as public. Processes that run different tables may share a JSON.
 """
 
 from __future__ import annotations

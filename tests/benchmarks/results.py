@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ def label(run: Run) -> str:
 
 @dataclass
 class Results:
-    """Runs in a JSON file, which is rewritten after each.
+    """Runs in a JSON file, which is rewritten after each; several processes may add to one.
 
     Attributes:
         path: The file; a Markdown table lies beside it.
@@ -67,11 +69,23 @@ class Results:
 
     def add(self, run: Run) -> None:
         """Keep a run in place of an earlier one, and write the file."""
-        self.runs = [done for done in self.runs if identity(done) != identity(run)] + [run]
-        aside = self.path.with_suffix(".partial")
-        aside.write_text(json.dumps({"runs": self.runs}, indent=1))
-        os.replace(aside, self.path)
-        self.path.with_suffix(".md").write_text(markdown(self.runs))
+        with _alone_in(self.path.parent):
+            others = Results.load(self.path).runs
+            self.runs = [done for done in others if identity(done) != identity(run)] + [run]
+            aside = self.path.with_suffix(".partial")
+            aside.write_text(json.dumps({"runs": self.runs}, indent=1))
+            os.replace(aside, self.path)
+            self.path.with_suffix(".md").write_text(markdown(self.runs))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 # -- the table -----------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ class Scorer:
             "numeric": numeric,
             "categories": {name: [MARK + text for text in texts] for name, texts in categories.items()},
             "target": self._table.schema.target,
-            "groups": self._table.schema.groups or list(self._table.compared),
+            "groups": list(self._table.compared) or self._table.schema.groups,
         }
 
 

@@ -41,7 +41,7 @@ class Table:
         file: Its file in the folder of real tables; None for Adult, whose split lies beside the scorer.
         positive: Value of the target that classifiers learn to find; None for a numeric target, which is
             scored as above the training part's median or not.
-        compared: Columns whose groups are scored apart; the schema's groups where there are any.
+        compared: Columns whose groups are scored apart, the first one for parity; the schema's groups if empty.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Table:
 TABLES = {
     table.name: table
     for table in (
-        Table("adult", None, positive=">50K"),
+        Table("adult", None, positive=">50K", compared=("sex", "race")),
         Table("german_credit", "german_credit.csv.gz", positive="2"),
         Table("compas", "compas_two_years.csv.gz", positive="1"),
         Table("diabetes130", "diabetes130.csv.gz", positive="<30"),
