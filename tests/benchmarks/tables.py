@@ -41,7 +41,8 @@ class Table:
         file: Its file in the folder of real tables; None for Adult, whose split lies beside the scorer.
         positive: Value of the target that classifiers learn to find; None for a numeric target, which is
             scored as above the training part's median or not.
-        compared: Columns whose groups are scored apart, the first one for parity; the schema's groups if empty.
+        compared: Columns whose groups are scored apart, the first one for parity; empty means the schema's
+            groups.
     """
 
     name: str
