@@ -69,6 +69,14 @@ def test_persons_are_scored_by_one_row_each_and_never_stand_in_two_parts(
     assert sorted(table.scored_rows(train)["person"]) == sorted(set(train["person"]))
 
 
+def test_scored_rows_are_in_random_order() -> None:
+    # the scorer draws test rows and their folds by one seed: folds of a sorted table would be stretches of it
+    rows = pd.DataFrame({"place": np.arange(1000)})
+    scored = TABLES["california_housing"].scored_rows(rows)["place"]
+    assert sorted(scored) == list(range(1000))
+    assert abs(np.corrcoef(scored, rows["place"])[0, 1]) < 5 / np.sqrt(1000)  # 5 deviations: 6e-7
+
+
 # -- scoring -------------------------------------------------------------------------------------------
 
 
