@@ -27,7 +27,7 @@ from privsynth.metrics.membership import membership
 from privsynth.metrics.tables import load_tables
 from privsynth.report import audit
 from privsynth.schema import Schema
-from tests.benchmarks.adult import adult_schema, bench_folder
+from tests.benchmarks.tables import adult_schema, bench_folder
 
 
 def mechanisms(n_test: int, n_fits: int) -> None:

@@ -34,7 +34,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from privsynth import MarginalSynthesizer, Schema
 from privsynth.drafting import draft_schema
 from privsynth.errors import UnsupportedRequestError
-from tests.benchmarks.adult import adult_schema, bench_folder
+from tests.benchmarks.tables import adult_schema, bench_folder
 from tests.helpers.tables import real_data
 
 Figures = dict[str, float]

@@ -18,7 +18,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import privsynth
-from tests.benchmarks.adult import adult_schema, bench_folder
+from tests.benchmarks.tables import adult_schema, bench_folder
 from tests.helpers.browser import BROWSER, browser_tab
 
 EPSILON, DELTA = 1.0, 1e-6

@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 
 import privsynth
-from tests.benchmarks.adult import adult_schema, bench_folder
+from tests.benchmarks.tables import adult_schema, bench_folder
 
 REQUESTS = {
     "free": {},

@@ -18,7 +18,7 @@ import pandas as pd
 
 from privsynth.schema import Schema
 from privsynth.synthesizers import SYNTHESIZERS
-from tests.benchmarks.adult import changed
+from tests.benchmarks.fitting import changed
 
 N_ROWS = 26_000
 
