@@ -13,7 +13,7 @@ from privsynth.schema import Column
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-NOISE_MARGIN = 2.5  # a bin holds at least this many standard deviations of its own noise
+NOISE_MARGIN = 4.0  # a bin holds at least this many standard deviations of its own noise
 
 
 def bins_from_histogram(

@@ -30,7 +30,7 @@ class Release:
     """One noised answer, with the event that paid for it.
 
     Attributes:
-        key: Name within the run, such as ``counts/one-way``.
+        key: Name within the run, such as ``counts/one-way/age``.
         event: The charge, as `privsynth.privacy.accounting.Event.to_dict` writes it.
         facts: What else was released, JSON-able.
         arrays: Released arrays by name.
