@@ -9,7 +9,9 @@ from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
-    from privsynth.report.audit import AuditReport, audit, public_report
+    from privsynth.report.audit import audit
+    from privsynth.report.audit_report import AuditReport
+    from privsynth.report.public import public_report
     from privsynth.resampling import BalancedResampler
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
@@ -35,10 +37,10 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AuditReport": "privsynth.report.audit",
+    "AuditReport": "privsynth.report.audit_report",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
-    "public_report": "privsynth.report.audit",
+    "public_report": "privsynth.report.public",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",

@@ -92,7 +92,7 @@ def render(report: dict[str, Any]) -> str:
     """Return the page for the content of a ``report.json``.
 
     Args:
-        report: As `privsynth.report.audit.AuditReport.to_dict` gives it.
+        report: As `privsynth.report.audit_report.AuditReport.to_dict` gives it.
 
     Privacy:
         Not private: shows figures of real records, unless the report is a public one.
