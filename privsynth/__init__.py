@@ -9,6 +9,7 @@ from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
+    from privsynth.augmentation import Augmentation, augment_for
     from privsynth.report.audit import audit
     from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditReport",
+    "Augmentation",
     "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
@@ -30,6 +32,7 @@ __all__ = [
     "PATEGANSynthesizer",
     "Schema",
     "audit",
+    "augment_for",
     "load",
     "metrics",
     "public_report",
@@ -37,6 +40,8 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Augmentation": "privsynth.augmentation",
+    "augment_for": "privsynth.augmentation",
     "AuditReport": "privsynth.report.audit_report",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
