@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.paid import AuditBudget
+from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.disclosure import assess_disclosure
 from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
@@ -21,13 +22,15 @@ from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.metrics.utility import assess_utility
 from privsynth.report.audit_report import AuditReport
+from privsynth.report.drawing import drawing_of
 from privsynth.report.effort import QUICK, Effort
 from privsynth.report.public import paid_report
 from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
+from privsynth.sources import Records, read_table
 
-_TABLES = ("real", "synthetic", "holdout", "reference", "twin")
+_TABLES = ("real", "synthetic", "holdout", "reference")
 
 
 def audit(
@@ -37,9 +40,12 @@ def audit(
     schema: Schema,
     holdout: Table | None = None,
     reference: Table | None = None,
-    twin: Table | Callable[[], Table] | None = None,
+    twin: Table | Sequence[Table] | Callable[[], Table] | None = None,
+    n_twins: int = 1,
+    model: Sampler | None = None,
     direct: DirectModel | None = None,
     guarantee: Mapping[str, Any] | None = None,
+    drawing: Mapping[str, Any] | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
     quick: bool = False,
@@ -58,10 +64,14 @@ def audit(
             and utility are ``not_assessed``.
         reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
         twin: Rows of the same generator fitted without privacy, or a function that fits and samples it:
-            shows who pays for epsilon.
+            shows who pays for epsilon. Several fits, as a list, make the intervals cover how fits differ.
+        n_twins: How often such a function is called; each call has to be a fit of its own.
+        model: The fitted synthesizer: draws balanced rows to train on, and brings its guarantee.
         direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others; a
             linear one is trained if None.
-        guarantee: The statement of the model file; None if there is none.
+        guarantee: The statement of the model file; that of the model if None.
+        drawing: What is known of how the rows were drawn, ``rebalancing_cost`` and ``not_covered``; what the
+            synthetic frame or Parquet file carries in its ``attrs`` if None.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
         quick: Do less, and say what was left out.
@@ -84,8 +94,12 @@ def audit(
     effort = QUICK if quick else Effort()
     if callable(twin):
         say("fitting the twin without privacy")
-        twin = twin()
+        twin = [twin() for _ in range(n_twins)]
+    if guarantee is None:
+        guarantee = getattr(model, "guarantee_", None)
     say("reading the tables")
+    synthetic = read_table(synthetic)
+    drawing = drawing_of(synthetic.attrs if drawing is None else drawing)
     tables = load_tables(
         real,
         synthetic,
@@ -93,12 +107,14 @@ def audit(
         holdout=holdout,
         reference=reference,
         twin=twin,
+        model=model,
         target=target,
         groups=groups,
+        random_state=random_state,
     )
     if budget is not None:
         say("counting under the budget of the audit")
-        return paid_report(tables, synthetic, guarantee, budget, random_state)
+        return paid_report(tables, synthetic, guarantee, drawing, budget, random_state)
     described = _described(tables)
     everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
@@ -156,6 +172,7 @@ def audit(
             **{name: section for name, section in sections.items() if name != "interpretability"},
             n_units=described["real"]["n_units"],
         ),
+        drawing=drawing,
         tables=described,
         settings={
             "unit": schema.unit,
@@ -183,8 +200,13 @@ def _described(tables: Tables) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name in _TABLES:
         records = getattr(tables, name)
-        out[name] = None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
+        out[name] = None if records is None else _size(records)
+    out["twin"] = _size(tables.twins[0]) if tables.twins else None
     return out
+
+
+def _size(records: Records) -> dict[str, int]:
+    return {"n_rows": len(records.frame), "n_units": n_units(records)}
 
 
 def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
@@ -195,4 +217,5 @@ def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
     thin: dict[str, Any] = {
         name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None
     }
-    return replace(tables, **thin)
+    twins = tuple(at_most_rows(twin, max_rows, generator) for twin in tables.twins)
+    return replace(tables, **thin, twins=twins)

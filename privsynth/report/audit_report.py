@@ -47,6 +47,7 @@ class AuditReport:
         created: When, UTC, ISO-8601.
         versions: Library to version.
         synthetic: Of a public report, what the released rows show by themselves; else None.
+        drawing: How the rows were drawn, see `privsynth.report.drawing`; None where nothing is known of it.
         paid: Figures that a budget of the audit's own covers; None where none was given.
     """
 
@@ -65,6 +66,7 @@ class AuditReport:
     created: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: versions_used())
     synthetic: dict[str, Any] | None = None
+    drawing: dict[str, Any] | None = None
     paid: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from privsynth.metrics.scores import SCORES
 from privsynth.report import charts as charted
 from privsynth.report import plots
+from privsynth.report.drawing import drawing_in_words
 from privsynth.report.words import (
     bottom_line,
     bought,
@@ -164,7 +165,8 @@ def plotly_script() -> str:
 
 def _of_guarantee(report: dict[str, Any]) -> dict[str, Any]:
     guarantee = report["guarantee"]
-    return {"words": guarantee_in_words(guarantee), "claim": claim_of(guarantee)}
+    words = {"words": guarantee_in_words(guarantee), "drawing_words": drawing_in_words(report.get("drawing"))}
+    return {**words, "claim": claim_of(guarantee)}
 
 
 def _trade_off_alt(membership: dict[str, Any]) -> str:

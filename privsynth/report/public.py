@@ -11,14 +11,20 @@ from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.released import describe_released
 from privsynth.metrics.tables import Table, Tables
 from privsynth.report.audit_report import AuditReport
+from privsynth.report.drawing import drawing_of
 from privsynth.report.verdicts import guarantee_verdict
 from privsynth.schema import Schema
+from privsynth.sources import read_table
 
 PUBLIC = "this report is public: it reads no real record"
 
 
 def public_report(
-    *, synthetic: Table, schema: Schema, guarantee: Mapping[str, Any] | None = None
+    *,
+    synthetic: Table,
+    schema: Schema,
+    guarantee: Mapping[str, Any] | None = None,
+    drawing: Mapping[str, Any] | None = None,
 ) -> AuditReport:
     """Report on a synthetic table without reading a real record, for publication.
 
@@ -26,6 +32,7 @@ def public_report(
         synthetic: Frame or path: the released rows.
         schema: The description of the table.
         guarantee: The statement of the model file; None if there is none.
+        drawing: What is known of how the rows were drawn; see `privsynth.audit`.
 
     Returns:
         A report whose sections that need real records are ``not_assessed``.
@@ -36,7 +43,8 @@ def public_report(
     Privacy:
         Post-processing: reads the released rows, the public schema and the statement only.
     """
-    released = describe_released(synthetic, schema=schema)
+    rows = read_table(synthetic)
+    released = describe_released(rows, schema=schema)
     stated = dict(guarantee) if guarantee is not None else None
     closed = not_assessed(PUBLIC)
     return AuditReport(
@@ -58,6 +66,7 @@ def public_report(
         },
         notes=released.pop("notes"),
         synthetic=released,
+        drawing=drawing_of(rows.attrs if drawing is None else drawing),
     )
 
 
@@ -65,6 +74,7 @@ def paid_report(
     tables: Tables,
     synthetic: Table,
     guarantee: Mapping[str, Any] | None,
+    drawing: Mapping[str, Any] | None,
     budget: AuditBudget,
     random_state: int,
 ) -> AuditReport:
@@ -78,5 +88,7 @@ def paid_report(
         budget=budget,
         random_state=random_state,
     )
-    public = public_report(synthetic=synthetic, schema=tables.schema, guarantee=guarantee)
+    public = public_report(
+        synthetic=synthetic, schema=tables.schema, guarantee=guarantee, drawing=drawing or {}
+    )
     return replace(public, paid=paid)
