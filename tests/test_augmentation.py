@@ -160,7 +160,9 @@ def test_what_cannot_be_asked_for_is_refused(
 
 def test_groups_that_nobody_is_in_are_refused(synthesizer: MarginalSynthesizer) -> None:
     few = fitted(source(30, 3, share=0.0))
-    with pytest.raises(UnsupportedRequestError, match="less than 20 units behind every group of x, town"):
+    with pytest.raises(
+        UnsupportedRequestError, match="no group of x, town has 50 units behind each of 2 labels"
+    ):
         augment_for(coarse_tree(), few, groups=["x", "town"], base=100)
 
 

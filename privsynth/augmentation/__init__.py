@@ -87,6 +87,7 @@ def augment_for(
     max_loss: float = 0.01,
     cv: int = 5,
     n_validation: int = 2000,
+    min_units: float = 50.0,
     random_state: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Augmentation:
@@ -110,6 +111,8 @@ def augment_for(
         max_loss: By how much the overall score may fall below the base's.
         cv: Folds, each of fresh added and fresh validation rows.
         n_validation: Validation rows of each group in each fold.
+        min_units: Real units that the model must have behind a cell for rows to be added to it, and behind
+            two labels of a group for it to be judged.
         random_state: Seed of everything drawn.
         progress: Is told of each round.
 
@@ -139,6 +142,7 @@ def augment_for(
         scoring=scoring,
         cv=cv,
         n_validation=n_validation,
+        min_units=min_units,
         random_state=random_state,
     )
     table = task.base(base)

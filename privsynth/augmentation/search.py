@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from privsynth.augmentation.task import MIN_UNITS, FloatArray, IntArray, Task, Validation
+from privsynth.augmentation.task import FloatArray, IntArray, Task, Validation
 from privsynth.sampling.rounding import largest_remainder
 
 FALSE_ALARM = 0.05  # of a round: chance that a trial is kept that gains nothing, shared by all of its trials
@@ -92,11 +92,10 @@ def add_by_rounds(
 
 def _extras(task: Task, worst: int, step: int) -> Iterator[IntArray]:
     """Yield rows to add to each cell, in the model's proportions."""
-    usable = (task.cells["units"] >= MIN_UNITS).to_numpy() & (task.group_of >= 0)
-    chosen = [usable & (task.group_of == worst)]
+    chosen = [task.is_usable & (task.group_of == worst)]
     if task.target in task.cut:
         for label in task.cells[task.target].unique():
-            of_label = usable & task.cells[task.target].eq(label).to_numpy()
+            of_label = task.is_usable & task.cells[task.target].eq(label).to_numpy()
             chosen += [of_label & chosen[0], of_label]
     masses = task.cells["mass"].to_numpy()
     for cells in {cells.tobytes(): cells for cells in chosen if cells.any()}.values():

@@ -19,9 +19,6 @@ from privsynth.errors import ParameterError, UnsupportedRequestError
 from privsynth.sources import read_table
 from privsynth.synthesizers.base import TableSynthesizer
 
-MIN_UNITS = 20.0
-"""Real units that the model must have behind a group for it to be judged, and behind a cell to add to it."""
-
 CELL_ROWS = 1_000_000  # for which support is looked at, so that every cell is asked for
 
 FloatArray = NDArray[np.float64]
@@ -44,6 +41,7 @@ class Task:
         cells: One line a cell: the columns, ``mass`` in the model and ``units`` behind it.
         groups: One line a judged group: its columns.
         left_out: The same of groups with too few units.
+        is_usable: Whether a cell is of a judged group and has units enough to add rows to it, ``(n_cells,)``.
         group_of: Judged group of each cell, -1 for none, ``(n_cells,)``.
         shares: Of the judged groups in the model, ``(n_groups,)``.
         cv: Number of folds.
@@ -59,6 +57,7 @@ class Task:
     cells: pd.DataFrame
     groups: pd.DataFrame
     left_out: pd.DataFrame
+    is_usable: NDArray[np.bool_]
     group_of: IntArray
     shares: FloatArray
     cv: int
@@ -76,6 +75,7 @@ class Task:
         scoring: str | Scorer,
         cv: int,
         n_validation: int,
+        min_units: float,
         random_state: int,
     ) -> Task:
         """Find the cells and the groups that can be judged; see `privsynth.augment_for`."""
@@ -95,12 +95,14 @@ class Task:
         code = np.zeros(len(cells), dtype=np.int64)
         if columns:
             code = cells.groupby(columns, sort=False).ngroup().to_numpy()
-        mass, units = (np.bincount(code, cells[what]) for what in ("mass", "units"))
-        is_judged = units >= MIN_UNITS
+        mass = np.bincount(code, cells["mass"])
+        is_large = (cells["units"] >= min_units).to_numpy()
+        n_needed = 2 if target in cut else 1  # a group with one label has nothing to be told apart
+        is_judged = np.bincount(code, is_large) >= n_needed
         if not is_judged.any():
             raise UnsupportedRequestError(
-                f"the model has less than {MIN_UNITS:g} units behind every group of {', '.join(columns)}; "
-                "name fewer or other groups"
+                f"no group of {', '.join(columns) or 'all rows'} has {min_units:g} units behind each of "
+                f"{n_needed} labels; name fewer or other groups, or a smaller min_units"
             )
         found = cells.loc[np.unique(code, return_index=True)[1], columns]
         return cls(
@@ -112,6 +114,7 @@ class Task:
             cells=cells,
             groups=found[is_judged].reset_index(drop=True),
             left_out=found[~is_judged].reset_index(drop=True),
+            is_usable=is_large & is_judged[code],
             group_of=np.where(is_judged, np.cumsum(is_judged) - 1, -1)[code],
             shares=mass[is_judged] / mass[is_judged].sum(),
             cv=cv,

@@ -181,7 +181,8 @@ def _share_entry(real: Shares, synthetic: Shares, twins: Sequence[Shares], i: in
     if len(twins) == 1:
         interval: Sequence[float] | None = difference_interval((twin.mean, twins[0][1][i]), (value, behind))
     else:  # how twins differ holds the drawing of their rows too
-        interval = _widened(cost, [limit - twin.mean for limit in wilson(value, behind)], twin.margin)
+        wide = _widened(cost, [limit - twin.mean for limit in wilson(value, behind)], twin.margin)
+        interval = None if wide is None else [max(wide[0], -1.0), min(wide[1], 1.0)]
     return {
         "real": float(real[0][i]),
         **twin.told("twin"),

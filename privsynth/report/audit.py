@@ -171,6 +171,7 @@ def audit(
         verdicts=all_verdicts(
             **{name: section for name, section in sections.items() if name != "interpretability"},
             n_units=described["real"]["n_units"],
+            drawing=drawing,
         ),
         drawing=drawing,
         tables=described,

@@ -208,9 +208,7 @@ def _sdmetrics_rows(fidelity: dict[str, Any]) -> list[tuple[str, Any]]:
         section = fidelity.get(which)
         if section:
             rows.append((f"{which} score (1 = best)", section["score"]))
-            rows += [
-                (f"{which}: {name}", f) for name, f in section["properties"].items() if f["value"] is not None
-            ]
+            rows += [(f"{which}: {name}", figure) for name, figure in section["properties"].items()]
     return rows
 
 

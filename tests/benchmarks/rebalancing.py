@@ -295,15 +295,15 @@ def adaptive_figures(
 ) -> dict[str, Figures]:
     """Return figures of training sets of synthetic rows, on one split."""
     train, test = train_test_split(table, test_size=0.3, random_state=seed, stratify=table[target])
-    synthesizer = fitted(train, schema, epsilon)
+    columns = schema.to_dict()["columns"]
+    columns |= {name: {"type": "categorical", "categories": sorted(table[name].unique())} for name in groups}
+    synthesizer = fitted(train, Schema(columns, types_from_records=schema.types_from_records), epsilon)
     found = augment_for(
         untrained(train, target),
         synthesizer,
         base=len(train),
         target=target,
         groups=groups,
-        cv=3,
-        n_validation=1500,
         random_state=seed,
         progress=lambda text: print(f"  run {seed}: {text}", flush=True),
     )

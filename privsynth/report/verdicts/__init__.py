@@ -28,6 +28,7 @@ def all_verdicts(
     membership: Section,
     disclosure: Section,
     n_units: int | None,
+    drawing: Section | None = None,
 ) -> list[Verdict]:
     """Return the verdicts in the order in which they are read.
 
@@ -39,6 +40,7 @@ def all_verdicts(
         membership: As above.
         disclosure: As above.
         n_units: Number of persons (or rows) in the real table; None in a public report, which does not know.
+        drawing: How the rows were drawn, if that is known: balance moves shares on purpose.
 
     Privacy:
         Not private: says what figures of real records say.
@@ -47,9 +49,9 @@ def all_verdicts(
         ("guarantee", guarantee_verdict(guarantee, n_units)),
         ("membership", membership_verdict(membership, guarantee)),
         ("disclosure", disclosure_verdict(disclosure)),
-        ("fidelity", fidelity_verdict(fidelity)),
+        ("fidelity", fidelity_verdict(fidelity, drawing)),
         ("utility", utility_verdict(utility)),
-        ("fairness", representation_verdict(fairness)),
+        ("fairness", representation_verdict(fairness, drawing)),
         ("fairness", model_fairness_verdict(fairness)),
     ]
     if fairness.get("privacy_effect", {}).get("status") == "assessed":

@@ -6,9 +6,11 @@ from privsynth.report.verdicts.pieces import (
     Section,
     Verdict,
     attention_or_ok,
+    by_request,
     named,
     off,
     or_not_assessed,
+    sentence,
     verdict,
 )
 
@@ -16,7 +18,7 @@ SHARE_TOLERANCE = 0.2  # of the group's real share
 RATE_TOLERANCE = 0.05
 
 
-def representation_verdict(fairness: Section) -> Verdict:
+def representation_verdict(fairness: Section, drawing: Section | None = None) -> Verdict:
     """Return the verdict on groups' shares and target rates."""
     question = "Are groups, and their rates of the target, as in the real table?"
     if fairness["status"] != "assessed":
@@ -28,10 +30,15 @@ def representation_verdict(fairness: Section) -> Verdict:
         found.append(f"the share of {named(shares)} is off by more than {SHARE_TOLERANCE:.0%} of itself")
     if rates:
         found.append(f"the target rate of {named(rates)} is off by more than {RATE_TOLERANCE:g}")
+    moved = by_request(drawing)
+    action = "say so where the rows are used."
+    action = f"Balance the rows over these groups when sampling, and {action}" if not moved else action
+    if found and moved:
+        found[-1] += f".{moved}"
     return attention_or_ok(
         question,
         found,
-        "Balance the rows over these groups when sampling, and say so where they are used.",
+        sentence(action),
         otherwise=f"No share is off by more than {SHARE_TOLERANCE:.0%} of itself, no target rate by more "
         f"than {RATE_TOLERANCE:g}, in {len(fairness['by_group'])} groups, clear of sampling error.",
         then="Look at small groups below: little can be said about them.",

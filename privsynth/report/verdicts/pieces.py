@@ -54,6 +54,15 @@ def named(groups: Sequence[Section]) -> str:
     return ", ".join(texts) + more
 
 
+def by_request(drawing: Section | None) -> str:
+    """Return a sentence that says whether shares were moved on purpose; empty if nothing is known of it."""
+    cost = (drawing or {}).get("rebalancing_cost")
+    if not cost or not cost["columns"]:
+        return ""
+    columns = " × ".join(cost["columns"])
+    return f" The rows were drawn by a request on {columns}, which moves shares on purpose."
+
+
 def or_dash(value: float | None) -> str:
     """Return a number, or a dash for none."""
     return "–" if value is None else f"{value:.3f}"

@@ -5,18 +5,19 @@ from __future__ import annotations
 from privsynth.report.verdicts.pieces import (
     Section,
     Verdict,
+    by_request,
     named,
     or_dash,
     or_not_assessed,
     sentence,
     verdict,
 )
-from privsynth.report.words import way_to_floor
+from privsynth.report.words import SMALLEST_SPAN, way_to_floor
 
 MIN_GROUP_ROWS = 100  # rows of a group in the reference from which on its distances decide a verdict
 
 
-def fidelity_verdict(fidelity: Section) -> Verdict:
+def fidelity_verdict(fidelity: Section, drawing: Section | None = None) -> Verdict:
     """Return the verdict on distances, overall and within groups."""
     question = "Do the synthetic rows look like the source?"
     if fidelity["status"] != "assessed":
@@ -32,11 +33,13 @@ def fidelity_verdict(fidelity: Section) -> Verdict:
         for name, figure in scores.items()
         if figure["value"] is not None
     ]
-    evidence = sentence("; ".join(told)) + _told_apart(fidelity)
-    ways = [way for way in map(way_to_floor, (fidelity["tv_2way"], fidelity["tv_3way"])) if way is not None]
-    if ways and max(ways) > 0.5:
-        how = "Farther from the source than" if max(ways) > 1 else "Nearer to independent columns than to"
-        what = "independent columns are" if max(ways) > 1 else "real rows"
+    evidence = sentence("; ".join(told)) + _told_apart(fidelity) + by_request(drawing)
+    judged = (fidelity["tv_2way"], fidelity["tv_3way"])
+    ways = [way for way in map(way_to_floor, judged) if way is not None]
+    is_beyond = any(map(_is_beyond_floor, judged)) or max(ways, default=0.0) > 1
+    if is_beyond or max(ways, default=0.0) > 0.5:
+        how = "Farther from the source than" if is_beyond else "Nearer to independent columns than to"
+        what = "independent columns are" if is_beyond else "real rows"
         return verdict(
             question,
             "attention",
@@ -57,6 +60,12 @@ def fidelity_verdict(fidelity: Section) -> Verdict:
             "Do not use the rows to speak about these groups; more records of them or a larger epsilon help.",
         )
     return verdict(question, "ok", evidence, "Look at the worst pairs below before you rely on one.")
+
+
+def _is_beyond_floor(figure: Section) -> bool:
+    """Return whether a distance is clearly larger than the floor, also where the ceiling is as large."""
+    value, floor = figure["value"], figure["floor"]
+    return None not in (value, floor) and value - floor > SMALLEST_SPAN
 
 
 def _told_apart(fidelity: Section) -> str:
