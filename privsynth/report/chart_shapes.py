@@ -156,5 +156,5 @@ def layout_of(height: int, *, legend_above: bool = False, legend_below: bool = F
     if legend_above:
         layout["legend"] = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
     if legend_below:
-        layout["legend"] = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}
+        layout["legend"] = {"orientation": "h", "x": 0, "y": -0.27, "yanchor": "top"}
     return layout
