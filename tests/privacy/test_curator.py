@@ -97,7 +97,7 @@ def test_every_table_of_a_release_has_noise_of_its_own():
 def test_every_draw_of_a_selection_is_charged():
     book = Book()
     sets = [("sex",), ("age",), ("sex", "age")]
-    expected = [np.zeros(2), np.zeros(50), np.zeros(100)]
+    expected = [np.zeros(2), np.zeros(100), np.zeros(200)]
     chosen = curator(charge=book).select(
         "x", "t", domains(), sets, lambda: expected, noise_std=1.0, epsilon0=0.1, n_select=2
     )
