@@ -9,7 +9,10 @@ from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
-    from privsynth.report.audit import AuditReport, audit, public_report
+    from privsynth.augmentation import Augmentation, augment_for
+    from privsynth.report.audit import audit
+    from privsynth.report.audit_report import AuditReport
+    from privsynth.report.public import public_report
     from privsynth.resampling import BalancedResampler
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditReport",
+    "Augmentation",
     "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
@@ -28,6 +32,7 @@ __all__ = [
     "PATEGANSynthesizer",
     "Schema",
     "audit",
+    "augment_for",
     "load",
     "metrics",
     "public_report",
@@ -35,10 +40,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AuditReport": "privsynth.report.audit",
+    "Augmentation": "privsynth.augmentation",
+    "augment_for": "privsynth.augmentation",
+    "AuditReport": "privsynth.report.audit_report",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
-    "public_report": "privsynth.report.audit",
+    "public_report": "privsynth.report.public",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",

@@ -37,6 +37,12 @@ class ModelFileError(PrivsynthError, ValueError):
     exit_code = 2
 
 
+class StoreInUseError(PrivsynthError, RuntimeError):
+    """The paid releases of a run belong to another process that is at work with them."""
+
+    exit_code = 2
+
+
 class RequestError(PrivsynthError, ValueError):
     """A sampling request is malformed: an unknown column, an unknown value, an empty range."""
 

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from privsynth.errors import ModelFileError, TableError
+from privsynth.errors import ModelFileError, StoreInUseError, TableError
 
 Array = NDArray[Any]
 
@@ -52,13 +52,17 @@ class Release:
 class ReleaseStore:
     """The releases of one run, in the order in which they were bought; durable if it has a path.
 
+    A file belongs to one process at a time: two that went on with one run would take the private steps it
+    has paid for once each.
+
     Args:
         path: File that every release is written to, fsynced, before the run goes on; None keeps them
             in memory only.
 
     Raises:
         TableError: If the file cannot be created.
-        ModelFileError: If the file is there and is not a release store.
+        ModelFileError: If the file is there and is not a release store, or another process has it open
+            (`StoreInUseError`).
 
     Privacy:
         Public: holds releases only.
@@ -79,8 +83,11 @@ class ReleaseStore:
             except OSError as error:
                 raise TableError(f"cannot write {str(path)!r}: {error.strerror}") from None
         try:
-            self._database = sqlite3.connect(path)
+            self._database = sqlite3.connect(path, timeout=0.0)
+            self._lock(self._database, path)
             self._load(self._database)
+        except StoreInUseError:
+            raise
         except (sqlite3.DatabaseError, SafetensorError, ValueError, LookupError, TypeError) as error:
             self.close()
             raise ModelFileError(
@@ -88,8 +95,22 @@ class ReleaseStore:
                 "--restart discards it and starts afresh"
             ) from None
 
+    def _lock(self, database: sqlite3.Connection, path: Path) -> None:
+        """Take the file for this store alone, until it is closed or the process ends."""
+        try:
+            database.execute("PRAGMA synchronous=EXTRA")  # a step that was counted stays so after a power cut
+            database.execute("PRAGMA locking_mode=EXCLUSIVE")
+            database.execute("BEGIN EXCLUSIVE")
+            database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            self.close()
+            raise StoreInUseError(
+                f"{str(path)!r} belongs to a fit that is running; wait for it, or write the model elsewhere"
+            ) from None
+
     def _load(self, database: sqlite3.Connection) -> None:
-        database.execute("PRAGMA synchronous=FULL")
         tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if tables - {"meta", "releases", "checkpoint"}:
             raise ValueError("a database of another kind, which stays as it is")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from privsynth.errors import ModelFileError, TableError
+from privsynth.errors import ModelFileError, StoreInUseError, TableError
 from privsynth.releases import Release, ReleaseStore, release_from
 
 EVENT = {"purpose": "p", "mechanism": "gaussian", "noise_multiplier": 2.0, "count": 1, "delta": 0.0}
@@ -64,6 +64,7 @@ def test_a_store_keeps_order_and_facts_in_memory_and_on_disk(tmp_path):
     assert [r.key for r in again] == ["b", "a", "c"]
     assert again.meta == {"run": "r1", "seed": 8}
     again.append(release("d"))
+    again.close()
     assert [r.key for r in ReleaseStore(tmp_path / "s")] == ["b", "a", "c", "d"]
 
 
@@ -107,7 +108,30 @@ def test_a_release_that_cannot_be_written_is_kept_nowhere(tmp_path):
         with pytest.raises((ValueError, TypeError)):
             store.append(bad)
     assert len(store) == 0
+    store.close()
     assert len(ReleaseStore(tmp_path / "s")) == 0
+
+
+def test_a_store_that_a_process_is_at_work_with_is_refused_to_others_until_it_ends(tmp_path):
+    code = (
+        "import sys\n"
+        "from tests.test_releases import ReleaseStore\n"
+        "store = ReleaseStore(sys.argv[1])\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "s")], **pipes) as other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(StoreInUseError, match="belongs to a fit that is running"):
+            ReleaseStore(tmp_path / "s")
+        other.stdin.close()
+    assert len(ReleaseStore(tmp_path / "s")) == 0
+
+
+def test_what_is_counted_survives_a_power_cut(tmp_path):
+    store = ReleaseStore(tmp_path / "s")
+    assert store._database.execute("PRAGMA synchronous").fetchone() == (3,)  # EXTRA: FULL, and the folder too
 
 
 def test_an_empty_file_is_an_empty_store(tmp_path):
@@ -116,7 +140,9 @@ def test_an_empty_file_is_an_empty_store(tmp_path):
 
 
 def damaged(path, statement):
-    ReleaseStore(path).append(release())
+    store = ReleaseStore(path)
+    store.append(release())
+    store.close()
     with sqlite3.connect(path) as database:
         database.execute(statement)
     database.close()

@@ -18,7 +18,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from privsynth import BalancedResampler, MarginalSynthesizer, Schema
-from privsynth.errors import ParameterError, SchemaError
+from privsynth.errors import ParameterError, PrivsynthError, SchemaError
 from privsynth.models.fitting import FitOptions
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
@@ -217,3 +217,87 @@ def test_arguments_are_checked(options, text):
     X, y = table(50)
     with pytest.raises((ParameterError, SchemaError), match=text):
         private().set_params(**options).fit(X, y)
+
+
+# -- what the containers themselves could give away ------------------------------------------------------
+
+RARE = "a diagnosis that one record alone has"
+
+
+def diagnoses(n=1500):
+    """Return features and labels of which one record holds values that nobody else does."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"code": [*rng.choice(["J45", "I10"], n - 1), RARE], "sex": rng.choice(["F", "M"], n)})
+    y = pd.Series([*rng.choice(["no", "yes"], n - 1), RARE], name="ill")
+    return X, y
+
+
+def without_schema():
+    return BalancedResampler(MarginalSynthesizer(epsilon=5.0, settings=QUICK))
+
+
+def known(column):
+    """Return a column's categories, "other" left out, which noise alone may bring up."""
+    return [category for category in column.cat.categories if category != "other"]
+
+
+def test_categories_that_come_back_are_those_of_the_rows_alone():
+    X, y = diagnoses()
+    features, labels = without_schema().fit_resample(X.astype("category"), y.astype("category"))
+    assert known(labels) == ["no", "yes"]
+    assert known(features["sex"]) == ["F", "M"]
+    assert known(features["code"]) == ["I10", "J45"]
+    shuffled = pd.CategoricalDtype(["M", RARE, "F"])  # in order of appearance, as Parquet files hold them
+    features, _ = without_schema().fit_resample(X.astype({"sex": shuffled}), y)
+    assert known(features["sex"]) == ["F", "M"]
+    declared = pd.CategoricalDtype(["M", RARE, "F"], ordered=True)  # an order is a declaration
+    features, _ = without_schema().fit_resample(X.astype({"sex": declared}), y)
+    assert known(features["sex"]) == ["M", "F"]
+
+
+def test_the_longest_text_of_the_records_leaves_no_width_behind():
+    X, y = diagnoses()
+    features, labels = without_schema().fit_resample(X.to_numpy().astype(str), y.to_numpy().astype(str))
+    assert labels.dtype == np.dtype("<U3")
+    assert features.dtype == np.asarray(features.tolist()).dtype
+    assert features.dtype.itemsize < np.dtype(f"<U{len(RARE)}").itemsize
+
+
+@pytest.mark.parametrize(
+    ("y", "dtype"),
+    [
+        (pd.Series([0, 1] * 300, dtype="Int64"), "Int64"),
+        (pd.Series([0.0, 1.0] * 300), "float64"),
+        (pd.Series([False, True] * 300), "bool"),
+        (pd.Series([0, 1] * 300, dtype="category"), pd.CategoricalDtype([0, 1])),
+        (pd.Series(["0", "1"] * 300, dtype="category"), pd.CategoricalDtype(["0", "1"])),
+        (pd.Series(["0", "1"] * 300, dtype="string"), "string"),
+        (pd.Series(["0", "1"] * 300, dtype=object), object),
+    ],
+)
+def test_labels_come_back_in_the_type_they_were_given_in(y, dtype):
+    X = pd.DataFrame({"x": [1, 5] * 300})
+    _, labels = without_schema().fit_resample(X, y)
+    assert labels.dtype == dtype
+    assert set(labels) == set(y)
+
+
+def test_types_that_were_found_in_lists_are_said_not_to_be_covered():
+    X, y = diagnoses()
+    said = without_schema().fit(X.to_numpy().tolist(), y.tolist()).synthesizer_.guarantee_["not_covered"]
+    assert any("column types" in what for what in said)
+    said = without_schema().fit(X, y).synthesizer_.guarantee_["not_covered"]
+    assert not any("column types" in what for what in said)
+
+
+def test_neither_warnings_nor_errors_count_the_records():
+    X, y = diagnoses(300)
+    many = pd.Series([f"class {i % 200}" for i in range(300)])  # scikit-learn warns of so many classes
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(PrivsynthError, match="no class of 'target' stands clear"):
+            without_schema().fit(X, many)
+    for features in (X, X.to_numpy(), X.to_numpy().tolist()):
+        with pytest.raises(ParameterError, match="as many labels as rows") as refused:
+            without_schema().fit(features, y[:-1])
+        assert not any(character.isdigit() for character in str(refused.value))

@@ -271,7 +271,7 @@ def _tables(
     noisy, sigma = till.count(
         f"{'1' if kind == 'one_way' else '2'}-way counts",
         kind,
-        [lambda names=names: counts(real.frame, weights, names) for names in sets],  # type: ignore[misc]
+        [partial(counts, real.frame, weights, names) for names in sets],
     )
     out = []
     for names, table in zip(sets, noisy, strict=True):

@@ -16,6 +16,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from scipy.stats import norm
 
+from privsynth.attacks.density_ratio import largest_by_unit
 from privsynth.attacks.operating_points import read_out
 from privsynth.attacks.released import attack_rows
 from privsynth.errors import ParameterError
@@ -60,14 +61,15 @@ def shadow_attack(
     a member, so members and outsiders are treated alike.
 
     Args:
-        members: Canonical rows of targets that the release saw, one a unit.
-        outsiders: Canonical rows of targets that it did not see, about as many.
+        members: Canonical rows of targets that the release saw. Rows of one index label are one unit: in a
+            fit with all of its rows, and scored by the highest of them.
+        outsiders: Canonical rows of targets that it did not see, about as many units, of labels of their own.
         others: Canonical rows in every fit: the rest of the real table.
         reference: Rows of the same source, none of them a target.
         synthetic: The released rows.
-        refit: Fits the generator to canonical rows and returns canonical synthetic rows, as many as are
-            released. Called in parallel processes, so it must be picklable; a synthesizer with a budget needs
-            a ledger of its own here, since what it reads is attacked, not released.
+        refit: Fits the generator to canonical rows, labelled by unit, and returns canonical synthetic rows,
+            as many as are released. Called in parallel processes, so it must be picklable; a synthesizer with
+            a budget needs a ledger of its own here, since what it reads is attacked, not released.
         n_fits: Number of fits, at least `FEWEST_FITS`.
         n_jobs: Processes at once; -1 is one a core, 1 runs in this process.
         confidence: Coverage of each interval.
@@ -78,7 +80,8 @@ def shadow_attack(
         ratios over the fits; ``shadow_<name>`` for each of `SHADOWED`.
 
     Raises:
-        ParameterError: If there are too few fits, or two fits gave the same rows.
+        ParameterError: If there are too few fits, members and outsiders share a label, or two fits gave the
+            same rows.
 
     Privacy:
         Not private: refits to real records and scores them.
@@ -87,14 +90,17 @@ def shadow_attack(
         Carlini et al., "Membership Inference Attacks From First Principles" (LiRA), IEEE S&P 2022; on
         synthetic tables: Stadler, Oprisanu and Troncoso, USENIX Security 2022.
     """
+    if members.index.intersection(outsiders.index).size:
+        raise ParameterError("expected index labels that name a unit each: members and outsiders share some")
     if n_fits < FEWEST_FITS:
         raise ParameterError(f"expected n_fits >= {FEWEST_FITS}, got {n_fits=}: each target needs both kinds")
     generator = np.random.default_rng(random_state)
-    targets = pd.concat([members, outsiders], ignore_index=True)
-    included = _balanced_coins(n_fits, len(targets), generator)
+    targets = pd.concat([members, outsiders])
+    units, labels = pd.factorize(targets.index)
+    included = _balanced_coins(n_fits, len(labels), generator)
     seeds = generator.integers(2**31, size=n_fits)
     fitted = Parallel(n_jobs=n_jobs)(
-        delayed(_one_fit)(refit, others, targets, coins, reference, int(seed))
+        delayed(_one_fit)(refit, others, targets, units, coins, reference, int(seed))
         for coins, seed in zip(included, seeds, strict=True)
     )
     if len({fingerprint for fingerprint, _ in fitted}) < n_fits:
@@ -102,8 +108,8 @@ def shadow_attack(
             "two shadow fits gave the same rows: let refit use its seed, or fresh randomness"
         )
     shadows = Shadows(included, {name: np.stack([scores[name] for _, scores in fitted]) for name in SHADOWED})
-    released = attack_rows(targets, synthetic=synthetic, reference=reference, names=SHADOWED).scores
-    n_members = len(members)
+    released = _unit_scores(targets, units, synthetic=synthetic, reference=reference)
+    n_members = members.index.nunique()
     out: dict[str, Any] = {}
     for name in SHADOWED:
         ratios = likelihood_ratios(shadows, name, released[name])
@@ -146,15 +152,25 @@ def _balanced_coins(n_fits: int, n_targets: int, generator: np.random.Generator)
     return order < n_fits // 2
 
 
+def _unit_scores(
+    targets: pd.DataFrame, units: np.ndarray, *, synthetic: pd.DataFrame, reference: pd.DataFrame
+) -> dict[str, np.ndarray]:
+    """Return the score of each unit by each attack: the highest of its rows."""
+    rows = targets.reset_index(drop=True)
+    scores = attack_rows(rows, synthetic=synthetic, reference=reference, names=SHADOWED).scores
+    return {name: largest_by_unit(of_rows, units) for name, of_rows in scores.items()}
+
+
 def _one_fit(
     refit: Refit,
     others: pd.DataFrame,
     targets: pd.DataFrame,
+    units: np.ndarray,
     coins: np.ndarray,
     reference: pd.DataFrame,
     seed: int,
 ) -> tuple[int, dict[str, np.ndarray]]:
-    table = pd.concat([others, targets[coins]], ignore_index=True)
+    table = pd.concat([others, targets[coins[units]]])
     rows = refit(table, seed)
     fingerprint = int(pd.util.hash_pandas_object(rows.astype(str), index=False).sum())
-    return fingerprint, attack_rows(targets, synthetic=rows, reference=reference, names=SHADOWED).scores
+    return fingerprint, _unit_scores(targets, units, synthetic=rows, reference=reference)

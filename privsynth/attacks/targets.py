@@ -38,12 +38,12 @@ class Success:
         """
         counts = (self.n_members_hit, self.n_members, self.n_outsiders_hit, self.n_outsiders)
         family = 1 - (1 - confidence) / n_comparisons
-        rates = [hit / n if n else None for hit, n in (counts[:2], counts[2:])]
-        both = rates[0] is not None and rates[1] is not None
+        members, outsiders = (hit / n if n else None for hit, n in (counts[:2], counts[2:]))
+        both = members is not None and outsiders is not None
         return {
-            "members": rates[0],
-            "outsiders": rates[1],
-            "difference": rates[0] - rates[1] if both else None,  # type: ignore[operator]
+            "members": members,
+            "outsiders": outsiders,
+            "difference": None if members is None or outsiders is None else members - outsiders,
             "interval": list(difference_interval(*counts, confidence=confidence)) if both else None,
             "family_interval": list(difference_interval(*counts, confidence=family)) if both else None,
             "n_members": self.n_members,

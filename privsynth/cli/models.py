@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -165,6 +165,10 @@ def sample(
         str | None, typer.Option(metavar="TARGET:A,B", help="The same label rates in every group.")
     ] = None,
     request: Annotated[Path | None, typer.Option(help="JSON that says the same as the flags.")] = None,
+    complete: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Fill in these partial rows, taken as public; stands alone."),
+    ] = None,
     on_unsupported: Annotated[
         OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
     ] = None,
@@ -172,9 +176,9 @@ def sample(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw synthetic rows, conditioned and balanced."""
-    from privsynth.cli.request import read_request
-    from privsynth.sampling.request import LIKE_NOT_COVERED
+    """Draw synthetic rows, conditioned and balanced, or fill in partial rows."""
+    from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
+    from privsynth.sampling.completion import COMPLETED_NOT_COVERED
     from privsynth.sources import table_format
     from privsynth.synthesizers import load
 
@@ -192,15 +196,23 @@ def sample(
         on_unsupported=on_unsupported.value if on_unsupported else None,
         file=request,
     )
-    with progress_said(at_least=PROGRESS_ROWS) as progress:
-        n_rows = synthesizer.sample_to(output, **wanted, random_state=seed, force=force, progress=progress)
-    not_covered = [LIKE_NOT_COVERED] if "like" in wanted else []
+    if complete is not None:
+        refuse_beside_complete(wanted)
+        n_rows = synthesizer.complete_to(output, complete, random_state=seed, force=force)
+        drawing: dict[str, Any] = {"rebalancing_cost": None, "not_covered": [COMPLETED_NOT_COVERED]}
+    else:
+        with progress_said(at_least=PROGRESS_ROWS) as progress:
+            n_rows = synthesizer.sample_to(
+                output, **wanted, random_state=seed, force=force, progress=progress
+            )
+        drawing = drawing_by(synthesizer, wanted)
     columns = [column.name for column in synthesizer.schema_.output_columns]
-    fields = {"output": str(output), "rows": n_rows, "columns": columns, "not_covered": not_covered}
-    lines = [
-        f"{n_rows} synthetic rows written to {output}",
-        *(f"not covered: {what}" for what in not_covered),
-    ]
+    fields = {"output": str(output), "rows": n_rows, "columns": columns, **drawing}
+    done = f"{n_rows} {'rows completed and' if complete else 'synthetic rows'} written to {output}"
+    lines = [done, *(f"not covered: {what}" for what in drawing["not_covered"])]
+    moved = (drawing["rebalancing_cost"] or {}).get("total_variation")
+    if moved is not None:
+        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the rows")
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 

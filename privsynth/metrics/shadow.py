@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.attacks.shadow import shadow_attack
-from privsynth.errors import ParameterError
+from privsynth.metrics.units import n_units
 from privsynth.schema import Schema
 from privsynth.sources import Records, conform
 
@@ -24,10 +24,11 @@ class Shadowing:
 
     Attributes:
         refit: Fits the generator afresh and samples it; called in parallel processes, so it must be
-            picklable. What it reads is attacked and not released: give a synthesizer with a budget a ledger
-            of its own.
+            picklable. It gets the person column too, where there is one. What it reads is attacked and not
+            released: give a synthesizer with a budget a ledger of its own.
         n_fits: Number of fits.
-        n_targets: Members, and outsiders, that are attacked: half the most isolated, half at random.
+        n_targets: Members, and outsiders, that are attacked, persons with all of their rows: half the most
+            isolated, half at random.
         n_jobs: Processes at once; -1 is one a core.
     """
 
@@ -53,37 +54,36 @@ def shadow_figures(
 
     Args:
         shadowing: What was asked for.
-        schema: Description of the table; its unit must be a record.
+        schema: Description of the table.
         members: Canonical members; those that are not targets are in every fit.
         outsiders: Canonical non-members.
         reference: Canonical rows of the same source, none of them a target.
         synthetic: Canonical released rows.
-        isolation: Of members, then outsiders: how exposed a row is.
+        isolation: Of members, then outsiders: how exposed a unit is, ``(n_units,)``.
         generator: Draws targets and seeds.
         confidence: Coverage of each interval.
-
-    Raises:
-        ParameterError: If the unit is a person, or there are fewer than two outsiders.
 
     Privacy:
         Not private: refits to real records and scores them.
     """
-    if members.persons is not None:
-        raise ParameterError("expected a table whose unit is a record for shadow fits, got one of persons")
-    sides = (isolation[: len(members.frame)], isolation[len(members.frame) :])
+    n_members = n_units(members)
+    sides = (isolation[:n_members], isolation[n_members:])
     chosen = [_targets(side, shadowing.n_targets, generator) for side in sides]
     rows_only = Schema({column.name: column for column in schema.modelled})
 
     def refit(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-        made = shadowing.refit(_as_given(table, rows_only), seed)
+        given = _as_given(table, rows_only)
+        if schema.person_id is not None:
+            given[schema.person_id] = table.index.to_numpy()
+        made = shadowing.refit(given, seed)
         rows = conform(made, rows_only, on_violation="clip", name="refitted table").frame
         return rows.astype({n: synthetic[n].dtype for n in rows if rows[n].dtype != synthetic[n].dtype})
 
-    others = np.setdiff1d(np.arange(len(members.frame)), chosen[0])
+    within, without = _labelled(members, 0), _labelled(outsiders, n_members)
     return shadow_attack(
-        members=members.frame.iloc[chosen[0]],
-        outsiders=outsiders.frame.iloc[chosen[1]],
-        others=members.frame.iloc[others],
+        members=within[within.index.isin(chosen[0])],
+        outsiders=without[without.index.isin(n_members + chosen[1])],
+        others=within[~within.index.isin(chosen[0])],
         reference=reference,
         synthetic=synthetic,
         refit=refit,
@@ -100,6 +100,12 @@ def _targets(isolation: np.ndarray, n_targets: int, generator: np.random.Generat
     lonely = np.argsort(-isolation, kind="stable")[: n_targets // 2]
     others = np.setdiff1d(np.arange(len(isolation)), lonely)
     return np.sort(np.r_[lonely, generator.permutation(others)[: n_targets - len(lonely)]])
+
+
+def _labelled(records: Records, first: int) -> pd.DataFrame:
+    """Return the rows, their index the number of their unit, from ``first``."""
+    units = np.arange(len(records.frame)) if records.persons is None else records.persons
+    return records.frame.set_axis(first + units, axis=0)
 
 
 def _as_given(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -15,18 +15,17 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain, to_ticks
+from privsynth.encoding import Domain
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
-from privsynth.privacy.counts import count_table
-from privsynth.privacy.discovery import bound_bin, bound_edges, discovery_threshold, published_values
+from privsynth.privacy.discovery import discovery_threshold, published_values
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
+from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
-from privsynth.privacy.units import Weighting, weigh_records
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
 from privsynth.sources import Records
@@ -70,20 +69,13 @@ class Curator:
         self._seen: set[str] = set()
         self._spent = 0.0
         self._spent_delta = 0.0
-        self._domains: Mapping[str, Domain] = {}
-        self._codes: dict[str, IntArray] = {}
-        self._tables: dict[tuple[str, ...], IntArray] = {}
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
-        self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
-        self._weighting: Weighting | None = None
-        self._frame: pd.DataFrame | None = None
+        self._records: HeldRecords | None = None
         if records is not None:
-            self._weighting = weigh_records(
-                records.persons, max_records_per_person=schema.max_records_per_person, secret=self._secret
+            self._records = HeldRecords(
+                records, max_records_per_person=schema.max_records_per_person, secret=self._secret
             )
-            rows = self._weighting.rows
-            self._frame = records.frame if rows is None else records.frame.iloc[rows]
 
     # -- the budget ------------------------------------------------------------------------------------
 
@@ -114,7 +106,7 @@ class Curator:
                 )
             self._book(event)
             return bought
-        if self._frame is None or self._charge is None:
+        if self._records is None or self._charge is None:
             raise ReplayError(f"the release {key!r} is not stored, and there are no records to buy it from")
         spend = Spend(self._spent + event.mu_squared, self._spent_delta + event.delta)
         if not spend.fits(self.allowance):
@@ -147,7 +139,7 @@ class Curator:
         )
 
         def answer() -> Answer:
-            codes, values = self._observed(column)
+            codes, values = self._held.observed(column)
             published = self._held_by_many(codes, len(values), noise_multiplier, delta, max_values)
             return {"values": sorted(values[i] for i in published)}, {}
 
@@ -176,7 +168,7 @@ class Curator:
         )
 
         def answer() -> Answer:
-            observed = [self._observed(column) for column in columns]
+            observed = [self._held.observed(column) for column in columns]
             codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
             codes = codes.astype(np.int64)
             published = self._held_by_many(codes, len(distinct), noise_multiplier, delta, max_values)
@@ -193,9 +185,7 @@ class Curator:
         )
 
         def answer() -> Answer:
-            ticks = to_ticks(self._held_frame[column.name].to_numpy(dtype=np.float64), column)
-            counts = self._count([bound_bin(ticks)], [len(bound_edges()) - 1])
-            return {}, {"counts": self._noisy(counts, noise_multiplier)}
+            return {}, {"counts": self._noisy(self._held.bound_counts(column), noise_multiplier)}
 
         return self._obtain(key, event, answer)
 
@@ -217,7 +207,7 @@ class Curator:
         )
 
         def answer() -> Answer:
-            tables = [self._table(columns, domains) for columns in sets]
+            tables = [self._held.table(columns, domains) for columns in sets]
             noisy = {str(i): self._noisy(table, noise_multiplier) for i, table in enumerate(tables)}
             return {"sets": [list(columns) for columns in sets]}, dict(noisy)
 
@@ -250,9 +240,9 @@ class Curator:
         event = Event(purpose=purpose, mechanism="exponential", epsilon0=epsilon0, count=n_select)
 
         def answer() -> Answer:
-            exact = [
-                self._table(columns, domains).ravel() / self._held.units_per_one for columns in candidates
-            ]
+            held = self._held
+            one = held.weighting.units_per_one
+            exact = [held.table(columns, domains).ravel() / one for columns in candidates]
             scores = marginal_scores(exact, expected(), noise_std)
             chosen = exponential_mechanism(
                 scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
@@ -279,14 +269,14 @@ class Curator:
         def advance(n_begun: int) -> None:
             self.store.set_meta(**{f"{key}/begun": n_begun})
 
-        records = None if self._frame is None else self._records(domains)
+        held = self._records
         self._blocks[key] = GradientSteps(
             plan,
-            records=records,
-            weighting=self._weighting,
+            records=None if held is None else held.rows(domains),
+            weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=advance,
-            n_begun=0 if records is None else self.store.meta.get(f"{key}/begun", 0),
+            n_begun=0 if held is None else self.store.meta.get(f"{key}/begun", 0),
             tape=self.tape,
         )
         return self._blocks[key]
@@ -324,7 +314,7 @@ class Curator:
         n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
 
         def answer() -> Answer:
-            counts = count_votes(teacher, *self._parts(panel, domains), n_queries=n_queries)
+            counts = count_votes(teacher, *self._held.parts(panel, domains), n_queries=n_queries)
             secret = self._secret.for_step(n_asked)
             return {}, {
                 "votes": add_gaussian_noise(
@@ -334,84 +324,27 @@ class Curator:
 
         return self._obtain(key, event, answer)
 
-    # -- behind the door: exact, never returned ----------------------------------------------------------
+    # -- behind the door ---------------------------------------------------------------------------------
 
     @property
-    def _held(self) -> Weighting:
-        assert self._weighting is not None
-        return self._weighting
-
-    @property
-    def _held_frame(self) -> pd.DataFrame:
-        assert self._frame is not None
-        return self._frame
-
-    def _records(self, domains: Mapping[str, Domain]) -> torch.Tensor:
-        """Return each row as the codes of its columns, ``(n_rows, n_columns)`` int64."""
-        self._use(domains)
-        codes = np.column_stack([self._encoded(name) for name in domains])
-        return torch.from_numpy(codes.astype(np.int64))
-
-    def _parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the records of each teacher, one row of each unit, and which are there."""
-        if panel not in self._taught:
-            secret = self._secret.for_step(0)
-            rows = self._held.poisson_sample(1.0, n_rows=len(self._held_frame), secret=secret)
-            self._taught[panel] = rows, panel.assign(len(rows), secret)
-        rows, teachers = self._taught[panel]
-        return panel.divide(self._records(domains)[torch.from_numpy(rows)], teachers)
-
-    def _observed(self, column: Column) -> tuple[IntArray, list[Any]]:
-        """Return codes of the observed values of a column and the values, -1 for missing."""
-        values = self._held_frame[column.name]
-        if column.is_numeric:
-            values = pd.Series(to_ticks(values.to_numpy(dtype=np.float64), column))
-            codes, observed = pd.factorize(values)
-            return codes.astype(np.int64), [float(v) for v in observed]
-        return values.cat.codes.to_numpy(dtype=np.int64), list(values.cat.categories)
+    def _held(self) -> HeldRecords:
+        assert self._records is not None
+        return self._records
 
     def _held_by_many(
         self, codes: IntArray, n_values: int, noise_multiplier: float, delta: float, max_values: int
     ) -> IntArray:
         """Return the values, or combinations, whose noisy count passes the threshold of discovery."""
-        counts = self._count([codes], [max(n_values, 1)])[:n_values]
-        most = self._held.max_records
+        most = self._held.weighting.max_records
         return published_values(
-            counts,
+            self._held.count([codes], [max(n_values, 1)])[:n_values],
             threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
             max_values=max_values,
             add_noise=lambda exact: self._noisy(exact, noise_multiplier),
         )
 
-    def _table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
-        self._use(domains)
-        if columns not in self._tables:
-            codes = [self._encoded(name) for name in columns]
-            self._tables[columns] = self._count(codes, [domains[name].size for name in columns])
-        return self._tables[columns]
-
-    def _use(self, domains: Mapping[str, Domain]) -> None:
-        if self._domains is not domains:  # codes and tables belong to one set of domains
-            self._domains, self._codes, self._tables = domains, {}, {}
-
-    def _encoded(self, name: str) -> IntArray:
-        if name not in self._codes:
-            self._codes[name] = self._domains[name].encode(self._held_frame[name])
-        return self._codes[name]
-
-    def _count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
-        return count_table(
-            codes,
-            sizes,
-            self._held.weights,
-            n_rows=len(self._held_frame),
-            units_per_one=self._held.units_per_one,
-        )
-
     def _noisy(self, counts: IntArray, noise_multiplier: float) -> FloatArray:
+        units_per_one = self._held.weighting.units_per_one
         return add_gaussian_noise(
-            counts,
-            noise_multiplier=noise_multiplier,
-            units_per_one=self._held.units_per_one,
-            secret=self._secret,
+            counts, noise_multiplier=noise_multiplier, units_per_one=units_per_one, secret=self._secret
         )

@@ -208,13 +208,13 @@ class GradientSteps:
         optimizer.zero_grad(set_to_none=True)
         try:
             for p, total in zip(clipper.parameters, sums, strict=True):
-                p.summed_grad = total  # type: ignore[attr-defined]
-                p.grad_sample = total.new_zeros((0, *p.shape))  # type: ignore[attr-defined]  # clipped already
+                # Opacus keeps both as attributes of the parameter; no sample is left, all are clipped.
+                vars(p).update(summed_grad=total, grad_sample=total.new_zeros((0, *p.shape)))
             optimizer.secret = secret
             optimizer.pre_step()
         finally:
             optimizer.secret = None
             for p in clipper.parameters:  # parameters carry their attributes into copies and pickles
-                p.summed_grad = p.grad_sample = None  # type: ignore[attr-defined]
+                vars(p).update(summed_grad=None, grad_sample=None)
         if self._tape is not None:
             self._tape.append([p.grad.clone() for p in clipper.parameters if p.grad is not None])

@@ -35,7 +35,8 @@ def attack(refit, seed: int, n_fits: int = 32) -> dict:
     members, outsiders, others = draw(TARGETS, seed), draw(TARGETS, seed + 1), draw(20, seed + 2)
     synthetic = refit(pd.concat([others, members], ignore_index=True), 7)
     return shadow_attack(
-        members=members, outsiders=outsiders, others=others, reference=draw(400, seed + 3),
+        members=members, outsiders=outsiders.set_axis(range(TARGETS, 2 * TARGETS)), others=others,
+        reference=draw(400, seed + 3),
         synthetic=synthetic, refit=refit, n_fits=n_fits, n_jobs=1, confidence=1 - FALSE_ALARM,
     )  # fmt: skip
 

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.encoding import DiscreteDomain, Domain, to_ticks
+from privsynth.binning import bins_from_histogram
+from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, to_ticks
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
@@ -91,9 +92,17 @@ def curator_of(records: Records, schema: Schema) -> Curator:
     )
 
 
-def many(records: Records, schema: Schema, n_runs: int, run: Callable[[Curator], float]) -> np.ndarray:
-    """Run a mechanism ``n_runs`` times, each in a curator of its own."""
-    return np.array([run(curator_of(records, schema)) for _ in range(n_runs)])
+RUNS_OF_A_CURATOR = 50  # making one takes longer than a run
+
+
+def many(records: Records, schema: Schema, n_runs: int, run: Callable[[Curator, str], float]) -> np.ndarray:
+    """Run a mechanism ``n_runs`` times, each under a key of its own, in a fresh curator after every fifty."""
+    scores = []
+    for i in range(n_runs):
+        if i % RUNS_OF_A_CURATOR == 0:
+            curator = curator_of(records, schema)
+        scores.append(run(curator, str(i)))
+    return np.array(scores)
 
 
 def domains_of(schema: Schema) -> dict[str, Domain]:
@@ -114,6 +123,33 @@ def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, in
     return scores
 
 
+# Three rows in each of eight cells, and the target in the fourth: a bin ends where the released counts reach
+# their share, so one row more may move an edge and the shape inside.
+LINE = Schema({"x": {"type": "integer", "low": 0, "high": 7}})
+
+
+def binning_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """Score by what bins tell of the row at 3: where they end, and how much of its bin each cell is.
+
+    The bins are a function of the released histogram and of public settings alone, so they can show no more
+    than the histogram does; what they do show is the log-odds of the target's cell within its bin.
+    """
+    column = LINE.columns["x"]
+    grid = NumericGrid.between(0, 7, discrete=True)
+    fine = {"x": NumericDomain(column, grid, np.arange(8), np.ones(8), False)}
+    records = conform(pd.DataFrame({"x": [*np.repeat(np.arange(8), 3), *[3] * with_target]}), LINE)
+    release = curator_of(records, LINE).count(
+        "counts", "audit", fine, [("x",)] * n_runs, noise_multiplier=NOISE
+    )
+
+    def score(noisy: np.ndarray) -> float:
+        made = bins_from_histogram(column, grid, noisy, noise_std=NOISE, n_bins=2, has_missing=False)
+        own = made.bin_of_cell == made.bin_of_cell[3]
+        return float(made.cell_weight[3] * own.sum() - (made.n_bins == 1))
+
+    return np.array([score(release.arrays[str(i)]) for i in range(n_runs)])
+
+
 def vectorised_count_scores(with_target: bool, n_runs: int) -> np.ndarray:
     """Score by the noisy count of one cell, all runs in one call of the noise."""
     counts = np.full(n_runs, int(with_target), dtype=np.int64) * 65_536
@@ -125,8 +161,8 @@ def bound_scores(with_target: bool, n_runs: int) -> np.ndarray:
     values = [1.0] * 10 + ([1e6] if with_target else [])
     position = int(bound_bin(to_ticks(np.array([1e6]), NUMBERS.columns["x"]))[0])
 
-    def run(curator: Curator) -> float:
-        release = curator.discover_bounds("bounds", NUMBERS.columns["x"], noise_multiplier=NOISE)
+    def run(curator: Curator, key: str) -> float:
+        release = curator.discover_bounds(key, NUMBERS.columns["x"], noise_multiplier=NOISE)
         return float(release.arrays["counts"][position])
 
     return many(conform(pd.DataFrame({"x": values}), NUMBERS), NUMBERS, n_runs, run)
@@ -137,9 +173,9 @@ def discovery_scores(with_target: bool, n_runs: int) -> np.ndarray:
     values = ["common"] * (3 + with_target) + ["other"] * 40
     records = conform(pd.DataFrame({"x": values}), TEXTS)
 
-    def run(curator: Curator) -> float:
+    def run(curator: Curator, key: str) -> float:
         release = curator.discover_values(
-            "values", TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
+            key, TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
         )
         return float("common" in release.facts["values"])
 
@@ -156,9 +192,9 @@ def own_values_published(n_values: int, n_runs: int) -> int:
     )
     records = conform(table, TEXTS_OF_PERSONS)
 
-    def run(curator: Curator) -> float:
+    def run(curator: Curator, key: str) -> float:
         release = curator.discover_values(
-            "values", TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
+            key, TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
         )
         return float(any(value.startswith("own") for value in release.facts["values"]))
 
@@ -174,8 +210,8 @@ def selection_scores(with_target: bool, n_runs: int) -> np.ndarray:
     """Score by whether the candidate is chosen whose score the target raises; the other's it lowers."""
     records, domains = ten_rows(with_target), domains_of(TABLE)
 
-    def run(curator: Curator) -> float:
-        return float(_chosen(curator, domains, list(OPPOSED), list(OPPOSED.values()), 1)[0] == 0)
+    def run(curator: Curator, key: str) -> float:
+        return float(_chosen(curator, key, domains, list(OPPOSED), list(OPPOSED.values()), 1)[0] == 0)
 
     return many(records, TABLE, n_runs, run)
 
@@ -204,21 +240,22 @@ def top_two_scores(with_target: bool, n_runs: int) -> np.ndarray:
     records, domains = ten_rows(with_target), domains_of(TABLE)
     ratio = _log_ratios(np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0, 0.0]), EPSILON0, 2)
 
-    def run(curator: Curator) -> float:
-        return ratio[tuple(_chosen(curator, domains, candidates, expected, 2))]
+    def run(curator: Curator, key: str) -> float:
+        return ratio[tuple(_chosen(curator, key, domains, candidates, expected, 2))]
 
     return many(records, TABLE, n_runs, run)
 
 
 def _chosen(
     curator: Curator,
+    key: str,
     domains: Mapping[str, Domain],
     candidates: list[tuple[str, ...]],
     expected: list[np.ndarray],
     n_select: int,
 ) -> list[int]:
     release: Release = curator.select(
-        "select",
+        key,
         "audit",
         domains,
         candidates,
@@ -274,6 +311,7 @@ MECHANISMS = [
         "selection", _selection(), selection_scores,
         exact_mu=math.sqrt(_selection().mu_squared), exact_epsilon=EPSILON0 / 2,
     ),
+    Mechanism("bins of a number line", _gaussian(), binning_scores, exact_mu=None),
     Mechanism("selection of two", _selection(2), top_two_scores, exact_mu=None),
 ]  # fmt: skip
 VECTORISED = [

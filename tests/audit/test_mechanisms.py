@@ -76,7 +76,8 @@ def test_a_hundred_thousand_runs_show_most_of_what_is_booked(mechanism: Mechanis
 @pytest.mark.audit
 @pytest.mark.parametrize("mechanism", MECHANISMS, ids=lambda m: m.name)
 def test_every_mechanism_at_a_hundred_thousand_runs(mechanism: Mechanism) -> None:
-    check(mechanism, audit_of(mechanism, 100_000, 30_000), 0.91)
+    n_test = 100_000 if mechanism.exact_mu is not None else 20_000  # no closed form asks for more of these
+    check(mechanism, audit_of(mechanism, n_test, 3 * n_test // 10), 0.91)
 
 
 @pytest.mark.audit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from privsynth.attacks.bounds import mu_lower_bound
 from privsynth.attacks.two_worlds import TwoWorldAudit, audit_features, audit_scores, refuse_identical_runs
 from tests.audit.test_mechanisms import FALSE_ALARM, expected_share
 from tests.audit.whole import DELTA, EPSILON, Run, claimed_mu, many_runs
@@ -45,4 +46,5 @@ def test_thousands_of_fits_show_most_of_the_budget_and_no_more() -> None:
     assert max(inside.mu, outside.mu) <= claimed_mu()
     assert max(inside.epsilon, outside.epsilon) <= EPSILON
     assert inside.mu >= expected_share(1.0, 4 * n_runs // 5) * np.sqrt(run.mu_squared)
-    assert outside.mu > 0.2 * claimed_mu()  # the rows alone show less, but do show it
+    # The rows alone show less, but do show it: at 95 % about 0.28, with a standard error of 0.04.
+    assert mu_lower_bound(outside.errors, confidence=0.95) > 0.05

@@ -13,7 +13,14 @@ import pytest
 import torch
 
 import privsynth
-from privsynth.errors import BudgetExceededError, ParameterError, PrivsynthError, SchemaError, TableError
+from privsynth.errors import (
+    BudgetExceededError,
+    ParameterError,
+    PrivsynthError,
+    SchemaError,
+    StoreInUseError,
+    TableError,
+)
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
@@ -358,6 +365,22 @@ def test_steps_behind_the_last_checkpoint_are_spent_and_not_repeated(
     run = ledger.datasets()[0].runs[0]
     assert run.epsilon_spent <= 3.0
     assert [key for _, key, _ in ledger.events(run.run)].count("steps") <= 1
+
+
+def test_a_fit_that_is_running_is_not_resumed_beside_itself(make_trained, ledger, tmp_path):
+    """Else each of the two would take the steps that were paid for once."""
+    partial, refused = tmp_path / "m.partial", []
+
+    def beside(message, done, total):
+        if message.startswith("training") and not refused:
+            for again in ({}, {"restart": True}):
+                with pytest.raises(StoreInUseError, match="belongs to a fit that is running"):
+                    fit(make_trained(), ledger, releases_path=partial, **again)
+                refused.append(again)
+
+    fit(make_trained(), ledger, releases_path=partial, progress=beside)
+    assert len(refused) == 2
+    assert [run.status for run in ledger.datasets()[0].runs] == ["finished"]
 
 
 def test_what_fails_after_the_training_is_repeated_from_its_end(make_trained, ledger, tmp_path, monkeypatch):

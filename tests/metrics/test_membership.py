@@ -181,12 +181,26 @@ def test_shadow_fits_are_an_attack_of_their_own(draw, schema: Schema) -> None:
     assert "12 refits" in figures["accuses"]
 
 
-def test_shadow_fits_need_records(draw, person_schema: Schema) -> None:
-    real, holdout = draw(60, 0).assign(pid=range(60)), draw(60, 1).assign(pid=range(100, 160))
-    with pytest.raises(ParameterError, match="whose unit is a record"):
-        membership(
-            real, draw(50, 2), schema=person_schema, holdout=holdout, shadowing=Shadowing(refit=copies_half)
-        )
+def test_shadow_fits_attack_persons_with_all_of_their_rows(draw, person_schema: Schema) -> None:
+    real = draw(160, 0).assign(pid=np.repeat(range(80), 2))  # two rows each
+    holdout = draw(160, 1).assign(pid=np.repeat(range(100, 180), 2))
+    seen = []
+
+    def refit(table: pd.DataFrame, seed: int) -> pd.DataFrame:
+        seen.append(table.groupby("pid").size())
+        return copies_half(table, seed).drop(columns="pid")
+
+    found = membership(
+        real, copies_half(real, 3), schema=person_schema, holdout=holdout,
+        shadowing=Shadowing(refit=refit, n_fits=12, n_targets=30, n_jobs=1),
+    )  # fmt: skip
+    figures = found["attacks"]["shadow_marginal_queries"]
+    assert (figures["n_members"], figures["n_non_members"]) == (30, 30)
+    assert figures["auc"] > 0.5
+    assert len(seen) == 12
+    for sizes in seen:
+        assert (sizes == 2).all()  # a person is in with both rows, or out
+        assert 50 <= len(sizes) <= 110  # fifty that are no targets, and about half of the sixty that are
 
 
 def test_a_holdout_that_holds_members_is_not_believed(draw, schema: Schema) -> None:

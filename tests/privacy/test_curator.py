@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import binom, chi2
 
 from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
@@ -27,6 +28,7 @@ SCHEMA = Schema(
         "pay": {"type": "real", "low": "private", "high": "private"},
     }
 )
+FALSE_ALARM = 1e-6
 ALLOWANCE = Spend(mu_squared=1.0, added_delta=1e-3)
 
 
@@ -82,6 +84,28 @@ def test_counts_are_the_true_ones_plus_noise_of_the_booked_scale():
     assert release.event["count"] == 2
 
 
+def test_every_table_of_a_release_has_noise_of_its_own():
+    release = curator().count("c", "test", domains(), [("sex",)] * 500, noise_multiplier=1e6)
+    noise = np.stack([release.arrays[str(i)] for i in range(500)]) / 1e6  # the counts vanish beside it
+    statistic = float((noise**2).sum())
+    assert chi2.ppf(FALSE_ALARM / 2, df=1000) < statistic < chi2.ppf(1 - FALSE_ALARM / 2, df=1000)
+    assert 0.75**2 * statistic < chi2.ppf(FALSE_ALARM / 2, df=1000)  # a quarter less would be seen
+    exact = np.abs(noise) < 1e-3  # by chance one cell in a thousand; one in fifty without noise would be seen
+    assert exact.sum() <= binom.ppf(1 - FALSE_ALARM, noise.size, 1e-3)
+
+
+def test_every_draw_of_a_selection_is_charged():
+    book = Book()
+    sets = [("sex",), ("age",), ("sex", "age")]
+    expected = [np.zeros(2), np.zeros(100), np.zeros(200)]
+    chosen = curator(charge=book).select(
+        "x", "t", domains(), sets, lambda: expected, noise_std=1.0, epsilon0=0.1, n_select=2
+    )
+    assert len(chosen.facts["selected"]) == 2
+    ((_, event),) = book.charged
+    assert (event.mechanism, event.epsilon0, event.count) == ("exponential", 0.1, 2)
+
+
 def test_every_method_charges_before_it_reads():
     class Refused(Exception):
         pass
@@ -90,9 +114,8 @@ def test_every_method_charges_before_it_reads():
         raise Refused
 
     c = curator(charge=refuse)
-    c._frame = None  # any read would raise another error
+    c._held.frame = pd.DataFrame()  # any read would raise another error
     age, town, pay = (SCHEMA.columns[name] for name in ("age", "town", "pay"))
-    c._frame = pd.DataFrame()
     calls = [
         lambda: count(c),
         lambda: c.discover_values("v", town, noise_multiplier=5.0, delta=1e-4, max_values=9),
@@ -263,7 +286,7 @@ def test_a_block_of_steps_is_charged_whole_before_records_are_encoded():
         raise Refused
 
     c = curator(charge=refuse)
-    c._frame = pd.DataFrame()  # any read would raise another error
+    c._held.frame = pd.DataFrame()  # any read would raise another error
     with pytest.raises(Refused):
         steps_of(c)
 

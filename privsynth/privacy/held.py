@@ -1,0 +1,103 @@
+"""The records of one run, exact: what the curator keeps behind its door, and never returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from privsynth.encoding import Domain, to_ticks
+from privsynth.privacy.counts import count_table
+from privsynth.privacy.discovery import bound_bin, bound_edges
+from privsynth.privacy.pate import Panel
+from privsynth.privacy.secret import SecretSource
+from privsynth.privacy.units import weigh_records
+from privsynth.schema import Column
+from privsynth.sources import Records
+
+IntArray = NDArray[np.int64]
+
+
+class HeldRecords:
+    """Real records, cut and weighed by unit, as codes and exact counts.
+
+    Args:
+        records: The real records.
+        max_records_per_person: Largest number of rows of a person that are used; public.
+        secret: Source of the cut and of the division among teachers.
+
+    Privacy:
+        Not private: everything here stays inside the curator.
+    """
+
+    def __init__(self, records: Records, *, max_records_per_person: int | None, secret: SecretSource) -> None:
+        self.weighting = weigh_records(
+            records.persons, max_records_per_person=max_records_per_person, secret=secret
+        )
+        rows = self.weighting.rows
+        self.frame = records.frame if rows is None else records.frame.iloc[rows]
+        self._secret = secret
+        self._domains: Mapping[str, Domain] = {}
+        self._codes: dict[str, IntArray] = {}
+        self._tables: dict[tuple[str, ...], IntArray] = {}
+        self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
+
+    def rows(self, domains: Mapping[str, Domain]) -> torch.Tensor:
+        """Return each row as the codes of its columns, ``(n_rows, n_columns)`` int64."""
+        self._use(domains)
+        return torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]))
+
+    def parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the records of each teacher, one row of each unit, and which are there."""
+        if panel not in self._taught:
+            secret = self._secret.for_step(0)
+            rows = self.weighting.poisson_sample(1.0, n_rows=len(self.frame), secret=secret)
+            self._taught[panel] = rows, panel.assign(len(rows), secret)
+        rows, teachers = self._taught[panel]
+        return panel.divide(self.rows(domains)[torch.from_numpy(rows)], teachers)
+
+    def observed(self, column: Column) -> tuple[IntArray, list[Any]]:
+        """Return codes of the observed values of a column and the values, -1 for missing."""
+        values = self.frame[column.name]
+        if column.is_numeric:
+            codes, observed = pd.factorize(pd.Series(self._ticks(column)))
+            return codes.astype(np.int64), [float(v) for v in observed]
+        return values.cat.codes.to_numpy(dtype=np.int64), list(values.cat.categories)
+
+    def table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
+        """Return the counts of the joint codes of some columns, in grid steps."""
+        self._use(domains)
+        if columns not in self._tables:
+            codes = [self._encoded(name) for name in columns]
+            self._tables[columns] = self.count(codes, [domains[name].size for name in columns])
+        return self._tables[columns]
+
+    def bound_counts(self, column: Column) -> IntArray:
+        """Return the counts of the doubling bins of a number line, in grid steps."""
+        return self.count([bound_bin(self._ticks(column))], [len(bound_edges()) - 1])
+
+    def count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
+        """Return the counts of joint codes, in grid steps."""
+        return count_table(
+            codes,
+            sizes,
+            self.weighting.weights,
+            n_rows=len(self.frame),
+            units_per_one=self.weighting.units_per_one,
+        )
+
+    def _ticks(self, column: Column) -> NDArray[np.float64]:
+        return to_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column)
+
+    def _use(self, domains: Mapping[str, Domain]) -> None:
+        if self._domains is not domains:  # codes and tables belong to one set of domains
+            self._domains, self._codes, self._tables = domains, {}, {}
+
+    def _encoded(self, name: str) -> IntArray:
+        if name not in self._codes:
+            self._codes[name] = self._domains[name].encode(self.frame[name])
+        return self._codes[name]

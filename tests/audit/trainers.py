@@ -1,0 +1,163 @@
+"""One fit of each trainer on a table of canaries: rows that hold a pair of codes which nobody else holds.
+
+A canary is a row of two columns of `N_CODES` codes, a cell off the diagonal of their joint table, in or out
+by a coin of its own. The 1-way marginals, which are released too, hardly know it; the pair is what a trainer
+learns.
+The attacker sees what a fit publishes: rows drawn from the model, or its releases.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from privsynth.attacks.one_run import count_correct_guesses, one_run_mu
+from privsynth.models.gan import GanOptions
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.curator import Curator
+from privsynth.schema import Schema
+from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, PATEGANSynthesizer
+from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.denoising import DenoisingSettings
+from privsynth.synthesizers.dpgan import DPGANSettings
+from privsynth.synthesizers.pategan import PATEGANSettings
+
+EPSILON, DELTA = 0.2, 1e-9  # a weak claim, so that so few guesses can refute it at 1 - 1e-6
+N_CODES = 20
+CELLS = np.argwhere(~np.eye(N_CODES, dtype=bool))  # one canary each
+N_COMMON = 1  # rows of everybody else in each cell of the diagonal
+N_GUESSES = 100
+N_SAMPLED = 1000  # rows for each code of the first column
+PAIR = Schema({name: {"type": "categorical", "categories": list(range(N_CODES))} for name in "ab"})
+
+# The whole table in every batch, and half of the budget on 1-way marginals, so that noise there does not hide
+# what the trainer gives away.
+SETTINGS: dict[type[TableSynthesizer], Any] = {
+    DPGANSynthesizer: DPGANSettings(
+        n_steps=200,
+        batch_size=10**6,
+        one_way_share=0.5,
+        gan=GanOptions(n_states=1024, fake_batch_size=1024, averaging=0.9),
+    ),
+    DenoisingSynthesizer: DenoisingSettings(
+        n_steps=60, batch_size=10**6, one_way_share=0.5, hidden=0, soft_share=0.0
+    ),
+    PATEGANSynthesizer: PATEGANSettings(
+        n_rounds=40,
+        queries_per_round=400,
+        one_way_share=0.5,
+        units_per_teacher=1,
+        n_states=1024,
+        memory=1,
+        generator_rate=1e-4,  # which rows are asked about hardly moves: every canary's cell is among them
+        generator_steps=1,
+    ),
+}
+
+
+def claimed_mu() -> float:
+    """Return the mu that a fit is claimed to have: the filter's limit."""
+    return float(np.sqrt(Spend.of_budget(epsilon=EPSILON, delta=DELTA).mu_squared))
+
+
+def table_with(included: np.ndarray) -> pd.DataFrame:
+    """Return the rows of everybody else and the canaries that are in."""
+    common = np.repeat(np.arange(N_CODES), N_COMMON)[:, None].repeat(2, axis=1)
+    return pd.DataFrame(np.concatenate([common, CELLS[included]]), columns=["a", "b"])
+
+
+def doubly_centred(cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return what rows and columns do not explain of a square table; cells of no weight are left at 0."""
+    left = np.where(weights > 0, cells, 0.0)
+    for _ in range(20):
+        for axis in (0, 1):
+            total = weights.sum(axis=axis, keepdims=True)
+            mean = (left * weights).sum(axis=axis, keepdims=True) / np.maximum(total, 1e-12)
+            left = np.where(weights > 0, left - mean, 0.0)
+    return left
+
+
+def scores_from_rows(synthesizer: TableSynthesizer) -> np.ndarray:
+    """Score canaries by their cells' shares among many rows, given each of the cell's codes by itself."""
+    rows = synthesizer.sample(N_CODES * N_SAMPLED, balance=["a"], on_unsupported="warn")
+    cells = np.zeros((N_CODES, N_CODES))
+    np.add.at(cells, (rows["a"].astype(int), rows["b"].astype(int)), 1.0)
+    shares = cells / np.maximum(cells.sum(axis=0, keepdims=True), 1.0)
+    return shares[tuple(CELLS.T)]
+
+
+class VoteWatcher:
+    """Notes which generated rows teachers were asked about: a function of public settings and of releases."""
+
+    def __init__(self) -> None:
+        self.queries: list[np.ndarray] = []
+
+    def watching(self, honest: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `Curator.votes`, watched."""
+
+        def votes(curator: Curator, key: str, domains: Any, panel: Any, teacher: Any, **rest: Any) -> Any:
+            self.queries.append(teacher.keywords["queries"].numpy())
+            return honest(curator, key, domains, panel, teacher, **rest)
+
+        return votes
+
+    def scores(self, synthesizer: TableSynthesizer) -> np.ndarray:
+        """Score canaries by the released votes on their cells.
+
+        A teacher that holds one row votes for all rows with one of its codes, and only once for its own cell:
+        one vote fewer there than rows and columns of the table add up to.
+        """
+        votes = [r.arrays["votes"] for r in synthesizer.releases_ if r.key.startswith("votes")]
+        total, n_asked = np.zeros((N_CODES, N_CODES)), np.zeros((N_CODES, N_CODES))
+        for queries, counts in zip(self.queries, votes, strict=True):
+            np.add.at(total, tuple(queries.T), counts)
+            np.add.at(n_asked, tuple(queries.T), 1.0)
+        off = np.where(np.eye(N_CODES, dtype=bool), 0.0, n_asked)
+        residual = doubly_centred(total / np.maximum(n_asked, 1.0), off)
+        return -residual[tuple(CELLS.T)]
+
+
+def shown_mu(
+    kind: type[TableSynthesizer],
+    patch: Any,
+    *,
+    confidence: float,
+    generator: np.random.Generator | None = None,
+) -> float:
+    """Fit once with canaries in or out by coins, guess which were in, and return the bound on mu.
+
+    Args:
+        kind: Which trainer.
+        patch: Pytest's ``MonkeyPatch``, for the watcher of votes.
+        confidence: Of the bound.
+        generator: Tosses the coins.
+    """
+    generator = generator or np.random.default_rng()
+    included = generator.random(len(CELLS)) < 0.5
+    watcher = VoteWatcher()
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, patch.context() as watched:
+        warnings.simplefilter("ignore")  # cells without support are asked for, by design
+        watched.setattr(Curator, "votes", watcher.watching(Curator.votes))
+        synthesizer = kind(epsilon=EPSILON, delta=DELTA, settings=SETTINGS[kind], device="cpu").fit(
+            table_with(included), schema=PAIR, dataset="canaries", ledger=Path(folder) / "ledger.sqlite"
+        )
+        scores = (
+            watcher.scores(synthesizer) if watcher.queries else scores_from_rows(synthesizer)
+        ) + 1e-9 * generator.random(len(CELLS))  # ties by chance
+    n_correct = count_correct_guesses(scores, included, n_guesses=N_GUESSES)
+    return one_run_mu(n_canaries=len(CELLS), n_guesses=N_GUESSES, n_correct=n_correct, confidence=confidence)
+
+
+def no_noise(patch: Any) -> None:
+    """Plant a leak: no noise, neither on gradients nor on counts; all else, the charge too, is as it was.
+
+    Exact 1-way marginals say next to nothing about which cells are filled, so it is the trainer that tells.
+    """
+    for module in ("noise", "dpsgd"):
+        patch.setattr(f"privsynth.privacy.{module}.standard_normals", lambda n, secret: np.zeros(n))
