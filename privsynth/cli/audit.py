@@ -57,7 +57,10 @@ def audit(
     ] = None,
     delta: Delta = 1e-6,
     dataset: Annotated[
-        str | None, typer.Option(help="Data set to charge in the ledger; else the name of the real table.")
+        str | None,
+        typer.Option(
+            help="Data set to charge in the ledger; else the model's, or the name of the real table."
+        ),
     ] = None,
     ledger: LedgerPath = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 5 on such a verdict or worse.")] = None,
@@ -86,12 +89,13 @@ def audit(
         )
     if real is None and not public:
         raise ParameterError("expected --real, the records that the generator was fitted to, or --public")
-    budget = None
-    if audit_epsilon is not None:
-        charged = dataset_name(real, dataset) or ""
-        budget = AuditBudget(epsilon=audit_epsilon, delta=delta, dataset=charged, ledger=ledger)
     check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
     schema, synthesizer = Schema.load(schema_path), load(model) if model else None
+    budget = None
+    if audit_epsilon is not None:  # charged where the fit was charged, so that the two compose
+        fitted_to = synthesizer.guarantee_["dataset"] if synthesizer else None
+        charged = dataset_name(real, dataset or fitted_to) or ""
+        budget = AuditBudget(epsilon=audit_epsilon, delta=delta, dataset=charged, ledger=ledger)
     drawing = None
     if request is not None:
         if synthesizer is None:

@@ -689,6 +689,17 @@ def test_an_audit_with_a_budget_of_its_own_is_charged_and_public(folder: Path, r
     assert run(*arguments, "--audit-epsilon", -1, "-o", folder / "again").code == 2
 
 
+def test_an_audit_with_a_model_is_charged_where_the_fit_was(fitted: Path, run: Run, tmp_path: Path) -> None:
+    table().to_csv(tmp_path / "train.csv", index=False)
+    arguments = ("audit", "--real", tmp_path / "train.csv", "--synthetic", tmp_path / "train.csv")
+    arguments += ("--schema", fitted / "schema.json", "--model", fitted / "m.privsynth")
+    arguments += ("--ledger", tmp_path / "own.sqlite", "--audit-epsilon", 0.5, "-o", tmp_path / "paid")
+    done = run(*arguments)
+    assert done.code == 0, done.err
+    report = json.loads((tmp_path / "paid" / "report.json").read_text())
+    assert report["paid"]["dataset"] == report["guarantee"]["dataset"] == "visits.2020"
+
+
 def test_an_audit_of_a_table_without_a_column_is_refused(folder: Path, run: Run) -> None:
     table().drop(columns="sex").to_csv(folder / "synthetic.csv", index=False)
     arguments = ("audit", "--real", folder / "visits.csv", "--synthetic", folder / "synthetic.csv")
