@@ -1,4 +1,4 @@
-"""Write images, whole or not at all: a folder of PNG files with their labels, an npz file, a contact sheet."""
+"""Write images: a folder of PNG files with their labels, an npz file, a contact sheet."""
 
 from __future__ import annotations
 

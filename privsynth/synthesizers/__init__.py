@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from privsynth.errors import ModelFileError
-from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.denoising import DenoisingSynthesizer
 from privsynth.synthesizers.dpgan import DPGANSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.model_file import read_model_file
 from privsynth.synthesizers.pategan import PATEGANSynthesizer
+from privsynth.synthesizers.table import TableSynthesizer
 
 SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {
     synthesizer.name: synthesizer

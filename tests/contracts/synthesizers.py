@@ -12,10 +12,10 @@ from privsynth.synthesizers import (
     MarginalSynthesizer,
     PATEGANSynthesizer,
 )
-from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
 from privsynth.synthesizers.pategan import PATEGANSettings
+from privsynth.synthesizers.table import TableSynthesizer
 from tests.helpers.tables import QUICK
 
 QUICK_SETTINGS: dict[type[TableSynthesizer], Any] = {

@@ -21,7 +21,7 @@ from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.sources import conform
 from privsynth.synthesizers import SYNTHESIZERS
-from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.table import TableSynthesizer
 from privsynth.synthesizers.table_file import model_arrays
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, maker
 from tests.helpers.tables import PATIENTS, patients
