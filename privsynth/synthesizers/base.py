@@ -115,9 +115,11 @@ class Synthesizer(ABC, Generic[Model]):
     def _facts_of(model: Model) -> dict[str, Any]:
         """Return what the manifest of a model file says of a model beside its arrays."""
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def _model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Model:
+    def _model_from(
+        cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Model:
         """Rebuild a model; raises a `KeyError`, `TypeError` or `ValueError` if its parts do not fit."""
 
     # -- fitting -------------------------------------------------------------------------------------------
@@ -332,8 +334,8 @@ class Synthesizer(ABC, Generic[Model]):
             synthesizer = cls(
                 epsilon=manifest["epsilon"], delta=manifest["delta"], random_state=manifest["random_state"]
             )
-            model = cls._model_from(manifest, contents.weights)
             settings = cls.settings_type.from_dict(manifest["settings"])
+            model = cls._model_from(settings, manifest, contents.weights)
             synthesizer._adopt(settings, manifest["seed"], contents.releases, model, manifest["guarantee"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(

@@ -42,6 +42,8 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
     def _facts_of(model: TableModel) -> dict[str, Any]:
         return model_facts(model)
 
-    @staticmethod
-    def _model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> TableModel:
+    @classmethod
+    def _model_from(
+        cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> TableModel:
         return model_from(facts, arrays)
