@@ -29,8 +29,8 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
     def _read(self, source: pd.DataFrame | str | Path, schema: Schema, on_violation: OnViolation) -> Records:
         if schema.image is not None:
             raise SchemaError(
-                "the schema describes images, and this synthesizer learns tables; fit an image synthesizer, "
-                "or leave 'image' out to fit the columns alone"
+                "the schema describes images, and this synthesizer learns tables; fit image-feature "
+                "(ImageFeatureSynthesizer), or leave 'image' out to fit the columns alone"
             )
         return conform(read_table(source), schema, on_violation=on_violation)
 
