@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from privsynth.images import LabelledImages
 from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
+    from privsynth.images import LabelledImages
     from privsynth.report.audit import AuditReport, audit, public_report
     from privsynth.resampling import BalancedResampler
     from privsynth.synthesizers import (
@@ -40,6 +40,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "privsynth.report.audit",
+    "LabelledImages": "privsynth.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "public_report": "privsynth.report.audit",

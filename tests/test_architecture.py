@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SCHEMA = {"columns", "constraints", "errors", "images", "schema", "sdv_metadata", "writing"}
-PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "releases"}
+SCHEMA = {"columns", "constraints", "errors", "image_shape", "schema", "sdv_metadata", "writing"}
+PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "images", "releases"}
 RECORDS = {"sources", "image_sources", "conforming", "splitting", "drafting", "datasets"}
 JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "writing": {"errors"},
     "columns": {"errors"},
-    "images": {"errors"},
+    "image_shape": {"errors"},
+    "images": {"errors", "image_shape"},
     "image_files": {"errors", "images", "writing"},
     "constraints": {"columns", "errors"},
     "schema": SCHEMA,

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from privsynth.drawing import draw_by_inversion
 from privsynth.errors import ParameterError
-from privsynth.images import ImageShape, PixelArray
+from privsynth.image_shape import ImageShape
+from privsynth.images import PixelArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import idctn
 
-from privsynth.images import ImageShape
+from privsynth.image_shape import ImageShape
 
 FloatArray = NDArray[np.float64]
 

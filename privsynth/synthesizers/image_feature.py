@@ -114,7 +114,7 @@ class ImageFeatureSynthesizer(ImageSynthesizer):
         >>> real = LabelledImages(images, pd.DataFrame({"side": ["left", "right"] * 200}))
         >>> synthesizer = ImageFeatureSynthesizer(epsilon=None).fit(real, schema=schema)  # not private
         >>> drawn = synthesizer.sample(10, conditions={"side": "left"})
-        >>> drawn.images.shape, bool(drawn.images[:, :, :4].mean() > 200 > drawn.images[:, :, 4:].mean())
+        >>> drawn.images.shape, bool(drawn.images[:, :, :4].mean() > 128 > drawn.images[:, :, 4:].mean())
         ((10, 8, 8, 1), True)
 
     References:

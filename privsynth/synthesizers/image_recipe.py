@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.encoding import Domain
-from privsynth.images import ImageShape
+from privsynth.image_shape import ImageShape
 from privsynth.models.image_moments import Spread, symmetric
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
