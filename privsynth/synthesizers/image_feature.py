@@ -258,10 +258,11 @@ def _rms_about(means: FloatArray, sums: Sums) -> float:
 
 
 def _posterior_means(sums: Sums, spread: Spread) -> FloatArray:
-    """Return the cells' mean images, the noise shrunk away by how images vary."""
-    everyone = sums.residuals.sum(0) / sums.safe_counts.sum()
+    """Return the cells' mean images, the noise shrunk away by how images and means vary."""
     own = sums.residuals / sums.safe_counts[:, None]
-    return MIDDLE + spread.shrink(own, np.broadcast_to(everyone, own.shape), sums.mean_variance)
+    everyone = np.broadcast_to(sums.residuals.sum(0) / sums.safe_counts.sum(), own.shape)
+    noise = sums.mean_variance
+    return MIDDLE + spread.widened(own, everyone, noise).shrink(own, everyone, noise)
 
 
 def _first_prototypes(

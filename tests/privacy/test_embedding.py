@@ -133,14 +133,12 @@ def buy(c: Curator, noise: float = 2.0, n_values: int = 5):
 
 
 def test_a_record_is_its_codes_and_its_image() -> None:
-    rows = []
-
     def embedding(record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.zeros((), dtype=torch.int64), record[:5].float() / 1000.0
 
     c = curator(3)
-    rows = c.vector_sums("s", "sums", DOMAINS, embedding, n_cells=1, n_values=5, noise_multiplier=1e3 / 1e3)
-    assert rows.arrays["sums"].shape == (1, 5)
+    release = c.vector_sums("s", "sums", DOMAINS, embedding, n_cells=1, n_values=5, noise_multiplier=1.0)
+    assert release.arrays["sums"].shape == (1, 5)
     assert c._records.coded(DOMAINS).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 2, 2, 2]]
 
 
