@@ -23,6 +23,7 @@ from privsynth.synthesizers.dpgan import DPGANSettings
 from privsynth.synthesizers.image import ImageSynthesizer
 from privsynth.synthesizers.image_feature import ImageFeatureSettings
 from privsynth.synthesizers.pategan import PATEGANSettings
+from privsynth.synthesizers.prototypes import PrototypeSettings
 from privsynth.synthesizers.table import TableSynthesizer
 from tests.helpers.tables import QUICK
 
@@ -42,7 +43,9 @@ QUICK_SETTINGS: dict[type[AnySynthesizer], Any] = {
     DenoisingSynthesizer: DenoisingSettings(
         n_steps=6, batch_size=128, n_bins=16, averaging=0.5, hidden=4, n_components=512
     ),
-    ImageFeatureSynthesizer: ImageFeatureSettings(table=QUICK, table_share=0.5, n_rounds=2, n_frequencies=16),
+    ImageFeatureSynthesizer: ImageFeatureSettings(
+        table=QUICK, table_share=0.5, prototypes=PrototypeSettings(n_rounds=2, n_frequencies=16)
+    ),
 }
 
 Make = Callable[..., AnySynthesizer]

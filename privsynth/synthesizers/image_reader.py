@@ -1,11 +1,4 @@
-"""Prototypes of images under a budget: what `ImageFeatureSynthesizer` buys, and in which order.
-
-1. Of each cell (class and groups): number of images and mean. 2. The second moments about the means, in low
-frequencies, over all cells together. 3. Rounds of Lloyd's algorithm: each image goes to the nearest prototype
-of its cell, and the noisy sum and number of each prototype's images move it. 4. The second moments about the
-prototypes. Each is one noisy sum of vectors (`privsynth.privacy.embedding`): an image adds to one cell only,
-so that classes, groups and prototypes share nothing of their noise budget.
-"""
+"""Reads images through the curator: noisy sums of vectors by class, group and prototype."""
 
 from __future__ import annotations
 
