@@ -43,14 +43,14 @@ class Cells:
         return math.prod(self.sizes)
 
     def split(self, record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the cell of a record, -1 if a code is none, and its shades from 0 to 1."""
+        """Return the cell of a record, -1 if a code is none, and its shades from 0 to 1; or those of many."""
         names = list(self.domains)
-        cell = torch.zeros((), dtype=torch.int64)
-        known = torch.ones((), dtype=torch.bool)
+        cell = torch.zeros_like(record[..., 0], dtype=torch.int64)
+        known = cell == 0
         for name, size in zip(self.columns, self.sizes, strict=True):
-            code = record[names.index(name)].long()
+            code = record[..., names.index(name)].long()
             cell, known = cell * size + code, known & (code >= 0)
-        return torch.where(known, cell, -1), record[len(names) :].float() / 255.0
+        return torch.where(known, cell, -1), record[..., len(names) :].float() / 255.0
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ import pandas as pd
 
 from privsynth.images import LabelledImages
 from privsynth.models.gan import GanOptions
+from privsynth.models.image_gan import ImageGanOptions
 from privsynth.schema import Schema
 from privsynth.synthesizers import (
     DenoisingSynthesizer,
     DPGANSynthesizer,
     ImageFeatureSynthesizer,
+    ImageGANSynthesizer,
     MarginalSynthesizer,
     PATEGANSynthesizer,
 )
@@ -22,6 +24,7 @@ from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
 from privsynth.synthesizers.image import ImageSynthesizer
 from privsynth.synthesizers.image_feature import ImageFeatureSettings
+from privsynth.synthesizers.image_gan import ImageGANSettings
 from privsynth.synthesizers.pategan import PATEGANSettings
 from privsynth.synthesizers.prototypes import PrototypeSettings
 from privsynth.synthesizers.table import TableSynthesizer
@@ -45,6 +48,16 @@ QUICK_SETTINGS: dict[type[AnySynthesizer], Any] = {
     ),
     ImageFeatureSynthesizer: ImageFeatureSettings(
         table=QUICK, table_share=0.5, prototypes=PrototypeSettings(n_rounds=2, n_frequencies=16)
+    ),
+    ImageGANSynthesizer: ImageGANSettings(
+        table=QUICK,
+        table_share=0.4,
+        prototypes=PrototypeSettings(n_rounds=1, n_frequencies=16),
+        n_steps=6,
+        batch_size=128,
+        gan=ImageGanOptions(
+            latent_dim=4, generator_width=16, discriminator_width=16, fake_batch_size=32, averaging=0.5
+        ),
     ),
 }
 
