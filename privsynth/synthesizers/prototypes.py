@@ -51,7 +51,7 @@ class PrototypeSettings:
         units_per_prototype: Units that a prototype shall stand for, in deviations of the noise of one count.
         max_prototypes: Largest number of prototypes of a cell.
         spread: How far drawn images vary about their prototype, over how far real ones do.
-        deformation: Of drawn images.
+        deformation: Of drawn images; none by default, since only some images may be turned or moved.
     """
 
     means_share: float = 0.12
@@ -60,10 +60,8 @@ class PrototypeSettings:
     n_frequencies: int = 128
     units_per_prototype: float = 20.0
     max_prototypes: int = 80
-    spread: float = 0.7
-    deformation: Deformation = field(
-        default_factory=lambda: Deformation(degrees=10.0, shift=0.04, scale=0.08)
-    )
+    spread: float = 1.0
+    deformation: Deformation = field(default_factory=Deformation)
 
     def __post_init__(self) -> None:
         shares = (self.means_share, self.moments_share)

@@ -234,7 +234,9 @@ def test_a_checkpoint_goes_on_as_if_nothing_had_been():
 
 
 def test_warming_up_teaches_which_draws_bear_which_label():
-    options = ImageGanOptions(discriminator_width=16, fake_batch_size=64, warm_steps=100)
+    options = ImageGanOptions(
+        discriminator_width=16, fake_batch_size=64, warm_steps=300, discriminator_rate=0.01
+    )
     rng = torch.Generator().manual_seed(0)
     generated = GeneratedImages.untrained(SHAPE, 2, options, mixture(), rng)
     gan = ImageGan(generated, options, shares=np.ones(2), device="cpu", seed=1)

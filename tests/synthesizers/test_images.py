@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -141,10 +142,10 @@ def test_drawn_images_are_written_and_read_back(ledger, tmp_path):
 
 def test_the_plan_of_images_says_what_is_bought(ledger):
     fields = plan(DIGITS, 1437, 10.0, 1e-5, synthesizer="image-feature")
-    bought = {event["purpose"]: event["count"] for event in fitted(ledger).guarantee_["events"]}
-    planned = {step["purpose"]: 0 for step in fields["steps"]}
-    for step in fields["steps"]:
-        planned[step["purpose"]] += step["count"]
+    planned, bought = Counter(), Counter()
+    for counter, steps in ((planned, fields["steps"]), (bought, fitted(ledger).guarantee_["events"])):
+        for step in steps:
+            counter[step["purpose"]] += step["count"]
     assert planned == bought
     assert sum(step["share"] for step in fields["steps"]) <= 1 + 1e-9
     assert "prototypes of the images" in describe_plan(fields)
