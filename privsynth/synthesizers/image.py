@@ -59,10 +59,12 @@ class ImageSettings:
         return cls(**{**fields, "table": MarginalSettings.from_dict(fields["table"])})
 
 
-def planned_table(schema: Schema, settings: ImageSettings, mu_squared: float) -> list[dict[str, Any]]:
+def planned_table(
+    schema: Schema, settings: ImageSettings, mu_squared: float, n_rows: int
+) -> list[dict[str, Any]]:
     """Return what the table of the columns would buy, as `privsynth plan` tells it; public."""
     part = Spend(settings.table_share * mu_squared, 0.0)
-    steps = MarginalSynthesizer.sketch(schema, settings.table, part, n_rows=10**6).steps
+    steps = MarginalSynthesizer.sketch(schema, settings.table, part, n_rows).steps
     return [{**step, "share": step["share"] * settings.table_share} for step in steps]
 
 

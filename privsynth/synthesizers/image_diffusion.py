@@ -103,7 +103,7 @@ class ImageDiffusionSynthesizer(ImageSynthesizer):
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
         assert schema.image is not None
         values, options = schema.image.n_values, settings.diffusion
-        steps = planned_table(schema, settings, allowance.mu_squared)
+        steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
         left = 1.0 - sum(step["share"] for step in steps)
         first = settings.prototypes_share * left
         if first:

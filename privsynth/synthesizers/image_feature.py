@@ -70,7 +70,7 @@ class ImageFeatureSynthesizer(ImageSynthesizer):
     def sketch(cls, schema: Schema, settings: ImageFeatureSettings, allowance: Spend, n_rows: int) -> Sketch:
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
         assert schema.image is not None
-        steps = planned_table(schema, settings, allowance.mu_squared)
+        steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
         left = 1.0 - sum(step["share"] for step in steps)
         steps += settings.prototypes.planned(left, allowance.mu_squared)
         values = schema.image.n_values

@@ -108,7 +108,7 @@ class ImageGANSynthesizer(ImageSynthesizer):
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
         assert schema.image is not None
         values = schema.image.n_values
-        steps = planned_table(schema, settings, allowance.mu_squared)
+        steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
         left = 1.0 - sum(step["share"] for step in steps)
         first = settings.prototypes_share * left
         seconds = 5.0
