@@ -99,6 +99,31 @@ def test_groups_are_kept_apart(ledger):
     assert (shade[~is_negative] < 127).mean() > 0.9
 
 
+def test_attributes_are_learnt_as_a_table_and_images_given_the_target(ledger):
+    """Two columns beside the digit, one that follows it, a number that follows that: one budget for all."""
+    train = digits()[0]
+    rng = np.random.default_rng(0)
+    even = train.labels["digit"].to_numpy() % 2 == 0
+    age = np.where(even, rng.integers(60, 90, len(train)), rng.integers(20, 50, len(train)))
+    fields = DIGITS.to_dict()
+    fields["columns"] = {
+        **fields["columns"],
+        "even": {"type": "boolean"},
+        "age": {"type": "integer", "low": 0, "high": 99},
+    }
+    real = LabelledImages(train.images, train.labels.assign(even=even, age=age))
+    settings = replace(QUICK, table_share=0.5)
+    synthesizer = fitted(ledger, epsilon=20.0, real=real, schema=Schema.from_dict(fields), settings=settings)
+    assert synthesizer.guarantee_["epsilon_spent"] <= 20.0
+    drawn = synthesizer.sample(1000, conditions={"age": (60, 99)}, on_unsupported="warn")
+    assert drawn.labels["age"].min() >= 60
+    assert (drawn.labels["digit"].astype(int) % 2 == 0).mean() > 0.8
+    assert drawn.labels["even"].mean() > 0.8
+    zeros = drawn.images[(drawn.labels["digit"] == 0).to_numpy()].mean(0)
+    real_zeros = train.images[(train.labels["digit"] == 0).to_numpy()].mean(0)
+    assert np.corrcoef(zeros.ravel(), real_zeros.ravel())[0, 1] > 0.9
+
+
 def test_one_person_with_many_images_does_not_become_a_class(ledger):
     """A thousand images of one person against one of each other: uncut, they would be two thirds of all."""
     train = digits()[0]
