@@ -243,14 +243,13 @@ class Curator:
             n_values: Length of the vectors.
             noise_multiplier: Noise in each value, over the length of the longest vector, 1.
         """
-        event = _gaussian(purpose, noise_multiplier)
 
         def answer() -> Answer:
             records, weights = self._held.rows(domains), self._held.weighting.weights
             sums = sum_vectors(embedding, records, weights, n_cells=n_cells, n_values=n_values)
             return {}, {"sums": self._noisy(sums, noise_multiplier, steps=STEPS_PER_ONE)}
 
-        return self._obtain(key, event, answer)
+        return self._obtain(key, _gaussian(purpose, noise_multiplier), answer)
 
     def select(
         self,

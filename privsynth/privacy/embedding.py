@@ -63,6 +63,7 @@ def sum_vectors(
             raise ParameterError(f"expected a cell and {n_values} values of a record, got another shape")
         norms = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
         counts = norms.isfinite() & (cells >= 0) & (cells < n_cells)
-        steps = torch.where(counts[:, None], vectors * (bound / norms.clamp_min(1.0))[:, None], 0.0)
+        scale = (bound / norms.clamp_min(1.0)).to(vectors)
+        steps = torch.where(counts[:, None], vectors * scale[:, None], 0.0)
         sums.index_add_(0, torch.where(counts, cells.long(), n_cells), steps.round().long() * by[rows, None])
     return sums[:n_cells].numpy()

@@ -112,7 +112,7 @@ def accuracy(kind: str, train: LabelledImages, test: LabelledImages, *, epochs: 
 
 
 def _tensors(real: LabelledImages) -> tuple[torch.Tensor, torch.Tensor]:
-    images = torch.from_numpy(real.images).permute(0, 3, 1, 2).float() / 255.0
+    images = torch.from_numpy(real.images.astype(np.float32) / 255.0).permute(0, 3, 1, 2)
     return images, torch.from_numpy(real.labels["label"].to_numpy(np.int64))
 
 
