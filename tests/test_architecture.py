@@ -44,9 +44,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": SCHEMA | {"sources", "splitting", "attacks", "metrics"},
     "report": SCHEMA | {"sources"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS,
+    "augmentation": PLAIN | RECORDS | MAKERS | {"augmentation"},
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},
-    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"resampling"},
+    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"augmentation", "resampling"},
 }
 ONLY_IN = {
     "opacus": {"privacy"},

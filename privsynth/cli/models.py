@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from privsynth.cli.console import check_output, print_result, progress_said
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
-from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
+from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, RequestError, SchemaError
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
@@ -185,6 +185,10 @@ def sample(
         str | None, typer.Option(metavar="TARGET:A,B", help="The same label rates in every group.")
     ] = None,
     request: Annotated[Path | None, typer.Option(help="JSON that says the same as the flags.")] = None,
+    complete: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Fill in these partial rows, taken as public; stands alone."),
+    ] = None,
     on_unsupported: Annotated[
         OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
     ] = None,
@@ -193,11 +197,12 @@ def sample(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw synthetic rows or images, conditioned and balanced."""
+    """Draw synthetic rows or images, conditioned and balanced, or fill in partial rows."""
     from privsynth.cli.images import check_sample_output, check_sheet, write_sheet
-    from privsynth.cli.request import read_request
-    from privsynth.sampling.request import LIKE_NOT_COVERED
+    from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
+    from privsynth.sampling.completion import COMPLETED_NOT_COVERED
     from privsynth.synthesizers import load
+    from privsynth.synthesizers.image import ImageSynthesizer
 
     synthesizer = load(model)
     check_sample_output(synthesizer, output, force=force)
@@ -213,16 +218,29 @@ def sample(
         on_unsupported=on_unsupported.value if on_unsupported else None,
         file=request,
     )
-    with progress_said(at_least=PROGRESS_ROWS) as progress:
-        n_rows = synthesizer.sample_to(output, **wanted, random_state=seed, force=force, progress=progress)
-    write_sheet(synthesizer, sheet, force=force, seed=seed)
-    not_covered = [LIKE_NOT_COVERED] if "like" in wanted else []
+    if complete is not None:
+        refuse_beside_complete(wanted)
+        if isinstance(synthesizer, ImageSynthesizer):
+            raise RequestError(
+                "--complete fills in rows of a table, and this model draws images; leave it out"
+            )
+        n_rows = synthesizer.complete_to(output, complete, random_state=seed, force=force)
+        drawing: dict[str, Any] = {"rebalancing_cost": None, "not_covered": [COMPLETED_NOT_COVERED]}
+    else:
+        with progress_said(at_least=PROGRESS_ROWS) as progress:
+            n_rows = synthesizer.sample_to(
+                output, **wanted, random_state=seed, force=force, progress=progress
+            )
+        drawing = drawing_by(synthesizer, wanted)
+        write_sheet(synthesizer, sheet, force=force, seed=seed)
     columns = [column.name for column in synthesizer.schema_.output_columns]
-    fields = {"output": str(output), "rows": n_rows, "columns": columns, "not_covered": not_covered}
-    lines = [
-        f"{n_rows} synthetic {'rows' if synthesizer.schema_.image is None else 'images'} written to {output}",
-        *(f"not covered: {what}" for what in not_covered),
-    ]
+    fields = {"output": str(output), "rows": n_rows, "columns": columns, **drawing}
+    what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
+    done = f"{n_rows} {'rows completed and' if complete else what} written to {output}"
+    lines = [done, *(f"not covered: {what}" for what in drawing["not_covered"])]
+    moved = (drawing["rebalancing_cost"] or {}).get("total_variation")
+    if moved is not None:
+        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the rows")
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 
