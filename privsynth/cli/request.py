@@ -12,7 +12,8 @@ from privsynth.sampling.request import LIKE_NOT_COVERED
 from privsynth.schema import Column, Schema
 
 if TYPE_CHECKING:
-    from privsynth.synthesizers import TableSynthesizer
+    from privsynth.synthesizers.image import ImageSynthesizer
+    from privsynth.synthesizers.table import TableSynthesizer
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a request file
     "n": ((int,), "a whole number"),
@@ -73,7 +74,7 @@ def read_request(
     return from_file | stated
 
 
-def drawing_by(synthesizer: TableSynthesizer, wanted: Mapping[str, Any]) -> dict[str, Any]:
+def drawing_by(synthesizer: TableSynthesizer | ImageSynthesizer, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return how far a request moves the rows, None if it sets no shares, and what of them is not covered."""
     has_targets = any(key in wanted for key in ("balance", "proportions", "like", "parity"))
     return {
