@@ -9,7 +9,8 @@ from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
-    from privsynth.report.audit import AuditReport, audit, public_report
+    from privsynth.report.audit import audit, public_report
+    from privsynth.report.document import AuditReport
     from privsynth.resampling import BalancedResampler
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
@@ -35,7 +36,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AuditReport": "privsynth.report.audit",
+    "AuditReport": "privsynth.report.document",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "public_report": "privsynth.report.audit",

@@ -61,8 +61,9 @@ def audit(
     """
     from privsynth.attacks.paid import AuditBudget
     from privsynth.errors import ParameterError
-    from privsynth.report.audit import HTML_NAME, JSON_NAME, public_report
     from privsynth.report.audit import audit as run_audit
+    from privsynth.report.audit import public_report
+    from privsynth.report.document import HTML_NAME, JSON_NAME
     from privsynth.schema import Schema
     from privsynth.synthesizers import load
     from privsynth.synthesizers.run import dataset_name

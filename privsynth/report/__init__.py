@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from privsynth.report.audit import AuditReport, audit, public_report
+from privsynth.report.audit import audit, public_report
+from privsynth.report.document import AuditReport
 
 __all__ = ["AuditReport", "audit", "public_report"]

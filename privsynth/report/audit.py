@@ -5,14 +5,8 @@ The JSON is described by ``report.schema.json`` beside this file.
 
 from __future__ import annotations
 
-import datetime as dt
-import importlib.metadata
-import json
-import math
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +18,7 @@ from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdo
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
 from privsynth.metrics.figures import not_assessed
+from privsynth.metrics.images.loading import ImageSource, are_images
 from privsynth.metrics.interpretability import assess_interpretability
 from privsynth.metrics.learners import N_QUICK
 from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
@@ -34,18 +29,15 @@ from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
-from privsynth.report.html import render
-from privsynth.report.notebook import summary
+from privsynth.report.document import AuditReport, now, versions_used
+from privsynth.report.image_audit import QUICK as QUICK_IMAGES
+from privsynth.report.image_audit import audit_images, public_image_report
 from privsynth.report.verdicts import all_verdicts, guarantee_verdict
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
-from privsynth.writing import written_aside
 
-REPORT_VERSION = 1
-JSON_NAME, HTML_NAME = "report.json", "report.html"
 PUBLIC = "this report is public: it reads no real record"
 _TABLES = ("real", "synthetic", "holdout", "reference", "twin")
-_LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,99 +110,13 @@ QUICK = Effort(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditReport:
-    """What an audit found. Not private: it reads real records, and no epsilon covers it.
-
-    Attributes:
-        guarantee: The statement of the model file, None if none was given.
-        fidelity: Section, see `privsynth.metrics.fidelity`; so are the following.
-        utility: Section.
-        fairness: Section.
-        interpretability: Section.
-        membership: Section.
-        disclosure: Section.
-        verdicts: ``question``, ``verdict``, ``evidence``, ``action`` and ``section`` of the page, each.
-        tables: Table to its numbers of rows and units as it was given, None where it was not.
-        settings: What the caller asked for.
-        notes: What was changed in a table to fit the schema.
-        left_out: What a quick audit left out.
-        created: When, UTC, ISO-8601.
-        versions: Library to version.
-        synthetic: Of a public report, what the released rows show by themselves; else None.
-        paid: Figures that a budget of the audit's own covers; None where none was given.
-    """
-
-    guarantee: dict[str, Any] | None
-    fidelity: dict[str, Any]
-    utility: dict[str, Any]
-    fairness: dict[str, Any]
-    interpretability: dict[str, Any]
-    membership: dict[str, Any]
-    disclosure: dict[str, Any]
-    verdicts: list[dict[str, str]]
-    tables: dict[str, Any]
-    settings: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    created: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
-    synthetic: dict[str, Any] | None = None
-    paid: dict[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the content of ``report.json``: JSON-able, undefined is None."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {"report_version": REPORT_VERSION, **_plain(fields)}
-
-    def to_html(self) -> str:
-        """Return the page, self-contained."""
-        return render(self.to_dict())
-
-    def save(self, directory: str | Path, *, force: bool = False) -> None:
-        """Write ``report.json`` and ``report.html``, readable by the owner only.
-
-        Args:
-            directory: Where to; made if it is not there.
-            force: Replace existing reports.
-
-        Raises:
-            ParameterError: If a report is there and ``force`` is false, or ``directory`` is a file.
-            TableError: If a file cannot be written.
-
-        Privacy:
-            Not private: writes figures of real records.
-        """
-        folder = Path(directory)
-        if folder.exists() and not folder.is_dir():
-            raise ParameterError(f"expected a folder to write the report to, got the file {str(folder)!r}")
-        there = [name for name in (JSON_NAME, HTML_NAME) if (folder / name).exists()]
-        if there and not force:
-            raise ParameterError(
-                f"{str(folder / there[0])!r} exists; replace it with --force (force=True), or name "
-                "another folder"
-            )
-        contents = {
-            JSON_NAME: json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-            HTML_NAME: self.to_html(),
-        }
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in contents.items():
-            with written_aside(folder / name, force=force, owner_only=True) as aside:
-                aside.write_text(text, encoding="utf-8")
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows: the verdicts and the key figures; the page itself is saved."""
-        return summary(self.to_dict())
-
-
 def audit(
     *,
-    real: Table,
-    synthetic: Table,
+    real: Table | ImageSource,
+    synthetic: Table | ImageSource,
     schema: Schema,
-    holdout: Table | None = None,
-    reference: Table | None = None,
+    holdout: Table | ImageSource | None = None,
+    reference: Table | ImageSource | None = None,
     twin: Table | Callable[[], Table] | None = None,
     direct: DirectModel | None = None,
     guarantee: Mapping[str, Any] | None = None,
@@ -254,12 +160,33 @@ def audit(
         it holds nothing of them but what that pays for; that the tables could be read, and share no persons,
         shows without noise.
     """
+    if are_images(real):
+        refused = {"twin": twin, "direct": direct, "budget": budget, "shadowing": shadowing}
+        given = [name for name, value in refused.items() if value is not None]
+        if given:
+            raise ParameterError(f"an audit of images takes no {' and no '.join(given)}; leave it out")
+        return audit_images(
+            real=real,
+            synthetic=_images(synthetic),
+            schema=schema,
+            holdout=None if holdout is None else _images(holdout),
+            reference=None if reference is None else _images(reference),
+            guarantee=guarantee,
+            target=target,
+            groups=groups,
+            effort=QUICK_IMAGES if quick else None,
+            random_state=random_state,
+            progress=progress,
+        )
     say = progress or (lambda message: None)
     effort = QUICK if quick else Effort()
     if callable(twin):
         say("fitting the twin without privacy")
         twin = twin()
     say("reading the tables")
+    real, synthetic = _table(real), _table(synthetic)
+    holdout = None if holdout is None else _table(holdout)
+    reference = None if reference is None else _table(reference)
     tables = load_tables(
         real,
         synthetic,
@@ -339,13 +266,13 @@ def audit(
         },
         notes=list(tables.notes),
         left_out=effort.left_out(described),
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
+        created=now(),
+        versions=versions_used(),
     )
 
 
 def public_report(
-    *, synthetic: Table, schema: Schema, guarantee: Mapping[str, Any] | None = None
+    *, synthetic: Table | ImageSource, schema: Schema, guarantee: Mapping[str, Any] | None = None
 ) -> AuditReport:
     """Report on a synthetic table without reading a real record, for publication.
 
@@ -363,7 +290,9 @@ def public_report(
     Privacy:
         Post-processing: reads the released rows, the public schema and the statement only.
     """
-    released = describe_released(synthetic, schema=schema)
+    if are_images(synthetic):
+        return public_image_report(synthetic=synthetic, schema=schema, guarantee=guarantee, reason=PUBLIC)
+    released = describe_released(_table(synthetic), schema=schema)
     stated = dict(guarantee) if guarantee is not None else None
     closed = not_assessed(PUBLIC)
     return AuditReport(
@@ -384,8 +313,8 @@ def public_report(
             "public": True,
         },
         notes=released.pop("notes"),
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
+        created=now(),
+        versions=versions_used(),
         synthetic=released,
     )
 
@@ -409,6 +338,21 @@ def _paid_report(
     )
     public = public_report(synthetic=synthetic, schema=tables.schema, guarantee=guarantee)
     return replace(public, paid=paid)
+
+
+def _images(source: object) -> ImageSource:
+    if not are_images(source):
+        raise ParameterError(
+            "expected images like the real ones: (pixels, columns) or the path of an npz file; a table "
+            "cannot be held against them"
+        )
+    return source
+
+
+def _table(source: Table | ImageSource) -> Table:
+    if isinstance(source, tuple):
+        raise ParameterError("expected a table like the real one, got images; they cannot be compared")
+    return source
 
 
 def _predictions(tables: Tables, n_families: int | None, random_state: int) -> Predictions | None:
@@ -436,26 +380,3 @@ def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
         name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None
     }
     return replace(tables, **thin)
-
-
-def _plain(value: Any) -> Any:
-    """Return ``value`` as JSON holds it: no numpy types, None for NaN and infinities."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            versions[library] = "not installed as a package"
-    return versions

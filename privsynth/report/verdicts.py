@@ -10,6 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
+from privsynth.report.image_verdicts import (
+    image_fidelity_verdict,
+    image_utility_verdict,
+    in_words_of_images,
+)
 from privsynth.report.words import claim_of, way_to_floor
 
 PLANTED_LEAK_AUC = 0.9
@@ -48,17 +53,20 @@ def all_verdicts(
     Privacy:
         Not private: says what figures of real records say.
     """
+    of_images = fidelity.get("kind") == "images"
     listed = [
         ("guarantee", guarantee_verdict(guarantee, n_units)),
         ("membership", _membership_verdict(membership, guarantee)),
         ("disclosure", _disclosure_verdict(disclosure)),
-        ("fidelity", _fidelity_verdict(fidelity)),
-        ("utility", _utility_verdict(utility)),
+        ("fidelity", image_fidelity_verdict(fidelity) if of_images else _fidelity_verdict(fidelity)),
+        ("utility", image_utility_verdict(utility) if of_images else _utility_verdict(utility)),
         ("fairness", _representation_verdict(fairness)),
         ("fairness", _model_fairness_verdict(fairness)),
     ]
     if fairness.get("privacy_effect", {}).get("status") == "assessed":
         listed.append(("privacy-effect", _privacy_effect_verdict(fairness["privacy_effect"])))
+    if of_images:
+        listed = [(section, in_words_of_images(verdict)) for section, verdict in listed]
     return [{**verdict, "section": section} for section, verdict in listed]
 
 
@@ -371,11 +379,12 @@ def _model_fairness_verdict(fairness: Section) -> dict[str, str]:
     names = {
         "demographic_parity_difference": "demographic parity difference",
         "equalized_odds_difference": "equalised odds difference",
+        "accuracy_difference": "difference in accuracy",
     }
     measured, worse = 0, []
     for entry in fairness["by_columns"]:
         for key, name in names.items():
-            figure = entry[key]
+            figure = entry.get(key) or {}
             excess = figure.get("excess")
             if excess is None or excess["value"] is None:
                 continue

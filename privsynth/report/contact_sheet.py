@@ -1,0 +1,115 @@
+"""Contact sheets: rows of small images as one PNG, for a page that loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from privsynth.metrics.images.features import Seen
+from privsynth.metrics.images.loading import ImageTables
+from privsynth.metrics.images.memorisation import nearest_real
+
+MAX_CLASSES = 12
+PER_CLASS = 10
+_SMALLEST_SIDE = 24  # pixels of an image on the sheet; smaller images are enlarged by a whole factor
+_GAP, _PAPER = 2, 255
+
+
+def drawn_images(images: ImageTables, generator: np.random.Generator) -> list[tuple[str, np.ndarray]]:
+    """Draw the synthetic images of a sheet: class in words, positions of at most `PER_CLASS` images.
+
+    Images are drawn by chance, never chosen. Without classes there is one row, of all.
+
+    Privacy:
+        Post-processing: reads synthetic images and the public schema.
+    """
+    target = images.target
+    frame = images.tables.synthetic.frame
+    if target is None:
+        rows = generator.permutation(len(frame))[:PER_CLASS]
+        return [("all", rows)]
+    labels = target.labels(frame)
+    listed = []
+    for code, value in list(enumerate(target.classes))[:MAX_CLASSES]:
+        members = np.flatnonzero(labels == code)
+        if len(members):
+            listed.append((str(value), generator.permutation(members)[:PER_CLASS]))
+    return listed
+
+
+def sheets(seen: Seen, *, random_state: int = 0) -> dict[str, Any]:
+    """Return the sheet of synthetic images and, place by place, that of the nearest real ones.
+
+    Returns:
+        ``classes``, one a row; ``synthetic`` and ``nearest``: data URIs of PNG images; ``per_class``.
+
+    Privacy:
+        Not private: ``nearest`` holds real images as they are.
+    """
+    images = seen.images
+    listed = drawn_images(images, np.random.default_rng(random_state))
+    nearest = [nearest_real(seen, rows) for _, rows in listed]
+    return {
+        "classes": [name for name, _ in listed],
+        "per_class": PER_CLASS,
+        "synthetic": data_uri(sheet([images.pixels["synthetic"][rows] for _, rows in listed])),
+        "nearest": data_uri(sheet([images.pixels["real"][rows] for rows in nearest])),
+    }
+
+
+def public_sheet(images: ImageTables, *, random_state: int = 0) -> dict[str, Any]:
+    """Return the sheet of synthetic images alone; see `sheets`.
+
+    Privacy:
+        Post-processing: reads synthetic images and the public schema.
+    """
+    listed = drawn_images(images, np.random.default_rng(random_state))
+    return {
+        "classes": [name for name, _ in listed],
+        "per_class": PER_CLASS,
+        "synthetic": data_uri(sheet([images.pixels["synthetic"][rows] for _, rows in listed])),
+        "nearest": None,
+    }
+
+
+def sheet(rows: Sequence[np.ndarray], *, per_row: int = PER_CLASS) -> np.ndarray:
+    """Lay rows of images out on white paper.
+
+    Args:
+        rows: Each ``(n, height, width, channels)`` uint8 with n at most ``per_row``; of one shape.
+        per_row: Places in a row; those without an image stay white.
+
+    Returns:
+        ``(height, width, channels)`` uint8.
+
+    Privacy:
+        Not private: holds the images given.
+    """
+    height, width, channels = rows[0].shape[1:]
+    factor = max(1, -(-_SMALLEST_SIDE // min(height, width)))
+    height, width = factor * height, factor * width
+    paper = np.full(
+        (len(rows) * (height + _GAP) + _GAP, per_row * (width + _GAP) + _GAP, channels), _PAPER, np.uint8
+    )
+    for i, row in enumerate(rows):
+        for j, image in enumerate(row[:per_row]):
+            top, left = _GAP + i * (height + _GAP), _GAP + j * (width + _GAP)
+            paper[top : top + height, left : left + width] = image.repeat(factor, 0).repeat(factor, 1)
+    return paper
+
+
+def data_uri(image: np.ndarray) -> str:
+    """Return an image ``(height, width, 1 or 3)`` uint8 as the data URI of a PNG.
+
+    Privacy:
+        Not private: holds the image given.
+    """
+    from PIL import Image
+
+    held = io.BytesIO()
+    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(held, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")

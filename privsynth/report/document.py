@@ -1,0 +1,143 @@
+"""What an audit found, as one JSON file and one page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from privsynth.errors import ParameterError
+from privsynth.report.html import render
+from privsynth.report.notebook import summary
+from privsynth.writing import written_aside
+
+REPORT_VERSION = 1
+JSON_NAME, HTML_NAME = "report.json", "report.html"
+_LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
+_NOT_IN_JSON = "pictures"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditReport:
+    """What an audit found. Not private: it reads real records, and no epsilon covers it.
+
+    Attributes:
+        guarantee: The statement of the model file, None if none was given.
+        fidelity: Section, see `privsynth.metrics.fidelity`; so are the following.
+        utility: Section.
+        fairness: Section.
+        interpretability: Section.
+        membership: Section.
+        disclosure: Section.
+        verdicts: ``question``, ``verdict``, ``evidence``, ``action`` and ``section`` of the page, each.
+        tables: Table to its numbers of rows and units as it was given, None where it was not.
+        settings: What the caller asked for.
+        notes: What was changed in a table to fit the schema.
+        left_out: What a quick audit left out.
+        created: When, UTC, ISO-8601.
+        versions: Library to version.
+        synthetic: Of a public report, what the released rows show by themselves; else None.
+        paid: Figures that a budget of the audit's own covers; None where none was given.
+        pictures: Of an audit of images, what the page shows and the JSON leaves out: see
+            `privsynth.report.contact_sheet`.
+    """
+
+    guarantee: dict[str, Any] | None
+    fidelity: dict[str, Any]
+    utility: dict[str, Any]
+    fairness: dict[str, Any]
+    interpretability: dict[str, Any]
+    membership: dict[str, Any]
+    disclosure: dict[str, Any]
+    verdicts: list[dict[str, str]]
+    tables: dict[str, Any]
+    settings: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    created: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    synthetic: dict[str, Any] | None = None
+    paid: dict[str, Any] | None = None
+    pictures: dict[str, Any] | None = field(default=None, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of ``report.json``: JSON-able, undefined is None."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != _NOT_IN_JSON}
+        return {"report_version": REPORT_VERSION, **_plain(fields)}
+
+    def to_html(self) -> str:
+        """Return the page, self-contained."""
+        return render(self.to_dict(), self.pictures)
+
+    def save(self, directory: str | Path, *, force: bool = False) -> None:
+        """Write ``report.json`` and ``report.html``, readable by the owner only.
+
+        Args:
+            directory: Where to; made if it is not there.
+            force: Replace existing reports.
+
+        Raises:
+            ParameterError: If a report is there and ``force`` is false, or ``directory`` is a file.
+            TableError: If a file cannot be written.
+
+        Privacy:
+            Not private: writes figures of real records.
+        """
+        folder = Path(directory)
+        if folder.exists() and not folder.is_dir():
+            raise ParameterError(f"expected a folder to write the report to, got the file {str(folder)!r}")
+        there = [name for name in (JSON_NAME, HTML_NAME) if (folder / name).exists()]
+        if there and not force:
+            raise ParameterError(
+                f"{str(folder / there[0])!r} exists; replace it with --force (force=True), or name "
+                "another folder"
+            )
+        contents = {
+            JSON_NAME: json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+            HTML_NAME: self.to_html(),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in contents.items():
+            with written_aside(folder / name, force=force, owner_only=True) as aside:
+                aside.write_text(text, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the verdicts and the key figures; the page itself is saved."""
+        return summary(self.to_dict())
+
+
+def now() -> str:
+    """Return the time, UTC, ISO-8601."""
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON holds it: no numpy types, None for NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def versions_used() -> dict[str, str]:
+    """Return library to version, for the report."""
+    found = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            found[library] = "not installed as a package"
+    return found
