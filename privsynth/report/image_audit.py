@@ -25,8 +25,8 @@ from privsynth.report.words import claim_of
 from privsynth.schema import Schema
 
 NO_DISCLOSURE = (
-    "attribute inference, singling out and linkage are attacks on columns; no such attack on pixels is part "
-    "of this audit, and the membership attacks cover copies"
+    "attribute inference, singling out and linkage are attacks on columns; an audit of images makes none on "
+    "pixels, and looks for copies by the membership attacks"
 )
 NO_INTERPRETABILITY = "what gives rows away is read off columns; for images, look at the contact sheet"
 _SETS = ("real", "synthetic", "holdout", "reference")

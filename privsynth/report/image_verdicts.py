@@ -11,7 +11,7 @@ _WORDS = {
     "synthetic rows": "synthetic images",
     "real rows": "real images",
     "real records stand": "real images stand",
-    "among the real records": "among the people on the real images",
+    "tell who was among the real records": "tell whose images were among the real ones",
     "real table": "real set",
     "rows of the": "images of the",
     "the rows": "the images",
@@ -47,6 +47,17 @@ def image_fidelity_verdict(fidelity: Section) -> dict[str, str]:
             "Look at the contact sheet; do not use the images where detail or variety matters.",
         )
     return _verdict(question, "ok", f"{told}.", "Look at the contact sheet, class by class.")
+
+
+def image_disclosure_verdict(disclosure: Section) -> dict[str, str]:
+    """Return the verdict on disclosure, which no audit of images assesses."""
+    reason = disclosure["reason"]
+    return _verdict(
+        "Can an attribute be inferred, a person singled out or linked?",
+        "not_assessed",
+        f"{reason[:1].upper()}{reason[1:]}.",
+        "Ask what the label columns give away: audit them as a table of their own.",
+    )
 
 
 def image_utility_verdict(utility: Section) -> dict[str, str]:

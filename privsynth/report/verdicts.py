@@ -11,6 +11,7 @@ from typing import Any
 
 from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
 from privsynth.report.image_verdicts import (
+    image_disclosure_verdict,
     image_fidelity_verdict,
     image_utility_verdict,
     in_words_of_images,
@@ -57,7 +58,10 @@ def all_verdicts(
     listed = [
         ("guarantee", guarantee_verdict(guarantee, n_units)),
         ("membership", _membership_verdict(membership, guarantee)),
-        ("disclosure", _disclosure_verdict(disclosure)),
+        (
+            "disclosure",
+            image_disclosure_verdict(disclosure) if of_images else _disclosure_verdict(disclosure),
+        ),
         ("fidelity", image_fidelity_verdict(fidelity) if of_images else _fidelity_verdict(fidelity)),
         ("utility", image_utility_verdict(utility) if of_images else _utility_verdict(utility)),
         ("fairness", _representation_verdict(fairness)),
