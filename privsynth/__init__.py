@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from privsynth.images import LabelledImages
 from privsynth.schema import Schema
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
         DPGANSynthesizer,
+        ImageFeatureSynthesizer,
         MarginalSynthesizer,
         PATEGANSynthesizer,
         load,
@@ -25,6 +27,8 @@ __all__ = [
     "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
+    "ImageFeatureSynthesizer",
+    "LabelledImages",
     "MarginalSynthesizer",
     "PATEGANSynthesizer",
     "Schema",
@@ -42,6 +46,7 @@ _HOMES = {
     "public_report": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
+    "ImageFeatureSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",

@@ -13,9 +13,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SCHEMA = {"columns", "constraints", "errors", "schema", "sdv_metadata", "writing"}
-PLAIN = SCHEMA | {"binning", "drawing", "encoding", "releases"}
-RECORDS = {"sources", "conforming", "splitting", "drafting", "datasets"}
+SCHEMA = {"columns", "constraints", "errors", "images", "schema", "sdv_metadata", "writing"}
+PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "releases"}
+RECORDS = {"sources", "image_sources", "conforming", "splitting", "drafting", "datasets"}
 JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
 
@@ -23,6 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "writing": {"errors"},
     "columns": {"errors"},
+    "images": {"errors"},
+    "image_files": {"errors", "images", "writing"},
     "constraints": {"columns", "errors"},
     "schema": SCHEMA,
     "sdv_metadata": SCHEMA,
@@ -34,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sampling": PLAIN | {"models", "sampling"},
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
     "privacy": PLAIN | {"sources", "privacy"},
-    "synthesizers": PLAIN | {"sources"} | MAKERS,
+    "synthesizers": PLAIN | {"sources", "image_sources"} | MAKERS,
     "attacks": SCHEMA
     | {"sources", "attacks"}
     | {f"privacy.{part}" for part in ("accounting", "budget", "ledger", "noise", "secret")},

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.console import check_output, print_result, progress_said
-from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, SchemaPath, Seed, TablePath
+from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
@@ -22,6 +22,13 @@ class SynthesizerName(StrEnum):
     DPGAN = "dpgan"
     PATEGAN = "pategan"
     DENOISING = "denoising"
+    IMAGE_FEATURE = "image-feature"
+
+
+Sheet = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.png", help="Contact sheet, for images: a row for each class and group."),
+]
 
 
 class Device(StrEnum):
@@ -66,7 +73,7 @@ def plan(
 
 
 def fit(
-    table: TablePath,
+    table: RecordsPath,
     epsilon: Annotated[str, typer.Option(metavar="E|none", help="Budget; 'none' fits without privacy.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Where the model goes.")],
     schema_path: Annotated[Path | None, typer.Option("--schema", help="Schema JSON.")] = None,
@@ -77,6 +84,7 @@ def fit(
         str | None, typer.Option(help="Name in the ledger; by default the file name without suffixes.")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to fit.")] = Device.AUTO,
+    sheet: Sheet = None,
     on_violation: Annotated[OnViolation, typer.Option()] = OnViolation.ERROR,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
@@ -88,6 +96,7 @@ def fit(
 
     The same command resumes an interrupted run.
     """
+    from privsynth.cli.images import check_sheet, write_sheet
     from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
     from privsynth.synthesizers.interruption import FitInterrupted
@@ -98,6 +107,7 @@ def fit(
             'is public, and set to "private" what shall be found under the budget'
         )
     declared = Schema.load(schema_path)
+    check_sheet(sheet, synthesizer.value, force=force)
     partial = output.with_name(output.name + ".partial")
     check_output(output, force=force or partial.exists())  # an interrupted run may have left its model there
     model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta, device=device.value)
@@ -126,6 +136,7 @@ def fit(
         raise
     model.save(output, force=True)  # checked before anything was paid for
     partial.unlink(missing_ok=True)
+    write_sheet(model, sheet, force=force)
     guarantee = model.guarantee_
     text = f"model written to {output}\n{guarantee['statement']}"
     print_result({"model": str(output), "guarantee": guarantee}, text, as_json=as_json)
@@ -142,7 +153,14 @@ def show(model: ModelPath, as_json: AsJson = False) -> None:
 
 def sample(
     model: ModelPath,
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV (.csv, .csv.gz) or Parquet file.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="CSV (.csv, .csv.gz) or Parquet file; of images an .npz file, or a folder for PNG files.",
+        ),
+    ],
     n: Annotated[int | None, typer.Option("-n", help="Rows; by default the model's noisy count.")] = None,
     where: Annotated[
         list[str] | None,
@@ -168,19 +186,20 @@ def sample(
     on_unsupported: Annotated[
         OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
     ] = None,
+    sheet: Sheet = None,
     seed: Seed = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw synthetic rows, conditioned and balanced."""
+    """Draw synthetic rows or images, conditioned and balanced."""
+    from privsynth.cli.images import check_sample_output, check_sheet, write_sheet
     from privsynth.cli.request import read_request
     from privsynth.sampling.request import LIKE_NOT_COVERED
-    from privsynth.sources import table_format
     from privsynth.synthesizers import load
 
-    table_format(output)
-    check_output(output, force=force)
     synthesizer = load(model)
+    check_sample_output(synthesizer, output, force=force)
+    check_sheet(sheet, synthesizer.name, force=force)
     wanted = read_request(
         synthesizer.schema_,
         n=n,
@@ -194,11 +213,12 @@ def sample(
     )
     with progress_said(at_least=PROGRESS_ROWS) as progress:
         n_rows = synthesizer.sample_to(output, **wanted, random_state=seed, force=force, progress=progress)
+    write_sheet(synthesizer, sheet, force=force, seed=seed)
     not_covered = [LIKE_NOT_COVERED] if "like" in wanted else []
     columns = [column.name for column in synthesizer.schema_.output_columns]
     fields = {"output": str(output), "rows": n_rows, "columns": columns, "not_covered": not_covered}
     lines = [
-        f"{n_rows} synthetic rows written to {output}",
+        f"{n_rows} synthetic {'rows' if synthesizer.schema_.image is None else 'images'} written to {output}",
         *(f"not covered: {what}" for what in not_covered),
     ]
     print_result(fields, "\n".join(lines), as_json=as_json)

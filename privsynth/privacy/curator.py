@@ -15,18 +15,19 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain, to_ticks
+from privsynth.encoding import Domain
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
-from privsynth.privacy.counts import count_table
 from privsynth.privacy.discovery import bound_bin, bound_edges, discovery_threshold, published_values
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
+from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding, sum_vectors
+from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
-from privsynth.privacy.units import Weighting, weigh_records
+from privsynth.privacy.units import weigh_records
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
 from privsynth.sources import Records
@@ -35,6 +36,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Charge = Callable[[Event, str], None]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+HeldByMany = Callable[[IntArray, int], IntArray]  # codes and how many; those whose count passes the threshold
 
 
 class Curator:
@@ -70,20 +72,14 @@ class Curator:
         self._seen: set[str] = set()
         self._spent = 0.0
         self._spent_delta = 0.0
-        self._domains: Mapping[str, Domain] = {}
-        self._codes: dict[str, IntArray] = {}
-        self._tables: dict[tuple[str, ...], IntArray] = {}
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
         self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
-        self._weighting: Weighting | None = None
-        self._frame: pd.DataFrame | None = None
+        self._records: HeldRecords | None = None
         if records is not None:
-            self._weighting = weigh_records(
-                records.persons, max_records_per_person=schema.max_records_per_person, secret=self._secret
-            )
-            rows = self._weighting.rows
-            self._frame = records.frame if rows is None else records.frame.iloc[rows]
+            cap = schema.max_records_per_person
+            weighting = weigh_records(records.persons, max_records_per_person=cap, secret=self._secret)
+            self._records = HeldRecords(records, weighting)
 
     # -- the budget ------------------------------------------------------------------------------------
 
@@ -114,7 +110,7 @@ class Curator:
                 )
             self._book(event)
             return bought
-        if self._frame is None or self._charge is None:
+        if self._records is None or self._charge is None:
             raise ReplayError(f"the release {key!r} is not stored, and there are no records to buy it from")
         spend = Spend(self._spent + event.mu_squared, self._spent_delta + event.delta)
         if not spend.fits(self.allowance):
@@ -139,28 +135,16 @@ class Curator:
         Returns:
             A release whose facts are ``{"values": [...]}``: texts or numbers, never in order of appearance.
         """
-        event = Event(
-            purpose=f"values of {column.name!r} held by many",
-            mechanism="thresholded_gaussian",
-            noise_multiplier=noise_multiplier,
-            delta=delta,
-        )
 
-        def answer() -> Answer:
-            codes, values = self._observed(column)
-            published = self._held_by_many(codes, len(values), noise_multiplier, delta, max_values)
-            return {"values": sorted(values[i] for i in published)}, {}
+        def answer(held_by_many: HeldByMany) -> Answer:
+            codes, values = self._held.observed(column)
+            return {"values": sorted(values[i] for i in held_by_many(codes, len(values)))}, {}
 
-        return self._obtain(key, event, answer)
+        what = f"values of {column.name!r}"
+        return self._discover(key, what, answer, noise_multiplier, delta, max_values)
 
     def discover_combinations(
-        self,
-        key: str,
-        columns: Sequence[Column],
-        *,
-        noise_multiplier: float,
-        delta: float,
-        max_values: int,
+        self, key: str, columns: Sequence[Column], *, noise_multiplier: float, delta: float, max_values: int
     ) -> Release:
         """Release the combinations of values of discrete columns that many units hold, sorted by their texts.
 
@@ -168,33 +152,52 @@ class Curator:
             A release whose facts are ``{"combinations": [[...], ...]}``: a text for each column, None for
             missing.
         """
+
+        def answer(held_by_many: HeldByMany) -> Answer:
+            observed = [self._held.observed(column) for column in columns]
+            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
+            texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
+            published = held_by_many(codes.astype(np.int64), len(distinct))
+            found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
+            return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
+
+        what = f"combinations of {', '.join(column.name for column in columns)}"
+        return self._discover(key, what, answer, noise_multiplier, delta, max_values)
+
+    def _discover(
+        self,
+        key: str,
+        what: str,
+        answer: Callable[[HeldByMany], Answer],
+        noise_multiplier: float,
+        delta: float,
+        max_values: int,
+    ) -> Release:
+        """Release what passes the threshold of discovery, of whatever ``answer`` counts."""
         event = Event(
-            purpose=f"combinations of {', '.join(column.name for column in columns)} held by many",
+            purpose=f"{what} held by many",
             mechanism="thresholded_gaussian",
             noise_multiplier=noise_multiplier,
             delta=delta,
         )
 
-        def answer() -> Answer:
-            observed = [self._observed(column) for column in columns]
-            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
-            codes = codes.astype(np.int64)
-            published = self._held_by_many(codes, len(distinct), noise_multiplier, delta, max_values)
-            texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
-            found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
-            return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
+        def held_by_many(codes: IntArray, n_values: int) -> IntArray:
+            most = self._held.weighting.max_records
+            return published_values(
+                self._held.count([codes], [max(n_values, 1)])[:n_values],
+                threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
+                max_values=max_values,
+                add_noise=lambda exact: self._noisy(exact, noise_multiplier),
+            )
 
-        return self._obtain(key, event, answer)
+        return self._obtain(key, event, lambda: answer(held_by_many))
 
     def discover_bounds(self, key: str, column: Column, *, noise_multiplier: float) -> Release:
         """Release the noisy counts of public doubling bins over a number line (array ``counts``)."""
-        event = Event(
-            purpose=f"bounds of {column.name!r}", mechanism="gaussian", noise_multiplier=noise_multiplier
-        )
+        event = _gaussian(f"bounds of {column.name!r}", noise_multiplier)
 
         def answer() -> Answer:
-            ticks = to_ticks(self._held_frame[column.name].to_numpy(dtype=np.float64), column)
-            counts = self._count([bound_bin(ticks)], [len(bound_edges()) - 1])
+            counts = self._held.count([bound_bin(self._held.ticks(column))], [len(bound_edges()) - 1])
             return {}, {"counts": self._noisy(counts, noise_multiplier)}
 
         return self._obtain(key, event, answer)
@@ -212,14 +215,43 @@ class Curator:
 
         Each table is one Gaussian event; they are read and stored together.
         """
-        event = Event(
-            purpose=purpose, mechanism="gaussian", noise_multiplier=noise_multiplier, count=len(sets)
-        )
+        event = _gaussian(purpose, noise_multiplier, len(sets))
 
         def answer() -> Answer:
-            tables = [self._table(columns, domains) for columns in sets]
+            tables = [self._held.table(columns, domains) for columns in sets]
             noisy = {str(i): self._noisy(table, noise_multiplier) for i, table in enumerate(tables)}
             return {"sets": [list(columns) for columns in sets]}, dict(noisy)
+
+        return self._obtain(key, event, answer)
+
+    def vector_sums(
+        self,
+        key: str,
+        purpose: str,
+        domains: Mapping[str, Domain],
+        embedding: Embedding,
+        *,
+        n_cells: int,
+        n_values: int,
+        noise_multiplier: float,
+    ) -> Release:
+        """Release the noisy sums of vectors that records are mapped to (array ``"sums"``).
+
+        Args:
+            key: Name of the release.
+            purpose: What it is for.
+            domains: Domain of every column; a record is what `HeldRecords.coded` says.
+            embedding: The map; see `privsynth.privacy.embedding`. Public, or a function of releases.
+            n_cells: Number of cells.
+            n_values: Length of the vectors.
+            noise_multiplier: Noise in each value, over the length of the longest vector, 1.
+        """
+        event = _gaussian(purpose, noise_multiplier)
+
+        def answer() -> Answer:
+            records, weights = self._held.coded(domains), self._held.weighting.weights
+            sums = sum_vectors(embedding, records, weights, n_cells=n_cells, n_values=n_values)
+            return {}, {"sums": self._noisy(sums, noise_multiplier, steps=STEPS_PER_ONE)}
 
         return self._obtain(key, event, answer)
 
@@ -250,9 +282,8 @@ class Curator:
         event = Event(purpose=purpose, mechanism="exponential", epsilon0=epsilon0, count=n_select)
 
         def answer() -> Answer:
-            exact = [
-                self._table(columns, domains).ravel() / self._held.units_per_one for columns in candidates
-            ]
+            one = self._held.weighting.units_per_one
+            exact = [self._held.table(columns, domains).ravel() / one for columns in candidates]
             scores = marginal_scores(exact, expected(), noise_std)
             chosen = exponential_mechanism(
                 scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
@@ -266,9 +297,9 @@ class Curator:
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
-        A record is the row of its columns' codes, in the order of ``domains``, ``(n_columns,)`` int64, -1
-        outside a domain. Steps that an interrupted attempt began stay spent: the block goes on behind them.
-        Stopping early gives nothing back, because when to stop may depend on what was released.
+        A record is what `HeldRecords.coded` says. Steps that an interrupted attempt began stay spent: the
+        block goes on behind them. Stopping early gives nothing back, because when to stop may depend on what
+        was released.
         """
         if key in self._blocks:  # one counter a block: asking twice does not give its steps twice
             if self._blocks[key].plan != plan:
@@ -279,11 +310,12 @@ class Curator:
         def advance(n_begun: int) -> None:
             self.store.set_meta(**{f"{key}/begun": n_begun})
 
-        records = None if self._frame is None else self._records(domains)
+        held = self._records
+        records = None if held is None else held.coded(domains)
         self._blocks[key] = GradientSteps(
             plan,
             records=records,
-            weighting=self._weighting,
+            weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=advance,
             n_begun=0 if records is None else self.store.meta.get(f"{key}/begun", 0),
@@ -314,104 +346,45 @@ class Curator:
             n_queries: Number of rows that are voted on.
             noise_multiplier: Noise in each count, in teachers.
         """
-        event = Event(
-            purpose="votes of teachers",
-            mechanism="gaussian",
-            noise_multiplier=noise_multiplier,
-            count=n_queries,
-        )
+        event = _gaussian("votes of teachers", noise_multiplier, n_queries)
         self.remaining(key)
         n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
 
         def answer() -> Answer:
             counts = count_votes(teacher, *self._parts(panel, domains), n_queries=n_queries)
             secret = self._secret.for_step(n_asked)
-            return {}, {
-                "votes": add_gaussian_noise(
-                    counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret
-                )
-            }
+            noisy = add_gaussian_noise(
+                counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret
+            )
+            return {}, {"votes": noisy}
 
         return self._obtain(key, event, answer)
 
     # -- behind the door: exact, never returned ----------------------------------------------------------
 
     @property
-    def _held(self) -> Weighting:
-        assert self._weighting is not None
-        return self._weighting
-
-    @property
-    def _held_frame(self) -> pd.DataFrame:
-        assert self._frame is not None
-        return self._frame
-
-    def _records(self, domains: Mapping[str, Domain]) -> torch.Tensor:
-        """Return each row as the codes of its columns, ``(n_rows, n_columns)`` int64."""
-        self._use(domains)
-        codes = np.column_stack([self._encoded(name) for name in domains])
-        return torch.from_numpy(codes.astype(np.int64))
+    def _held(self) -> HeldRecords:
+        assert self._records is not None
+        return self._records
 
     def _parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the records of each teacher, one row of each unit, and which are there."""
         if panel not in self._taught:
             secret = self._secret.for_step(0)
-            rows = self._held.poisson_sample(1.0, n_rows=len(self._held_frame), secret=secret)
+            n_rows = len(self._held.frame)
+            rows = self._held.weighting.poisson_sample(1.0, n_rows=n_rows, secret=secret)
             self._taught[panel] = rows, panel.assign(len(rows), secret)
         rows, teachers = self._taught[panel]
-        return panel.divide(self._records(domains)[torch.from_numpy(rows)], teachers)
+        return panel.divide(self._held.coded(domains)[torch.from_numpy(rows)], teachers)
 
-    def _observed(self, column: Column) -> tuple[IntArray, list[Any]]:
-        """Return codes of the observed values of a column and the values, -1 for missing."""
-        values = self._held_frame[column.name]
-        if column.is_numeric:
-            values = pd.Series(to_ticks(values.to_numpy(dtype=np.float64), column))
-            codes, observed = pd.factorize(values)
-            return codes.astype(np.int64), [float(v) for v in observed]
-        return values.cat.codes.to_numpy(dtype=np.int64), list(values.cat.categories)
-
-    def _held_by_many(
-        self, codes: IntArray, n_values: int, noise_multiplier: float, delta: float, max_values: int
-    ) -> IntArray:
-        """Return the values, or combinations, whose noisy count passes the threshold of discovery."""
-        counts = self._count([codes], [max(n_values, 1)])[:n_values]
-        most = self._held.max_records
-        return published_values(
-            counts,
-            threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
-            max_values=max_values,
-            add_noise=lambda exact: self._noisy(exact, noise_multiplier),
-        )
-
-    def _table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
-        self._use(domains)
-        if columns not in self._tables:
-            codes = [self._encoded(name) for name in columns]
-            self._tables[columns] = self._count(codes, [domains[name].size for name in columns])
-        return self._tables[columns]
-
-    def _use(self, domains: Mapping[str, Domain]) -> None:
-        if self._domains is not domains:  # codes and tables belong to one set of domains
-            self._domains, self._codes, self._tables = domains, {}, {}
-
-    def _encoded(self, name: str) -> IntArray:
-        if name not in self._codes:
-            self._codes[name] = self._domains[name].encode(self._held_frame[name])
-        return self._codes[name]
-
-    def _count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
-        return count_table(
-            codes,
-            sizes,
-            self._held.weights,
-            n_rows=len(self._held_frame),
-            units_per_one=self._held.units_per_one,
-        )
-
-    def _noisy(self, counts: IntArray, noise_multiplier: float) -> FloatArray:
+    def _noisy(self, counts: IntArray, noise_multiplier: float, steps: int = 1) -> FloatArray:
         return add_gaussian_noise(
             counts,
             noise_multiplier=noise_multiplier,
-            units_per_one=self._held.units_per_one,
+            units_per_one=self._held.weighting.units_per_one * steps,
             secret=self._secret,
         )
+
+
+def _gaussian(purpose: str, noise_multiplier: float, count: int = 1) -> Event:
+    return Event(purpose=purpose, mechanism="gaussian", noise_multiplier=noise_multiplier, count=count)

@@ -18,6 +18,7 @@ from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDp
 from dp_accounting.pld import privacy_loss_distribution
 from dp_accounting.rdp import RdpAccountant
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
 from privsynth.errors import ParameterError
@@ -28,8 +29,7 @@ FloatArray = NDArray[np.float64]
 _GRID = 400  # points at which a profile is evaluated; between them it is bounded by convexity
 _LOSS_SHARE = (0.05, 0.2)  # step of the discretised losses over one step's spread: 0.05 and 0.3 % of mu²
 _LOSSES = 20_000  # the coarser where the finer would need more losses than this
-_ENOUGH = 2e-4  # share of mu² that `noise_for_steps` may leave unspent
-_SEARCH_TOLERANCE = 1e-4  # or how close it comes, relative, from the safe side
+_SEARCH_TOLERANCE = 1e-4  # how close `noise_for_steps` comes, relative, from the safe side
 _LARGEST_EPSILON = (
     500.0  # beyond it exp overflows: sampling is not counted on, and nobody is protected anyway
 )
@@ -134,31 +134,19 @@ def noise_for_steps(mu_squared: float, *, sample_rate: float, n_steps: int, slac
         raise ParameterError(f"expected a finite mu_squared > 0, got {mu_squared!r}")
     check_steps(noise_multiplier=1.0, sample_rate=sample_rate, n_steps=n_steps)
 
-    # The secant method in logarithms, inside the bracket (too little, enough); bisection if it is slow. The
-    # central limit of many steps, mu² = rate² · n · (exp(1/noise²) − 1), is where it starts.
-    too_little, enough = 0.0, _rounded_up(math.sqrt(n_steps / mu_squared))
-    noise = 1.0 / math.sqrt(math.log1p(mu_squared / (n_steps * sample_rate**2)))
-    slope = 2.0 / (noise**2 * -math.expm1(-(noise**-2)))
-    last: tuple[float, float] | None = None
-    for attempt in range(30):
-        noise = _rounded_up(max(noise, _LEAST_NOISE))
-        if noise >= enough:
-            noise = _rounded_up(enough / (1.0 + _SEARCH_TOLERANCE))
+    def excess(log_noise: float) -> float:
+        noise = math.exp(log_noise)
         mu = steps_mu(noise_multiplier=noise, sample_rate=sample_rate, n_steps=n_steps, slack=slack)
-        excess = 2.0 * math.log(mu) - math.log(mu_squared)
-        if excess > 0:
-            too_little = noise
-        else:
-            enough = noise
-        if -_ENOUGH <= excess <= 0 or enough <= max(too_little * (1.0 + 2 * _SEARCH_TOLERANCE), _LEAST_NOISE):
-            break
-        if last is not None and abs(excess) + abs(last[1]) < 1.0 and excess != last[1]:
-            slope = (last[1] - excess) / math.log(noise / last[0])
-        last = noise, excess
-        noise *= math.exp(min(max(excess + 0.5 * _ENOUGH, -1.0), 1.0) / slope)
-        if attempt > 7 or not too_little < noise < enough:
-            noise = math.sqrt(max(too_little, 0.25 * enough) * enough)
-    return enough
+        return 2.0 * math.log(mu) - math.log(mu_squared)
+
+    # Noise at which the steps are safe even if every unit were in every batch, and where the search ends.
+    enough, least = 0.5 * math.log(n_steps / mu_squared), math.log(_LEAST_NOISE)
+    if excess(least) <= 0:
+        return _rounded_up(math.exp(min(enough, least)))
+    noise = float(brentq(excess, least, enough + _SEARCH_TOLERANCE, xtol=_SEARCH_TOLERANCE))
+    while excess(math.log(_rounded_up(math.exp(noise)))) > 0:
+        noise += _SEARCH_TOLERANCE
+    return _rounded_up(math.exp(min(noise, enough)))
 
 
 def _rounded_up(noise: float) -> float:

@@ -67,7 +67,7 @@ class TableSampler:
         Privacy:
             Post-processing; ``like`` is taken as public.
         """
-        request = _read(n, asked)
+        request = read_request(n, asked)
         plan, rng = self._planned(request, random_state)
         rows = draw_rows(plan, rng)
         if request.not_covered:
@@ -89,7 +89,7 @@ class TableSampler:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ParameterError(f"expected batch_size >= 1, got {batch_size!r}")
-        plan, rng = self._planned(_read(n, asked), random_state)
+        plan, rng = self._planned(read_request(n, asked), random_state)
         return in_batches(draw_blocks(plan, rng), int(batch_size))
 
     def sample_to(
@@ -125,7 +125,7 @@ class TableSampler:
         Privacy:
             As `sample`.
         """
-        plan, rng = self._planned(_read(n, asked), random_state)
+        plan, rng = self._planned(read_request(n, asked), random_state)
         report = progress or (lambda message, done, total: None)
         return write_blocks(
             draw_blocks(plan, rng),
@@ -172,7 +172,7 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        return support_table(self._fitted(), _read(n, asked), np.random.default_rng(0))
+        return support_table(self._fitted(), read_request(n, asked), np.random.default_rng(0))
 
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
         """Say how far a request moves the rows from the model; takes what `support` takes.
@@ -183,7 +183,7 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        plan = make_plan(self._fitted(), _read(n, asked), np.random.default_rng(0), only_look=True)
+        plan = make_plan(self._fitted(), read_request(n, asked), np.random.default_rng(0), only_look=True)
         return rebalancing_cost(plan)
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
@@ -199,7 +199,7 @@ class TableSampler:
         return self.model_
 
 
-def _read(n: int | None, asked: Asked) -> SampleRequest:
+def read_request(n: int | None, asked: Asked) -> SampleRequest:
     """Return what is asked for as a request; public tables that it names by their files are read."""
     tables: Asked = {}
     if isinstance(path := asked.get("proportions"), str | Path):
