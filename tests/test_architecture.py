@@ -42,9 +42,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {f"privacy.{part}" for part in ("accounting", "budget", "ledger", "noise", "secret")},
     # a classifier trained under the same budget, to compare with, takes the steps that every generator takes
     "metrics": SCHEMA
-    | {"sources", "splitting", "attacks", "metrics"}
+    | {"sources", "image_sources", "splitting", "attacks", "metrics"}
     | {f"privacy.{part}" for part in ("accounting", "clipping", "dpsgd", "secret", "units")},
-    "report": SCHEMA | {"sources"} | JUDGES,
+    "report": SCHEMA | {"sources", "image_sources", "image_files"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS,
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},

@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from privsynth.attacks.paid import AuditBudget, paid_audit
 from privsynth.errors import ParameterError
+from privsynth.image_sources import ImageSource
+from privsynth.images import LabelledImages
 from privsynth.metrics.disclosure import MAX_SECRETS, MAX_TARGETS, assess_disclosure
 from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
 from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
 from privsynth.metrics.figures import not_assessed
-from privsynth.metrics.images.loading import ImageSource, are_images
 from privsynth.metrics.interpretability import assess_interpretability
 from privsynth.metrics.learners import N_QUICK
 from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
@@ -160,13 +162,13 @@ def audit(
         it holds nothing of them but what that pays for; that the tables could be read, and share no persons,
         shows without noise.
     """
-    if are_images(real):
+    if schema.image is not None:
         refused = {"twin": twin, "direct": direct, "budget": budget, "shadowing": shadowing}
         given = [name for name, value in refused.items() if value is not None]
         if given:
             raise ParameterError(f"an audit of images takes no {' and no '.join(given)}; leave it out")
         return audit_images(
-            real=real,
+            real=_images(real),
             synthetic=_images(synthetic),
             schema=schema,
             holdout=None if holdout is None else _images(holdout),
@@ -290,8 +292,10 @@ def public_report(
     Privacy:
         Post-processing: reads the released rows, the public schema and the statement only.
     """
-    if are_images(synthetic):
-        return public_image_report(synthetic=synthetic, schema=schema, guarantee=guarantee, reason=PUBLIC)
+    if schema.image is not None:
+        return public_image_report(
+            synthetic=_images(synthetic), schema=schema, guarantee=guarantee, reason=PUBLIC
+        )
     released = describe_released(_table(synthetic), schema=schema)
     stated = dict(guarantee) if guarantee is not None else None
     closed = not_assessed(PUBLIC)
@@ -340,18 +344,20 @@ def _paid_report(
     return replace(public, paid=paid)
 
 
-def _images(source: object) -> ImageSource:
-    if not are_images(source):
+def _images(source: Table | ImageSource) -> ImageSource:
+    if isinstance(source, pd.DataFrame):
         raise ParameterError(
-            "expected images like the real ones: (pixels, columns) or the path of an npz file; a table "
-            "cannot be held against them"
+            "expected images, as the schema says: LabelledImages, (pixels, labels) or a path; got a frame"
         )
     return source
 
 
 def _table(source: Table | ImageSource) -> Table:
-    if isinstance(source, tuple):
-        raise ParameterError("expected a table like the real one, got images; they cannot be compared")
+    if isinstance(source, tuple | LabelledImages):
+        raise ParameterError(
+            "expected a table, as the schema says, got images; to audit images, add their shape to the "
+            'schema: "image": {"height": ..., "width": ..., "channels": ...}'
+        )
     return source
 
 

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from privsynth.image_files import contact_sheet
 from privsynth.metrics.images.features import Seen
 from privsynth.metrics.images.loading import ImageTables
 from privsynth.metrics.images.memorisation import nearest_real
 
 MAX_CLASSES = 12
 PER_CLASS = 10
-_SMALLEST_SIDE = 24  # pixels of an image on the sheet; smaller images are enlarged by a whole factor
-_GAP, _PAPER = 2, 255
+_PAPER = 255
 
 
 def drawn_images(images: ImageTables, generator: np.random.Generator) -> list[tuple[str, np.ndarray]]:
@@ -76,40 +77,27 @@ def public_sheet(images: ImageTables, *, random_state: int = 0) -> dict[str, Any
     }
 
 
-def sheet(rows: Sequence[np.ndarray], *, per_row: int = PER_CLASS) -> np.ndarray:
-    """Lay rows of images out on white paper.
+def sheet(rows: Sequence[np.ndarray]) -> Image.Image:
+    """Lay rows of images out, `PER_CLASS` places each; those without an image stay white.
 
     Args:
-        rows: Each ``(n, height, width, channels)`` uint8 with n at most ``per_row``; of one shape.
-        per_row: Places in a row; those without an image stay white.
-
-    Returns:
-        ``(height, width, channels)`` uint8.
+        rows: Each ``(n, height, width, channels)`` uint8 with n at most `PER_CLASS`; of one shape.
 
     Privacy:
         Not private: holds the images given.
     """
-    height, width, channels = rows[0].shape[1:]
-    factor = max(1, -(-_SMALLEST_SIDE // min(height, width)))
-    height, width = factor * height, factor * width
-    paper = np.full(
-        (len(rows) * (height + _GAP) + _GAP, per_row * (width + _GAP) + _GAP, channels), _PAPER, np.uint8
-    )
+    paper = np.full((len(rows) * PER_CLASS, *rows[0].shape[1:]), _PAPER, np.uint8)
     for i, row in enumerate(rows):
-        for j, image in enumerate(row[:per_row]):
-            top, left = _GAP + i * (height + _GAP), _GAP + j * (width + _GAP)
-            paper[top : top + height, left : left + width] = image.repeat(factor, 0).repeat(factor, 1)
-    return paper
+        paper[i * PER_CLASS : i * PER_CLASS + len(row)] = row
+    return contact_sheet(paper, n_columns=PER_CLASS)
 
 
-def data_uri(image: np.ndarray) -> str:
-    """Return an image ``(height, width, 1 or 3)`` uint8 as the data URI of a PNG.
+def data_uri(picture: Image.Image) -> str:
+    """Return a picture as the data URI of a PNG.
 
     Privacy:
-        Not private: holds the image given.
+        Not private: holds the picture given.
     """
-    from PIL import Image
-
     held = io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).save(held, "PNG", optimize=True)
+    picture.save(held, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from privsynth.image_sources import ImageSource, read_images
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.classifiers import FAMILIES, LINEAR, Training
 from privsynth.metrics.images.fairness import assess_fairness
 from privsynth.metrics.images.features import see
 from privsynth.metrics.images.fidelity import MAX_COMPARED, MAX_NEIGHBOURHOODS, assess_fidelity
-from privsynth.metrics.images.loading import ImageSource, ImageTables, load_images, read_images
+from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.metrics.images.membership import MAX_SCORED, assess_membership
 from privsynth.metrics.images.memorisation import MAX_QUERIES
 from privsynth.metrics.images.utility import assess_utility, predict_holdout
@@ -107,7 +108,7 @@ def audit_images(
     """Judge synthetic images; `privsynth.audit` calls this where it is given images.
 
     Args:
-        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading.ImageSource`.
+        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading`.
         synthetic: The released images, of any tool.
         schema: The description of their columns.
         holdout: Images of the same source that the generator never saw. Without them membership and utility
@@ -206,12 +207,11 @@ def public_image_report(
     Privacy:
         Post-processing: reads the released images, the public schema and the statement only.
     """
-    pixels, frame = read_images(synthetic, name="synthetic")
-    alone = Schema({column.name: column for column in schema.modelled})
-    images = load_images(
-        (pixels, frame), (pixels, frame), schema=alone
-    )  # on both sides: nothing else is read
-    released = describe_released(frame, schema=schema)
+    assert schema.image is not None, "callers check"
+    both = read_images(synthetic, shape=schema.image, on_violation="clip")
+    alone = Schema({column.name: column for column in schema.modelled}, image=schema.image)
+    images = load_images(both, both, schema=alone)  # they stand on both sides: nothing else is read
+    released = describe_released(both.labels, schema=schema)
     stated = dict(guarantee) if guarantee is not None else None
     closed = not_assessed(reason)
     return AuditReport(
@@ -223,7 +223,7 @@ def public_image_report(
         membership=closed,
         disclosure=closed,
         verdicts=[{**guarantee_verdict(stated, None), "section": "guarantee"}],
-        tables={"synthetic": {"n_rows": len(pixels), "n_units": len(pixels)}},
+        tables={"synthetic": {"n_rows": len(both), "n_units": len(both)}},
         settings={**_settings(images, schema), "public": True},
         notes=released.pop("notes"),
         created=now(),
@@ -235,10 +235,9 @@ def public_image_report(
 
 def _settings(images: ImageTables, schema: Schema) -> dict[str, Any]:
     target = images.target
-    height, width, channels = images.pixels["synthetic"].shape[1:]
     return {
         "kind": "images",
-        "image": {"height": height, "width": width, "channels": channels},
+        "image": None if schema.image is None else schema.image.to_dict(),
         "unit": schema.unit,
         "columns": list(images.tables.synthetic.frame.columns),
         "target": None if target is None else target.name,

@@ -29,7 +29,10 @@ from privsynth.metrics.images.membership import membership
 from privsynth.report.image_audit import audit_images
 
 Set = tuple[np.ndarray, pd.DataFrame]
-SCHEMA = Schema({"label": {"type": "categorical", "categories": list(range(10)), "role": "target"}})
+SCHEMA = Schema(
+    {"label": {"type": "categorical", "categories": list(range(10)), "role": "target"}},
+    image={"height": 28, "width": 28},
+)
 GUARANTEE = {
     "private": True, "epsilon": 10.0, "delta": 1e-5, "unit": "record", "neighbours": "add_or_remove_one",
     "accountant": "GDP filter", "events": [], "public": [], "not_covered": [],

@@ -29,7 +29,10 @@ from tests.report.conftest import GUARANTEE
 
 EVIL = '"><img src=https://example.org/x.png onerror=alert(1)>'
 CLASSES = [EVIL, *(f"d{digit}" for digit in range(1, 5))]
-SCHEMA = Schema({"digit": {"type": "categorical", "categories": CLASSES, "role": "target"}})
+SCHEMA = Schema(
+    {"digit": {"type": "categorical", "categories": CLASSES, "role": "target"}},
+    image={"height": 8, "width": 8},
+)
 SHORT = ImageEffort(
     families=("logistic_regression",), training=Training(n_epochs=5), max_queries=50, n_bootstrap=20
 )
@@ -79,10 +82,11 @@ def pixels_of(uri: str | None) -> np.ndarray:
 
 
 def cells(paper: np.ndarray, n_rows: int) -> np.ndarray:
-    """Cut a sheet of 8 x 8 images, three times enlarged, back into (n_rows, 10, 8, 8)."""
+    """Cut a sheet of 8 x 8 images, six times enlarged, back into (n_rows, 10, 8, 8)."""
+    side = 50  # of an image and the gap behind it
     return np.array(
         [
-            [paper[2 + 26 * i : 26 + 26 * i : 3, 2 + 26 * j : 26 + 26 * j : 3] for j in range(10)]
+            [paper[2 + side * i : side * (i + 1) : 6, 2 + side * j : side * (j + 1) : 6] for j in range(10)]
             for i in range(n_rows)
         ]
     )
@@ -187,23 +191,22 @@ def test_audits_of_images_can_be_compared(report: AuditReport, of_copies: AuditR
 
 def test_images_and_tables_do_not_mix() -> None:
     table = part(0, 50)[1]
-    with pytest.raises(ParameterError, match="expected images like the real ones"):
+    with pytest.raises(ParameterError, match="expected images, as the schema says"):
         audit(real=part(0, 50), synthetic=table, schema=SCHEMA)
-    with pytest.raises(ParameterError, match="got images; they cannot be compared"):
-        audit(real=table, synthetic=part(0, 50), schema=SCHEMA)
+    with pytest.raises(ParameterError, match="got images; to audit images, add their shape"):
+        audit(real=table, synthetic=part(0, 50), schema=Schema(SCHEMA.columns))
     with pytest.raises(ParameterError, match="an audit of images takes no twin"):
         audit(real=part(0, 50), synthetic=part(50, 90), schema=SCHEMA, twin=table)
 
 
 def test_a_sheet_leaves_places_white_and_shows_colour() -> None:
-    red = np.zeros((1, 24, 24, 3), np.uint8)
+    red = np.zeros((1, 48, 48, 3), np.uint8)
     red[..., 0] = 200
-    paper = sheet([red, red.repeat(2, axis=0)])
-    assert paper.shape == (54, 262, 3)
-    shown = pixels_of(data_uri(paper))
+    shown = pixels_of(data_uri(sheet([red, red.repeat(2, axis=0)])))
+    assert shown.shape == (102, 502, 3)
     assert shown[10, 10].tolist() == [200, 0, 0]
-    assert shown[10, 40].tolist() == [255, 255, 255]
-    assert shown[40, 40].tolist() == [200, 0, 0]
+    assert shown[10, 60].tolist() == [255, 255, 255]
+    assert shown[60, 60].tolist() == [200, 0, 0]
 
 
 def test_the_command_line_audits_npz_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.image_sources import ImageSource
 from privsynth.metrics import fairness as of_tables
 from privsynth.metrics.downstream import Predictions, Source, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed, percentile_interval
 from privsynth.metrics.group_models import MIN_SELECTED_UNITS
 from privsynth.metrics.grouping import Grouping, count_units
 from privsynth.metrics.images.classifiers import CNN, Training
-from privsynth.metrics.images.loading import ImageSource, ImageTables, load_images
+from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.metrics.images.membership import NO_HOLDOUT
 from privsynth.metrics.images.utility import NO_CLASSES, predict_holdout
 from privsynth.metrics.scores import mean_of
@@ -43,7 +44,7 @@ def fairness(
     """Compare classes and groups: their shares, and how well a convolutional network recognises their images.
 
     Args:
-        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading.ImageSource`.
+        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading`.
         synthetic: The released images, of any tool.
         schema: The description of the label columns.
         holdout: Images of the same source that the generator never saw; accuracies need it.

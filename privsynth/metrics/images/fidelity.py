@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.intervals import auc_interval, auc_p_value
+from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import figure, not_assessed
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.images.classifiers import CNN, Training, train_classifier
@@ -18,7 +19,7 @@ from privsynth.metrics.images.distances import (
     require_torchmetrics,
 )
 from privsynth.metrics.images.features import Seen, see
-from privsynth.metrics.images.loading import ImageSource, load_images
+from privsynth.metrics.images.loading import load_images
 from privsynth.metrics.images.memorisation import MAX_QUERIES, assess_memorisation
 from privsynth.metrics.support import support_scores
 from privsynth.metrics.tables import weighted_rows
@@ -61,7 +62,7 @@ def fidelity(
     They are compared with holdout images (without a holdout: real ones) that the network was not fitted to.
 
     Args:
-        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading.ImageSource`.
+        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading`.
         synthetic: The released images, of any tool.
         schema: The description of the label columns.
         holdout: Images of the same source that the generator never saw.

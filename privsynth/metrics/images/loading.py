@@ -7,34 +7,20 @@ like any other; the pixels lie beside it, row by row.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from privsynth.errors import TableError
+from privsynth.errors import SchemaError
+from privsynth.image_sources import ImageSource, read_images
+from privsynth.images import ImageShape, LabelledImages
 from privsynth.metrics.downstream import Target, target_of
 from privsynth.metrics.tables import Tables, load_tables
 from privsynth.metrics.units import halves
 from privsynth.schema import Schema
 from privsynth.sources import Records
-
-ImageSource: TypeAlias = tuple[np.ndarray, pd.DataFrame] | str | Path
-"""``(pixels, columns)``: ``(n, height, width[, channels])`` uint8 and a frame of n rows; or the path of an
-``.npz`` file with the array ``images`` and one array for each column."""
-
-
-def are_images(source: object) -> TypeGuard[ImageSource]:
-    """Return whether a source is of images rather than of a table.
-
-    Privacy:
-        Public: looks at types and names, reads nothing.
-    """
-    return isinstance(source, tuple) or (
-        isinstance(source, str | Path) and Path(source).suffix.lower() == ".npz"
-    )
 
 
 @dataclass(frozen=True)
@@ -87,67 +73,46 @@ def load_images(
     """Read sets of images and hold their columns against the schema.
 
     Args:
-        real: The images that the generator was fitted to; see `ImageSource`.
+        real: The images that the generator was fitted to: `LabelledImages`, ``(pixels, labels)``, or a path;
+            see `privsynth.image_sources.read_images`. Files of another size are resized.
         synthetic: The released images, of any tool.
-        schema: The description of the columns.
+        schema: The description of images and columns.
         holdout: Images of the same source that the generator never saw.
         reference: Further such images, for the attacks and the feature network.
         target: Column that says what is on an image; the schema's if None.
         groups: Group columns; the schema's if None.
 
     Raises:
-        TableError: If a set cannot be read, is empty, or its images differ in shape from the real ones.
-        ParameterError, SchemaError: As `privsynth.metrics.tables.load_tables`.
+        SchemaError: If the schema describes no images, or arrays are of another shape than it says.
+        TableError: If a set cannot be read, or is empty.
+        ParameterError: As `privsynth.metrics.tables.load_tables`.
 
     Privacy:
         Not private: reads real records.
     """
-    given = {"real": real, "synthetic": synthetic, "holdout": holdout, "reference": reference}
-    read = {name: read_images(source, name=name) for name, source in given.items() if source is not None}
-    shape = read["real"][0].shape[1:]
-    for name, (pixels, _) in read.items():
-        if pixels.shape[1:] != shape:
-            raise TableError(
-                f"expected {name} images of shape {shape} (height, width, channels) like the real ones, got "
-                f"{pixels.shape[1:]}"
-            )
-    columns: dict[str, Any] = {name: frame for name, (_, frame) in read.items()}
-    tables = load_tables(schema=schema, target=target, groups=groups, **columns)
-    return ImageTables(tables, {name: pixels for name, (pixels, _) in read.items()})
-
-
-def read_images(source: ImageSource, *, name: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Return pixels ``(n, height, width, channels)`` uint8 and the frame of their columns.
-
-    Raises:
-        TableError: If the file cannot be read, or holds no images, or lengths differ.
-
-    Privacy:
-        Not private: returns records, if the source holds them.
-    """
-    pixels, frame = _read_npz(Path(source), name) if isinstance(source, str | Path) else source
-    pixels = np.asarray(pixels)
-    if pixels.ndim == 3:
-        pixels = pixels[..., None]
-    if pixels.ndim != 4 or pixels.dtype != np.uint8 or pixels.size == 0:
-        raise TableError(
-            f"expected {name} images as uint8 of shape (n, height, width[, channels]), n at least 1, got "
-            f"{pixels.dtype} with {pixels.ndim} axes"
+    if schema.image is None:
+        raise SchemaError(
+            'the schema describes a table; for images it needs "image": {"height": ..., "width": ..., '
+            '"channels": ...}'
         )
-    if len(pixels) != len(frame):
-        raise TableError(f"expected one row of columns for each of the {name} images; their numbers differ")
-    return pixels, frame.reset_index(drop=True)
+    given = {"real": real, "synthetic": synthetic, "holdout": holdout, "reference": reference}
+    notes: list[str] = []
+    read = {
+        name: _read(source, schema.image, name, notes) for name, source in given.items() if source is not None
+    }
+    columns: dict[str, Any] = {name: both.labels.reset_index(drop=True) for name, both in read.items()}
+    tables = load_tables(schema=schema, target=target, groups=groups, **columns)
+    tables = replace(tables, notes=(*notes, *tables.notes))
+    return ImageTables(tables, {name: both.images for name, both in read.items()})
 
 
-def _read_npz(path: Path, name: str) -> tuple[np.ndarray, pd.DataFrame]:
+def _read(source: ImageSource, shape: ImageShape, name: str, notes: list[str]) -> LabelledImages:
     try:
-        with np.load(path, allow_pickle=False) as held:
-            arrays = {key: held[key] for key in held.files}
-        pixels = arrays.pop("images")
-    except (OSError, ValueError, KeyError):
-        raise TableError(
-            f"expected the {name} images {str(path)!r} as an npz file with an array 'images' and one array "
-            "for each column"
-        ) from None
-    columns = {key: array for key, array in arrays.items() if array.shape == pixels.shape[:1]}
-    return pixels, pd.DataFrame(columns, index=range(len(pixels)))
+        return read_images(source, shape=shape)
+    except SchemaError:
+        both = read_images(source, shape=shape, on_violation="clip")  # arrays are refused once more
+        notes.append(
+            f"Some files of the {name} images are not of {shape}; they were converted before anything was "
+            "compared."
+        )
+        return both

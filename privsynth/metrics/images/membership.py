@@ -20,9 +20,10 @@ from privsynth.attacks.neighbours import Neighbourhood
 from privsynth.attacks.overlap import too_many_identical_rows
 from privsynth.attacks.source_check import source_difference
 from privsynth.attacks.trade_off import trade_off_view
+from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.features import Seen, see
-from privsynth.metrics.images.loading import ImageSource, ImageTables, load_images
+from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.metrics.membership import OVERLAP, TOO_SMALL
 from privsynth.metrics.membership_figures import (
     MIN_UNITS,
@@ -72,7 +73,7 @@ def membership(
     """Attack the synthetic images; members are ``real``, non-members the holdout.
 
     Args:
-        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading.ImageSource`.
+        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading`.
         synthetic: The released images; all of them are looked at.
         schema: The description of the label columns.
         holdout: Images of the same source that the generator never saw; needed. Half of them are the

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.image_sources import ImageSource
 from privsynth.metrics.downstream import Predictions, Source, constant_prediction, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed, percentile_interval
 from privsynth.metrics.images.classifiers import FAMILIES, Training, train_classifier
 from privsynth.metrics.images.direct import train_directly
-from privsynth.metrics.images.loading import ImageSource, ImageTables, load_images
+from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.metrics.images.membership import NO_HOLDOUT
 from privsynth.metrics.scores import score
 from privsynth.metrics.tables import row_weights
@@ -47,7 +48,7 @@ def utility(
     """Train on synthetic and on real images, and under (epsilon, delta) on real ones; test on the holdout.
 
     Args:
-        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading.ImageSource`.
+        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading`.
         synthetic: The released images, of any tool.
         schema: The description of the label columns.
         holdout: Images of the same source that the generator never saw; needed.

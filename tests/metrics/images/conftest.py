@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.schema import Schema
 
+SHAPE = {"height": 8, "width": 8}
 Set = tuple[np.ndarray, pd.DataFrame]
 
 COLUMNS = {
@@ -20,7 +21,7 @@ COLUMNS = {
 
 @pytest.fixture(scope="session")
 def schema() -> Schema:
-    return Schema(COLUMNS)
+    return Schema(COLUMNS, image=SHAPE)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from privsynth.errors import ParameterError, TableError
+from privsynth.errors import ParameterError, PrivsynthError, SchemaError, TableError
 from privsynth.metrics.images.features import (
     INCEPTION_VARIABLE,
     InceptionNetwork,
@@ -19,6 +19,7 @@ from privsynth.metrics.images.features import (
 )
 from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.schema import Schema
+from tests.metrics.images.conftest import COLUMNS, SHAPE
 
 
 def test_the_network_does_not_know_who_is_attacked(
@@ -56,7 +57,7 @@ def test_without_a_holdout_half_of_the_real_images_are_compared(real, fresh, sch
 
 def test_persons_stay_on_one_side(real, fresh, holdout, schema: Schema) -> None:
     columns = {"patient": {"type": "id", "role": "person_id"}, **schema.columns}
-    of_persons = Schema(columns, max_records_per_person=3)
+    of_persons = Schema(columns, image=SHAPE, max_records_per_person=3)
     sides = [
         (pixels, frame.assign(patient=[f"{start}-{i // 3}" for i in range(len(frame))]))
         for start, (pixels, frame) in (("r", real), ("h", holdout))
@@ -70,7 +71,9 @@ def test_persons_stay_on_one_side(real, fresh, holdout, schema: Schema) -> None:
 
 
 def test_without_classes_pixels_are_compared(real, fresh, holdout) -> None:
-    ink = Schema({"ink": {"type": "categorical", "categories": ["light", "dark"], "role": "group"}})
+    ink = Schema(
+        {"ink": {"type": "categorical", "categories": ["light", "dark"], "role": "group"}}, image=SHAPE
+    )
     sets = [(pixels, frame[["ink"]]) for pixels, frame in (real, fresh, holdout)]
     seen = see(load_images(sets[0], sets[1], schema=ink, holdout=sets[2]))
     assert seen.network.name == "pixel"
@@ -130,19 +133,35 @@ def test_inception_is_used_where_its_weights_are(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ((np.zeros((2, 8, 8)), pd.DataFrame({"digit": [1, 2]})), "as uint8 of shape"),
-        ((np.zeros((2, 8, 8), np.uint8), pd.DataFrame({"digit": [1]})), "their numbers differ"),
-        ((np.zeros((0, 8, 8), np.uint8), pd.DataFrame({"digit": []})), "n at least 1"),
-        (
-            (np.zeros((2, 9, 8), np.uint8), pd.DataFrame({"digit": [1, 2], "ink": "dark"})),
-            "like the real ones",
-        ),
-        ("nowhere.npz", "an npz file with an array 'images'"),
+        ((np.zeros((2, 8, 8)), pd.DataFrame({"digit": [1, 2]})), "expected images as uint8"),
+        ((np.zeros((0, 8, 8), np.uint8), pd.DataFrame({"digit": [], "ink": []})), "to have rows, got none"),
+        ((np.zeros((2, 9, 8), np.uint8), pd.DataFrame({"digit": [1, 2], "ink": "dark"})), "of shape"),
+        ("nowhere.npz", "there is no file"),
     ],
 )
 def test_sets_that_cannot_be_read_are_refused(real, schema: Schema, source, message: str) -> None:
-    with pytest.raises(TableError, match=message):
+    with pytest.raises(PrivsynthError, match=message):
         load_images(real, source, schema=schema)
+
+
+def test_a_schema_of_a_table_is_refused(real) -> None:
+    with pytest.raises(SchemaError, match='for images it needs "image"'):
+        load_images(real, real, schema=Schema(COLUMNS))
+
+
+def test_files_of_another_size_are_converted_and_noted(real, fresh, schema: Schema, tmp_path: Path) -> None:
+    from PIL import Image
+
+    for i in range(3):
+        Image.fromarray(np.full((16, 16) if i else (8, 8), 100 + i, np.uint8)).save(tmp_path / f"{i}.png")
+    pd.DataFrame({"file": ["0.png", "1.png", "2.png"], "digit": 1, "ink": "dark"}).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    images = load_images(real, tmp_path, schema=schema)
+    assert images.pixels["synthetic"][:, 0, 0, 0].tolist() == [100, 101, 102]
+    assert images.pixels["synthetic"].shape == (3, 8, 8, 1)
+    (note,) = images.tables.notes
+    assert note.startswith("Some files of the synthetic images are not of 8 x 8 pixels")
 
 
 def test_an_npz_file_is_read(real, fresh, schema: Schema, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from privsynth.attacks.trade_off import points_above
 from privsynth.metrics.images import membership
 from privsynth.metrics.images.membership import ATTACKS
 from privsynth.schema import Schema
+from tests.metrics.images.conftest import SHAPE
 
 CONFIDENCE = 1 - 1e-6  # a false alarm of one in a million per assertion
 
@@ -75,7 +76,7 @@ def test_copies_of_outsiders_accuse_outsiders(real, fresh, holdout, schema: Sche
 
 def test_persons_are_attacked_as_a_whole(real, holdout, schema: Schema) -> None:
     columns = {"patient": {"type": "id", "role": "person_id"}, **schema.columns}
-    of_persons = Schema(columns, max_records_per_person=3)
+    of_persons = Schema(columns, image=SHAPE, max_records_per_person=3)
     sides = [
         (pixels, frame.assign(patient=[f"{name}{i // 3}" for i in range(len(frame))]))
         for name, (pixels, frame) in (("r", real), ("h", holdout))

@@ -12,6 +12,7 @@ from privsynth.metrics.images.classifiers import FAMILIES, Training, train_class
 from privsynth.metrics.images.loading import load_images
 from privsynth.metrics.images.utility import SCORES, predict_holdout
 from privsynth.schema import Schema
+from tests.metrics.images.conftest import SHAPE
 
 SHORT = Training(n_epochs=15)
 
@@ -57,7 +58,7 @@ def test_wrong_labels_teach_nothing(real, fresh, holdout, schema: Schema) -> Non
 
 def test_what_is_lacking_is_said(real, fresh, schema: Schema) -> None:
     assert "no holdout images" in utility(real, fresh, schema=schema)["reason"]
-    ink = Schema({"ink": {"type": "categorical", "categories": ["light", "dark"]}})
+    ink = Schema({"ink": {"type": "categorical", "categories": ["light", "dark"]}}, image=SHAPE)
     sets = [(pixels, frame[["ink"]]) for pixels, frame in (real, fresh)]
     assert "no column of classes" in utility(*sets, schema=ink, holdout=sets[0])["reason"]
     assert "no column of classes or groups" in fairness(*sets, schema=ink, holdout=sets[0])["reason"]
@@ -134,7 +135,8 @@ def test_two_classes_and_groups_have_the_rates_of_tables(real, fresh, holdout) -
         {
             "large": {"type": "boolean", "role": "target"},
             "ink": {"type": "categorical", "categories": ["light", "dark"], "role": "group"},
-        }
+        },
+        image=SHAPE,
     )
     sets = [
         (pixels, pd.DataFrame({"large": frame["digit"] > 4, "ink": frame["ink"]}))
