@@ -17,7 +17,7 @@ CNN, MLP, LINEAR = "cnn", "mlp", "logistic_regression"
 FAMILIES = (CNN, MLP, LINEAR)
 
 N_FEATURES = 64
-_LEARNING_RATE = {CNN: 3e-3, MLP: 2e-3, LINEAR: 3e-3}
+_LEARNING_RATE = {CNN: 3e-3, MLP: 2e-3, LINEAR: 1e-2}
 _POOLED = 7  # largest height and width of the map behind the convolutions
 _BLOCK = 1024  # images that are predicted together
 

@@ -35,7 +35,7 @@ MIN_GROUP = 20
 """Images of a class or group, on each side, below which its distance is not given."""
 
 SUPPORT = ("precision", "recall", "density", "coverage")
-_TEST_TRAINING = Training(n_steps=200)
+_TEST_TRAINING = Training(n_steps=200, n_epochs=20)
 _MAX_TESTED = 10_000
 
 READING = (

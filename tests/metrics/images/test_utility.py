@@ -7,19 +7,23 @@ import pandas as pd
 import pytest
 import torch
 
-from privsynth.metrics.images import fairness, utility
+from privsynth.metrics.images import direct, fairness, utility
 from privsynth.metrics.images.classifiers import FAMILIES, Training, train_classifier
+from privsynth.metrics.images.direct import DirectTraining
 from privsynth.metrics.images.loading import load_images
 from privsynth.metrics.images.utility import SCORES, predict_holdout
 from privsynth.schema import Schema
 from tests.metrics.images.conftest import SHAPE
 
-SHORT = Training(n_epochs=15)
+SHORT = Training(n_epochs=25)
+FEW = DirectTraining(n_steps=30, batch_size=512, learning_rate=0.02, width=8)
 
 
 @pytest.fixture(scope="module")
 def of_fresh(real, fresh, holdout, schema: Schema) -> dict:
-    return utility(real, fresh, schema=schema, holdout=holdout, training=SHORT, budget=(10.0, 1e-5))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(direct, "SETTINGS", dict.fromkeys(FAMILIES, FEW))
+        return utility(real, fresh, schema=schema, holdout=holdout, budget=(10.0, 1e-5))
 
 
 def test_a_fresh_draw_teaches_as_much_as_the_real_images(of_fresh: dict) -> None:
@@ -33,12 +37,12 @@ def test_a_fresh_draw_teaches_as_much_as_the_real_images(of_fresh: dict) -> None
 
 
 def test_classifiers_trained_directly_stand_beside(of_fresh: dict) -> None:
-    direct = of_fresh["direct"]
-    assert tuple(direct["models"]) == FAMILIES
-    assert tuple(direct["scores"]) == SCORES
-    best = max(direct["models"], key=lambda family: direct["models"][family]["accuracy"]["value"])
-    assert direct["scores"] == direct["models"][best]
-    assert direct["scores"]["accuracy"]["value"] > 0.6
+    found = of_fresh["direct"]
+    assert tuple(found["models"]) == FAMILIES
+    assert tuple(found["scores"]) == SCORES
+    best = max(found["models"], key=lambda family: found["models"][family]["accuracy"]["value"])
+    assert found["scores"] == found["models"][best]
+    assert found["scores"]["accuracy"]["value"] > 0.5
 
 
 def test_wrong_labels_teach_nothing(real, fresh, holdout, schema: Schema) -> None:
@@ -115,7 +119,9 @@ def test_a_class_that_is_spoilt_loses_accuracy_and_no_other(real, fresh, noise, 
     digits = next(entry for entry in found["by_columns"] if entry["columns"] == ["digit"])
     assert digits["accuracy_difference"]["value"] > 0.7
     assert digits["accuracy_difference"]["excess"]["interval"][0] > 0.3
-    small = groups[("digit", 1), ("ink", "dark")]  # classes within groups, where holdout images are few
+    sizes = holdout[1].groupby(["digit", "ink"]).size()
+    digit, ink = sizes[sizes < 20].index[0]
+    small = groups[("digit", digit), ("ink", ink)]
     assert small["accuracy"]["real"] is None
     assert "needs 20 holdout units" in small["accuracy"]["reason"]
 
