@@ -1,4 +1,4 @@
-"""Figures of the audit of images on MNIST: ``python -m tests.benchmarks.images controls|direct|scale``.
+"""Figures of the audit of images on MNIST: ``python -m tests.benchmarks.image_audit controls|direct|scale``.
 
 ``controls`` attacks sets that are known: other digits of the source, copies of some members among them, a
 crude generator (a normal distribution for each class, in 64 principal components), and noise. ``direct``
