@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from privsynth.images import LabelledImages
 from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
+    from privsynth.images import LabelledImages
     from privsynth.report.audit import audit, public_report
     from privsynth.report.document import AuditReport
     from privsynth.resampling import BalancedResampler
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         DenoisingSynthesizer,
         DPGANSynthesizer,
         ImageFeatureSynthesizer,
+        ImageGANSynthesizer,
         MarginalSynthesizer,
         PATEGANSynthesizer,
         load,
@@ -28,6 +29,7 @@ __all__ = [
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
     "ImageFeatureSynthesizer",
+    "ImageGANSynthesizer",
     "LabelledImages",
     "MarginalSynthesizer",
     "PATEGANSynthesizer",
@@ -41,12 +43,14 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AuditReport": "privsynth.report.document",
+    "LabelledImages": "privsynth.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "public_report": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
     "ImageFeatureSynthesizer": "privsynth.synthesizers",
+    "ImageGANSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",

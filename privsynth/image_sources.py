@@ -14,7 +14,8 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.images import ImageShape, LabelledImages, PixelArray
+from privsynth.image_shape import ImageShape
+from privsynth.images import LabelledImages, PixelArray
 from privsynth.schema import Schema
 from privsynth.sources import OnViolation, Records, conform, read_table
 

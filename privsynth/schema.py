@@ -25,7 +25,7 @@ from privsynth.columns import (
 )
 from privsynth.constraints import Constraint, Sum, read_constraints
 from privsynth.errors import SchemaError
-from privsynth.images import ImageShape
+from privsynth.image_shape import ImageShape
 
 __all__ = [
     "DISCRETE_TYPES",

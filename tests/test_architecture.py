@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SCHEMA = {"columns", "constraints", "errors", "images", "schema", "sdv_metadata", "writing"}
-PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "releases"}
+SCHEMA = {"columns", "constraints", "errors", "image_shape", "schema", "sdv_metadata", "writing"}
+PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "images", "releases"}
 RECORDS = {"sources", "image_sources", "conforming", "splitting", "drafting", "datasets"}
 JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
@@ -23,7 +23,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "writing": {"errors"},
     "columns": {"errors"},
-    "images": {"errors"},
+    "image_shape": {"errors"},
+    "images": {"errors", "image_shape"},
     "image_files": {"errors", "images", "writing"},
     "constraints": {"columns", "errors"},
     "schema": SCHEMA,
@@ -42,9 +43,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {f"privacy.{part}" for part in ("accounting", "budget", "ledger", "noise", "secret")},
     # a classifier trained under the same budget, to compare with, takes the steps that every generator takes
     "metrics": SCHEMA
-    | {"sources", "image_sources", "splitting", "attacks", "metrics"}
+    | {"sources", "images", "image_sources", "splitting", "attacks", "metrics"}
     | {f"privacy.{part}" for part in ("accounting", "clipping", "dpsgd", "secret", "units")},
-    "report": SCHEMA | {"sources", "image_sources", "image_files"} | JUDGES,
+    "report": SCHEMA | {"sources", "images", "image_sources", "image_files"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS,
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},

@@ -23,6 +23,7 @@ class SynthesizerName(StrEnum):
     PATEGAN = "pategan"
     DENOISING = "denoising"
     IMAGE_FEATURE = "image-feature"
+    IMAGE_GAN = "image-gan"
 
 
 Sheet = Annotated[

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from privsynth.drawing import draw_by_inversion
 from privsynth.errors import ParameterError
-from privsynth.images import ImageShape, PixelArray
+from privsynth.image_shape import ImageShape
+from privsynth.images import PixelArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -99,20 +100,22 @@ class ImageMixture:
     loadings: NDArray[np.float32]
     deformation: Deformation
 
+    def shades(self, cells: IntArray, rng: np.random.Generator) -> torch.Tensor:
+        """Draw the shades of an image for each cell, ``(n, n_values)``; they may pass beyond 0 and 1."""
+        shares = np.zeros((int(self.cells.max()) + 1, len(self.weights)))
+        shares[self.cells, np.arange(len(self.weights))] = self.weights
+        which = draw_by_inversion(shares, cells, rng)
+        z = rng.standard_normal((len(cells), len(self.loadings)), dtype=np.float32)
+        height, width, channels = self.shape.axes
+        flat = torch.from_numpy(self.prototypes[which] + z @ self.loadings)
+        planes = flat.view(-1, height, width, channels).permute(0, 3, 1, 2)
+        return self.deformation.apply(planes, rng).permute(0, 2, 3, 1).flatten(1)
+
     def draw(self, cells: IntArray, rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
         images = np.empty((len(cells), *self.shape.axes), np.uint8)
-        n_cells = int(self.cells.max()) + 1
-        shares = np.zeros((n_cells, len(self.weights)))
-        shares[self.cells, np.arange(len(self.weights))] = self.weights
         for rows in np.array_split(np.arange(len(cells)), -(-images.size // VALUES_AT_ONCE) or 1):
-            which = draw_by_inversion(shares, cells[rows], rng)
-            z = rng.standard_normal((len(rows), len(self.loadings)), dtype=np.float32)
-            values = self.prototypes[which] + z @ self.loadings
-            height, width, channels = self.shape.axes
-            flat = torch.from_numpy(values).view(-1, height, width, channels).permute(0, 3, 1, 2)
-            shades = self.deformation.apply(flat, rng).permute(0, 2, 3, 1)
-            images[rows] = shades.mul(255.0).round().clamp(0, 255).to(torch.uint8).numpy()
+            images[rows] = as_shades(self.shades(cells[rows], rng), self.shape)
         return images
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -132,3 +135,9 @@ class ImageMixture:
         return cls(shape=shape, deformation=deformation, **{name: arrays[name] for name in cls._names})
 
     _names = ("prototypes", "weights", "cells", "loadings")
+
+
+def as_shades(values: torch.Tensor, shape: ImageShape) -> PixelArray:
+    """Return flat images from 0 to 1 as whole shades from 0 to 255."""
+    whole = values.mul(255.0).round().clamp(0, 255).to(torch.uint8)
+    return whole.numpy().reshape(-1, *shape.axes)

@@ -6,13 +6,13 @@ each pixel, as they lie in memory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import idctn
 
-from privsynth.images import ImageShape
+from privsynth.image_shape import ImageShape
 
 FloatArray = NDArray[np.float64]
 
@@ -85,6 +85,22 @@ class Spread:
         noise = np.maximum(noise_variance, 1e-12)[:, None]
         low = (low @ self.directions) * (self.variances / (self.variances + noise)) @ self.directions.T
         return towards + low @ self.waves.T + rest * (self.rest / (self.rest + noise))
+
+    def widened(self, noisy: FloatArray, towards: FloatArray, noise_variance: FloatArray) -> Spread:
+        """Return a spread as wide as these vectors need too: their mean squares beyond the noise.
+
+        Args are those of `shrink`.
+        """
+        away = noisy - towards
+        low = away @ self.waves @ self.directions
+        beyond = np.square(low).mean(0) - noise_variance.mean()
+        n_values, n_waves = self.waves.shape
+        rest = (np.square(away).sum(1).mean() - np.square(low).sum(1).mean()) / max(n_values - n_waves, 1)
+        return replace(
+            self,
+            variances=np.maximum(self.variances, beyond),
+            rest=max(self.rest, float(rest - noise_variance.mean())),
+        )
 
     def loadings(self, scale: float) -> FloatArray:
         """Return ``scale`` times the directions of variation, each as long as its deviation, as vectors."""

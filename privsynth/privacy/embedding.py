@@ -56,8 +56,9 @@ def sum_vectors(
     """
     sums = torch.zeros((n_cells + 1, n_values), dtype=torch.int64)  # the last row is for what counts nowhere
     bound = (1.0 - _ROUNDING) * STEPS_PER_ONE - 0.5 * math.sqrt(n_values)  # rounding moves each value by half
-    heavy = None if weights is None else torch.from_numpy(weights)[:, None]
-    for rows in torch.arange(len(records)).split(max(1, _FLOATS_AT_ONCE // n_values)):
+    heavy = torch.ones(len(records), dtype=torch.int64) if weights is None else torch.from_numpy(weights)
+    at_once = max(1, _FLOATS_AT_ONCE // n_values)
+    for rows in torch.arange(len(records)).split(at_once) if len(records) else ():
         cells, vectors = torch.func.vmap(embedding)(records[rows])
         if cells.shape != (len(rows),) or vectors.shape != (len(rows), n_values):
             raise ParameterError(f"expected a cell and {n_values} values of a record, got another shape")
@@ -65,7 +66,5 @@ def sum_vectors(
         counts = norms.isfinite() & (cells >= 0) & (cells < n_cells)
         scaled = vectors * (bound / norms.clamp_min(1.0))[:, None]
         steps = torch.where(counts[:, None], scaled, 0.0).round().to(torch.int64)
-        sums.index_add_(
-            0, torch.where(counts, cells.long(), n_cells), steps if heavy is None else steps * heavy[rows]
-        )
+        sums.index_add_(0, torch.where(counts, cells.long(), n_cells), steps * heavy[rows, None])
     return sums[:n_cells].numpy()

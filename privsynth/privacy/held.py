@@ -49,8 +49,8 @@ class HeldRecords:
         codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]))
         if self._images is None:
             return codes
-        pixels = torch.from_numpy(self._images.reshape(len(codes), -1))
-        return torch.cat([codes.to(torch.int16), pixels.to(torch.int16)], dim=1)
+        shades = torch.from_numpy(self._images.reshape(len(codes), -1).astype(np.int16))
+        return torch.cat([codes.to(torch.int16), shades], dim=1)
 
     def ticks(self, column: Column) -> NDArray[np.float64]:
         """Return a numeric column in ticks of its grid."""

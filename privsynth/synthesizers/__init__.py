@@ -9,6 +9,7 @@ from privsynth.synthesizers.denoising import DenoisingSynthesizer
 from privsynth.synthesizers.dpgan import DPGANSynthesizer
 from privsynth.synthesizers.image import ImageSynthesizer
 from privsynth.synthesizers.image_feature import ImageFeatureSynthesizer
+from privsynth.synthesizers.image_gan import ImageGANSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.model_file import read_model_file
 from privsynth.synthesizers.pategan import PATEGANSynthesizer
@@ -19,7 +20,7 @@ TABLE_SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {
     for synthesizer in (MarginalSynthesizer, DPGANSynthesizer, PATEGANSynthesizer, DenoisingSynthesizer)
 }
 IMAGE_SYNTHESIZERS: dict[str, type[ImageSynthesizer]] = {
-    synthesizer.name: synthesizer for synthesizer in (ImageFeatureSynthesizer,)
+    synthesizer.name: synthesizer for synthesizer in (ImageFeatureSynthesizer, ImageGANSynthesizer)
 }
 SYNTHESIZERS: dict[str, type[TableSynthesizer] | type[ImageSynthesizer]] = {
     **TABLE_SYNTHESIZERS,

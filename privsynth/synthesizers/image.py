@@ -19,7 +19,7 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.sources import OnViolation, Records
 from privsynth.synthesizers.base import Progress, Synthesizer
-from privsynth.synthesizers.image_recipe import Cells
+from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.image_sampler import ImageSampler
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals

@@ -10,11 +10,13 @@ import pandas as pd
 
 from privsynth.images import LabelledImages
 from privsynth.models.gan import GanOptions
+from privsynth.models.image_gan import ImageGanOptions
 from privsynth.schema import Schema
 from privsynth.synthesizers import (
     DenoisingSynthesizer,
     DPGANSynthesizer,
     ImageFeatureSynthesizer,
+    ImageGANSynthesizer,
     MarginalSynthesizer,
     PATEGANSynthesizer,
 )
@@ -22,7 +24,9 @@ from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
 from privsynth.synthesizers.image import ImageSynthesizer
 from privsynth.synthesizers.image_feature import ImageFeatureSettings
+from privsynth.synthesizers.image_gan import ImageGANSettings
 from privsynth.synthesizers.pategan import PATEGANSettings
+from privsynth.synthesizers.prototypes import PrototypeSettings
 from privsynth.synthesizers.table import TableSynthesizer
 from tests.helpers.tables import QUICK
 
@@ -42,7 +46,19 @@ QUICK_SETTINGS: dict[type[AnySynthesizer], Any] = {
     DenoisingSynthesizer: DenoisingSettings(
         n_steps=6, batch_size=128, n_bins=16, averaging=0.5, hidden=4, n_components=512
     ),
-    ImageFeatureSynthesizer: ImageFeatureSettings(table=QUICK, table_share=0.5, n_rounds=2, n_frequencies=16),
+    ImageFeatureSynthesizer: ImageFeatureSettings(
+        table=QUICK, table_share=0.5, prototypes=PrototypeSettings(n_rounds=2, n_frequencies=16)
+    ),
+    ImageGANSynthesizer: ImageGANSettings(
+        table=QUICK,
+        table_share=0.4,
+        prototypes=PrototypeSettings(n_rounds=1, n_frequencies=16),
+        n_steps=6,
+        batch_size=128,
+        gan=ImageGanOptions(
+            latent_dim=4, generator_width=16, discriminator_width=16, fake_batch_size=32, averaging=0.5
+        ),
+    ),
 }
 
 Make = Callable[..., AnySynthesizer]

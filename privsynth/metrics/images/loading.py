@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import SchemaError
+from privsynth.image_shape import ImageShape
 from privsynth.image_sources import ImageSource, read_images
-from privsynth.images import ImageShape, LabelledImages
+from privsynth.images import LabelledImages
 from privsynth.metrics.downstream import Target, target_of
 from privsynth.metrics.tables import Tables, load_tables
 from privsynth.metrics.units import halves

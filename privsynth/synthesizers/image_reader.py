@@ -1,11 +1,4 @@
-"""Prototypes of images under a budget: what `ImageFeatureSynthesizer` buys, and in which order.
-
-1. Of each cell (class and groups): number of images and mean. 2. The second moments about the means, in low
-frequencies, over all cells together. 3. Rounds of Lloyd's algorithm: each image goes to the nearest prototype
-of its cell, and the noisy sum and number of each prototype's images move it. 4. The second moments about the
-prototypes. Each is one noisy sum of vectors (`privsynth.privacy.embedding`): an image adds to one cell only,
-so that classes, groups and prototypes share nothing of their noise budget.
-"""
+"""Reads images through the curator: noisy sums of vectors by class, group and prototype."""
 
 from __future__ import annotations
 
@@ -18,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.encoding import Domain
-from privsynth.images import ImageShape
+from privsynth.image_shape import ImageShape
 from privsynth.models.image_moments import Spread, symmetric
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
@@ -50,14 +43,14 @@ class Cells:
         return math.prod(self.sizes)
 
     def split(self, record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the cell of a record, -1 if a code is none, and its shades from 0 to 1."""
+        """Return the cell of a record, -1 if a code is none, and its shades from 0 to 1; or those of many."""
         names = list(self.domains)
-        cell = torch.zeros((), dtype=torch.int64)
-        known = torch.ones((), dtype=torch.bool)
+        cell = torch.zeros_like(record[..., 0], dtype=torch.int64)
+        known = cell == 0
         for name, size in zip(self.columns, self.sizes, strict=True):
-            code = record[names.index(name)].long()
+            code = record[..., names.index(name)].long()
             cell, known = cell * size + code, known & (code >= 0)
-        return torch.where(known, cell, -1), record[len(names) :].float() / 255.0
+        return torch.where(known, cell, -1), record[..., len(names) :].float() / 255.0
 
 
 @dataclass(frozen=True)
