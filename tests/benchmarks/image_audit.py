@@ -10,8 +10,6 @@ at ``$PRIVSYNTH_DATA/mnist`` as idx files (or ``fashion_mnist``, with ``--data``
 from __future__ import annotations
 
 import argparse
-import gzip
-import os
 import resource
 import sys
 import tempfile
@@ -27,6 +25,7 @@ from privsynth.metrics.images.direct import train_directly
 from privsynth.metrics.images.fidelity import independent_pixels
 from privsynth.metrics.images.membership import membership
 from privsynth.report.image_audit import audit_images
+from tests.benchmarks.images import load_split
 
 Set = tuple[np.ndarray, pd.DataFrame]
 SCHEMA = Schema(
@@ -39,15 +38,11 @@ GUARANTEE = {
 }  # fmt: skip
 
 
-def idx_set(name: str, part: str) -> Set:
-    """Read one part of MNIST or Fashion-MNIST."""
-    folder = Path(os.environ.get("PRIVSYNTH_DATA", "data")) / name
-    pixels, labels = (
-        gzip.decompress((folder / f"{part}-{kind}-ubyte.gz").read_bytes())
-        for kind in ("images-idx3", "labels-idx1")
-    )
-    images = np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 28, 28, 1)
-    return images, pd.DataFrame({"label": np.frombuffer(labels, np.uint8, offset=8).astype(int)})
+def sets_of(name: str) -> tuple[Set, Set]:
+    """Return training and test images."""
+    train, test, _ = load_split(name, validation=False)
+    first, second = ((part.images, part.labels.astype(int)) for part in (train, test))
+    return first, second
 
 
 def rows(held: Set, chosen: np.ndarray | slice) -> Set:
@@ -75,7 +70,7 @@ def crude(real: Set, n: int, seed: int) -> Set:
 
 def controls(name: str, seed: int) -> None:
     """Attack and compare sets of 25,000 images that are known."""
-    train, holdout = idx_set(name, "train"), idx_set(name, "t10k")
+    train, holdout = sets_of(name)
     order = np.random.default_rng(seed).permutation(60_000)
     real, fresh = rows(train, order[:25_000]), rows(train, order[25_000:50_000])
     sets: dict[str, Set] = {"other images of the source": fresh}
@@ -106,7 +101,7 @@ def controls(name: str, seed: int) -> None:
 
 def direct(name: str, epsilons: list[float], seeds: int) -> None:
     """Train classifiers directly under a budget, and without one; test on the test part."""
-    train, test = idx_set(name, "train"), idx_set(name, "t10k")
+    train, test = sets_of(name)
     labels = train[1]["label"].to_numpy()
     print("| classifier | epsilon | accuracy, each run | seconds a run |\n|---|---|---|---|")
     for family in FAMILIES:
@@ -129,7 +124,7 @@ def direct(name: str, epsilons: list[float], seeds: int) -> None:
 
 def scale(name: str, out: Path | None) -> None:
     """Time the whole audit."""
-    train, holdout = idx_set(name, "train"), idx_set(name, "t10k")
+    train, holdout = sets_of(name)
     synthetic = crude(train, 60_000, 0)
     start = time.perf_counter()
 
