@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from privsynth.report.judging import Section, not_assessed_verdict, verdict_of
 from privsynth.report.words import SMALLEST_SPAN, way_to_floor
 
-Section = dict[str, Any]
 _WORDS = {
     "synthetic rows": "synthetic images",
     "real rows": "real images",
@@ -37,25 +35,23 @@ def image_fidelity_verdict(fidelity: Section) -> dict[str, str]:
     )
     if not ways:
         evidence = "Ceiling and floor are too close, or there are too few images to say."
-        return _verdict(question, "not_assessed", evidence, "Give larger sets.")
+        return verdict_of(question, "not_assessed", evidence, "Give larger sets.")
     far = [what for what, way in ways.items() if way > 0.5]
     if far:
-        return _verdict(
+        return verdict_of(
             question,
             "attention",
             f"Nearer to noise than to real images by {', '.join(far)}. {told}.",
             "Look at the contact sheet; do not use the images where detail or variety matters.",
         )
-    return _verdict(question, "ok", f"{told}.", "Look at the contact sheet, class by class.")
+    return verdict_of(question, "ok", f"{told}.", "Look at the contact sheet, class by class.")
 
 
 def image_disclosure_verdict(disclosure: Section) -> dict[str, str]:
     """Return the verdict on disclosure, which no audit of images assesses."""
-    reason = disclosure["reason"]
-    return _verdict(
+    return not_assessed_verdict(
+        disclosure,
         "Can an attribute be inferred, a person singled out or linked?",
-        "not_assessed",
-        f"{reason[:1].upper()}{reason[1:]}.",
         "Ask what the label columns give away: audit them as a table of their own.",
     )
 
@@ -64,18 +60,12 @@ def image_utility_verdict(utility: Section) -> dict[str, str]:
     """Return the verdict on utility: the accuracy of the first classifier."""
     question = "Do classifiers trained on the synthetic images work on real ones?"
     if utility["status"] != "assessed":
-        reason = utility["reason"]
-        return _verdict(
-            question,
-            "not_assessed",
-            f"{reason[:1].upper()}{reason[1:]}.",
-            "Give a holdout and a column of classes.",
-        )
+        return not_assessed_verdict(utility, question, "Give a holdout and a column of classes.")
     model = next(iter(utility["models"]))
     figure = utility["models"][model][utility["main_score"]]
     ceiling, floor = figure["ceiling"], figure["floor"]
     if figure["value"] is None or ceiling is None or floor is None or ceiling < floor + SMALLEST_SPAN:
-        return _verdict(
+        return verdict_of(
             question,
             "not_assessed",
             f"Not even real images predict {utility['target']!r} clearly better than a constant guess does.",
@@ -87,8 +77,10 @@ def image_utility_verdict(utility: Section) -> dict[str, str]:
         f"constant guess.{_direct_in_words(utility['direct'])}"
     )
     if (figure["value"] - ceiling) / (floor - ceiling) > 0.5:
-        return _verdict(question, "attention", evidence, "Do not train on these images for use on real ones.")
-    return _verdict(question, "ok", evidence, "Validate classifiers on real images before they are used.")
+        return verdict_of(
+            question, "attention", evidence, "Do not train on these images for use on real ones."
+        )
+    return verdict_of(question, "ok", evidence, "Validate classifiers on real images before they are used.")
 
 
 def in_words_of_images(verdict: dict[str, str]) -> dict[str, str]:
@@ -112,7 +104,3 @@ def _direct_in_words(direct: Section) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
-
-
-def _verdict(question: str, verdict: str, evidence: str, action: str) -> dict[str, str]:
-    return {"question": question, "verdict": verdict, "evidence": evidence, "action": action}

@@ -7,25 +7,25 @@ much data, which is never proof. ``not_assessed``: the figure is not there.
 
 from __future__ import annotations
 
-from typing import Any
-
 from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
+from privsynth.report.fairness_verdicts import (
+    model_fairness_verdict,
+    privacy_effect_verdict,
+    representation_verdict,
+)
 from privsynth.report.image_verdicts import (
     image_disclosure_verdict,
     image_fidelity_verdict,
     image_utility_verdict,
     in_words_of_images,
 )
+from privsynth.report.judging import Section, named, not_assessed_verdict, sentence, verdict_of
 from privsynth.report.words import claim_of, way_to_floor
 
 PLANTED_LEAK_AUC = 0.9
 LEAK_FACTOR = 3.0  # true over false positive rate at which, without a claim, rows count as given away
 LARGE_ADVANTAGE = 0.1  # success on members above that on outsiders at which rows count as given away
-SHARE_TOLERANCE = 0.2  # of the group's real share
-RATE_TOLERANCE = 0.05
 MIN_GROUP_ROWS = 100  # rows of a group in the reference from which on its distances decide a verdict
-
-Section = dict[str, Any]
 
 
 def all_verdicts(
@@ -64,11 +64,11 @@ def all_verdicts(
         ),
         ("fidelity", image_fidelity_verdict(fidelity) if of_images else _fidelity_verdict(fidelity)),
         ("utility", image_utility_verdict(utility) if of_images else _utility_verdict(utility)),
-        ("fairness", _representation_verdict(fairness)),
-        ("fairness", _model_fairness_verdict(fairness)),
+        ("fairness", representation_verdict(fairness)),
+        ("fairness", model_fairness_verdict(fairness)),
     ]
     if fairness.get("privacy_effect", {}).get("status") == "assessed":
-        listed.append(("privacy-effect", _privacy_effect_verdict(fairness["privacy_effect"])))
+        listed.append(("privacy-effect", privacy_effect_verdict(fairness["privacy_effect"])))
     if of_images:
         listed = [(section, in_words_of_images(verdict)) for section, verdict in listed]
     return [{**verdict, "section": section} for section, verdict in listed]
@@ -81,14 +81,14 @@ def guarantee_verdict(guarantee: Section | None, n_units: int | None) -> dict[st
     """Return the verdict on the guarantee; delta is held against the number of units, where that is known."""
     question = "Is there a differential-privacy guarantee?"
     if guarantee is None:
-        return _verdict(
+        return verdict_of(
             question,
             "not_assessed",
             "No model file was given, so this report knows of no guarantee.",
             "Give the model file, or ask the maker of the rows for unit, neighbours, epsilon and delta.",
         )
     if not guarantee.get("private"):
-        return _verdict(
+        return verdict_of(
             question,
             "attention",
             "None: the generator was fitted without differential privacy, or its noise was not secret.",
@@ -96,7 +96,7 @@ def guarantee_verdict(guarantee: Section | None, n_units: int | None) -> dict[st
         )
     claim = claim_of(guarantee)
     if claim is None:
-        return _verdict(
+        return verdict_of(
             question,
             "not_assessed",
             "The statement names no epsilon and delta.",
@@ -105,13 +105,13 @@ def guarantee_verdict(guarantee: Section | None, n_units: int | None) -> dict[st
     epsilon, delta = claim
     evidence = f"epsilon = {epsilon:g}, delta = {delta:g} for one {guarantee.get('unit', 'record')}"
     if n_units is not None and delta * 10 * n_units > 1:
-        return _verdict(
+        return verdict_of(
             question,
             "attention",
             f"{evidence}; delta is above one tenth of one over the number of units.",
             "Fit again with a smaller delta: at this one, whole records may be given away within the claim.",
         )
-    return _verdict(
+    return verdict_of(
         question, "ok", f"{evidence}.", "Read what the guarantee does not cover, further down this page."
     )
 
@@ -119,7 +119,7 @@ def guarantee_verdict(guarantee: Section | None, n_units: int | None) -> dict[st
 def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[str, str]:
     question = "Do the synthetic rows tell who was among the real records?"
     if membership["status"] != "assessed":
-        return _or_not_assessed(
+        return not_assessed_verdict(
             membership, question, "Keep a holdout apart before fitting, and audit with it."
         )
     attacks = all_attacks(membership)
@@ -135,7 +135,7 @@ def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[
             if above
             else f"it proves epsilon >= {proven:.2f} between replaced units"
         )
-        return _verdict(
+        return verdict_of(
             question,
             "problem",
             f"An attack finds more members than the guarantee allows ({how}). {found}.",
@@ -143,7 +143,7 @@ def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[
             "do, the guarantee does not hold.",
         )
     if attacks[strongest]["auc_interval"][0] > PLANTED_LEAK_AUC:
-        return _verdict(
+        return verdict_of(
             question,
             "problem",
             f"Nearly every member is recognised: real records stand among the synthetic rows. {found}.",
@@ -153,7 +153,7 @@ def _membership_verdict(membership: Section, guarantee: Section | None) -> dict[
     if copied:
         name, rate = max(copied, key=lambda point: float(attacks[point[0]]["tpr_at_fpr"][point[1]]["tpr"]))
         point = attacks[name]["tpr_at_fpr"][rate]
-        return _verdict(
+        return verdict_of(
             question,
             "problem",
             f"Some members are recognised with hardly a false alarm: {point['tpr']:.1%} of them at "
@@ -186,15 +186,15 @@ def _mild_membership_verdict(
     by_points = points_above(attacks, lambda fpr: fpr, family_wise_error=error)
     if by_points or any(attack["auc"] > 0.5 for attack in clear) or groups:
         within = " The guarantee allows this much." if has_claim else ""
-        at_risk = f" Most at risk: {_named(groups)}." if groups else ""
-        return _verdict(
+        at_risk = f" Most at risk: {named(groups)}." if groups else ""
+        return verdict_of(
             question,
             "attention",
             f"Members score higher than others, clear of chance.{within} {found}.{at_risk}{warning}",
             "Look at the attacks below; fit again with a smaller epsilon if this is more than you accept.",
         )
     if clear:
-        return _verdict(
+        return verdict_of(
             question,
             "attention",
             f"Members score lower than others, clear of chance. {found}.{warning}",
@@ -205,7 +205,7 @@ def _mild_membership_verdict(
         f"Not detected with this much data by {len(membership['attacks'])} attacks. {found}. An AUC of "
         f"{smallest:.3f} or more would probably have been seen."
     )
-    return _verdict(
+    return verdict_of(
         question,
         "attention" if differs else "ok",
         evidence + warning,
@@ -226,7 +226,7 @@ def _attack_in_words(name: str, attack: Section) -> str:
 def _disclosure_verdict(disclosure: Section) -> dict[str, str]:
     question = "Can an attribute be inferred, a person singled out or linked?"
     if disclosure["status"] != "assessed":
-        return _or_not_assessed(
+        return not_assessed_verdict(
             disclosure, question, "Keep a holdout apart before fitting, and audit with it."
         )
     found = {
@@ -242,7 +242,7 @@ def _disclosure_verdict(disclosure: Section) -> dict[str, str]:
         if entry["family_interval"] is not None and entry["family_interval"][0] > 0
     }
     if not clear:
-        return _verdict(
+        return verdict_of(
             question,
             "ok",
             f"Not more of members than of people outside, in {len(found)} comparisons that hold together. "
@@ -255,7 +255,7 @@ def _disclosure_verdict(disclosure: Section) -> dict[str, str]:
         for name in worst[:3]
     )
     is_large = clear[worst[0]]["family_interval"][0] > LARGE_ADVANTAGE
-    return _verdict(
+    return verdict_of(
         question,
         "problem" if is_large else "attention",
         f"More of members than of people outside, clear of chance: {told}.",
@@ -268,7 +268,7 @@ def _disclosure_verdict(disclosure: Section) -> dict[str, str]:
 def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
     question = "Do the synthetic rows look like the source?"
     if fidelity["status"] != "assessed":
-        return _or_not_assessed(fidelity, question, "Mend the tables and audit again.")
+        return not_assessed_verdict(fidelity, question, "Mend the tables and audit again.")
     scores = {
         "single columns": fidelity["tv_1way"],
         "pairs of columns": fidelity["tv_2way"],
@@ -280,12 +280,12 @@ def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
         for name, figure in scores.items()
         if figure["value"] is not None
     ]
-    evidence = _sentence("; ".join(told)) + _told_apart(fidelity)
+    evidence = sentence("; ".join(told)) + _told_apart(fidelity)
     ways = [way for way in map(way_to_floor, (fidelity["tv_2way"], fidelity["tv_3way"])) if way is not None]
     if ways and max(ways) > 0.5:
         how = "Farther from the source than" if max(ways) > 1 else "Nearer to independent columns than to"
         what = "independent columns are" if max(ways) > 1 else "real rows"
-        return _verdict(
+        return verdict_of(
             question,
             "attention",
             f"{how} {what}. {evidence}",
@@ -297,14 +297,14 @@ def _fidelity_verdict(fidelity: Section) -> dict[str, str]:
         if group["n_reference_rows"] >= MIN_GROUP_ROWS and (way_to_floor(group["tv_2way"]) or 0.0) > 0.5
     ]
     if spoilt:
-        return _verdict(
+        return verdict_of(
             question,
             "attention",
-            f"On the whole yes, but within {_named(spoilt)} pairs of columns are nearer to independent "
+            f"On the whole yes, but within {named(spoilt)} pairs of columns are nearer to independent "
             f"columns than to real rows. {evidence}",
             "Do not use the rows to speak about these groups; more records of them or a larger epsilon help.",
         )
-    return _verdict(question, "ok", evidence, "Look at the worst pairs below before you rely on one.")
+    return verdict_of(question, "ok", evidence, "Look at the worst pairs below before you rely on one.")
 
 
 def _told_apart(fidelity: Section) -> str:
@@ -317,14 +317,14 @@ def _told_apart(fidelity: Section) -> str:
 def _utility_verdict(utility: Section) -> dict[str, str]:
     question = "Do models trained on the synthetic rows work on real records?"
     if utility["status"] != "assessed":
-        return _or_not_assessed(utility, question, "Give a holdout and a target column.")
+        return not_assessed_verdict(utility, question, "Give a holdout and a target column.")
     score = "r2" if utility["task"] == "regression" else "auc"
     model = next(iter(utility["models"]))
     figure = utility["models"][model][score]
     way = way_to_floor(figure)
     name = {"auc": "AUC", "r2": "R²"}[score]
     if way is None or figure["ceiling"] is None or figure["ceiling"] < figure["floor"]:
-        return _verdict(
+        return verdict_of(
             question,
             "not_assessed",
             f"Not even real rows predict {utility['target']!r} clearly better than a constant guess does.",
@@ -335,154 +335,13 @@ def _utility_verdict(utility: Section) -> dict[str, str]:
         f"rows, {figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} by a constant guess."
     )
     if way > 0.5:
-        return _verdict(
+        return verdict_of(
             question,
             "attention",
             evidence,
             "Do not draw conclusions about this target from the synthetic rows.",
         )
-    return _verdict(question, "ok", evidence, "Validate conclusions that matter on real records.")
-
-
-def _representation_verdict(fairness: Section) -> dict[str, str]:
-    question = "Are groups, and their rates of the target, as in the real table?"
-    if fairness["status"] != "assessed":
-        return _or_not_assessed(fairness, question, "Name the groups that matter in the schema.")
-    shares = [g for g in fairness["by_group"] if _off(g["share"], SHARE_TOLERANCE * g["share"]["real"])]
-    rates = [g for g in fairness["by_group"] if "target_rate" in g and _off(g["target_rate"], RATE_TOLERANCE)]
-    n_groups = len(fairness["by_group"])
-    if not shares and not rates:
-        return _verdict(
-            question,
-            "ok",
-            f"No share is off by more than {SHARE_TOLERANCE:.0%} of itself, no target rate by more than "
-            f"{RATE_TOLERANCE:g}, in {n_groups} groups, clear of sampling error.",
-            "Look at small groups below: little can be said about them.",
-        )
-    parts = []
-    if shares:
-        parts.append(f"the share of {_named(shares)} is off by more than {SHARE_TOLERANCE:.0%} of itself")
-    if rates:
-        parts.append(f"the target rate of {_named(rates)} is off by more than {RATE_TOLERANCE:g}")
-    return _verdict(
-        question,
-        "attention",
-        _sentence("; ".join(parts) + "."),
-        "Balance the rows over these groups when sampling, and say so where they are used.",
-    )
-
-
-def _model_fairness_verdict(fairness: Section) -> dict[str, str]:
-    question = "Do models trained on the synthetic rows treat groups as models of real rows do?"
-    if fairness["status"] != "assessed":
-        return _or_not_assessed(fairness, question, "Name the groups that matter in the schema.")
-    if fairness["models_reason"] is not None:
-        return _or_not_assessed(
-            {"reason": fairness["models_reason"]}, question, "Give a holdout and a target with two classes."
-        )
-    names = {
-        "demographic_parity_difference": "demographic parity difference",
-        "equalized_odds_difference": "equalised odds difference",
-        "accuracy_difference": "difference in accuracy",
-    }
-    measured, worse = 0, []
-    for entry in fairness["by_columns"]:
-        for key, name in names.items():
-            figure = entry.get(key) or {}
-            excess = figure.get("excess")
-            if excess is None or excess["value"] is None:
-                continue
-            measured += 1
-            clear = excess["interval"] is not None and excess["interval"][0] > 0
-            if clear and excess["value"] > RATE_TOLERANCE:
-                worse.append(
-                    f"{name} by {' × '.join(entry['columns'])} {figure['value']:.3f} instead of "
-                    f"{figure['ceiling']:.3f}"
-                )
-    if not measured:
-        return _verdict(
-            question,
-            "not_assessed",
-            "The holdout has fewer than two groups large enough to be compared.",
-            "Give a larger holdout.",
-        )
-    if worse:
-        return _verdict(
-            question,
-            "attention",
-            _sentence("; ".join(worse) + "."),
-            "Do not let models trained on these rows decide about persons without correction.",
-        )
-    return _verdict(
-        question,
-        "ok",
-        f"No difference between groups grows by more than {RATE_TOLERANCE:g}, clear of sampling error, in "
-        f"{measured} comparisons.",
-        "As fair as models of real rows is not fair in itself: look at the differences below.",
-    )
-
-
-def _privacy_effect_verdict(effect: Section) -> dict[str, str]:
-    question = "Who pays for privacy?"
-    shares = [
-        {"group": g["group"]}
-        for g in effect["by_group"]
-        if _off({"gap": g["share"]["cost"]}, SHARE_TOLERANCE * g["share"]["twin"])
-    ]
-    losers = [{"group": group} for group in effect["pays_most"]]
-    if not shares and not losers:
-        return _verdict(
-            question,
-            "ok",
-            "Against the twin without privacy no group's share moves by more than "
-            f"{SHARE_TOLERANCE:.0%} of itself and no group's models lose accuracy, clear of sampling error.",
-            "Look at small groups below: little can be said about them.",
-        )
-    parts = []
-    if losers:
-        parts.append(f"models lose accuracy through privacy for {_named(losers)}")
-    if shares:
-        parts.append(f"the share of {_named(shares)} moves by more than {SHARE_TOLERANCE:.0%} of itself")
-    return _verdict(
-        question,
-        "attention",
-        _sentence("; ".join(parts) + "."),
-        "Balance these groups when sampling, spend more of the budget on their tables, or say who pays.",
-    )
-
-
-# -- pieces --------------------------------------------------------------------------------------------
-
-
-def _verdict(question: str, verdict: str, evidence: str, action: str) -> dict[str, str]:
-    return {"question": question, "verdict": verdict, "evidence": evidence, "action": action}
-
-
-def _or_not_assessed(section: Section, question: str, action: str) -> dict[str, str]:
-    return _verdict(question, "not_assessed", _sentence(section["reason"]), action)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
-
-
-def _off(compared: Section, tolerance: float) -> bool:
-    gap = compared["gap"]
-    if gap["value"] is None or gap["interval"] is None:
-        return False
-    low, high = gap["interval"]
-    return bool((low > 0 or high < 0) and abs(gap["value"]) > tolerance)
-
-
-def _named(groups: list[Section]) -> str:
-    texts = [
-        " × ".join(
-            f"{column}={'missing' if value is None else value}" for column, value in g["group"].items()
-        )
-        for g in groups[:3]
-    ]
-    more = f" and {len(groups) - 3} more" if len(groups) > 3 else ""
-    return ", ".join(texts) + more
+    return verdict_of(question, "ok", evidence, "Validate conclusions that matter on real records.")
 
 
 def _or_dash(value: float | None) -> str:
