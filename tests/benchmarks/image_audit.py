@@ -22,8 +22,10 @@ import pandas as pd
 from privsynth import Schema
 from privsynth.metrics.images.classifiers import FAMILIES, Training, train_classifier
 from privsynth.metrics.images.direct import train_directly
+from privsynth.metrics.images.features import Seen, see
 from privsynth.metrics.images.fidelity import independent_pixels
-from privsynth.metrics.images.membership import membership
+from privsynth.metrics.images.loading import load_images
+from privsynth.metrics.images.membership import assess_membership
 from privsynth.report.image_audit import audit_images
 from tests.benchmarks.images import load_split
 
@@ -68,33 +70,36 @@ def crude(real: Set, n: int, seed: int) -> Set:
     return pixels.astype(np.uint8).reshape(n, 28, 28, 1), pd.DataFrame({"label": drawn})
 
 
-def controls(name: str, seed: int) -> None:
-    """Attack and compare sets of 25,000 images that are known."""
+def controls(name: str, n: int, seed: int) -> None:
+    """Attack sets of ``n`` images that are known, through one feature network."""
     train, holdout = sets_of(name)
-    order = np.random.default_rng(seed).permutation(60_000)
-    real, fresh = rows(train, order[:25_000]), rows(train, order[25_000:50_000])
+    order = np.random.default_rng(seed).permutation(len(train[0]))
+    real, fresh = rows(train, order[:n]), rows(train, order[n : 2 * n])
     sets: dict[str, Set] = {"other images of the source": fresh}
     for share in (0.01, 0.05, 0.2, 1.0):
-        n = int(share * 25_000)
+        n_copies = int(share * n)
         sets[f"copies of {share:.0%} of the members"] = (
-            np.concatenate([real[0][:n], fresh[0][n:]]),
-            pd.concat([real[1][:n], fresh[1][n:]], ignore_index=True),
+            np.concatenate([real[0][:n_copies], fresh[0][n_copies:]]),
+            pd.concat([real[1][:n_copies], fresh[1][n_copies:]], ignore_index=True),
         )
-    sets["normal distribution a class"] = crude(real, 25_000, seed)
+    sets["normal distribution a class"] = crude(real, n, seed)
     sets["noise"] = (independent_pixels(real[0], np.random.default_rng(seed)), real[1])
     print(
-        "| synthetic | attack | AUC | interval | TPR at 1 % | measured FPR | seconds |\n" + "|---" * 7 + "|"
+        "| synthetic | attack | AUC | interval | TPR at 1 % | interval | measured FPR |\n" + "|---" * 7 + "|"
     )
+    first: Seen | None = None
     for told, synthetic in sets.items():
-        start = time.perf_counter()
-        found = membership(real, synthetic, schema=SCHEMA, holdout=holdout, random_state=seed)
-        seconds = time.perf_counter() - start
-        for attack, figures in found["attacks"].items():
+        images = load_images(real, synthetic, schema=SCHEMA, holdout=holdout)
+        first = first or see(images, random_state=seed)
+        features = {**first.features, "synthetic": first.network.features(synthetic[0])}
+        seen = Seen(images, first.network, features, first.reference, first.compared)
+        for attack, figures in assess_membership(seen, random_state=seed)["attacks"].items():
             low, high = figures["auc_interval"]
-            auc = f"{figures['auc']:.3f} | {low:.3f} to {high:.3f}"
             point = figures["tpr_at_fpr"]["0.01"]
+            least, most = point["interval"]
             print(
-                f"| {told} | {attack} | {auc} | {point['tpr']:.4f} | {point['fpr']:.4f} | {seconds:.0f} |",
+                f"| {told} | {attack} | {figures['auc']:.3f} | {low:.3f} to {high:.3f} | {point['tpr']:.4f} | "
+                f"{least:.4f} to {most:.4f} | {point['fpr']:.4f} |",
                 flush=True,
             )
 
@@ -153,11 +158,12 @@ def main() -> None:
     parser.add_argument("--data", default="mnist", choices=["mnist", "fashion_mnist"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3, help="runs a setting, for direct")
+    parser.add_argument("--members", type=int, default=10_000, help="images of each side, for controls")
     parser.add_argument("--epsilons", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--out", type=Path, help="keep the report of scale in this folder")
     arguments = parser.parse_args()
     if arguments.what == "controls":
-        controls(arguments.data, arguments.seed)
+        controls(arguments.data, arguments.members, arguments.seed)
     elif arguments.what == "direct":
         direct(arguments.data, arguments.epsilons, arguments.seeds)
     else:
