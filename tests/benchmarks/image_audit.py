@@ -96,9 +96,10 @@ def controls(name: str, n: int, seed: int) -> None:
         for attack, figures in assess_membership(seen, random_state=seed)["attacks"].items():
             low, high = figures["auc_interval"]
             point = figures["tpr_at_fpr"]["0.01"]
+            auc = f"{figures['auc']:.3f} | {low:.3f} to {high:.3f}"
             least, most = point["interval"]
             print(
-                f"| {told} | {attack} | {figures['auc']:.3f} | {low:.3f} to {high:.3f} | {point['tpr']:.4f} | "
+                f"| {told} | {attack} | {auc} | {point['tpr']:.4f} | "
                 f"{least:.4f} to {most:.4f} | {point['fpr']:.4f} |",
                 flush=True,
             )
