@@ -21,7 +21,7 @@ from privsynth.cli import main
 from privsynth.errors import ParameterError
 from privsynth.metrics.images.classifiers import Training
 from privsynth.report import AuditReport, audit, public_report
-from privsynth.report.compare import compare_reports
+from privsynth.report.compare import compare_reports, render_comparison
 from privsynth.report.contact_sheet import data_uri, sheet
 from privsynth.report.image_audit import ImageEffort, audit_images
 from privsynth.schema import Schema
@@ -183,10 +183,13 @@ def test_what_was_drawn_by_chance_is_said(report: AuditReport) -> None:
 
 
 def test_audits_of_images_can_be_compared(report: AuditReport, of_copies: AuditReport) -> None:
-    found = compare_reports({"fresh": report.to_dict(), "copies": of_copies.to_dict()})
+    both = {"fresh": report.to_dict(), "copies": of_copies.to_dict()}
+    found = compare_reports(both)
     measures = [figure["measure"] for figure in found["figures"]]
     assert "Fréchet classifier distance" in measures
     assert "accuracy, logistic regression" in measures
+    assert "Fréchet classifier distance" in render_comparison(both)
+    assert "Fréchet classifier distance" in report._repr_html_()
 
 
 def test_images_and_tables_do_not_mix() -> None:
