@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
         DPGANSynthesizer,
+        ImageDiffusionSynthesizer,
         ImageFeatureSynthesizer,
         ImageGANSynthesizer,
         MarginalSynthesizer,
@@ -28,6 +29,7 @@ __all__ = [
     "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
+    "ImageDiffusionSynthesizer",
     "ImageFeatureSynthesizer",
     "ImageGANSynthesizer",
     "LabelledImages",
@@ -49,6 +51,7 @@ _HOMES = {
     "public_report": "privsynth.report.audit",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
+    "ImageDiffusionSynthesizer": "privsynth.synthesizers",
     "ImageFeatureSynthesizer": "privsynth.synthesizers",
     "ImageGANSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",

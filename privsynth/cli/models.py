@@ -24,6 +24,7 @@ class SynthesizerName(StrEnum):
     DENOISING = "denoising"
     IMAGE_FEATURE = "image-feature"
     IMAGE_GAN = "image-gan"
+    IMAGE_DIFFUSION = "image-diffusion"
 
 
 Sheet = Annotated[

@@ -171,7 +171,7 @@ class ImageGan:
         seed: int,
     ) -> None:
         self.options, self.generated, self.device = options, generated, device
-        self._shares = shares / shares.sum()
+        self._shares = shares
         self.rng = torch.Generator().manual_seed(seed)
         generated.network.to(device)
         with torch.random.fork_rng(devices=[]):

@@ -19,7 +19,7 @@ from privsynth.encoding import Domain
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
-from privsynth.privacy.discovery import bound_bin, bound_edges, discovery_threshold, published_values
+from privsynth.privacy.discovery import discovery_threshold, published_values
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding, sum_vectors
 from privsynth.privacy.held import HeldRecords
@@ -27,7 +27,6 @@ from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
-from privsynth.privacy.units import weigh_records
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
 from privsynth.sources import Records
@@ -74,12 +73,11 @@ class Curator:
         self._spent_delta = 0.0
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
-        self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
         self._records: HeldRecords | None = None
         if records is not None:
-            cap = schema.max_records_per_person
-            weighting = weigh_records(records.persons, max_records_per_person=cap, secret=self._secret)
-            self._records = HeldRecords(records, weighting)
+            self._records = HeldRecords(
+                records, max_records_per_person=schema.max_records_per_person, secret=self._secret
+            )
 
     # -- the budget ------------------------------------------------------------------------------------
 
@@ -197,8 +195,7 @@ class Curator:
         event = _gaussian(f"bounds of {column.name!r}", noise_multiplier)
 
         def answer() -> Answer:
-            counts = self._held.count([bound_bin(self._held.ticks(column))], [len(bound_edges()) - 1])
-            return {}, {"counts": self._noisy(counts, noise_multiplier)}
+            return {}, {"counts": self._noisy(self._held.bound_counts(column), noise_multiplier)}
 
         return self._obtain(key, event, answer)
 
@@ -240,7 +237,7 @@ class Curator:
         Args:
             key: Name of the release.
             purpose: What it is for.
-            domains: Domain of every column; a record is what `HeldRecords.coded` says.
+            domains: Domain of every column; a record is what `HeldRecords.rows` says.
             embedding: The map; see `privsynth.privacy.embedding`. Public, or a function of releases.
             n_cells: Number of cells.
             n_values: Length of the vectors.
@@ -249,7 +246,7 @@ class Curator:
         event = _gaussian(purpose, noise_multiplier)
 
         def answer() -> Answer:
-            records, weights = self._held.coded(domains), self._held.weighting.weights
+            records, weights = self._held.rows(domains), self._held.weighting.weights
             sums = sum_vectors(embedding, records, weights, n_cells=n_cells, n_values=n_values)
             return {}, {"sums": self._noisy(sums, noise_multiplier, steps=STEPS_PER_ONE)}
 
@@ -297,7 +294,7 @@ class Curator:
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
-        A record is what `HeldRecords.coded` says. Steps that an interrupted attempt began stay spent: the
+        A record is what `HeldRecords.rows` says. Steps that an interrupted attempt began stay spent: the
         block goes on behind them. Stopping early gives nothing back, because when to stop may depend on what
         was released.
         """
@@ -311,14 +308,13 @@ class Curator:
             self.store.set_meta(**{f"{key}/begun": n_begun})
 
         held = self._records
-        records = None if held is None else held.coded(domains)
         self._blocks[key] = GradientSteps(
             plan,
-            records=records,
+            records=None if held is None else held.rows(domains),
             weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=advance,
-            n_begun=0 if records is None else self.store.meta.get(f"{key}/begun", 0),
+            n_begun=0 if held is None else self.store.meta.get(f"{key}/begun", 0),
             tape=self.tape,
         )
         return self._blocks[key]
@@ -351,7 +347,7 @@ class Curator:
         n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
 
         def answer() -> Answer:
-            counts = count_votes(teacher, *self._parts(panel, domains), n_queries=n_queries)
+            counts = count_votes(teacher, *self._held.parts(panel, domains), n_queries=n_queries)
             secret = self._secret.for_step(n_asked)
             noisy = add_gaussian_noise(
                 counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret
@@ -366,16 +362,6 @@ class Curator:
     def _held(self) -> HeldRecords:
         assert self._records is not None
         return self._records
-
-    def _parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the records of each teacher, one row of each unit, and which are there."""
-        if panel not in self._taught:
-            secret = self._secret.for_step(0)
-            n_rows = len(self._held.frame)
-            rows = self._held.weighting.poisson_sample(1.0, n_rows=n_rows, secret=secret)
-            self._taught[panel] = rows, panel.assign(len(rows), secret)
-        rows, teachers = self._taught[panel]
-        return panel.divide(self._held.coded(domains)[torch.from_numpy(rows)], teachers)
 
     def _noisy(self, counts: IntArray, noise_multiplier: float, steps: int = 1) -> FloatArray:
         return add_gaussian_noise(

@@ -24,7 +24,6 @@ A cell outside the range, or a vector that is not finite, counts nowhere.
 """
 
 STEPS_PER_ONE = 2**20  # grid steps in a vector of length 1
-_ROUNDING = 1e-5  # lengths stay below 1 by this share, so that rounding in float32 cannot pass it
 _FLOATS_AT_ONCE = 2**22
 
 
@@ -55,16 +54,15 @@ def sum_vectors(
         ``STEPS_PER_ONE`` in L2.
     """
     sums = torch.zeros((n_cells + 1, n_values), dtype=torch.int64)  # the last row is for what counts nowhere
-    bound = (1.0 - _ROUNDING) * STEPS_PER_ONE - 0.5 * math.sqrt(n_values)  # rounding moves each value by half
-    heavy = torch.ones(len(records), dtype=torch.int64) if weights is None else torch.from_numpy(weights)
-    at_once = max(1, _FLOATS_AT_ONCE // n_values)
-    for rows in torch.arange(len(records)).split(at_once) if len(records) else ():
+    # Rounding moves each value by half a step; a share is kept against rounding in float32.
+    bound = (1.0 - 1e-5) * STEPS_PER_ONE - 0.5 * math.sqrt(n_values)
+    by = torch.ones(len(records), dtype=torch.int64) if weights is None else torch.from_numpy(weights)
+    for rows in torch.arange(len(records)).split(max(1, _FLOATS_AT_ONCE // n_values)) if len(records) else ():
         cells, vectors = torch.func.vmap(embedding)(records[rows])
         if cells.shape != (len(rows),) or vectors.shape != (len(rows), n_values):
             raise ParameterError(f"expected a cell and {n_values} values of a record, got another shape")
         norms = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
         counts = norms.isfinite() & (cells >= 0) & (cells < n_cells)
-        scaled = vectors * (bound / norms.clamp_min(1.0))[:, None]
-        steps = torch.where(counts[:, None], scaled, 0.0).round().to(torch.int64)
-        sums.index_add_(0, torch.where(counts, cells.long(), n_cells), steps * heavy[rows, None])
+        steps = torch.where(counts[:, None], vectors * (bound / norms.clamp_min(1.0))[:, None], 0.0)
+        sums.index_add_(0, torch.where(counts, cells.long(), n_cells), steps.round().long() * by[rows, None])
     return sums[:n_cells].numpy()

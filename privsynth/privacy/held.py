@@ -1,4 +1,4 @@
-"""What the curator holds: exact records, and exact functions of them. Nothing of it is ever returned."""
+"""The records of one run, exact: what the curator keeps behind its door, and never returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from privsynth.encoding import Domain, to_ticks
 from privsynth.privacy.counts import count_table
-from privsynth.privacy.units import Weighting
+from privsynth.privacy.discovery import bound_bin, bound_edges
+from privsynth.privacy.pate import Panel
+from privsynth.privacy.secret import SecretSource
+from privsynth.privacy.units import weigh_records
 from privsynth.schema import Column
 from privsynth.sources import Records
 
@@ -20,30 +23,35 @@ IntArray = NDArray[np.int64]
 
 
 class HeldRecords:
-    """The records of one run, those rows that are used, and what each weighs.
+    """Real records, cut and weighed by unit, as codes and exact counts.
 
     Args:
         records: The real records.
-        weighting: Which rows are used.
+        max_records_per_person: Largest number of rows of a person that are used; public.
+        secret: Source of the cut and of the division among teachers.
 
     Privacy:
-        Not private: all of it stays inside the curator.
+        Not private: everything here stays inside the curator.
     """
 
-    def __init__(self, records: Records, weighting: Weighting) -> None:
-        rows = slice(None) if weighting.rows is None else weighting.rows
-        self.weighting = weighting
-        self.frame: pd.DataFrame = records.frame.iloc[rows]
-        self._images = None if records.images is None else records.images[rows]
+    def __init__(self, records: Records, *, max_records_per_person: int | None, secret: SecretSource) -> None:
+        self.weighting = weigh_records(
+            records.persons, max_records_per_person=max_records_per_person, secret=secret
+        )
+        rows = self.weighting.rows
+        self.frame = records.frame if rows is None else records.frame.iloc[rows]
+        self._images = records.images if rows is None or records.images is None else records.images[rows]
+        self._secret = secret
         self._domains: Mapping[str, Domain] = {}
         self._codes: dict[str, IntArray] = {}
         self._tables: dict[tuple[str, ...], IntArray] = {}
+        self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
 
-    def coded(self, domains: Mapping[str, Domain]) -> torch.Tensor:
+    def rows(self, domains: Mapping[str, Domain]) -> torch.Tensor:
         """Return each row as the codes of its columns, in the order of ``domains``, -1 outside a domain.
 
         Returns:
-            ``(n_rows, n_columns)`` int64; with images int16, the values of each row's image behind its codes.
+            ``(n_rows, n_columns)`` int64; with images int16, the shades of each row's image behind its codes.
         """
         self._use(domains)
         codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]))
@@ -52,30 +60,42 @@ class HeldRecords:
         shades = torch.from_numpy(self._images.reshape(len(codes), -1).astype(np.int16))
         return torch.cat([codes.to(torch.int16), shades], dim=1)
 
-    def ticks(self, column: Column) -> NDArray[np.float64]:
-        """Return a numeric column in ticks of its grid."""
-        return to_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column)
+    def parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the records of each teacher, one row of each unit, and which are there."""
+        if panel not in self._taught:
+            secret = self._secret.for_step(0)
+            rows = self.weighting.poisson_sample(1.0, n_rows=len(self.frame), secret=secret)
+            self._taught[panel] = rows, panel.assign(len(rows), secret)
+        rows, teachers = self._taught[panel]
+        return panel.divide(self.rows(domains)[torch.from_numpy(rows)], teachers)
 
     def observed(self, column: Column) -> tuple[IntArray, list[Any]]:
         """Return codes of the observed values of a column and the values, -1 for missing."""
-        if column.is_numeric:
-            codes, observed = pd.factorize(pd.Series(self.ticks(column)))
-            return codes.astype(np.int64), [float(v) for v in observed]
         values = self.frame[column.name]
+        if column.is_numeric:
+            codes, observed = pd.factorize(pd.Series(self._ticks(column)))
+            return codes.astype(np.int64), [float(v) for v in observed]
         return values.cat.codes.to_numpy(dtype=np.int64), list(values.cat.categories)
 
     def table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
-        """Return the table of counts over some columns, in grid steps."""
+        """Return the counts of the joint codes of some columns, in grid steps."""
         self._use(domains)
         if columns not in self._tables:
             codes = [self._encoded(name) for name in columns]
             self._tables[columns] = self.count(codes, [domains[name].size for name in columns])
         return self._tables[columns]
 
+    def bound_counts(self, column: Column) -> IntArray:
+        """Return the counts of the doubling bins of a number line, in grid steps."""
+        return self.count([bound_bin(self._ticks(column))], [len(bound_edges()) - 1])
+
     def count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
-        """Count joint codes, in grid steps."""
+        """Return the counts of joint codes, in grid steps."""
         w = self.weighting
         return count_table(codes, sizes, w.weights, n_rows=len(self.frame), units_per_one=w.units_per_one)
+
+    def _ticks(self, column: Column) -> NDArray[np.float64]:
+        return to_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column)
 
     def _use(self, domains: Mapping[str, Domain]) -> None:
         if self._domains is not domains:  # codes and tables belong to one set of domains

@@ -8,6 +8,7 @@ from privsynth.errors import ModelFileError
 from privsynth.synthesizers.denoising import DenoisingSynthesizer
 from privsynth.synthesizers.dpgan import DPGANSynthesizer
 from privsynth.synthesizers.image import ImageSynthesizer
+from privsynth.synthesizers.image_diffusion import ImageDiffusionSynthesizer
 from privsynth.synthesizers.image_feature import ImageFeatureSynthesizer
 from privsynth.synthesizers.image_gan import ImageGANSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
@@ -20,7 +21,8 @@ TABLE_SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {
     for synthesizer in (MarginalSynthesizer, DPGANSynthesizer, PATEGANSynthesizer, DenoisingSynthesizer)
 }
 IMAGE_SYNTHESIZERS: dict[str, type[ImageSynthesizer]] = {
-    synthesizer.name: synthesizer for synthesizer in (ImageFeatureSynthesizer, ImageGANSynthesizer)
+    synthesizer.name: synthesizer
+    for synthesizer in (ImageFeatureSynthesizer, ImageGANSynthesizer, ImageDiffusionSynthesizer)
 }
 SYNTHESIZERS: dict[str, type[TableSynthesizer] | type[ImageSynthesizer]] = {
     **TABLE_SYNTHESIZERS,

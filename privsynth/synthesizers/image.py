@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError, SchemaError
@@ -24,6 +26,7 @@ from privsynth.synthesizers.image_sampler import ImageSampler
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
+from privsynth.synthesizers.training import random_rows
 
 TABLE, GENERATOR = "table/", "image/"  # prefixes of arrays in a model file
 
@@ -61,6 +64,19 @@ def planned_table(schema: Schema, settings: ImageSettings, mu_squared: float) ->
     part = Spend(settings.table_share * mu_squared, 0.0)
     steps = MarginalSynthesizer.sketch(schema, settings.table, part, n_rows=10**6).steps
     return [{**step, "share": step["share"] * settings.table_share} for step in steps]
+
+
+def cell_shares(table: TableModel, cells: Cells) -> NDArray[np.float64]:
+    """Return the share of each cell under a table model, ``(n_cells,)``."""
+    shares = np.ones(1) if not cells.columns else table.mixture.table(cells.columns).ravel()
+    return shares / shares.sum()
+
+
+def random_records(cells: Cells, device: str) -> torch.Tensor:
+    """Return a few random records, codes and shades, for checks of a network; no real one among them."""
+    sizes = [domain.size for domain in cells.domains.values()]
+    sizes += [256] * cells.shape.n_values
+    return random_rows(sizes, device=torch.device(device)).to(torch.int16)
 
 
 class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):

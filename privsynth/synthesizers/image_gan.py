@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -24,7 +23,13 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.base import Progress
 from privsynth.synthesizers.contract import Sketch
-from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
+from privsynth.synthesizers.image import (
+    ImageSettings,
+    ImageSynthesizer,
+    cell_shares,
+    planned_table,
+    random_records,
+)
 from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.prototypes import PrototypeSettings, fit_prototypes
 from privsynth.synthesizers.training import (
@@ -32,7 +37,6 @@ from privsynth.synthesizers.training import (
     StepOptions,
     independent_seeds,
     planned_steps,
-    random_rows,
     step_plan,
     take_steps,
 )
@@ -134,7 +138,6 @@ class ImageGANSynthesizer(ImageSynthesizer):
     ) -> GeneratedImages:
         start = None
         if settings.prototypes_share:
-            left = curator.remaining("image/means")
             start = fit_prototypes(
                 curator,
                 cells,
@@ -142,7 +145,7 @@ class ImageGANSynthesizer(ImageSynthesizer):
                 table.n_units,
                 seed=seed,
                 progress=progress,
-                reserve=(1.0 - settings.prototypes_share) * left,
+                reserve=(1.0 - settings.prototypes_share) * curator.remaining("image/means"),
             )
         trainer = ImageGanTrainer(table, cells, settings, start, seed=seed, device=device)
         take_steps(
@@ -193,7 +196,7 @@ class ImageGanTrainer:
         weights, draws = independent_seeds(seed, 2)
         rng = torch.Generator().manual_seed(weights)
         generated = GeneratedImages.untrained(cells.shape, cells.n, settings.gan, start, rng)
-        shares = np.ones(1) if not cells.columns else table.mixture.table(cells.columns).ravel()
+        shares = cell_shares(table, cells)
         self.gan = ImageGan(generated, settings.gan, shares=shares, device=device, seed=draws)
         bound = settings.max_grad_norm
         self._real = RecordClipper(self.gan.discriminator, self._real_loss, max_grad_norm=bound)
@@ -213,12 +216,8 @@ class ImageGanTrainer:
 
     def prepare(self, steps: GradientSteps) -> None:
         """Make ready for the first private step: check on random rows that records do not mix."""
-        device = self.gan.average[0].device
-        sizes = [domain.size for domain in self._cells.domains.values()]
-        codes = random_rows([*sizes, *[256] * self._cells.shape.n_values], device=device)
-        check_records_do_not_mix(self._real, codes.to(torch.int16))
-        if not steps.n_begun:
-            self.gan.warm_up()
+        check_records_do_not_mix(self._real, random_records(self._cells, self.gan.device))
+        self.gan.warm_up()
         self._optimizer = steps.optimizer(self.gan.discriminator_optimizer)
 
     def step(self, steps: GradientSteps) -> float:

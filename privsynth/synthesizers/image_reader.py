@@ -18,6 +18,8 @@ from privsynth.privacy.curator import Curator
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+Place = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""From the cell and the shades of one image to the place that it adds to, -1 for none, and a residual."""
 
 COUNT_WEIGHT = 0.3  # length of the part of a vector that counts, beside 1 for the image
 ENERGY_WEIGHT = 0.3  # and of the part that measures squares
@@ -54,6 +56,20 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Payment:
+    """What one release is called, what it is for, and what of ``mu**2`` it may cost."""
+
+    key: str
+    purpose: str
+    mu_squared: float
+
+    @property
+    def noise_multiplier(self) -> float:
+        """The noise that it pays for."""
+        return noise_for(self.mu_squared)
+
+
+@dataclass(frozen=True)
 class Sums:
     """A noisy sum of images by place: numbers, sums of residuals, sums of their squares, and their noise."""
 
@@ -67,6 +83,11 @@ class Sums:
     def std_of_counts(noise_multiplier: float) -> float:
         """Return the noise in each number at a noise multiplier; public."""
         return noise_multiplier * _LENGTH / COUNT_WEIGHT
+
+    @property
+    def total(self) -> float:
+        """Number of images in all, to divide by: at least one, and two deviations of its noise."""
+        return float(max(self.counts.sum(), 2.0 * self.count_std * math.sqrt(len(self.counts)), 1.0))
 
     @property
     def safe_counts(self) -> FloatArray:
@@ -91,25 +112,14 @@ class ImageReader:
         self._curator = curator
         self._cells = cells
 
-    def sums(
-        self,
-        key: str,
-        purpose: str,
-        place: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
-        *,
-        n_places: int,
-        longest: float,
-        mu_squared: float,
-    ) -> Sums:
+    def sums(self, payment: Payment, place: Place, *, n_places: int, longest: float) -> Sums:
         """Buy numbers, residuals and squares by place.
 
         Args:
-            key: Name of the release.
-            purpose: What it is for.
+            payment: What to pay.
             place: From the cell and the shades of an image to a place and a residual.
             n_places: Number of places.
             longest: Bound on the length of a residual; longer ones are scaled down.
-            mu_squared: What to pay.
         """
         n_values = self._cells.shape.n_values
 
@@ -121,10 +131,10 @@ class ImageReader:
             vector = torch.cat([residual, torch.stack([torch.full_like(square, COUNT_WEIGHT), square])])
             return where, vector / _LENGTH
 
-        noise = noise_for(mu_squared)
+        noise = payment.noise_multiplier
         release = self._curator.vector_sums(
-            key,
-            purpose,
+            payment.key,
+            payment.purpose,
             self._cells.domains,
             embedding,
             n_cells=n_places,
@@ -141,15 +151,7 @@ class ImageReader:
         )
 
     def spread(
-        self,
-        key: str,
-        purpose: str,
-        place: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
-        *,
-        waves: FloatArray,
-        longest: float,
-        n_units: float,
-        mu_squared: float,
+        self, payment: Payment, place: Place, *, waves: FloatArray, longest: float, n_units: float
     ) -> Spread:
         """Buy the second moments of residuals in low frequencies, over all places together."""
         n_waves = waves.shape[1]
@@ -166,10 +168,10 @@ class ImageReader:
             vector = torch.cat([z[rows] * z[columns] * weight, square[None]])
             return torch.where(where < 0, -1, 0), vector / length
 
-        noise = noise_for(mu_squared)
+        noise = payment.noise_multiplier
         release = self._curator.vector_sums(
-            key,
-            purpose,
+            payment.key,
+            payment.purpose,
             self._cells.domains,
             embedding,
             n_cells=1,

@@ -29,6 +29,7 @@ from privsynth.synthesizers.image_reader import (
     MIDDLE,
     Cells,
     ImageReader,
+    Payment,
     Prototypes,
     Sums,
     about_means,
@@ -37,6 +38,8 @@ from privsynth.synthesizers.image_reader import (
 from privsynth.synthesizers.training import independent_seeds
 
 FloatArray = NDArray[np.float64]
+
+SPARE = 0.005  # share that is never planned, so that the last release can be repeated if its answer is lost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ class PrototypeSettings:
         units_per_prototype: Units that a prototype shall stand for, in deviations of the noise of one count.
         max_prototypes: Largest number of prototypes of a cell.
         spread: How far drawn images vary about their prototype, over how far real ones do.
-        deformation: Of drawn images.
+        deformation: Of drawn images; none by default, since only some images may be turned or moved.
     """
 
     means_share: float = 0.12
@@ -60,10 +63,8 @@ class PrototypeSettings:
     n_frequencies: int = 128
     units_per_prototype: float = 20.0
     max_prototypes: int = 80
-    spread: float = 0.7
-    deformation: Deformation = field(
-        default_factory=lambda: Deformation(degrees=10.0, shift=0.04, scale=0.08)
-    )
+    spread: float = 1.0
+    deformation: Deformation = field(default_factory=Deformation)
 
     def __post_init__(self) -> None:
         shares = (self.means_share, self.moments_share)
@@ -140,44 +141,28 @@ def fit_prototypes(
         Accounted: by the curator, release by release; everything else is post-processing.
     """
     reader = ImageReader(curator, cells)
-    n_values = cells.shape.n_values
     waves = low_frequencies(cells.shape, settings.n_frequencies)
     rng = np.random.default_rng(independent_seeds(seed, 1)[0])
     pay = _payments(curator, settings, progress, reserve)
 
-    key, purpose, mu_squared = next(pay)
-    longest = MIDDLE * math.sqrt(n_values)
-    first = reader.sums(
-        key, purpose, from_the_middle, n_places=cells.n, longest=longest, mu_squared=mu_squared
-    )
+    longest = MIDDLE * math.sqrt(cells.shape.n_values)
+    first = reader.sums(next(pay), from_the_middle, n_places=cells.n, longest=longest)
     means = _class_means(first)
     rms = _rms_about(means, first)
 
-    key, purpose, mu_squared = next(pay)
-    centred = torch.from_numpy((means + MIDDLE).astype(np.float32))
-    spread = reader.spread(
-        key, purpose, partial(about_means, centred), waves=waves, longest=rms, n_units=n_units,
-        mu_squared=mu_squared,
-    )  # fmt: skip
+    centred = partial(about_means, torch.from_numpy((means + MIDDLE).astype(np.float32)))
+    spread = reader.spread(next(pay), centred, waves=waves, longest=rms, n_units=n_units)
     means = _posterior_means(first, spread)
 
-    prototypes: Prototypes | None = None
+    payment = next(pay)
+    prototypes = _first_prototypes(first, means, spread, settings, payment.noise_multiplier, rng)
     for _ in range(settings.n_rounds):
-        key, purpose, mu_squared = next(pay)
-        if prototypes is None:
-            prototypes = _first_prototypes(first, means, spread, settings, noise_for(mu_squared), rng)
-        found = reader.sums(
-            key, purpose, prototypes.place, n_places=len(prototypes.cells), longest=rms,
-            mu_squared=mu_squared,
-        )  # fmt: skip
+        found = reader.sums(payment, prototypes.place, n_places=len(prototypes.cells), longest=rms)
         prototypes = _moved(prototypes, found, means, spread, rng)
-        rms = min(rms, math.sqrt(max(float(found.squares.sum() / found.safe_counts.sum()), 1e-6)) * 1.1)
+        rms = min(rms, 1.1 * math.sqrt(max(float(found.squares.sum()) / found.total, 1e-6)))
+        payment = next(pay)
 
-    assert prototypes is not None
-    key, purpose, mu_squared = next(pay)
-    within = reader.spread(
-        key, purpose, prototypes.place, waves=waves, longest=rms, n_units=n_units, mu_squared=mu_squared
-    )
+    within = reader.spread(payment, prototypes.place, waves=waves, longest=rms, n_units=n_units)
     progress("fitted", len(settings.steps), len(settings.steps))
     return ImageMixture(
         shape=cells.shape,
@@ -191,16 +176,13 @@ def fit_prototypes(
 
 def _payments(
     curator: Curator, settings: PrototypeSettings, progress: Progress, reserve: float
-) -> Iterator[tuple[str, str, float]]:
-    """Yield key, purpose and price of each release: of what is left, its share among those to come."""
+) -> Iterator[Payment]:
+    """Yield what each release may cost: of what is left, its share among those to come and the spare."""
     steps = settings.steps
     for i, (key, purpose, share) in enumerate(steps):
         progress(purpose, i, len(steps))
-        yield (
-            key,
-            purpose,
-            max(curator.remaining(key) - reserve, 0.0) * share / sum(later for _, _, later in steps[i:]),
-        )
+        to_come = sum(later for _, _, later in steps[i:]) + SPARE
+        yield Payment(key, purpose, (curator.remaining(key) - reserve) * share / to_come)
 
 
 def _class_means(sums: Sums) -> FloatArray:
@@ -210,7 +192,7 @@ def _class_means(sums: Sums) -> FloatArray:
         The positive-part estimator of James and Stein.
     """
     own = sums.residuals / sums.safe_counts[:, None]
-    everyone = sums.residuals.sum(0) / sums.safe_counts.sum()
+    everyone = sums.residuals.sum(0) / sums.total
     noise = sums.mean_variance * own.shape[1]
     distance = np.square(own - everyone).sum(1)
     kept = np.clip(1.0 - noise / np.maximum(distance, 1e-12), 0.0, 1.0)
@@ -219,8 +201,7 @@ def _class_means(sums: Sums) -> FloatArray:
 
 def _rms_about(means: FloatArray, sums: Sums) -> float:
     """Return the root of the mean square distance of images from their cell's mean."""
-    total = sums.safe_counts.sum()
-    squares = sums.squares.sum() / total - (sums.safe_counts @ np.square(means).sum(1)) / total
+    squares = sums.squares.sum() / sums.total - np.average(np.square(means).sum(1), weights=sums.safe_counts)
     least = 0.05 * math.sqrt(means.shape[1])  # a twentieth of full contrast
     return max(math.sqrt(max(float(squares), 0.0)), least)
 
@@ -228,7 +209,7 @@ def _rms_about(means: FloatArray, sums: Sums) -> float:
 def _posterior_means(sums: Sums, spread: Spread) -> FloatArray:
     """Return the cells' mean images, the noise shrunk away by how images and means vary."""
     own = sums.residuals / sums.safe_counts[:, None]
-    everyone = np.broadcast_to(sums.residuals.sum(0) / sums.safe_counts.sum(), own.shape)
+    everyone = np.broadcast_to(sums.residuals.sum(0) / sums.total, own.shape)
     noise = sums.mean_variance
     return MIDDLE + spread.widened(own, everyone, noise).shrink(own, everyone, noise)
 

@@ -18,7 +18,7 @@ from privsynth import drawing
 from privsynth.attacks import two_worlds
 from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
-from privsynth.privacy import accounting, budget, curator, discovery, ledger, noise, selection
+from privsynth.privacy import accounting, budget, curator, discovery, held, ledger, noise, selection
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
@@ -75,7 +75,7 @@ def rows_of_a_person_weigh_one_each(patch: Patch) -> None:
         whole = np.full(len(persons), PERSON_GRID, dtype=np.int64)
         return Weighting(rows=None, weights=whole, units_per_one=PERSON_GRID, max_records=3)
 
-    patch.setattr(curator, "weigh_records", bug)
+    patch.setattr(held, "weigh_records", bug)
 
 
 def the_cap_is_not_applied(patch: Patch) -> None:
@@ -86,7 +86,7 @@ def the_cap_is_not_applied(patch: Patch) -> None:
         weights = PERSON_GRID // np.minimum(sizes, 3)
         return Weighting(rows=None, weights=weights, units_per_one=PERSON_GRID, max_records=3)
 
-    patch.setattr(curator, "weigh_records", bug)
+    patch.setattr(held, "weigh_records", bug)
 
 
 def the_exact_number_of_units(patch: Patch) -> None:
@@ -100,7 +100,7 @@ def the_exact_number_of_units(patch: Patch) -> None:
 
 def bounds_without_noise(patch: Patch) -> None:
     def bug(self: Curator, counts: np.ndarray, noise_multiplier: float) -> np.ndarray:
-        return counts / self._held.units_per_one
+        return counts / self._held.weighting.units_per_one
 
     patch.setattr(Curator, "_noisy", bug)
 

@@ -10,11 +10,13 @@ import pandas as pd
 
 from privsynth.images import LabelledImages
 from privsynth.models.gan import GanOptions
+from privsynth.models.image_diffusion import DiffusionOptions
 from privsynth.models.image_gan import ImageGanOptions
 from privsynth.schema import Schema
 from privsynth.synthesizers import (
     DenoisingSynthesizer,
     DPGANSynthesizer,
+    ImageDiffusionSynthesizer,
     ImageFeatureSynthesizer,
     ImageGANSynthesizer,
     MarginalSynthesizer,
@@ -23,6 +25,7 @@ from privsynth.synthesizers import (
 from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
 from privsynth.synthesizers.image import ImageSynthesizer
+from privsynth.synthesizers.image_diffusion import ImageDiffusionSettings
 from privsynth.synthesizers.image_feature import ImageFeatureSettings
 from privsynth.synthesizers.image_gan import ImageGANSettings
 from privsynth.synthesizers.pategan import PATEGANSettings
@@ -48,6 +51,16 @@ QUICK_SETTINGS: dict[type[AnySynthesizer], Any] = {
     ),
     ImageFeatureSynthesizer: ImageFeatureSettings(
         table=QUICK, table_share=0.5, prototypes=PrototypeSettings(n_rounds=2, n_frequencies=16)
+    ),
+    ImageDiffusionSynthesizer: ImageDiffusionSettings(
+        table=QUICK,
+        table_share=0.4,
+        prototypes=PrototypeSettings(n_rounds=1, n_frequencies=16),
+        n_steps=6,
+        batch_size=64,
+        diffusion=DiffusionOptions(
+            architecture="mlp", width=8, draws=2, averaging=0.5, warm_steps=3, warm_batch_size=8, n_levels=3
+        ),
     ),
     ImageGANSynthesizer: ImageGANSettings(
         table=QUICK,

@@ -213,7 +213,7 @@ def test_a_checkpoint_goes_on_as_if_nothing_had_been():
         options = ImageGanOptions(generator_width=8, discriminator_width=8, fake_batch_size=16)
         rng = torch.Generator().manual_seed(0)
         generated = GeneratedImages.untrained(SHAPE, 2, options, mixture(), rng)
-        return ImageGan(generated, options, shares=np.ones(2), device="cpu", seed=1)
+        return ImageGan(generated, options, shares=np.full(2, 0.5), device="cpu", seed=1)
 
     def play(gan: ImageGan, n: int) -> None:
         for _ in range(n):
@@ -234,10 +234,12 @@ def test_a_checkpoint_goes_on_as_if_nothing_had_been():
 
 
 def test_warming_up_teaches_which_draws_bear_which_label():
-    options = ImageGanOptions(discriminator_width=16, fake_batch_size=64, warm_steps=100)
+    options = ImageGanOptions(
+        discriminator_width=16, fake_batch_size=64, warm_steps=300, discriminator_rate=0.01
+    )
     rng = torch.Generator().manual_seed(0)
     generated = GeneratedImages.untrained(SHAPE, 2, options, mixture(), rng)
-    gan = ImageGan(generated, options, shares=np.ones(2), device="cpu", seed=1)
+    gan = ImageGan(generated, options, shares=np.full(2, 0.5), device="cpu", seed=1)
     gan.warm_up()
     shades = mixture().shades(np.array([0, 1]), np.random.default_rng(0))
     for cells, sign in (([0, 1], 1), ([1, 0], -1)):

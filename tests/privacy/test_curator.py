@@ -90,8 +90,8 @@ def test_every_method_charges_before_it_reads():
         raise Refused
 
     c = curator(charge=refuse)
+    c._held.frame = pd.DataFrame()  # any read would raise another error
     age, town, pay = (SCHEMA.columns[name] for name in ("age", "town", "pay"))
-    c._records.frame = pd.DataFrame()  # any read would raise another error
     calls = [
         lambda: count(c),
         lambda: c.discover_values("v", town, noise_multiplier=5.0, delta=1e-4, max_values=9),
@@ -262,7 +262,7 @@ def test_a_block_of_steps_is_charged_whole_before_records_are_encoded():
         raise Refused
 
     c = curator(charge=refuse)
-    c._records.frame = pd.DataFrame()  # any read would raise another error
+    c._held.frame = pd.DataFrame()  # any read would raise another error
     with pytest.raises(Refused):
         steps_of(c)
 

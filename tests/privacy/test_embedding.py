@@ -139,7 +139,7 @@ def test_a_record_is_its_codes_and_its_image() -> None:
     c = curator(3)
     release = c.vector_sums("s", "sums", DOMAINS, embedding, n_cells=1, n_values=5, noise_multiplier=1.0)
     assert release.arrays["sums"].shape == (1, 5)
-    assert c._records.coded(DOMAINS).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 2, 2, 2]]
+    assert c._records.rows(DOMAINS).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 2, 2, 2]]
 
 
 def test_the_noise_is_the_noise_that_is_booked() -> None:

@@ -206,7 +206,7 @@ def test_the_partition_is_drawn_once_and_rounds_have_noise_of_their_own(monkeypa
     first, second = ask(curator, 0), ask(curator, 1)
     assert torch.equal(seen[0], seen[1])
     assert (first != second).any()
-    curator._taught.clear()  # the planted bug, a partition for each round, would be seen
+    curator._held._taught.clear()  # the planted bug, a partition for each round, would be seen
     ask(curator, 2)
     assert not torch.equal(seen[0], seen[2])
 
@@ -240,5 +240,5 @@ def test_nothing_is_read_without_a_charge():
     curator._charge = refuse
     with pytest.raises(RuntimeError, match="refused"):
         ask(curator)
-    assert not curator._taught
+    assert not curator._held._taught
     assert not len(curator.store)

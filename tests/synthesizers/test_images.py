@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +14,18 @@ import privsynth
 from privsynth.errors import ParameterError, RequestError, SchemaError, TableError
 from privsynth.images import LabelledImages
 from privsynth.models.fitting import FitOptions
+from privsynth.models.image_diffusion import DiffusionOptions
 from privsynth.models.image_gan import ImageGanOptions
+from privsynth.privacy import curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.schema import Schema
-from privsynth.synthesizers import ImageFeatureSynthesizer, ImageGANSynthesizer, MarginalSynthesizer
+from privsynth.synthesizers import (
+    ImageDiffusionSynthesizer,
+    ImageFeatureSynthesizer,
+    ImageGANSynthesizer,
+    MarginalSynthesizer,
+)
+from privsynth.synthesizers.image_diffusion import ImageDiffusionSettings
 from privsynth.synthesizers.image_feature import ImageFeatureSettings
 from privsynth.synthesizers.image_gan import ImageGANSettings
 from privsynth.synthesizers.plan import describe_plan, plan
@@ -139,12 +148,34 @@ def test_drawn_images_are_written_and_read_back(ledger, tmp_path):
         again.sample_to(tmp_path / "out", 30)
 
 
+@pytest.mark.parametrize("lost", [1, 4, 6])
+def test_an_answer_lost_in_a_crash_is_paid_again_and_the_fit_goes_on(ledger, tmp_path, monkeypatch, lost):
+    calls, right = [], curator.sum_vectors
+
+    def dying(*arguments, **named):
+        calls.append(1)
+        if len(calls) == lost:
+            raise RuntimeError("the process dies")
+        return right(*arguments, **named)
+
+    monkeypatch.setattr(curator, "sum_vectors", dying)
+    partial = tmp_path / "m.partial"
+    with pytest.raises(RuntimeError):
+        fitted(ledger, releases_path=partial)
+    synthesizer = fitted(ledger, releases_path=partial)
+    assert len(calls) == 7  # six releases, of which one was paid twice
+    run = ledger.datasets()[0].runs[0]
+    assert run.status == "finished"
+    assert run.epsilon_spent <= 10
+    assert [release.lost for release in synthesizer.releases_].count(True) == 1
+
+
 def test_the_plan_of_images_says_what_is_bought(ledger):
     fields = plan(DIGITS, 1437, 10.0, 1e-5, synthesizer="image-feature")
-    bought = {event["purpose"]: event["count"] for event in fitted(ledger).guarantee_["events"]}
-    planned = {step["purpose"]: 0 for step in fields["steps"]}
-    for step in fields["steps"]:
-        planned[step["purpose"]] += step["count"]
+    planned, bought = Counter(), Counter()
+    for counter, steps in ((planned, fields["steps"]), (bought, fitted(ledger).guarantee_["events"])):
+        for step in steps:
+            counter[step["purpose"]] += step["count"]
     assert planned == bought
     assert sum(step["share"] for step in fields["steps"]) <= 1 + 1e-9
     assert "prototypes of the images" in describe_plan(fields)
@@ -228,3 +259,42 @@ def test_convolutions_and_augmentations_take_private_steps(ledger):
         replace(ADVERSARIAL, augmentations=15)
     with pytest.raises(ParameterError, match="expected 0 <= prototypes_share < 1"):
         replace(ADVERSARIAL, prototypes_share=1.0)
+
+
+# -- the denoiser ------------------------------------------------------------------------------------------
+
+DIFFUSION = ImageDiffusionSettings(
+    table=TABLE,
+    prototypes=PrototypeSettings(max_prototypes=20),
+    n_steps=10,
+    batch_size=200,
+    diffusion=DiffusionOptions(architecture="mlp", width=128, draws=2, warm_steps=400, n_levels=8),
+)
+
+
+def denoised(ledger, *, epsilon: float | None = 10.0, **changes):
+    synthesizer = ImageDiffusionSynthesizer(
+        epsilon=epsilon, delta=1e-5, settings=replace(DIFFUSION, **changes), random_state=0, device="cpu"
+    )
+    return synthesizer.fit(digits()[0], schema=DIGITS, dataset="digits", ledger=ledger)
+
+
+def test_a_denoiser_draws_digits(ledger):
+    drawn = denoised(ledger, epsilon=None).sample(1000, balance=["digit"])
+    assert accuracy(drawn) > 0.6
+
+
+def test_a_u_net_takes_private_steps(ledger):
+    options = DiffusionOptions(width=4, draws=2, warm_steps=5, n_levels=3)
+    synthesizer = denoised(ledger, n_steps=2, batch_size=50, diffusion=options)
+    assert len(synthesizer.sample(10)) == 10
+    assert synthesizer.guarantee_["events"][-1]["purpose"] == "private steps of the denoiser"
+    assert plan(DIGITS, 1437, 10.0, 1e-5, synthesizer="image-diffusion")["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"architecture": "gan"}, {"draws": 0}, {"n_levels": 1}, {"averaging": 1.0}]
+)
+def test_denoisers_out_of_range_are_refused(change):
+    with pytest.raises(ParameterError, match="expected"):
+        DiffusionOptions(**change)
