@@ -71,10 +71,15 @@ def crude(real: Set, n: int, seed: int) -> Set:
 
 
 def controls(name: str, n: int, seed: int) -> None:
-    """Attack sets of ``n`` images that are known, through one feature network."""
-    train, holdout = sets_of(name)
+    """Attack sets of ``n`` images that are known, through one feature network.
+
+    All come from the training images, at random. MNIST's test images will not do as outsiders: other people
+    wrote them, so that they lie closer together than to the training images, and the attacks that use a
+    reference tell both apart without any leak (AUC 0.53).
+    """
+    train, _ = sets_of(name)
     order = np.random.default_rng(seed).permutation(len(train[0]))
-    real, fresh = rows(train, order[:n]), rows(train, order[n : 2 * n])
+    real, fresh, holdout = (rows(train, order[i * n : j * n]) for i, j in ((0, 1), (1, 2), (2, 4)))
     sets: dict[str, Set] = {"other images of the source": fresh}
     for share in (0.01, 0.05, 0.2, 1.0):
         n_copies = int(share * n)
@@ -166,7 +171,7 @@ def main() -> None:
     parser.add_argument("--data", default="mnist", choices=["mnist", "fashion_mnist"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3, help="runs a setting, for direct")
-    parser.add_argument("--members", type=int, default=10_000, help="images of each side, for controls")
+    parser.add_argument("--members", type=int, default=5_000, help="images of each side, for controls")
     parser.add_argument("--epsilons", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--families", nargs="+", default=FAMILIES, help="classifiers trained, for scale")
     parser.add_argument("--out", type=Path, help="keep the report of scale in this folder")
