@@ -142,7 +142,7 @@ def assess_fidelity(
             },
         },
         "two_sample": _two_sample(seen, random_state),
-        "label_agreement": _label_agreement(seen, sets),
+        "label_agreement": _label_agreement(seen, generator),
         "nearest": assess_memorisation(seen, max_queries=max_queries, random_state=random_state),
         "by_group": _by_group(seen, random_state),
         "reading": READING,
@@ -228,7 +228,7 @@ def _two_sample(seen: Seen, seed: int) -> dict[str, Any]:
     }
 
 
-def _label_agreement(seen: Seen, sets: _Compared) -> dict[str, Any]:
+def _label_agreement(seen: Seen, generator: np.random.Generator) -> dict[str, Any]:
     """Return how often the feature network's classifier agrees with an image's label."""
     target = seen.images.target
     if target is None or seen.network.name != "classifier":
@@ -243,8 +243,8 @@ def _label_agreement(seen: Seen, sets: _Compared) -> dict[str, Any]:
     name, rows = seen.compared
     known, labels = target.known_labels(seen.images.records(name).frame.iloc[rows])
     constant = np.bincount(labels, minlength=1).max() / max(1, known.sum())
-    everything = np.arange(len(seen.images.pixels["synthetic"]))[:MAX_COMPARED]
-    return figure(agreement("synthetic", everything), ceiling=agreement(name, rows), floor=float(constant))
+    drawn = generator.permutation(len(seen.images.pixels["synthetic"]))[:MAX_COMPARED]
+    return figure(agreement("synthetic", drawn), ceiling=agreement(name, rows), floor=float(constant))
 
 
 def _by_group(seen: Seen, seed: int) -> list[dict[str, Any]]:
