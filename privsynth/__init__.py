@@ -9,9 +9,11 @@ from privsynth.schema import Schema
 
 if TYPE_CHECKING:
     from privsynth import metrics
+    from privsynth.augmentation import Augmentation, augment_for
     from privsynth.images import LabelledImages
-    from privsynth.report.audit import audit, public_report
-    from privsynth.report.document import AuditReport
+    from privsynth.report.audit import audit
+    from privsynth.report.audit_report import AuditReport
+    from privsynth.report.public import public_report
     from privsynth.resampling import BalancedResampler
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AuditReport",
+    "Augmentation",
     "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
@@ -37,6 +40,7 @@ __all__ = [
     "PATEGANSynthesizer",
     "Schema",
     "audit",
+    "augment_for",
     "load",
     "metrics",
     "public_report",
@@ -44,11 +48,13 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AuditReport": "privsynth.report.document",
+    "Augmentation": "privsynth.augmentation",
+    "augment_for": "privsynth.augmentation",
+    "AuditReport": "privsynth.report.audit_report",
     "LabelledImages": "privsynth.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
-    "public_report": "privsynth.report.audit",
+    "public_report": "privsynth.report.public",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
     "ImageDiffusionSynthesizer": "privsynth.synthesizers",

@@ -10,7 +10,7 @@ from typing import Any
 from privsynth.datasets import load_rand_hie
 from privsynth.privacy.budget import Spend
 from privsynth.report.audit import audit
-from privsynth.report.document import HTML_NAME
+from privsynth.report.audit_report import HTML_NAME
 from privsynth.schema import Schema
 from privsynth.sources import write_table
 from privsynth.splitting import write_split

@@ -16,6 +16,7 @@ from privsynth.sources import check_column_names, csv_header, read_table, readin
 
 LEADING_ZERO = r"\s*[+-]?0\d"  # 01234 is a code: as a number it would lose its zero
 MAX_DECIMALS = 12
+MAX_DRAFTED_DECIMALS = 4  # a measurement with more is taken as it is
 UNREADABLE = {"type": "text", "drop": True}  # lists, structures and the like are never learnt
 
 
@@ -24,8 +25,9 @@ def draft_schema(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Sc
 
     Without ``infer`` no value is read: types come from how Parquet or the frame stores a column, CSV gives
     none, and bounds and categories are left open. With ``infer`` a column gets the first type among
-    boolean, integer, real, datetime and categorical that all its values fit, every fact about values is set
-    to ``"private"``, and the schema is marked ``types_from_records``: the guarantee then lists the types.
+    boolean, integer, real, datetime and categorical that all its values fit, with the resolution or decimals
+    that they need. Every other fact about values is set to ``"private"``, and the schema is marked
+    ``types_from_records``: the guarantee then lists that.
     Neither guesses a role: persons, keys, groups and the target are for the caller to name.
 
     Args:
@@ -96,9 +98,10 @@ def _type_from_values(raw: pd.Series) -> dict[str, Any]:
         return {"type": "boolean", "values": [0, 1], "missing": PRIVATE}
     if _fits(raw, type="boolean"):
         return {"type": "boolean", "missing": PRIVATE}
-    for number in ("integer", "real"):
-        if _fits(raw, type=number):
-            return {"type": number, **between}
+    if _fits(raw, type="integer"):
+        return {"type": "integer", **between}
+    if _fits(raw, type="real"):
+        return {"type": "real", **_decimals(raw), **between}
     if _fits(raw, type="datetime"):
         return {"type": "datetime", "resolution": _resolution(raw), **between}
     return categorical
@@ -112,6 +115,15 @@ def _has_leading_zeros(raw: pd.Series) -> bool:
     if pd.api.types.is_numeric_dtype(raw.dtype) or pd.api.types.is_datetime64_any_dtype(raw.dtype):
         return False
     return bool(pd.Series(raw.unique(), dtype=object).astype(str).str.match(LEADING_ZERO).any())
+
+
+def _decimals(raw: pd.Series) -> dict[str, int]:
+    """Return the fewest digits after the point that lose nothing; nothing if values have more."""
+    numbers, _ = conform_column(raw, Column(name=str(raw.name), type="real", missing=True))
+    known = np.asarray(numbers)[~np.isnan(numbers)]
+    lossless = (d for d in range(1, MAX_DRAFTED_DECIMALS + 1) if (np.round(known, d) == known).all())
+    decimals = next(lossless, None)
+    return {} if decimals is None else {"decimals": decimals}
 
 
 def _resolution(raw: pd.Series) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from privsynth.schema import Schema
 from privsynth.writing import written_aside
 
 CSV_BLOCK_BYTES = 2**24
+ATTRS_KEY = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs in a Parquet file
 OnViolation = Literal["error", "clip"]
 TableFormat = Literal["csv", "csv.gz", "parquet"]
 
@@ -54,7 +56,8 @@ def read_table(table: pd.DataFrame | str | Path) -> pd.DataFrame:
     """Read a table from a file; a frame is checked and returned as it is.
 
     CSV is read as UTF-8 with every field as text: an empty field is the empty text, and "NA" is a text
-    like any other. Parquet keeps its types; integers with gaps become pandas' ``Int64``.
+    like any other. Parquet keeps its types, and what a frame's ``attrs`` said when it was written; integers
+    with gaps become pandas' ``Int64``.
 
     Args:
         table: A frame, or the path of a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
@@ -157,7 +160,17 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         if pa.types.is_integer(column.type) and column.null_count > 0:
             exact = pd.UInt64Dtype() if pa.types.is_unsigned_integer(column.type) else pd.Int64Dtype()
             frame[name] = exact.__from_arrow__(column)
+    frame.attrs |= _attrs(fields.schema.metadata or {})
     return frame
+
+
+def _attrs(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Return what a Parquet file keeps beside its rows; nothing if it is not what pandas writes."""
+    try:
+        found = json.loads(metadata.get(ATTRS_KEY, b"{}"))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _reason(error: Exception) -> str:

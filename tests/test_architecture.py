@@ -47,9 +47,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {f"privacy.{part}" for part in ("accounting", "clipping", "dpsgd", "secret", "units")},
     "report": SCHEMA | {"sources", "images", "image_sources", "image_files"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS,
+    "augmentation": PLAIN | RECORDS | MAKERS | {"augmentation"},
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},
-    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"resampling"},
+    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"augmentation", "resampling"},
 }
 ONLY_IN = {
     "opacus": {"privacy"},

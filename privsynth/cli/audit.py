@@ -31,9 +31,18 @@ def audit(
     holdout: Annotated[Path | None, typer.Option(help="Rows that the generator never saw.")] = None,
     reference: Annotated[Path | None, typer.Option(help="More such rows, for the attack.")] = None,
     twin: Annotated[
-        Path | None, typer.Option(help="Rows of the same generator without privacy: who pays for epsilon?")
+        list[Path] | None,
+        typer.Option(
+            help="Rows of the same generator without privacy: who pays for epsilon? One flag a fit."
+        ),
     ] = None,
-    model: Annotated[Path | None, typer.Option(help="Model file, for its guarantee.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model file: its guarantee, and balanced rows to train on.")
+    ] = None,
+    request: Annotated[
+        Path | None,
+        typer.Option(help="JSON by which the rows were drawn from the model; Parquet files know it."),
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict; else the schema's.")] = None,
     groups: Annotated[
         str | None, typer.Option(metavar="A,B", help="Columns to compare by; else the schema's.")
@@ -60,16 +69,17 @@ def audit(
     With --public neither --real nor --holdout is read, and none may be given.
     """
     from privsynth.attacks.paid import AuditBudget
+    from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
     from privsynth.report.audit import audit as run_audit
-    from privsynth.report.audit import public_report
-    from privsynth.report.document import HTML_NAME, JSON_NAME
+    from privsynth.report.audit_report import HTML_NAME, JSON_NAME
+    from privsynth.report.public import public_report
     from privsynth.schema import Schema
     from privsynth.synthesizers import load
     from privsynth.synthesizers.run import dataset_name
 
     of_records = {"--real": real, "--holdout": holdout, "--reference": reference, "--twin": twin}
-    given = [flag for flag, path in of_records.items() if path is not None]
+    given = [flag for flag, path in of_records.items() if path]
     if public and given:
         raise ParameterError(
             f"expected no table of real records with --public, got {', '.join(given)}; leave it out"
@@ -81,9 +91,15 @@ def audit(
         charged = dataset_name(real, dataset) or ""
         budget = AuditBudget(epsilon=audit_epsilon, delta=delta, dataset=charged, ledger=ledger)
     check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
-    schema, guarantee = Schema.load(schema_path), load(model).guarantee_ if model else None
+    schema, synthesizer = Schema.load(schema_path), load(model) if model else None
+    drawing = None
+    if request is not None:
+        if synthesizer is None:
+            raise ParameterError("expected --model beside --request: the model tells what a request moves")
+        drawing = drawing_by(synthesizer, read_request_file(request))
     if public or real is None:
-        report = public_report(synthetic=synthetic, schema=schema, guarantee=guarantee)
+        guarantee = synthesizer.guarantee_ if synthesizer else None
+        report = public_report(synthetic=synthetic, schema=schema, guarantee=guarantee, drawing=drawing)
     else:
         report = run_audit(
             real=real,
@@ -91,8 +107,9 @@ def audit(
             schema=schema,
             holdout=holdout,
             reference=reference,
-            twin=twin,
-            guarantee=guarantee,
+            twin=twin or None,
+            model=synthesizer,
+            drawing=drawing,
             target=target,
             groups=[name.strip() for name in groups.split(",")] if groups else None,
             quick=quick,

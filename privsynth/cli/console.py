@@ -33,7 +33,7 @@ def warnings_said() -> Iterator[None]:
         say(f"warning: {message}")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # whatever is not ours
         warnings.filterwarnings("always", category=UserWarning, module=r"privsynth\.")
         warnings.showwarning = say_warning
         yield

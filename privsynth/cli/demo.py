@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Run the whole loop on a health insurance table."""
     from privsynth.demo import OUTPUTS, REPORT, run_demo
-    from privsynth.report.document import HTML_NAME, JSON_NAME
+    from privsynth.report.audit_report import HTML_NAME, JSON_NAME
 
     check_output_folder(out, OUTPUTS, force=force)
     check_output_folder(out / REPORT, (JSON_NAME, HTML_NAME), force=force)

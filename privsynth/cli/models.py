@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -185,6 +185,10 @@ def sample(
         str | None, typer.Option(metavar="TARGET:A,B", help="The same label rates in every group.")
     ] = None,
     request: Annotated[Path | None, typer.Option(help="JSON that says the same as the flags.")] = None,
+    complete: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Fill in these partial rows, taken as public; stands alone."),
+    ] = None,
     on_unsupported: Annotated[
         OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
     ] = None,
@@ -193,10 +197,10 @@ def sample(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw synthetic rows or images, conditioned and balanced."""
-    from privsynth.cli.images import check_sample_output, check_sheet, write_sheet
-    from privsynth.cli.request import read_request
-    from privsynth.sampling.request import LIKE_NOT_COVERED
+    """Draw synthetic rows or images, conditioned and balanced, or fill in partial rows."""
+    from privsynth.cli.images import check_sample_output, check_sheet, completing, write_sheet
+    from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
+    from privsynth.sampling.completion import COMPLETED_NOT_COVERED
     from privsynth.synthesizers import load
 
     synthesizer = load(model)
@@ -213,16 +217,29 @@ def sample(
         on_unsupported=on_unsupported.value if on_unsupported else None,
         file=request,
     )
-    with progress_said(at_least=PROGRESS_ROWS) as progress:
-        n_rows = synthesizer.sample_to(output, **wanted, random_state=seed, force=force, progress=progress)
+    if complete is not None:
+        refuse_beside_complete(wanted)
+        what = "rows completed and"
+        n_rows = completing(synthesizer).complete_to(output, complete, random_state=seed, force=force)
+        drawing: dict[str, Any] = {"rebalancing_cost": None, "not_covered": [COMPLETED_NOT_COVERED]}
+    else:
+        what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
+        with progress_said(at_least=PROGRESS_ROWS) as progress:
+            n_rows = synthesizer.sample_to(
+                output, **wanted, random_state=seed, force=force, progress=progress
+            )
+        drawing = drawing_by(synthesizer, wanted)
     write_sheet(synthesizer, sheet, force=force, seed=seed)
-    not_covered = [LIKE_NOT_COVERED] if "like" in wanted else []
     columns = [column.name for column in synthesizer.schema_.output_columns]
-    fields = {"output": str(output), "rows": n_rows, "columns": columns, "not_covered": not_covered}
+    fields = {"output": str(output), "rows": n_rows, "columns": columns, **drawing}
     lines = [
-        f"{n_rows} synthetic {'rows' if synthesizer.schema_.image is None else 'images'} written to {output}",
-        *(f"not covered: {what}" for what in not_covered),
+        f"{n_rows} {what} written to {output}",
+        *(f"not covered: {uncovered}" for uncovered in drawing["not_covered"]),
     ]
+    moved = (drawing["rebalancing_cost"] or {}).get("total_variation")
+    if moved is not None:
+        unit = what.rpartition(" ")[2]
+        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the {unit}")
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 

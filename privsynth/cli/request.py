@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import RequestError
+from privsynth.sampling.request import LIKE_NOT_COVERED
 from privsynth.schema import Column, Schema
+
+if TYPE_CHECKING:
+    from privsynth.synthesizers import TableSynthesizer
+    from privsynth.synthesizers.image import ImageSynthesizer
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a request file
     "n": ((int,), "a whole number"),
@@ -62,11 +67,29 @@ def read_request(
         "on_unsupported": on_unsupported,
     }
     stated = {key: value for key, value in flags.items() if value is not None}
-    from_file = _read_file(file) if file else {}
+    from_file = read_request_file(file) if file else {}
     twice = sorted(set(stated) & set(from_file))
     if twice:
         raise RequestError(f"{twice[0]!r} is set by a flag and in {str(file)!r}; leave one out")
     return from_file | stated
+
+
+def drawing_by(synthesizer: TableSynthesizer | ImageSynthesizer, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how far a request moves what is drawn, None if it sets no shares, and what is not covered."""
+    has_targets = any(key in wanted for key in ("balance", "proportions", "like", "parity"))
+    return {
+        "rebalancing_cost": synthesizer.rebalancing_cost(**wanted) if has_targets else None,
+        "not_covered": [LIKE_NOT_COVERED] if "like" in wanted else [],
+    }
+
+
+def refuse_beside_complete(wanted: Mapping[str, Any]) -> None:
+    """Raise a `RequestError` if rows are to be drawn and partial rows to be filled in by one command."""
+    if wanted:
+        raise RequestError(
+            f"--complete fills in the rows that it is given, so {', '.join(map(repr, sorted(wanted)))} "
+            "cannot be asked for beside it; leave one out"
+        )
 
 
 def _names(text: str) -> list[str]:
@@ -130,7 +153,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_request_file(path: Path) -> dict[str, Any]:
+    """Read a request that stands in a JSON file.
+
+    Raises:
+        RequestError: If it is malformed.
+    """
     fields = _read_json(path, "request")
     if not isinstance(fields, dict) or set(fields) - set(_KINDS):
         raise RequestError(

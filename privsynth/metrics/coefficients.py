@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import LinAlgWarning
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from privsynth.metrics.downstream import Target
@@ -193,9 +195,9 @@ def estimate(
         residual, curvature = labels - x @ beta, np.ones(len(labels))
     else:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # classes that a term separates: its coefficient is left out later
+            # Where a term separates the classes there is no optimum; its coefficient is left out later.
+            for harmless in (ConvergenceWarning, RuntimeWarning, LinAlgWarning):
+                warnings.simplefilter("ignore", harmless)
             model = LogisticRegression(C=1e6, solver="newton-cholesky", tol=1e-8, max_iter=100)
             model.fit(terms, labels, sample_weight=weights)
         beta = np.concatenate([model.intercept_, model.coef_[0]])

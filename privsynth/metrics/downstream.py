@@ -21,7 +21,8 @@ from privsynth.schema import Category
 
 Source = Literal["real", "synthetic", "augmented", "balanced", "twin", "independent"]
 """What a model is trained on. ``augmented``: real and synthetic rows together. ``balanced``: synthetic rows
-weighted so that each class weighs the same in each group. ``twin``: rows of a generator without privacy.
+of which each class has as many in each group, drawn so by the generator, else weighted. ``twin``: rows of a
+generator without privacy.
 ``independent``: no model, but all that independent columns teach, the same prediction for every row."""
 
 MIN_BALANCED_ROWS = 20
@@ -79,6 +80,8 @@ class Predictions:
         units: Person of each row, or a number of its own, codes.
         of: (model, source) to (n, n_classes) probabilities or (n,) numbers.
         learners: (model, source) to the trained model; without the source ``independent``.
+        twins: What the first model says of each row when it is trained on each twin; the first of them is the
+            source ``twin``.
     """
 
     target: Target
@@ -88,6 +91,7 @@ class Predictions:
     units: np.ndarray
     of: dict[tuple[str, Source], np.ndarray]
     learners: dict[tuple[str, Source], learners.Learner] = field(default_factory=dict)
+    twins: tuple[np.ndarray, ...] = ()
 
     @property
     def models(self) -> list[str]:
@@ -123,7 +127,7 @@ def predict_holdout(
     Args:
         tables: The tables; there is a holdout.
         target: What to predict.
-        families: Names of the models, the target's if None. The twin is learnt by the first one only.
+        families: Names of the models, the target's if None. Twins are learnt by the first one only.
         random_state: Seed of the learners.
 
     Privacy:
@@ -139,12 +143,16 @@ def predict_holdout(
     trained: dict[tuple[str, Source], learners.Learner] = {}
     for name in names:
         for source, (table, weights) in training.items():
-            if source == "twin" and name != names[0]:
-                continue
             learner = train(name, table, weights, target, seed=random_state)
             trained[name, source] = learner
             of[name, source] = learner(rows) if len(rows) else undefined(target, 0)
         of[name, "independent"] = constant_prediction(tables, target, len(rows))
+    twins = []
+    for twin in tables.twins:
+        learner = train(names[0], twin.frame, np.ones(len(twin.frame)), target, seed=random_state)
+        twins.append(learner(rows) if len(rows) else undefined(target, 0))
+    if twins:
+        of[names[0], "twin"] = twins[0]
     return Predictions(
         target=target,
         rows=rows,
@@ -153,6 +161,7 @@ def predict_holdout(
         units=np.unique(units[known], return_inverse=True)[1],
         of=of,
         learners=trained,
+        twins=tuple(twins),
     )
 
 
@@ -172,11 +181,10 @@ def training_tables(tables: Tables, target: Target) -> dict[Source, tuple[pd.Dat
             np.concatenate([tables.real_weights, ones]),
         ),
     }
-    balanced = balancing_weights(tables, target)
-    if balanced is not None:
-        out["balanced"] = (synthetic, balanced)
-    if tables.twin is not None:
-        out["twin"] = (tables.twin.frame, np.ones(len(tables.twin.frame)))
+    if tables.balanced is not None:
+        out["balanced"] = (tables.balanced.frame, np.ones(len(tables.balanced.frame)))
+    elif (weights := balancing_weights(tables, target)) is not None:
+        out["balanced"] = (synthetic, weights)
     return out
 
 

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.downstream import Predictions, Target, predict_holdout, target_of, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed
 from privsynth.metrics.group_models import (
+    ByRate,
     Replicates,
     model_differences,
     model_rates,
     rates_of_models,
     replicate_rates,
+    replicate_twins,
 )
 from privsynth.metrics.grouping import Grouping, count_units, groupings
 from privsynth.metrics.learners import BOOSTING
@@ -35,7 +38,8 @@ NOT_BINARY = "rates speak about one class against another; the target is not bin
 INTERVALS = (
     "Intervals of shares and target rates are score intervals over the units of both tables, so that they "
     "hold for small groups; those of models are percentile bootstraps over the holdout's units. They cover "
-    "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit. The "
+    "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit; with "
+    "several twins those of privacy's effect also cover how fits without privacy differ. The "
     "interval of the label parity difference redraws the synthetic rows only."
 )
 
@@ -48,7 +52,8 @@ def fairness(
     holdout: Table | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
-    twin: Table | None = None,
+    twin: Table | Sequence[Table] | None = None,
+    model: Sampler | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     random_state: int = 0,
 ) -> dict[str, Any]:
@@ -67,7 +72,10 @@ def fairness(
         holdout: Frame or path: rows of the same source that the generator never saw.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
-        twin: Frame or path: rows of the same generator fitted without privacy.
+        twin: Frame or path: rows of the same generator fitted without privacy; a list of several such fits
+            makes intervals cover how fits differ.
+        model: Draws balanced rows to train on, such as the fitted synthesizer; without it synthetic rows are
+            weighted.
         n_bootstrap: Replicates behind the intervals of differences between groups.
         random_state: Seed of learners and bootstrap.
 
@@ -84,7 +92,15 @@ def fairness(
         Not private: figures of real records.
     """
     tables = load_tables(
-        real, synthetic, schema=schema, holdout=holdout, twin=twin, target=target, groups=groups
+        real,
+        synthetic,
+        schema=schema,
+        holdout=holdout,
+        twin=twin,
+        model=model,
+        target=target,
+        groups=groups,
+        random_state=random_state,
     )
     return assess_fairness(tables, n_bootstrap=n_bootstrap, random_state=random_state)
 
@@ -114,7 +130,7 @@ def assess_fairness(
     by_group: list[dict[str, Any]] = []
     by_columns: list[dict[str, Any]] = []
     listed = groupings(tables)
-    replicates: dict[tuple[str, ...], Replicates] = {}
+    under_models: dict[tuple[str, ...], tuple[Replicates, list[ByRate]]] = {}
     for grouping in listed:
         groups, label_parity = _compare_tables(tables, grouping, target if is_binary else None, generator)
         differences: dict[str, Any] = {}
@@ -125,7 +141,7 @@ def assess_fairness(
             for group, rates in zip(groups, by_model, strict=True):
                 group["models"] = rates
             differences = model_differences(frames, found)
-            replicates[grouping.columns] = found
+            under_models[grouping.columns] = found, replicate_twins(predictions, grouping, draws)
         by_group += groups
         by_columns.append(
             {"columns": list(grouping.columns), "label_parity_difference": label_parity, **differences}
@@ -139,7 +155,7 @@ def assess_fairness(
         "models_reason": None if draws is not None else _why_no_models(target, is_binary),
         "by_group": by_group,
         "by_columns": by_columns,
-        "privacy_effect": privacy_effect(tables, listed, replicates, random_state=random_state),
+        "privacy_effect": privacy_effect(tables, listed, under_models, random_state=random_state),
         "intervals": INTERVALS,
     }
 

@@ -26,8 +26,11 @@ RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "accurac
 _ODDS = ("true_positive_rate", "false_positive_rate")
 _TRAINED: tuple[Source, ...] = ("real", "synthetic", "augmented", "balanced", "twin")
 
+ByRate = dict[str, np.ndarray]
+"""Rate or ``auc`` to (n_groups, 1 + n_replicates) values, the point estimate first or NaN."""
+
 Replicates = dict[tuple[Source, str], np.ndarray]
-"""(source, rate or ``auc``) to (n_groups, 1 + n_replicates) values, the point estimate first or NaN."""
+"""(source, rate or ``auc``) to the same."""
 
 
 def replicate_rates(predictions: Predictions, grouping: Grouping, draws: np.ndarray) -> Replicates:
@@ -41,25 +44,40 @@ def replicate_rates(predictions: Predictions, grouping: Grouping, draws: np.ndar
     Privacy:
         Not private: rates of real holdout records.
     """
+    sources = _sources(predictions, with_constant=True)
+    found = {s: _replicate(predictions, _probability(predictions, s), grouping, draws) for s in sources}
+    return {(source, rate): values for source, rates in found.items() for rate, values in rates.items()}
+
+
+def replicate_twins(predictions: Predictions, grouping: Grouping, draws: np.ndarray) -> list[ByRate]:
+    """Return the same rates under the models of each twin, on the same replicates.
+
+    Privacy:
+        Not private: rates of real holdout records.
+    """
+    return [_replicate(predictions, twin[:, 1], grouping, draws) for twin in predictions.twins]
+
+
+def _replicate(
+    predictions: Predictions, probability: np.ndarray, grouping: Grouping, draws: np.ndarray
+) -> ByRate:
     members = grouping.members(predictions.rows)
     large = _large(predictions, members, len(grouping.groups))
     weights = np.vstack([np.ones(len(predictions.rows)), draws]) * predictions.weights
     is_positive = predictions.labels == 1
     among = {"true_positive_rate": is_positive, "false_positive_rate": ~is_positive}
-    out: Replicates = {}
-    for source in _sources(predictions, with_constant=True):
-        probability = _probability(predictions, source)
-        selected = (probability >= 0.5).astype(np.float64)
-        for rate in (*RATES, "auc"):
-            values = np.full((len(grouping.groups), len(weights)), np.nan)
-            hits = (selected == is_positive).astype(np.float64) if rate == "accuracy" else selected
-            for group in np.flatnonzero(large[rate]):
-                rows = (members == group) & among.get(rate, True)
-                if rate == "auc":
-                    values[group] = weighted_auc(is_positive[rows], probability[rows], weights[:, rows])
-                else:
-                    values[group] = mean_of(hits[rows], weights[:, rows])
-            out[source, rate] = values
+    selected = (probability >= 0.5).astype(np.float64)
+    out: ByRate = {}
+    for rate in (*RATES, "auc"):
+        values = np.full((len(grouping.groups), len(weights)), np.nan)
+        hits = (selected == is_positive).astype(np.float64) if rate == "accuracy" else selected
+        for group in np.flatnonzero(large[rate]):
+            rows = (members == group) & among.get(rate, True)
+            if rate == "auc":
+                values[group] = weighted_auc(is_positive[rows], probability[rows], weights[:, rows])
+            else:
+                values[group] = mean_of(hits[rows], weights[:, rows])
+        out[rate] = values
     return out
 
 

@@ -1,18 +1,20 @@
-"""Who pays for epsilon: shares, fidelity and errors of each group beside those of a twin without privacy."""
+"""Who pays for epsilon: shares, fidelity and errors of each group beside those of twins without privacy."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from privsynth.metrics.figures import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.group_fidelity import compare_within_groups
-from privsynth.metrics.group_models import Replicates
+from privsynth.metrics.group_models import ByRate, Replicates
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.marginals import Discretiser
-from privsynth.metrics.proportions import difference_interval
+from privsynth.metrics.proportions import difference_interval, wilson
 from privsynth.metrics.rates import rates_by_group
 from privsynth.metrics.tables import Tables
 from privsynth.metrics.yardsticks import Yardsticks
@@ -25,25 +27,27 @@ NO_TWIN = (
 def privacy_effect(
     tables: Tables,
     groupings: list[Grouping],
-    replicates: dict[tuple[str, ...], Replicates],
+    under_models: dict[tuple[str, ...], tuple[Replicates, list[ByRate]]],
     *,
     random_state: int = 0,
 ) -> dict[str, Any]:
-    """Compare each group under privacy with the same group in the twin.
+    """Compare each group under privacy with the same group in the twins.
 
     Args:
-        tables: The tables, the twin among them.
+        tables: The tables, one twin or several among them.
         groupings: The groups.
-        replicates: Group columns to the rates of models by group; empty without models.
+        under_models: Group columns to the rates of models by group, and those of the models of each twin;
+            empty without models.
         random_state: Seed of the rows drawn.
 
     Returns:
-        ``by_group``: share (``real``, ``twin``, ``synthetic`` and a figure ``cost``: synthetic minus twin),
-        ``tv_2way`` within the group (``twin``, ``synthetic``, ``ratio``), accuracy and AUC of models
-        (``real``, ``twin``, ``synthetic``, ``cost``: twin minus synthetic); ``slopes``: for each set of group
-        columns the slope of log(share / real share) on log(real share): below zero small groups gain shares,
-        above zero they lose them; ``pays_most``: groups whose accuracy privacy lowers clear of sampling
-        error, worst first. Or a section ``not_assessed``.
+        ``n_twins``; ``by_group``: share (``real``, ``twin``, ``synthetic`` and a figure ``cost``: synthetic
+        minus twin), ``tv_2way`` within the group (``twin``, ``synthetic``, ``ratio``), accuracy and AUC of
+        models (``real``, ``twin``, ``synthetic``, ``cost``: twin minus synthetic). ``twin`` is the mean over
+        the twins, with ``twin_interval`` over their fits, and the intervals of costs cover these fits too;
+        None with one twin. ``slopes``: for each set of group columns the slope of log(share / real share) on
+        log(real share): below zero small groups gain shares, above zero they lose them; ``pays_most``: groups
+        whose accuracy privacy lowers clear of error, worst first. Or a section ``not_assessed``.
 
     Privacy:
         Not private: figures of real records and of a generator without privacy.
@@ -52,40 +56,38 @@ def privacy_effect(
         Ganev, Oprisanu and De Cristofaro, "Robin Hood and Matthew Effects", ICML 2022; Bagdasaryan, Poursaeed
         and Shmatikov, NeurIPS 2019.
     """
-    if tables.twin is None:
+    if not tables.twins:
         return not_assessed(NO_TWIN)
-    within = {
-        name: _within_groups(replace(tables, synthetic=table), random_state)
-        for name, table in (("synthetic", tables.synthetic), ("twin", tables.twin))
-    }
+    private, *twins = (
+        _within_groups(replace(tables, synthetic=table), random_state)
+        for table in (tables.synthetic, *tables.twins)
+    )
     by_group: list[dict[str, Any]] = []
     slopes: list[dict[str, Any]] = []
     for grouping in groupings:
-        shares = _shares(tables, grouping)
-        rates = replicates.get(grouping.columns)
+        real, synthetic, *of_twins = _shares(tables, grouping)
         for i, group in enumerate(grouping.groups):
-            entry: dict[str, Any] = {"group": group, "share": _share_entry(shares, i)}
-            fidelity = {name: _tv_of(found, group) for name, found in within.items()}
-            ratio = None
-            if fidelity["twin"] and fidelity["synthetic"] is not None:
-                ratio = fidelity["synthetic"] / fidelity["twin"]
-            entry["tv_2way"] = {**fidelity, "ratio": ratio}
+            entry: dict[str, Any] = {"group": group, "share": _share_entry(real, synthetic, of_twins, i)}
+            distance, twin = _tv_of(private, group), _over_fits([_tv_of(found, group) for found in twins])
+            ratio = distance / twin.mean if distance is not None and twin.mean else None
+            entry["tv_2way"] = {"synthetic": distance, **twin.told("twin"), "ratio": ratio}
+            found = under_models.get(grouping.columns)
             for score in ("accuracy", "auc"):
-                entry[score] = None if rates is None else _score_entry(rates, score, i)
+                entry[score] = None if found is None else _score_entry(*found, score, i)
             by_group.append(entry)
+        mean_shares = np.mean([share for share, _ in of_twins], axis=0)
         slopes.append(
             {
                 "columns": list(grouping.columns),
-                **{
-                    name: representation_slope(shares["real"][0], shares[name][0])
-                    for name in ("synthetic", "twin")
-                },
+                "synthetic": representation_slope(real[0], synthetic[0]),
+                "twin": representation_slope(real[0], mean_shares),
             }
         )
     losers = [g for g in by_group if g["accuracy"] and _is_clear_loss(g["accuracy"]["cost"])]
     return {
         "status": "assessed",
-        "n_twin_rows": len(tables.twin.frame),
+        "n_twins": len(tables.twins),
+        "n_twin_rows": len(tables.twins[0].frame),
         "by_group": by_group,
         "slopes": slopes,
         "pays_most": [g["group"] for g in sorted(losers, key=lambda g: -g["accuracy"]["cost"]["value"])],
@@ -109,46 +111,105 @@ def representation_slope(real: np.ndarray, shares: np.ndarray) -> float | None:
     return float((x * y).sum() / (x * x).sum())
 
 
-def _within_groups(tables: Tables, random_state: int) -> list[dict[str, Any]]:
-    yardsticks = Yardsticks.of(tables, np.random.default_rng(random_state))
-    yardsticks = replace(yardsticks, judged={"synthetic": tables.synthetic.frame})
-    return compare_within_groups(tables, yardsticks, Discretiser.fit(tables.real.frame, tables.real_weights))
-
-
 def _tv_of(found: list[dict[str, Any]], group: dict[str, Any]) -> float | None:
     """Return a group's distance; None if it is too small, or not among the groups of that table."""
     return next((entry["tv_2way"]["value"] for entry in found if entry["group"] == group), None)
 
 
-def _shares(tables: Tables, grouping: Grouping) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return each table's shares and the effective numbers of units behind them."""
-    out = {}
-    for name in ("real", "twin", "synthetic"):
-        records = getattr(tables, name)
+@dataclass(frozen=True)
+class OverFits:
+    """What several fits of one generator say of a number.
+
+    Attributes:
+        mean: Their mean; NaN where one of them says nothing.
+        margin: Half-width of the interval of that mean at 95 %, by Student's t; 0 with one fit, which does
+            not show how fits differ.
+        n_fits: Their number.
+    """
+
+    mean: float
+    margin: float
+    n_fits: int
+
+    def told(self, name: str) -> dict[str, Any]:
+        """Return the mean and its interval as they stand in the report."""
+        interval = [number(self.mean - self.margin), number(self.mean + self.margin)]
+        is_known = self.n_fits > 1 and None not in interval
+        return {name: number(self.mean), f"{name}_interval": interval if is_known else None}
+
+
+def _over_fits(values: Sequence[float | None]) -> OverFits:
+    """Return mean and margin.
+
+    Example:
+        >>> found = _over_fits([0.1, 0.3])
+        >>> round(found.mean, 3), round(found.margin, 3)  # 12.706 standard errors of 0.1
+        (0.2, 1.271)
+    """
+    known = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    n = len(known)
+    margin = float(student.ppf(0.975, n - 1) * known.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return OverFits(float(known.mean()), margin, n)
+
+
+def _widened(value: float, interval: Sequence[float] | None, margin: float) -> list[float] | None:
+    """Add an independent error to an interval, as Newcombe does for a difference."""
+    if interval is None:
+        return None
+    low, high = interval
+    return [value - float(np.hypot(value - low, margin)), value + float(np.hypot(high - value, margin))]
+
+
+Shares = tuple[np.ndarray, np.ndarray]
+
+
+def _shares(tables: Tables, grouping: Grouping) -> list[Shares]:
+    """Return shares and the effective numbers of units behind them, of real, synthetic and twin rows."""
+    out = []
+    for records in (tables.real, tables.synthetic, *tables.twins):
         units = np.arange(len(records.frame)) if records.persons is None else records.persons
-        weights = tables.real_weights if name == "real" else np.ones(len(units))
+        weights = tables.real_weights if records is tables.real else np.ones(len(units))
         rates = rates_by_group(records.frame, weights, units, grouping, None)
-        out[name] = (rates.share, rates.share_units)
+        out.append((rates.share, rates.share_units))
     return out
 
 
-def _share_entry(shares: dict[str, tuple[np.ndarray, np.ndarray]], i: int) -> dict[str, Any]:
-    values = {name: float(share[i]) for name, (share, _) in shares.items()}
-    behind = {name: float(n_units[i]) for name, (_, n_units) in shares.items()}
-    interval = difference_interval(
-        (values["twin"], behind["twin"]), (values["synthetic"], behind["synthetic"])
-    )
-    return {**values, "cost": figure(values["synthetic"] - values["twin"], interval=interval)}
-
-
-def _score_entry(rates: Replicates, score: str, i: int) -> dict[str, Any]:
-    values = {name: rates[name, score][i] for name in ("real", "twin", "synthetic")}
-    cost = values["twin"] - values["synthetic"]
+def _share_entry(real: Shares, synthetic: Shares, twins: Sequence[Shares], i: int) -> dict[str, Any]:
+    value, behind = float(synthetic[0][i]), float(synthetic[1][i])
+    twin = _over_fits([share[i] for share, _ in twins])
+    cost = value - twin.mean
+    if len(twins) == 1:
+        interval: Sequence[float] | None = difference_interval((twin.mean, twins[0][1][i]), (value, behind))
+    else:  # how twins differ holds the drawing of their rows too
+        wide = _widened(cost, [limit - twin.mean for limit in wilson(value, behind)], twin.margin)
+        interval = None if wide is None else [max(wide[0], -1.0), min(wide[1], 1.0)]
     return {
-        **{name: number(value[0]) for name, value in values.items()},
-        "cost": figure(cost[0], interval=percentile_interval(cost[1:]) if np.isfinite(cost[0]) else None),
+        "real": float(real[0][i]),
+        **twin.told("twin"),
+        "synthetic": value,
+        "cost": figure(cost, interval=interval),
+    }
+
+
+def _score_entry(rates: Replicates, twins: Sequence[ByRate], score: str, i: int) -> dict[str, Any]:
+    """Return a score; the interval of its cost covers the holdout's units and, with several twins, fits."""
+    synthetic = rates["synthetic", score][i]
+    twin = _over_fits([found[score][i, 0] for found in twins])
+    cost = np.mean([found[score][i] for found in twins], axis=0) - synthetic
+    interval = percentile_interval(cost[1:]) if np.isfinite(cost[0]) else None
+    return {
+        "real": number(rates["real", score][i, 0]),
+        **twin.told("twin"),
+        "synthetic": number(synthetic[0]),
+        "cost": figure(cost[0], interval=_widened(float(cost[0]), interval, twin.margin)),
     }
 
 
 def _is_clear_loss(cost: dict[str, Any]) -> bool:
     return cost["interval"] is not None and cost["interval"][0] > 0
+
+
+def _within_groups(tables: Tables, random_state: int) -> list[dict[str, Any]]:
+    yardsticks = Yardsticks.of(tables, np.random.default_rng(random_state))
+    yardsticks = replace(yardsticks, judged={"synthetic": tables.synthetic.frame})
+    return compare_within_groups(tables, yardsticks, Discretiser.fit(tables.real.frame, tables.real_weights))

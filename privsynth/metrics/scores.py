@@ -51,11 +51,8 @@ def score(name: str, labels: np.ndarray, predicted: np.ndarray, weights: np.ndar
     if name == "brier":
         truth = np.eye(predicted.shape[1])[labels]
         return mean_of(((predicted - truth) ** 2).sum(axis=1) / 2, weights)
-    if name in ("r2", "rmse", "mae"):
-        labels, predicted = (
-            labels - labels.mean(),
-            predicted - labels.mean(),
-        )  # for the differences of squares
+    centre = labels.mean()  # squares of numbers far from zero would lose the digits that differ
+    labels, predicted = labels - centre, predicted - centre
     if name == "mae":
         return mean_of(np.abs(predicted - labels), weights)
     squared = mean_of((predicted - labels) ** 2, weights)

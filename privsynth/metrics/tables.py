@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.metrics.balanced import Sampler, draw_balanced
 from privsynth.schema import PRIVATE, Schema, category_text
 from privsynth.sources import Records, conform, read_table
 
@@ -33,7 +34,8 @@ class Tables:
         synthetic: The released rows; never with persons.
         holdout: Records of the same source that the generator never saw, or None.
         reference: More such records, apart from the holdout, for the attacks; or None.
-        twin: Rows of the same generator fitted without privacy; never with persons; or None.
+        twins: Rows of the same generator fitted without privacy, one table a fit; never with persons.
+        balanced: Rows that the generator drew balanced over groups and target; never with persons; or None.
         target: Column to predict, or None.
         groups: Columns whose groups are compared.
         notes: What was changed in a table to fit the schema, one sentence each; without values.
@@ -44,7 +46,8 @@ class Tables:
     synthetic: Records
     holdout: Records | None = None
     reference: Records | None = None
-    twin: Records | None = None
+    twins: tuple[Records, ...] = ()
+    balanced: Records | None = None
     target: str | None = None
     groups: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -81,7 +84,9 @@ def load_tables(
     schema: Schema,
     holdout: Table | None = None,
     reference: Table | None = None,
-    twin: Table | None = None,
+    twin: Table | Sequence[Table] | None = None,
+    model: Sampler | None = None,
+    random_state: int = 0,
     target: str | None = None,
     groups: Sequence[str] | None = None,
 ) -> Tables:
@@ -96,7 +101,9 @@ def load_tables(
         schema: The description that the generator was fitted with.
         holdout: As ``real``; rows that the generator never saw.
         reference: As ``holdout``; further rows for the attacks.
-        twin: As ``synthetic``: rows of the same generator fitted without privacy.
+        twin: As ``synthetic``: rows of the same generator fitted without privacy; a list of several fits.
+        model: Draws more rows of the synthetic table's kind: balanced ones, to train on.
+        random_state: Seed of what it draws.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
 
@@ -116,10 +123,23 @@ def load_tables(
     records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
     rows_only = Schema({column.name: column for column in schema.modelled})
     records["synthetic"] = _canonical(read_table(synthetic), rows_only, "synthetic", notes)
-    if twin is not None:
-        records["twin"] = _canonical(read_table(twin), rows_only, "twin", notes)
+    if model is not None:
+        n_rows = len(records["synthetic"].frame)
+        drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
+        if drawn is not None:
+            records["balanced"] = _canonical(drawn, rows_only, "balanced", notes)
+    twins = {f"twin {i + 1}" if i else "twin": table for i, table in enumerate(_listed(twin))}
+    for name, table in twins.items():
+        records[name] = _canonical(read_table(table), rows_only, name, notes)
     records = _with_common_categories(records, schema)
-    return Tables(schema=schema, target=target, groups=groups, notes=tuple(notes), **records)
+    return Tables(
+        schema=schema,
+        target=target,
+        groups=groups,
+        notes=tuple(notes),
+        twins=tuple(records.pop(name) for name in twins),
+        **records,
+    )
 
 
 def row_weights(records: Records) -> np.ndarray:
@@ -149,6 +169,12 @@ def weighted_rows(weights: np.ndarray, n_rows: int, generator: np.random.Generat
     positions = (np.arange(n_rows) + 0.5) * (upper[-1] / n_rows)
     chosen = order[np.minimum(np.searchsorted(upper, positions), len(order) - 1)]
     return chosen[generator.permutation(n_rows)]
+
+
+def _listed(twin: Table | Sequence[Table] | None) -> list[Table]:
+    if twin is None:
+        return []
+    return [twin] if isinstance(twin, pd.DataFrame | str | Path) else list(twin)
 
 
 def _roles(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.coefficients import compare_coefficients
 from privsynth.metrics.direct import can_train_directly, train_directly
 from privsynth.metrics.downstream import (
@@ -51,6 +52,7 @@ def utility(
     holdout: Table | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
+    model: Sampler | None = None,
     budget: tuple[float, float] | None = None,
     direct: DirectModel | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
@@ -70,6 +72,8 @@ def utility(
         holdout: Frame or path: rows of the same source that the generator never saw; needed.
         target: Column to predict; the schema's if None.
         groups: Columns whose groups the balanced rows are balanced over; the schema's if None.
+        model: Draws balanced rows to train on, such as the fitted synthesizer; without it synthetic rows are
+            weighted.
         budget: (epsilon, delta) of the generator: a linear model is trained directly under it, to print
             beside the others (see `privsynth.metrics.direct`).
         direct: Trains another such model in its place.
@@ -79,7 +83,8 @@ def utility(
     Returns:
         ``models``: name to score to a figure, with ``ceiling_interval``, ``gap`` (ceiling minus value, an
         interval of its own), ``augmented`` and ``balanced`` (the same score of models trained on real and
-        synthetic rows together, and on balanced synthetic rows); ``ranking``, ``importance``,
+        synthetic rows together, and on balanced synthetic rows, ``balanced_rows`` being ``drawn`` by the
+        model, ``weighted`` or None where there are none); ``ranking``, ``importance``,
         ``coefficients``, ``direct``; ``intervals``, which says what they cover. Or a section
         ``not_assessed``.
 
@@ -89,7 +94,16 @@ def utility(
     Privacy:
         Not private: figures of real records.
     """
-    tables = load_tables(real, synthetic, schema=schema, holdout=holdout, target=target, groups=groups)
+    tables = load_tables(
+        real,
+        synthetic,
+        schema=schema,
+        holdout=holdout,
+        model=model,
+        target=target,
+        groups=groups,
+        random_state=random_state,
+    )
     return assess_utility(
         tables, budget=budget, direct=direct, n_bootstrap=n_bootstrap, random_state=random_state
     )
@@ -131,6 +145,11 @@ def assess_utility(
         "positive": target.positive,
         "n_holdout_rows": len(predictions.rows),
         "models": models,
+        "balanced_rows": None
+        if "balanced" not in predictions.sources
+        else "weighted"
+        if tables.balanced is None
+        else "drawn",
         "direct": _direct(tables, predictions, budget, direct, draws, random_state),
         "ranking": compare_rankings(tables, predictions, draws, random_state=random_state),
         "importance": compare_importances(tables, predictions, random_state=random_state),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from privsynth.report.audit import audit, public_report
-from privsynth.report.document import AuditReport
+from privsynth.report.audit import audit
+from privsynth.report.audit_report import AuditReport
+from privsynth.report.public import public_report
 
 __all__ = ["AuditReport", "audit", "public_report"]

@@ -1,115 +1,41 @@
-"""The audit of one synthetic table: every metric, the verdicts, one JSON file and one page.
-
-The JSON is described by ``report.schema.json`` beside this file.
-"""
+"""The audit of one synthetic table: every metric, and the verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from privsynth.attacks.paid import AuditBudget, paid_audit
+from privsynth.attacks.paid import AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.image_sources import ImageSource
-from privsynth.images import LabelledImages
-from privsynth.metrics.disclosure import MAX_SECRETS, MAX_TARGETS, assess_disclosure
+from privsynth.metrics.balanced import Sampler
+from privsynth.metrics.disclosure import assess_disclosure
 from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.metrics.fairness import assess_fairness
-from privsynth.metrics.fidelity import MAX_TRIPLES, assess_fidelity
-from privsynth.metrics.figures import not_assessed
+from privsynth.metrics.fidelity import assess_fidelity
 from privsynth.metrics.interpretability import assess_interpretability
-from privsynth.metrics.learners import N_QUICK
-from privsynth.metrics.membership import MAX_COMPARISONS, assess_membership, split_by_chance
-from privsynth.metrics.released import describe_released
+from privsynth.metrics.membership import assess_membership, split_by_chance
 from privsynth.metrics.shadow import Shadowing
-from privsynth.metrics.support import MAX_ROWS as MAX_SUPPORT_ROWS
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows, n_units
-from privsynth.metrics.utility import N_BOOTSTRAP, assess_utility
-from privsynth.report.document import AuditReport, now, versions_used
+from privsynth.metrics.utility import assess_utility
+from privsynth.report.audit_report import AuditReport
+from privsynth.report.drawing import drawing_of
+from privsynth.report.effort import QUICK, Effort
+from privsynth.report.given import as_images, as_table
 from privsynth.report.image_audit import QUICK as QUICK_IMAGES
-from privsynth.report.image_audit import audit_images, public_image_report
-from privsynth.report.verdicts import all_verdicts, guarantee_verdict
+from privsynth.report.image_audit import audit_images
+from privsynth.report.public import paid_report
+from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
+from privsynth.sources import Records, read_table
 
-PUBLIC = "this report is public: it reads no real record"
-_TABLES = ("real", "synthetic", "holdout", "reference", "twin")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How much work an audit does.
-
-    Attributes:
-        max_triples: Triples of columns compared.
-        max_support_rows: Rows of each table whose neighbours are searched.
-        n_families: Families of models trained, the first of the list; None trains all.
-        n_bootstrap: Replicates behind bootstrap intervals.
-        max_rows: Rows of each table that are read, as whole units drawn at random; None reads all. The
-            attacks look at every synthetic row: a copy among the rows left out would go unseen.
-        max_members: Members that the attacks score; None scores all.
-        max_comparisons: Scored rows times synthetic rows in the attacks; see `privsynth.metrics.membership`.
-        max_secrets: Columns that the attacks guess.
-        max_targets: Members, and outsiders, on whom each disclosure attack is tried.
-    """
-
-    max_triples: int = MAX_TRIPLES
-    max_support_rows: int = MAX_SUPPORT_ROWS
-    n_families: int | None = None
-    n_bootstrap: int = N_BOOTSTRAP
-    max_rows: int | None = None
-    max_members: int | None = None
-    max_comparisons: float = MAX_COMPARISONS
-    max_secrets: int = MAX_SECRETS
-    max_targets: int = MAX_TARGETS
-
-    def left_out(self, tables: Mapping[str, Any]) -> list[str]:
-        """Say what an audit of these tables leaves out, one sentence each; nothing by default."""
-        out = []
-        if self.max_rows is not None:
-            large = [name for name, size in tables.items() if size and size["n_rows"] > self.max_rows]
-            out += [
-                f"{name}: {self.max_rows:,} of the rows were used, drawn at random by whole units"
-                + (" (the attacks look at all)" if name == "synthetic" else "")
-                for name in large
-            ]
-        if self.max_members is not None and tables["real"]["n_units"] > self.max_members:
-            out.append(f"membership: {self.max_members:,} of the members were attacked, drawn at random")
-        if self.max_secrets < MAX_SECRETS or self.max_targets < MAX_TARGETS:
-            out.append(
-                f"disclosure: {self.max_secrets} columns guessed instead of {MAX_SECRETS}, on "
-                f"{self.max_targets} members instead of {MAX_TARGETS}"
-            )
-        if self.max_triples < MAX_TRIPLES:
-            out.append(f"fidelity: at most {self.max_triples} instead of {MAX_TRIPLES} triples of columns")
-        if self.max_support_rows < MAX_SUPPORT_ROWS:
-            out.append(
-                f"fidelity: neighbours among {self.max_support_rows:,} instead of {MAX_SUPPORT_ROWS:,} rows"
-            )
-        if self.n_families is not None:
-            out.append(f"utility: {self.n_families} families of models instead of all")
-        if self.n_bootstrap < N_BOOTSTRAP:
-            out.append(f"intervals: {self.n_bootstrap} instead of {N_BOOTSTRAP} bootstrap replicates")
-        return out
-
-
-QUICK = Effort(
-    max_triples=16,
-    max_support_rows=2_000,
-    n_families=N_QUICK,
-    n_bootstrap=50,
-    max_rows=10_000,
-    max_members=4_000,
-    max_comparisons=4e8,
-    max_secrets=2,
-    max_targets=500,
-)
+_TABLES = ("real", "synthetic", "holdout", "reference")
 
 
 def audit(
@@ -119,9 +45,12 @@ def audit(
     schema: Schema,
     holdout: Table | ImageSource | None = None,
     reference: Table | ImageSource | None = None,
-    twin: Table | Callable[[], Table] | None = None,
+    twin: Table | Sequence[Table] | Callable[[], Table] | None = None,
+    n_twins: int = 1,
+    model: Sampler | None = None,
     direct: DirectModel | None = None,
     guarantee: Mapping[str, Any] | None = None,
+    drawing: Mapping[str, Any] | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
     quick: bool = False,
@@ -140,10 +69,14 @@ def audit(
             and utility are ``not_assessed``.
         reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
         twin: Rows of the same generator fitted without privacy, or a function that fits and samples it:
-            shows who pays for epsilon.
+            shows who pays for epsilon. Several fits, as a list, make the intervals cover how fits differ.
+        n_twins: How often such a function is called; each call has to be a fit of its own.
+        model: The fitted synthesizer: draws balanced rows to train on, and brings its guarantee.
         direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others; a
             linear one is trained if None.
-        guarantee: The statement of the model file; None if there is none.
+        guarantee: The statement of the model file; that of the model if None.
+        drawing: What is known of how the rows were drawn, ``rebalancing_cost`` and ``not_covered``; what the
+            synthetic frame or Parquet file carries in its ``attrs`` if None.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
         quick: Do less, and say what was left out.
@@ -162,18 +95,21 @@ def audit(
         it holds nothing of them but what that pays for; that the tables could be read, and share no persons,
         shows without noise.
     """
+    if guarantee is None:
+        guarantee = getattr(model, "guarantee_", None)
     if schema.image is not None:
         refused = {"twin": twin, "direct": direct, "budget": budget, "shadowing": shadowing}
         given = [name for name, value in refused.items() if value is not None]
         if given:
             raise ParameterError(f"an audit of images takes no {' and no '.join(given)}; leave it out")
         return audit_images(
-            real=_images(real),
-            synthetic=_images(synthetic),
+            real=as_images(real),
+            synthetic=as_images(synthetic),
             schema=schema,
-            holdout=None if holdout is None else _images(holdout),
-            reference=None if reference is None else _images(reference),
+            holdout=None if holdout is None else as_images(holdout),
+            reference=None if reference is None else as_images(reference),
             guarantee=guarantee,
+            drawing=drawing,
             target=target,
             groups=groups,
             effort=QUICK_IMAGES if quick else None,
@@ -184,11 +120,12 @@ def audit(
     effort = QUICK if quick else Effort()
     if callable(twin):
         say("fitting the twin without privacy")
-        twin = twin()
+        twin = [twin() for _ in range(n_twins)]
     say("reading the tables")
-    real, synthetic = _table(real), _table(synthetic)
-    holdout = None if holdout is None else _table(holdout)
-    reference = None if reference is None else _table(reference)
+    real, synthetic = as_table(real), read_table(as_table(synthetic))
+    holdout = None if holdout is None else as_table(holdout)
+    reference = None if reference is None else as_table(reference)
+    drawing = drawing_of(synthetic.attrs if drawing is None else drawing)
     tables = load_tables(
         real,
         synthetic,
@@ -196,12 +133,14 @@ def audit(
         holdout=holdout,
         reference=reference,
         twin=twin,
+        model=model,
         target=target,
         groups=groups,
+        random_state=random_state,
     )
     if budget is not None:
         say("counting under the budget of the audit")
-        return _paid_report(tables, synthetic, guarantee, budget, random_state)
+        return paid_report(tables, synthetic, guarantee, drawing, budget, random_state)
     described = _described(tables)
     everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
@@ -255,7 +194,12 @@ def audit(
     say("writing the verdicts")
     return AuditReport(
         **sections,
-        verdicts=all_verdicts(**sections, n_units=described["real"]["n_units"]),
+        verdicts=all_verdicts(
+            **{name: section for name, section in sections.items() if name != "interpretability"},
+            n_units=described["real"]["n_units"],
+            drawing=drawing,
+        ),
+        drawing=drawing,
         tables=described,
         settings={
             "unit": schema.unit,
@@ -268,97 +212,7 @@ def audit(
         },
         notes=list(tables.notes),
         left_out=effort.left_out(described),
-        created=now(),
-        versions=versions_used(),
     )
-
-
-def public_report(
-    *, synthetic: Table | ImageSource, schema: Schema, guarantee: Mapping[str, Any] | None = None
-) -> AuditReport:
-    """Report on a synthetic table without reading a real record, for publication.
-
-    Args:
-        synthetic: Frame or path: the released rows.
-        schema: The description of the table.
-        guarantee: The statement of the model file; None if there is none.
-
-    Returns:
-        A report whose sections that need real records are ``not_assessed``.
-
-    Raises:
-        PrivsynthError: If the table cannot be read as the schema says.
-
-    Privacy:
-        Post-processing: reads the released rows, the public schema and the statement only.
-    """
-    if schema.image is not None:
-        return public_image_report(
-            synthetic=_images(synthetic), schema=schema, guarantee=guarantee, reason=PUBLIC
-        )
-    released = describe_released(_table(synthetic), schema=schema)
-    stated = dict(guarantee) if guarantee is not None else None
-    closed = not_assessed(PUBLIC)
-    return AuditReport(
-        guarantee=stated,
-        fidelity=closed,
-        utility=closed,
-        fairness=closed,
-        interpretability=closed,
-        membership=closed,
-        disclosure=closed,
-        verdicts=[{**guarantee_verdict(stated, None), "section": "guarantee"}],
-        tables={"synthetic": {"n_rows": released["n_rows"], "n_units": released["n_rows"]}},
-        settings={
-            "unit": schema.unit,
-            "columns": [column.name for column in schema.modelled],
-            "target": schema.target,
-            "groups": list(schema.groups),
-            "public": True,
-        },
-        notes=released.pop("notes"),
-        created=now(),
-        versions=versions_used(),
-        synthetic=released,
-    )
-
-
-def _paid_report(
-    tables: Tables,
-    synthetic: Table,
-    guarantee: Mapping[str, Any] | None,
-    budget: AuditBudget,
-    random_state: int,
-) -> AuditReport:
-    """Return a public report with the figures that a budget covers."""
-    paid = paid_audit(
-        real=tables.real,
-        holdout=tables.holdout,
-        synthetic=tables.synthetic.frame,
-        schema=tables.schema,
-        target=tables.target,
-        budget=budget,
-        random_state=random_state,
-    )
-    public = public_report(synthetic=synthetic, schema=tables.schema, guarantee=guarantee)
-    return replace(public, paid=paid)
-
-
-def _images(source: Table | ImageSource) -> ImageSource:
-    if isinstance(source, pd.DataFrame):
-        raise ParameterError(
-            "expected images, as the schema says: LabelledImages, (pixels, labels) or a path; got a frame"
-        )
-    return source
-
-
-def _table(source: Table | ImageSource) -> Table:
-    if isinstance(source, tuple | LabelledImages):
-        raise ParameterError(
-            "expected a table, as the schema says, got images; to audit images, add their shape to the "
-            'schema: "image": {"height": ..., "width": ..., "channels": ...}'
-        )
-    return source
 
 
 def _predictions(tables: Tables, n_families: int | None, random_state: int) -> Predictions | None:
@@ -373,8 +227,13 @@ def _described(tables: Tables) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name in _TABLES:
         records = getattr(tables, name)
-        out[name] = None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
+        out[name] = None if records is None else _size(records)
+    out["twin"] = _size(tables.twins[0]) if tables.twins else None
     return out
+
+
+def _size(records: Records) -> dict[str, int]:
+    return {"n_rows": len(records.frame), "n_units": n_units(records)}
 
 
 def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
@@ -385,4 +244,5 @@ def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
     thin: dict[str, Any] = {
         name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None
     }
-    return replace(tables, **thin)
+    twins = tuple(at_most_rows(twin, max_rows, generator) for twin in tables.twins)
+    return replace(tables, **thin, twins=twins)

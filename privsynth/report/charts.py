@@ -12,36 +12,14 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.curves import allowed_tpr, replace_one
-from privsynth.report.svg import short
+from privsynth.report.chart_shapes import Chart, Section, dots, heat_map, label_axis, layout_of, log_ticks
 from privsynth.report.words import claim_of, group_text
 
 MAX_HEAT_MAP_COLUMNS = 30
 MAX_TERMS = 20
-LONGEST_LABEL = 26
-
-Chart = dict[str, Any]
-Section = dict[str, Any]
 
 _SMALLEST_RATE = 1e-3
 _PERCENT_TICKS = {"tickvals": [1e-3, 1e-2, 1e-1, 1.0], "ticktext": ["0.1 %", "1 %", "10 %", "100 %"]}
-_COLOURS = {
-    "real": "var(--real)",
-    "synthetic": "var(--synthetic)",
-    "augmented": "var(--augmented)",
-    "balanced": "var(--balanced)",
-    "twin": "var(--balanced)",
-    "ceiling": "var(--real)",
-    "floor": "var(--soft)",
-}
-_SYMBOLS = {
-    "real": "circle",
-    "synthetic": "diamond",
-    "augmented": "square",
-    "balanced": "triangle-up",
-    "twin": "square",
-    "ceiling": "circle",
-    "floor": "x",
-}
 _ATTACK_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "triangle-down", "hexagon")
 
 
@@ -72,7 +50,7 @@ def trade_off(membership: Section, guarantee: Section | None) -> Chart:
         points = [p for p in attack["tpr_at_fpr"].values() if p["tpr"] is not None]
         if points:
             data.append(_attack_points(name.replace("_", " "), points, i))
-    layout = _layout(460, legend_below=True)
+    layout = layout_of(460, legend_below=True)
     layout["xaxis"] |= {
         "type": "log",
         "range": [-3.05, 0.05],
@@ -99,7 +77,7 @@ def pair_errors(pairs: Sequence[Section], names: Sequence[str]) -> Chart:
             row, column = max(place[a], place[b]), min(place[a], place[b])
             z[row][column] = pair["tv"]["value"]
     scale = [[0, "var(--faint)"], [1, "var(--accent)"]]
-    return _heat_map(z, shown, {"colorscale": scale, "zmin": 0})
+    return heat_map(z, shown, {"colorscale": scale, "zmin": 0})
 
 
 def association_errors(associations: Section) -> Chart:
@@ -112,7 +90,7 @@ def association_errors(associations: Section) -> Chart:
             z[i][j] = None if a is None or b is None else a - b
     scale = [[0, "var(--real)"], [0.5, "var(--faint)"], [1, "var(--synthetic)"]]
     limit = max([abs(value) for row in z for value in row if value is not None] + [0.05])
-    return _heat_map(z, names, {"colorscale": scale, "zmin": -limit, "zmax": limit})
+    return heat_map(z, names, {"colorscale": scale, "zmin": -limit, "zmax": limit})
 
 
 def model_scores(utility: Section, names: dict[str, str]) -> Chart:
@@ -127,14 +105,14 @@ def model_scores(utility: Section, names: dict[str, str]) -> Chart:
     for source in ("augmented", "balanced"):
         if source in scores[0]:
             series[source] = [(s[source]["value"], s[source]["interval"]) for s in scores]
-    return _dots([names.get(model, model) for model in models], series, lines=False)
+    return dots([names.get(model, model) for model in models], series, lines=False)
 
 
 def importances(importance: Section) -> Chart:
     """Draw by how much the score falls without each column, for both models."""
     columns = importance["columns"][:MAX_TERMS]
     series = {side: [(c[side], None) for c in columns] for side in ("real", "synthetic")}
-    return _dots([c["column"] for c in columns], series, lines=True)
+    return dots([c["column"] for c in columns], series, lines=True)
 
 
 def coefficients(found: Section) -> Chart:
@@ -145,7 +123,7 @@ def coefficients(found: Section) -> Chart:
         "real": [(t["real"]["value"], t["real"]["interval"]) for t in terms],
         "synthetic": [(t["synthetic"]["value"], t["adjusted"]) for t in terms],
     }
-    chart = _dots(labels, series, lines=False)
+    chart = dots(labels, series, lines=False)
     chart["layout"]["xaxis"] |= {"zeroline": True, "zerolinecolor": "var(--soft)"}
     return chart
 
@@ -161,12 +139,12 @@ def groups(rows: Sequence[tuple[str, dict[str, Any]]], *, axis: str = "rate") ->
     kept = [(label, values) for label, values in rows if any(v is not None for v in values.values())]
     sides = list(kept[0][1]) if kept else []
     series = {side: [(values[side], None) for _, values in kept] for side in sides}
-    chart = _dots([label for label, _ in kept], series, lines=True)
+    chart = dots([label for label, _ in kept], series, lines=True)
     if axis != "distance":
         chart["layout"]["xaxis"]["tickformat"] = ".0%"
     values = [v for _, row in kept for v in row.values() if v is not None and v > 0]
     if axis == "share" and values and max(values) > 10 * min(values):
-        chart["layout"]["xaxis"] |= _log_ticks(min(values), max(values))
+        chart["layout"]["xaxis"] |= log_ticks(min(values), max(values))
     return chart
 
 
@@ -176,7 +154,7 @@ def runs(rows: Sequence[Section], names: Sequence[str]) -> Chart:
     for row in rows:
         for name, share in zip(names, row["shares"], strict=True):
             series[name].append((share, None))
-    chart = _dots([row["measure"] for row in rows], series, lines=True)
+    chart = dots([row["measure"] for row in rows], series, lines=True)
     for i, trace in enumerate(chart["data"][1:]):
         name = trace["name"]
         known_rows = [row for row in rows if row["shares"][names.index(name)] is not None]
@@ -205,8 +183,8 @@ def bars(rows: Sequence[tuple[str, float]], *, percent: bool = False) -> Chart:
             "hovertemplate": f"%{{customdata}}: {number}<extra></extra>",
         }
     ]
-    layout = _layout(70 + 26 * max(len(rows), 1))
-    layout["yaxis"] |= _label_axis(labels)
+    layout = layout_of(70 + 26 * max(len(rows), 1))
+    layout["yaxis"] |= label_axis(labels)
     layout["showlegend"] = False
     if percent:
         layout["xaxis"]["tickformat"] = ".0%"
@@ -289,128 +267,3 @@ def _attack_points(name: str, points: Sequence[Section], i: int) -> Section:
         "customdata": [[p["fpr"], p["tpr"]] for p in points],
         "hovertemplate": "wrongly accused %{customdata[0]:.2%}, found %{customdata[1]:.2%}",
     }
-
-
-def _dots(labels: Sequence[str], series: dict[str, list[tuple[Any, Any]]], *, lines: bool) -> Chart:
-    """Draw one line a label, one mark a series, side by side where they carry intervals."""
-    n_series = max(len(series), 1)
-    data: list[Section] = []
-    if lines:
-        xs: list[float | None] = []
-        ys: list[float | None] = []
-        for i in range(len(labels)):
-            known = [values[i][0] for values in series.values() if values[i][0] is not None]
-            if len(known) > 1:
-                xs += [min(known), max(known), None]
-                ys += [i, i, None]
-        data.append(
-            {"type": "scatter", "mode": "lines", "x": xs, "y": ys, "hoverinfo": "skip", "showlegend": False,
-             "line": {"color": "var(--line)", "width": 3}}
-        )  # fmt: skip
-    for k, (name, values) in enumerate(series.items()):
-        offset = 0.0 if lines else (k - (n_series - 1) / 2) * 0.6 / n_series
-        kept = [(i, value, limits) for i, (value, limits) in enumerate(values) if value is not None]
-        trace: Section = {
-            "type": "scatter",
-            "mode": "markers",
-            "name": name,
-            "x": [value for _, value, _ in kept],
-            "y": [i + offset for i, _, _ in kept],
-            "marker": {
-                "size": 9,
-                "color": _COLOURS.get(name, "var(--ink)"),
-                "symbol": _SYMBOLS.get(name, "circle"),
-                "line": {"width": 1, "color": "var(--card)"},
-            },
-            "customdata": [labels[i] for i, _, _ in kept],
-            "hovertemplate": "%{customdata}: %{x:.3f}",
-        }
-        if any(limits is not None for _, _, limits in kept):
-            trace["error_x"] = {
-                "type": "data",
-                "symmetric": False,
-                "array": [limits[1] - value if limits else 0 for _, value, limits in kept],
-                "arrayminus": [value - limits[0] if limits else 0 for _, value, limits in kept],
-                "color": _COLOURS.get(name, "var(--ink)"),
-                "thickness": 1.5,
-                "width": 3,
-            }
-        data.append(trace)
-    per_label = 26 if lines else max(26, 13 * n_series)
-    layout = _layout(90 + per_label * max(len(labels), 1), legend_above=True)
-    layout["yaxis"] |= _label_axis(labels)
-    return {"data": data, "layout": layout}
-
-
-def _heat_map(z: list[list[float | None]], names: Sequence[str], colours: Section) -> Chart:
-    positions = list(range(len(names)))
-    data = [
-        {
-            "type": "heatmap",
-            "x": positions,
-            "y": positions,
-            "z": z,
-            "text": [[f"{a} × {b}" for b in names] for a in names],
-            "hovertemplate": "%{text}: %{z:.3f}<extra></extra>",
-            "hoverongaps": False,
-            "xgap": 2,
-            "ygap": 2,
-            "colorbar": {"thickness": 12, "outlinewidth": 0, "len": 0.8},
-            **colours,
-        }
-    ]
-    layout = _layout(150 + 26 * len(names))
-    ticks = {"tickvals": positions, "ticktext": [short(name, 18) for name in names], "showgrid": False}
-    layout["xaxis"] |= {**ticks, "tickangle": -45, "range": [-0.5, max(len(names) - 1.5, 0.5)]}
-    layout["yaxis"] |= {**ticks, "range": [max(len(names) - 0.5, 1.5), 0.5]}
-    return {"data": data, "layout": layout}
-
-
-def _log_ticks(low: float, high: float) -> Section:
-    """Return a logarithmic axis in percent, with ticks at 1, 2 and 5 of each power of ten."""
-    ticks = [m * 10.0**k for k in range(-7, 1) for m in (1, 2, 5)]
-    shown = [tick for tick in ticks if low / 2 <= tick <= high * 2]
-    texts = [f"{100 * tick:g}%" for tick in shown]
-    return {"type": "log", "tickvals": shown, "ticktext": texts, "tickformat": None}
-
-
-def _label_axis(labels: Sequence[str]) -> Section:
-    return {
-        "tickvals": list(range(len(labels))),
-        "ticktext": [short(label, LONGEST_LABEL) for label in labels],
-        "range": [len(labels) - 0.4, -0.6],
-        "showgrid": False,
-        "zeroline": False,
-    }
-
-
-def _layout(height: int, *, legend_above: bool = False, legend_below: bool = False) -> Section:
-    axis = {
-        "gridcolor": "var(--line)",
-        "linecolor": "var(--line)",
-        "zeroline": False,
-        "automargin": True,
-        "fixedrange": True,
-        "tickfont": {"size": 12},
-    }
-    layout: Section = {
-        "height": height,
-        "autosize": True,
-        "margin": {"l": 8, "r": 8, "t": 34 if legend_above else 10, "b": 10},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": "var(--ink)", "size": 13, "family": "system-ui, sans-serif"},
-        "hoverlabel": {
-            "bgcolor": "var(--card)",
-            "bordercolor": "var(--line)",
-            "font": {"color": "var(--ink)"},
-        },
-        "xaxis": dict(axis),
-        "yaxis": dict(axis),
-        "dragmode": False,
-    }
-    if legend_above:
-        layout["legend"] = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
-    if legend_below:
-        layout["legend"] = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}
-    return layout

@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 from privsynth.metrics.scores import SCORES
 from privsynth.report import charts as charted
 from privsynth.report import plots
+from privsynth.report.drawing import drawing_in_words
 from privsynth.report.words import (
     bottom_line,
     bought,
@@ -96,7 +97,7 @@ def render(report: dict[str, Any], pictures: dict[str, Any] | None = None) -> st
     """Return the page for the content of a ``report.json``.
 
     Args:
-        report: As `privsynth.report.document.AuditReport.to_dict` gives it.
+        report: As `privsynth.report.audit_report.AuditReport.to_dict` gives it.
         pictures: Of an audit of images; see `privsynth.report.contact_sheet`.
 
     Privacy:
@@ -199,7 +200,8 @@ def plotly_script() -> str:
 
 def _of_guarantee(report: dict[str, Any]) -> dict[str, Any]:
     guarantee = report["guarantee"]
-    return {"words": guarantee_in_words(guarantee), "claim": claim_of(guarantee)}
+    words = {"words": guarantee_in_words(guarantee), "drawing_words": drawing_in_words(report.get("drawing"))}
+    return {**words, "claim": claim_of(guarantee)}
 
 
 def _trade_off_alt(membership: dict[str, Any]) -> str:
@@ -241,9 +243,7 @@ def _sdmetrics_rows(fidelity: dict[str, Any]) -> list[tuple[str, Any]]:
         section = fidelity.get(which)
         if section:
             rows.append((f"{which} score (1 = best)", section["score"]))
-            rows += [
-                (f"{which}: {name}", f) for name, f in section["properties"].items() if f["value"] is not None
-            ]
+            rows += [(f"{which}: {name}", figure) for name, figure in section["properties"].items()]
     return rows
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from privsynth.image_sources import ImageSource, read_images
+from privsynth.images import LabelledImages
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.classifiers import FAMILIES, LINEAR, Training
 from privsynth.metrics.images.fairness import assess_fairness
@@ -19,8 +20,9 @@ from privsynth.metrics.images.utility import assess_utility, predict_holdout
 from privsynth.metrics.released import describe_released
 from privsynth.metrics.units import n_units
 from privsynth.metrics.utility import N_BOOTSTRAP
+from privsynth.report.audit_report import AuditReport
 from privsynth.report.contact_sheet import public_sheet, sheets
-from privsynth.report.document import AuditReport, now, versions_used
+from privsynth.report.drawing import drawing_of
 from privsynth.report.verdicts import all_verdicts, guarantee_verdict
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
@@ -99,6 +101,7 @@ def audit_images(
     holdout: ImageSource | None = None,
     reference: ImageSource | None = None,
     guarantee: Mapping[str, Any] | None = None,
+    drawing: Mapping[str, Any] | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
     effort: ImageEffort | None = None,
@@ -115,6 +118,8 @@ def audit_images(
             are ``not_assessed``.
         reference: Further such images, for the attacks and the feature network.
         guarantee: The statement of the model file; None if there is none.
+        drawing: What is known of how the images were drawn; what the labels of `LabelledImages` carry in
+            their ``attrs`` if None.
         target: Column that says what is on an image; the schema's if None.
         groups: Group columns; the schema's if None.
         effort: How much work is done; `ImageEffort` if None, `QUICK` is less.
@@ -169,15 +174,17 @@ def audit_images(
         "fidelity": fidelity,
         "utility": utility,
         "fairness": fairness,
-        "interpretability": not_assessed(NO_INTERPRETABILITY),
         "membership": membership,
         "disclosure": not_assessed(NO_DISCLOSURE),
     }
     say("drawing contact sheets and writing the verdicts")
     described = _described(images)
+    told = drawing_of(_attrs(synthetic) if drawing is None else drawing)
     return AuditReport(
         **sections,
-        verdicts=all_verdicts(**sections, n_units=described["real"]["n_units"]),
+        interpretability=not_assessed(NO_INTERPRETABILITY),
+        verdicts=all_verdicts(**sections, n_units=described["real"]["n_units"], drawing=told),
+        drawing=told,
         tables=described,
         settings={
             **_settings(images, schema),
@@ -187,21 +194,25 @@ def audit_images(
         },
         notes=list(images.tables.notes),
         left_out=effort.left_out(images),
-        created=now(),
-        versions=versions_used(),
         pictures=sheets(seen, random_state=random_state),
     )
 
 
 def public_image_report(
-    *, synthetic: ImageSource, schema: Schema, guarantee: Mapping[str, Any] | None, reason: str
+    *,
+    synthetic: ImageSource,
+    schema: Schema,
+    guarantee: Mapping[str, Any] | None,
+    drawing: Mapping[str, Any] | None = None,
+    reason: str,
 ) -> AuditReport:
-    """Report on synthetic images without reading a real one; see `privsynth.report.audit.public_report`.
+    """Report on synthetic images without reading a real one; see `privsynth.report.public.public_report`.
 
     Args:
         synthetic: The released images.
         schema: The description of their columns.
         guarantee: The statement of the model file; None if there is none.
+        drawing: What is known of how the images were drawn; as for `audit_images`.
         reason: Why sections are not assessed.
 
     Privacy:
@@ -226,11 +237,14 @@ def public_image_report(
         tables={"synthetic": {"n_rows": len(both), "n_units": len(both)}},
         settings={**_settings(images, schema), "public": True},
         notes=released.pop("notes"),
-        created=now(),
-        versions=versions_used(),
         synthetic=released,
+        drawing=drawing_of(_attrs(synthetic) if drawing is None else drawing),
         pictures=public_sheet(images),
     )
+
+
+def _attrs(source: ImageSource) -> Mapping[str, Any]:
+    return source.labels.attrs if isinstance(source, LabelledImages) else {}
 
 
 def _settings(images: ImageTables, schema: Schema) -> dict[str, Any]:

@@ -118,6 +118,12 @@ class SampleRequest:
             object.__setattr__(self, "parity", Parity.of(self.parity))
 
     @property
+    def has_targets(self) -> bool:
+        """Whether shares of the rows are asked for, beside conditions on all of them."""
+        asked = (self.balance, self.proportions, self.like, self.parity)
+        return any(target is not None for target in asked)
+
+    @property
     def not_covered(self) -> list[str]:
         """What the guarantee does not cover of the rows."""
         return [] if self.like is None else [LIKE_NOT_COVERED]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from privsynth.sources import as_arrow, table_format
+from privsynth.sources import ATTRS_KEY, as_arrow, table_format
 from privsynth.writing import written_aside
 
 Progress = Callable[[int], None]
@@ -47,7 +48,8 @@ def write_blocks(
     Args:
         blocks: At least one frame; drawn only once the place of the file is known to be good.
         path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file; written aside first, then renamed.
-        types: A frame of the same columns in which every kind of value occurs; Parquet takes its types.
+        types: A frame of the same columns in which every kind of value occurs; Parquet takes its types and
+            keeps its ``attrs``, where pandas looks for them.
         force: Replace an existing file.
         progress: Called with the number of rows written so far.
 
@@ -61,7 +63,10 @@ def write_blocks(
     n_rows = 0
     with written_aside(path, force=force) as aside, ExitStack() as stack:
         if kind == "parquet":
-            write = _parquet_writer(aside, stack, as_arrow(types).schema)
+            schema = as_arrow(types).schema
+            if types.attrs:
+                schema = schema.with_metadata({**schema.metadata, ATTRS_KEY: json.dumps(types.attrs)})
+            write = _parquet_writer(aside, stack, schema)
         else:
             write = _csv_writer(aside, stack, compress=kind == "csv.gz")
         for block in blocks:

@@ -58,7 +58,9 @@ def guarantee_statement(
     if dataset is None:
         not_covered.insert(0, "other runs on the same table: it was given without a data set name")
     if schema.types_from_records:
-        not_covered.insert(0, "the column types, which were inferred by reading values")
+        not_covered.insert(
+            0, "the column types, resolutions and decimals, which were inferred by reading values"
+        )
     if schema.person_id is not None:
         not_covered.append("order and dependence of one person's rows, which are not modelled")
         not_covered.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from privsynth.images import LabelledImages, PixelArray
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import Asked, SampleRequest
-from privsynth.synthesizers.sampler import Progress, read_request
+from privsynth.synthesizers.sampler import Progress, cost_of_request, read_request, told_of_rows
 
 
 class ImageSampler:
@@ -35,16 +35,17 @@ class ImageSampler:
         """Draw exactly ``n`` labelled images, conditioned and balanced over their labels exactly.
 
         Takes what `TableSampler.sample` takes, about the columns; the image of each row is drawn given its
-        labels. ``labels.attrs["not_covered"]`` says what the guarantee does not cover.
+        labels. ``labels.attrs["not_covered"]`` says what the guarantee does not cover, and
+        ``labels.attrs["rebalancing_cost"]`` what meeting targets moves.
 
         Raises:
             RequestError, UnsupportedRequestError: As `TableSampler.sample`.
         """
         request = read_request(n, asked)
-        blocks = list(self._blocks(request, random_state))
+        plan, rng = self._planned(request, random_state)
+        blocks = list(self._fitted().draw_blocks(plan, rng))
         labels = pd.concat([block.labels for block in blocks], ignore_index=True)
-        if request.not_covered:
-            labels.attrs["not_covered"] = request.not_covered
+        labels.attrs |= told_of_rows(request, plan)
         return LabelledImages(np.concatenate([block.images for block in blocks]), labels)
 
     def sample_to(
@@ -107,15 +108,15 @@ class ImageSampler:
         """Say, before drawing, how many images each cell of a request gets; see `TableSampler.support`."""
         return support_table(self._fitted().table, read_request(n, asked), np.random.default_rng(0))
 
-    def _blocks(self, request: SampleRequest, random_state: int | None) -> Iterator[LabelledImages]:
-        plan, rng = self._planned(request, random_state)
-        return self._fitted().draw_blocks(plan, rng)
+    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
+        """Say how far a request moves the labels from the model; see `TableSampler.rebalancing_cost`."""
+        return cost_of_request(self._fitted().table, read_request(n, asked))
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
         rng = np.random.default_rng(self.random_state if random_state is None else random_state)
         plan = make_plan(self._fitted().table, request, rng)
         for message in plan.warnings:
-            warnings.warn(message, stacklevel=4)
+            warnings.warn(message, stacklevel=3)
         return plan, rng
 
     def _fitted(self) -> ImageModel:

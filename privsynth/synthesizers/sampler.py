@@ -55,7 +55,8 @@ class TableSampler:
                 The guarantee does not cover it, and ``attrs["not_covered"]`` of the rows says so.
             parity: ``(target, groups)``: the same rate of every label in every group, or a mapping
                 ``{"target": ..., "groups": [...], "decorrelate": [...]}``; see
-                `privsynth.sampling.request.Parity`.
+                `privsynth.sampling.request.Parity`. What meeting targets moves is in
+                ``attrs["rebalancing_cost"]`` of the rows (see `rebalancing_cost`).
             on_unsupported: What to do with a cell that has less than one unit behind it: refuse (``"error"``,
                 the default), ``"warn"`` and extrapolate, or ``"drop"`` it. A cell that has more, but less
                 than two noise deviations of a measured table that covers its columns, is warned of.
@@ -70,8 +71,7 @@ class TableSampler:
         request = read_request(n, asked)
         plan, rng = self._planned(request, random_state)
         rows = draw_rows(plan, rng)
-        if request.not_covered:
-            rows.attrs["not_covered"] = request.not_covered
+        rows.attrs |= told_of_rows(request, plan)
         return rows
 
     def sample_batches(
@@ -105,7 +105,7 @@ class TableSampler:
         """Write the same rows as `sample` to a CSV or Parquet file, block by block.
 
         Memory does not grow with ``n``. The file takes its place when it is whole: an error or Ctrl-C leaves
-        nothing behind.
+        nothing behind. A Parquet file keeps the ``attrs`` of the rows too.
 
         Args:
             path: A ``.csv``, ``.csv.gz`` or ``.parquet`` file.
@@ -125,12 +125,15 @@ class TableSampler:
         Privacy:
             As `sample`.
         """
-        plan, rng = self._planned(read_request(n, asked), random_state)
+        request = read_request(n, asked)
+        plan, rng = self._planned(request, random_state)
+        types = every_label(plan)
+        types.attrs |= told_of_rows(request, plan)
         report = progress or (lambda message, done, total: None)
         return write_blocks(
             draw_blocks(plan, rng),
             path,
-            types=every_label(plan),
+            types=types,
             force=force,
             progress=lambda done: report("rows written", done, plan.n_rows),
         )
@@ -159,6 +162,26 @@ class TableSampler:
         rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
         return rows
 
+    def complete_to(
+        self,
+        path: str | Path,
+        frame: pd.DataFrame | str | Path,
+        *,
+        random_state: int | None = None,
+        force: bool = False,
+    ) -> int:
+        """Write the same rows as `complete` to a CSV or Parquet file; return their number.
+
+        Raises:
+            TableError: If the file cannot be written, or exists and ``force`` is not set.
+            RequestError, UnsupportedRequestError: As `complete`.
+
+        Privacy:
+            As `complete`.
+        """
+        rows = self.complete(frame, random_state=random_state)
+        return write_blocks(iter([rows]), path, types=rows, force=force, progress=lambda done: None)
+
     def support(self, n: int | None = None, **asked: Unpack[Asked]) -> pd.DataFrame:
         """Say, before drawing, how many rows each cell of a request gets and how many real units it has.
 
@@ -175,7 +198,9 @@ class TableSampler:
         return support_table(self._fitted(), read_request(n, asked), np.random.default_rng(0))
 
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
-        """Say how far a request moves the rows from the model; takes what `support` takes.
+        """Say how far a request moves the rows from the model; takes what `sample` takes.
+
+        Cells without support are left out with ``on_unsupported="drop"``, and else looked at as they are.
 
         Returns:
             See `privsynth.sampling.cost.rebalancing_cost`.
@@ -183,8 +208,7 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        plan = make_plan(self._fitted(), read_request(n, asked), np.random.default_rng(0), only_look=True)
-        return rebalancing_cost(plan)
+        return cost_of_request(self._fitted(), read_request(n, asked))
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
         rng = np.random.default_rng(self.random_state if random_state is None else random_state)
@@ -197,6 +221,30 @@ class TableSampler:
         if not hasattr(self, "model_"):
             raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
         return self.model_
+
+
+def cost_of_request(model: TableModel, request: SampleRequest) -> dict[str, Any]:
+    """Return how far a request moves the rows of a model; cells without support as `rebalancing_cost` says.
+
+    Privacy:
+        Post-processing.
+    """
+    only_look = request.on_unsupported != "drop"
+    return rebalancing_cost(make_plan(model, request, np.random.default_rng(0), only_look=only_look))
+
+
+def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
+    """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn.
+
+    Privacy:
+        Post-processing.
+    """
+    told: dict[str, Any] = {}
+    if request.not_covered:
+        told["not_covered"] = request.not_covered
+    if request.has_targets:
+        told["rebalancing_cost"] = rebalancing_cost(plan)
+    return told
 
 
 def read_request(n: int | None, asked: Asked) -> SampleRequest:

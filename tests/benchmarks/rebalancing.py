@@ -1,4 +1,4 @@
-"""What rebalancing gives and costs: ``python -m tests.benchmarks.rebalancing {cells,parity,minority}``.
+"""What rebalancing gives and costs: ``python -m tests.benchmarks.rebalancing WHAT ...``.
 
 All fits are private (``--epsilon``, 1 by default) and repeated ``--runs`` times with fresh noise and splits;
 figures are means and standard deviations over the runs, scored on held-out real rows that no fit saw.
@@ -29,9 +29,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from privsynth import MarginalSynthesizer, Schema
+from privsynth import MarginalSynthesizer, Schema, augment_for
 from privsynth.drafting import draft_schema
 from privsynth.errors import UnsupportedRequestError
 from tests.benchmarks.adult import adult_schema, bench_folder
@@ -53,16 +53,29 @@ def adult(part: str) -> pd.DataFrame:
     return pd.read_csv(bench_folder() / f"adult_{part}.csv.gz", keep_default_na=False)
 
 
-def classifier(rows: pd.DataFrame, target: str) -> Any:
-    """Train boosted trees on rows; categories are coded by their order, unknown ones are missing."""
-    features = rows.drop(columns=target)
+def classifier(rows: pd.DataFrame, real: pd.DataFrame, target: str) -> Any:
+    """Train boosted trees on rows of the kind of a real table."""
+    return untrained(real, target).fit(rows.drop(columns=target), rows[target])
+
+
+def untrained(table: pd.DataFrame, target: str) -> Any:
+    """Return boosted trees for frames like a table; categories are coded by their order."""
+    features = table.drop(columns=target)
     texts = [name for name in features if features[name].dtype == object]
+    types = {name: object if name in texts else float for name in features}
     coded = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
-    model = make_pipeline(
+    return make_pipeline(
+        FunctionTransformer(typed, kw_args={"types": types}),
         make_column_transformer((coded, texts), remainder="passthrough"),
         HistGradientBoostingClassifier(random_state=0),
     )
-    return model.fit(features, rows[target])
+
+
+def typed(rows: pd.DataFrame, types: dict[str, type]) -> pd.DataFrame:
+    """Return the columns named, as texts or numbers, whichever container types they came in."""
+    return pd.DataFrame(
+        {name: rows[name].astype(str if kind is object else float) for name, kind in types.items()}
+    )
 
 
 def table_of(runs: Iterable[dict[str, Figures]]) -> str:
@@ -93,13 +106,13 @@ def cells(epsilon: float, runs: int) -> None:
         print(faint.to_string(index=False))
         try:
             with warnings.catch_warnings(record=True) as told:
-                warnings.simplefilter("always")
+                warnings.simplefilter("always")  # Python says a repeated warning only once otherwise
                 synthesizer.sample(20_000, balance=cut)
             print("the default draws, and warns:", *(str(warning.message) for warning in told))
         except UnsupportedRequestError as refused:
             print("the default refuses:", refused)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore", UserWarning)  # of the faint cells that were just printed
             start = time.perf_counter()
             rows = synthesizer.sample(20_000, balance=cut, on_unsupported="warn")
         sizes = rows.groupby(cut).size()
@@ -137,7 +150,7 @@ def parity(epsilon: float, runs: int) -> None:
 def parity_figures(rows: pd.DataFrame, test: pd.DataFrame) -> Figures:
     """Return label rates of the rows, and accuracy and parity of the classifier trained on them."""
     rates = rows["income"].eq(">50K").groupby(rows["sex"]).mean()
-    model = classifier(rows, "income")
+    model = classifier(rows, test, "income")
     predicted = pd.Series(model.predict(test.drop(columns="income")), index=test.index)
     by_sex = predicted.eq(">50K").groupby(test["sex"]).mean()
     scores = model.predict_proba(test.drop(columns="income"))[:, list(model.classes_).index(">50K")]
@@ -225,7 +238,9 @@ def minority_figures(
     synthesizer = fitted(train, schema, epsilon)
     n = len(train)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # of a label within noise: the figures show what it costs
         balanced = synthesizer.sample(n, balance=[target], on_unsupported="warn")
         unbalanced = synthesizer.sample(n)
     features = train.drop(columns=target)
@@ -241,25 +256,14 @@ def minority_figures(
         "real, random oversampling (not private)": oversampled[0],
         "real, SMOTE (not private)": oversampled[1],
     }
-    return {
-        name: scores(classifier(like(rows, train), target), test, target, rare) for name, rows in sets.items()
-    }
-
-
-def like(rows: pd.DataFrame, real: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with the columns' types of a real table."""
-    rows = rows[real.columns]
-    texts = {name: str for name in real if real[name].dtype == object}
-    numbers = {name: float for name in real if real[name].dtype != object}
-    return rows.astype(texts).astype(numbers)
+    return {name: scores(classifier(rows, train, target), test, target, rare) for name, rows in sets.items()}
 
 
 def scores(model: Any, test: pd.DataFrame, target: str, rare: str) -> Figures:
     """Return a classifier's figures on real rows."""
     truth, features = test[target], test.drop(columns=target)
-    numbers = {name: float for name in features if features[name].dtype != object}
-    predicted = model.predict(features.astype(numbers))
-    chance = model.predict_proba(features.astype(numbers))[:, list(model.classes_).index(rare)]
+    predicted = model.predict(features)
+    chance = model.predict_proba(features)[:, list(model.classes_).index(rare)]
     return {
         "minority recall": float(recall_score(truth, predicted, pos_label=rare)),
         "balanced accuracy": float(balanced_accuracy_score(truth, predicted)),
@@ -267,15 +271,91 @@ def scores(model: Any, test: pd.DataFrame, target: str, rare: str) -> Figures:
     }
 
 
+# -- adaptive ------------------------------------------------------------------------------------------
+
+GROUPS = {
+    "Adult, income >50K": ["sex", "race"],
+    "Diabetes 130, readmitted within 30 days": ["race", "gender"],
+    "ACS Massachusetts, difficulty walking": ["SEX", "RAC1P"],
+}
+MIN_TESTED = 50
+"""Real rows of either label that a group needs to be scored."""
+
+
+def adaptive(epsilon: float, runs: int) -> None:
+    """Add rows for the worst group, in three tables."""
+    for name, read in TABLES.items():
+        table, schema, target, _ = read()
+        found = [adaptive_figures(table, schema, target, GROUPS[name], epsilon, seed) for seed in range(runs)]
+        print(f"\n{name}, by {' x '.join(GROUPS[name])}\n\n{table_of(found)}", flush=True)
+
+
+def adaptive_figures(
+    table: pd.DataFrame, schema: Schema, target: str, groups: list[str], epsilon: float, seed: int
+) -> dict[str, Figures]:
+    """Return figures of training sets of synthetic rows, on one split."""
+    train, test = train_test_split(table, test_size=0.3, random_state=seed, stratify=table[target])
+    columns = schema.to_dict()["columns"]
+    columns |= {name: {"type": "categorical", "categories": sorted(table[name].unique())} for name in groups}
+    synthesizer = fitted(train, Schema(columns, types_from_records=schema.types_from_records), epsilon)
+    found = augment_for(
+        untrained(train, target),
+        synthesizer,
+        base=len(train),
+        target=target,
+        groups=groups,
+        random_state=seed,
+        progress=lambda text: print(f"  run {seed}: {text}", flush=True),
+    )
+    base = found.table.iloc[: len(train)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of faint cells: the figures show what they cost
+        balanced = synthesizer.sample(len(train), balance=[*groups, target], on_unsupported="drop")
+    sets = {
+        "synthetic, as it is": base,
+        "synthetic, rows added for the worst group": found.table,
+        "synthetic, all cells balanced": balanced,
+        "real rows (not private)": train,
+    }
+    told = {
+        "synthetic, as it is": found.worst_group.before,
+        "synthetic, rows added for the worst group": found.worst_group.after,
+    }
+    return {
+        name: {
+            "rows": len(rows),
+            **group_figures(rows, test, target, groups),
+            "worst group, synthetic rows": told.get(name, np.nan),
+        }
+        for name, rows in sets.items()
+    }
+
+
+def group_figures(rows: pd.DataFrame, test: pd.DataFrame, target: str, groups: list[str]) -> Figures:
+    """Return balanced accuracy on real rows: of the worst group with rows enough, and of all."""
+    model = classifier(rows, test, target)
+    hits = pd.DataFrame({"truth": test[target], "said": model.predict(test.drop(columns=target))})
+    scores = [
+        balanced_accuracy_score(of["truth"], of["said"])
+        for _, of in hits.groupby([test[name] for name in groups])
+        if len(counts := of["truth"].value_counts()) > 1 and counts.min() >= MIN_TESTED
+    ]
+    return {
+        "worst group, real rows": float(min(scores)),
+        "all, real rows": float(balanced_accuracy_score(hits["truth"], hits["said"])),
+    }
+
+
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["cells", "parity", "minority"], nargs="+")
+    parser.add_argument("what", choices=["cells", "parity", "minority", "adaptive"], nargs="+")
     parser.add_argument("--epsilon", type=float, default=1.0)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     for what in arguments.what:
-        {"cells": cells, "parity": parity, "minority": minority}[what](arguments.epsilon, arguments.runs)
+        asked = {"cells": cells, "parity": parity, "minority": minority, "adaptive": adaptive}[what]
+        asked(arguments.epsilon, arguments.runs)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--millions", type=int, nargs="+", default=[1, 5, 20])
     parser.add_argument("--write", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    warnings.simplefilter("ignore")
+    warnings.simplefilter("ignore", UserWarning)  # of faint cells: only speed is of interest
     if arguments.write:
         write_parquet(arguments.model, arguments.write)
         return

@@ -328,6 +328,7 @@ def test_existing_rows_are_replaced_only_by_force(fitted: Path, tmp_path: Path, 
         "output": str(tmp_path / "rows.csv"),
         "rows": 5,
         "columns": list(COLUMNS),
+        "rebalancing_cost": None,
         "not_covered": [],
     }
 
@@ -361,6 +362,58 @@ def test_proportions_come_from_a_table_or_json(fitted: Path, tmp_path: Path, run
         tmp_path / "c.csv",
     )
     assert (refused.code, "expected an object with the keys" in refused.error) == (2, True)
+
+
+def test_partial_rows_are_completed_and_said_not_to_be_covered(
+    fitted: Path, tmp_path: Path, run: Run
+) -> None:
+    (tmp_path / "partial.csv").write_text("sex,age\nF,\n,33\nM,44\n")
+    flags = ("sample", fitted / "m.privsynth", "--complete", tmp_path / "partial.csv", "--seed", 1)
+    done = run(*flags, "-o", tmp_path / "a.csv", "--json")
+    assert (done.code, json.loads(done.out)["rows"]) == (0, 3)
+    assert json.loads(done.out)["not_covered"][0].startswith("the frame that was completed")
+    rows = pd.read_csv(tmp_path / "a.csv")
+    assert rows.columns.tolist() == list(COLUMNS)
+    assert (rows["sex"][0], rows["age"][1], rows["sex"][2], rows["age"][2]) == ("F", 33, "M", 44)
+    assert rows["age"].notna().all()
+    again = run(*flags, "-o", tmp_path / "b.parquet")
+    assert "3 rows completed and written" in again.out
+    assert "not covered: the frame that was completed" in again.out
+    kept = pd.read_parquet(tmp_path / "b.parquet")
+    assert kept["age"].tolist() == rows["age"].tolist()
+    assert kept.attrs["not_covered"][0].startswith("the frame that was completed")
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        (("-n", 5), "--complete fills in the rows that it is given, so 'n' cannot"),
+        (("--balance", "sex", "--where", "age=30"), "so 'balance', 'conditions' cannot"),
+    ],
+)
+def test_rows_are_not_completed_and_drawn_at_once(
+    fitted: Path, tmp_path: Path, run: Run, flags: tuple[object, ...], text: str
+) -> None:
+    (tmp_path / "partial.csv").write_text("sex\nF\n")
+    model, output = fitted / "m.privsynth", tmp_path / "a.csv"
+    refused = run("sample", model, "--complete", tmp_path / "partial.csv", *flags, "-o", output)
+    assert (refused.code, text in refused.error, output.exists()) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "text"),
+    [
+        ("sex,shoe\nF,1\n", 2, "there is no column 'shoe' in the model"),
+        ("sex\nZ\n", 2, "complete"),
+    ],
+)
+def test_partial_rows_that_the_model_does_not_know_are_refused(
+    fitted: Path, tmp_path: Path, run: Run, content: str, code: int, text: str
+) -> None:
+    (tmp_path / "partial.csv").write_text(content)
+    model, output = fitted / "m.privsynth", tmp_path / "a.csv"
+    refused = run("sample", model, "--complete", tmp_path / "partial.csv", "-o", output)
+    assert (refused.code, text in refused.error, output.exists()) == (code, True, False)
 
 
 def test_a_reference_table_is_said_not_to_be_covered(fitted: Path, tmp_path: Path, run: Run) -> None:

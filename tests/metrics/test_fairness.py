@@ -28,7 +28,7 @@ from privsynth.metrics.group_models import (
     replicate_rates,
 )
 from privsynth.metrics.grouping import Grouping
-from privsynth.metrics.privacy_effect import representation_slope
+from privsynth.metrics.privacy_effect import _share_entry, representation_slope
 from privsynth.metrics.proportions import difference_interval
 from privsynth.metrics.rates import _ratio
 from privsynth.metrics.scores import mean_of
@@ -276,6 +276,32 @@ def test_the_group_that_pays_for_privacy_is_named(draw, schema: Schema) -> None:
     assert "no twin" in without["reason"]
 
 
+def test_several_twins_are_averaged_and_their_spread_is_covered(draw, schema: Schema) -> None:
+    real, holdout, synthetic = draw(1500, 0), draw(1500, 1), draw(1500, 2)
+    fewer = draw(1500, 4)
+    twins = [draw(1500, 3), fewer[(fewer["sex"] == "M") | (np.arange(1500) % 3 > 0)].reset_index(drop=True)]
+    found = fairness(real, synthetic, schema=schema, holdout=holdout, twin=twins, n_bootstrap=30)
+    alone = [
+        fairness(real, synthetic, schema=schema, holdout=holdout, twin=twin, n_bootstrap=30) for twin in twins
+    ]
+    women = [
+        next(g for g in section["privacy_effect"]["by_group"] if g["group"] == {"sex": "F"})
+        for section in (found, *alone)
+    ]
+    assert (found["privacy_effect"]["n_twins"], alone[0]["privacy_effect"]["n_twins"]) == (2, 1)
+    for kind in ("share", "accuracy", "auc", "tv_2way"):
+        both, first, second = (entry[kind] for entry in women)
+        assert both["twin"] == pytest.approx((first["twin"] + second["twin"]) / 2)
+        half = 12.7062 * abs(first["twin"] - second["twin"]) / 2  # Student's t with one degree of freedom
+        assert both["twin_interval"] == pytest.approx([both["twin"] - half, both["twin"] + half], abs=1e-4)
+        assert first["twin_interval"] is None
+        if kind != "tv_2way":
+            low, high = both["cost"]["interval"]
+            assert low <= both["cost"]["value"] - half
+            assert high >= both["cost"]["value"] + half
+    json.dumps(found, allow_nan=False)
+
+
 # -- what intervals cover ------------------------------------------------------------------------------
 
 
@@ -305,6 +331,22 @@ def test_units_behind_a_share_are_persons_not_rows() -> None:
     assert alone == (0.5, pytest.approx(200))
     none = _ratio(np.zeros(200), np.full(200, 0.25), units)
     assert none == (0.0, pytest.approx(50))
+
+
+@pytest.mark.parametrize(("n_twins", "at_least", "at_most"), [(4, 0.93, 0.995), (1, 0.0, 0.75)])
+def test_intervals_of_privacys_effect_cover_other_fits_only_with_several_twins(
+    n_twins: int, at_least: float, at_most: float
+) -> None:
+    # Shares of twins vary from fit to fit by 0.04, beside the drawing of 4,000 rows of each.
+    generator = np.random.default_rng(2)
+    n, n_runs, p_twin, p_private, covered = 4000, 400, 0.3, 0.2, 0
+    for _ in range(n_runs):
+        fits = np.clip(generator.normal(p_twin, 0.04, n_twins), 0.01, 0.99)
+        twins = [(np.array([generator.binomial(n, p) / n]), np.array([n])) for p in fits]
+        synthetic = (np.array([generator.binomial(n, p_private) / n]), np.array([n]))
+        low, high = _share_entry(synthetic, synthetic, twins, 0)["cost"]["interval"]
+        covered += low <= p_private - p_twin <= high
+    assert binom.ppf(5e-7, n_runs, at_least) <= covered <= binom.ppf(1 - 5e-7, n_runs, at_most)
 
 
 def test_bootstrapped_gaps_of_a_small_group_cover_about_what_they_say() -> None:

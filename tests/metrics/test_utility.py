@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from privsynth.errors import UnsupportedRequestError
 from privsynth.metrics import utility
 from privsynth.metrics.downstream import unit_bootstrap
 from privsynth.metrics.utility import NO_HOLDOUT, NO_TARGET
@@ -47,6 +48,45 @@ def test_swapped_labels_score_as_far_below_chance(draw, schema: Schema) -> None:
     )
     logistic = found["models"]["logistic_regression"]["auc"]
     assert logistic["value"] == pytest.approx(1 - logistic["ceiling"], abs=0.01)
+
+
+class Model:
+    """Draws rows of the source, balanced as asked for."""
+
+    def __init__(self, draw) -> None:
+        self.draw, self.asked = draw, None
+
+    def sample(self, n=None, *, random_state=None, balance=(), on_unsupported="error") -> pd.DataFrame:
+        self.asked = (n, random_state, list(balance), on_unsupported)
+        cells = self.draw(8 * n, 5).groupby(list(balance))
+        return cells.sample(n // 4, random_state=random_state).reset_index(drop=True)
+
+
+def test_balanced_rows_are_drawn_from_a_model_that_is_given(draw, schema: Schema) -> None:
+    real, rare, holdout = draw(800, 0), draw(800, 1), draw(600, 2)
+    rare = rare[(~rare["owner"]) | (np.arange(len(rare)) % 8 == 0)].reset_index(drop=True)
+    model = Model(draw)
+    settings = {"schema": schema, "holdout": holdout, "n_bootstrap": 5, "random_state": 3}
+    drawn = utility(real, rare, model=model, **settings)
+    assert model.asked == (len(rare), 3, ["sex", "owner"], "drop")
+    weighted = utility(real, rare, **settings)
+    assert (drawn["balanced_rows"], weighted["balanced_rows"]) == ("drawn", "weighted")
+    scores = [found["models"][MODELS[0]]["balanced_accuracy"] for found in (drawn, weighted)]
+    assert scores[0]["value"] == scores[1]["value"]
+    assert scores[0]["balanced"]["value"] > scores[0]["value"] + 0.05
+    number = utility(real, rare, model=model, target="income", **settings)
+    assert number["balanced_rows"] is None
+
+
+def test_a_model_that_knows_no_cell_leaves_rows_weighted(draw, schema: Schema) -> None:
+    class Ignorant:
+        def sample(self, *_, **__) -> pd.DataFrame:
+            raise UnsupportedRequestError("the model has less than one unit behind every cell asked for")
+
+    found = utility(
+        draw(300, 0), draw(300, 1), schema=schema, holdout=draw(200, 2), n_bootstrap=5, model=Ignorant()
+    )
+    assert found["balanced_rows"] == "weighted"
 
 
 def test_a_numeric_target_is_scored_by_r2_and_rmse(draw, schema: Schema) -> None:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import pytest
 
 from privsynth.attacks.curves import allowed_tpr, replace_one
-from privsynth.report import charts, plots
+from privsynth.report import chart_shapes, charts, plots
 from privsynth.report.svg import Scale, element
 from privsynth.report.words import bottom_line, bought, guarantee_in_words, slope_in_words
 
@@ -124,7 +124,7 @@ def test_coefficients_are_drawn_with_the_adjusted_interval() -> None:
 def test_bars_carry_their_whole_label() -> None:
     (trace,) = valid(charts.bars([("a" * 60, 0.25)], percent=True)).data
     assert trace.customdata[0] == "a" * 60
-    assert len(valid(charts.bars([("a" * 60, 0.25)])).layout.yaxis.ticktext[0]) == charts.LONGEST_LABEL
+    assert len(valid(charts.bars([("a" * 60, 0.25)])).layout.yaxis.ticktext[0]) == chart_shapes.LONGEST_LABEL
 
 
 def test_words_say_what_counts() -> None:

@@ -161,6 +161,19 @@ def test_fidelity_follows_floor_and_ceiling(two_way: float, verdict: str, openin
     assert found["evidence"].startswith(opening)
 
 
+@pytest.mark.parametrize(("value", "verdict"), [(0.16, "ok"), (0.29, "attention")])
+def test_rows_beyond_a_floor_that_is_as_low_as_the_ceiling_are_found(value: float, verdict: str) -> None:
+    section = {
+        "status": "assessed",
+        "tv_1way": figure(0.1, 0.04, 0.04),
+        "tv_2way": figure(value, 0.155, 0.157),
+        "tv_3way": figure(None, None, None),
+    }
+    found = verdicts(fidelity=section)["fidelity"]
+    assert found["verdict"] == verdict
+    assert found["evidence"].startswith("Farther from the source") == (verdict == "attention")
+
+
 @pytest.mark.parametrize(("auc", "ceiling", "verdict"), [
     (0.85, 0.9, "ok"), (0.6, 0.9, "attention"), (0.5, 0.505, "not_assessed"),
 ])  # fmt: skip
@@ -265,3 +278,17 @@ def test_a_spoilt_group_or_a_price_paid_by_few_asks_for_attention() -> None:
     assert listed[-1]["question"] == "Who pays for privacy?"
     assert listed[-1]["verdict"] == "attention"
     assert listed[-1]["evidence"] == "Models lose accuracy through privacy for sex=F."
+
+
+def test_shares_that_a_request_moved_are_said_to_be_moved_on_purpose() -> None:
+    fairness = {
+        "status": "assessed", "by_columns": [], "models_reason": "no holdout",
+        "by_group": [{"group": {"sex": "F"}, "share": compared(0.4, 0.2, 0.1)}],
+    }  # fmt: skip
+    drawing = {"rebalancing_cost": {"columns": ["sex", "ill"]}, "not_covered": []}
+    told, plain = (verdicts(fairness=fairness, **more) for more in ({"drawing": drawing}, {}))
+    (question,) = [q for q, found in plain.items() if "he share of sex=F" in found["evidence"]]
+    assert "drawn by a request on sex × ill, which moves shares on purpose." in told[question]["evidence"]
+    assert told[question]["action"] == "Say so where the rows are used."
+    assert "request" not in plain[question]["evidence"]
+    assert plain[question]["action"].startswith("Balance the rows over these groups when sampling, and say")

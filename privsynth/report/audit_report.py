@@ -1,4 +1,7 @@
-"""What an audit found, as one JSON file and one page."""
+"""What an audit found: one object, one JSON file, one page.
+
+The JSON is described by ``report.schema.json`` beside this file.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,7 @@ class AuditReport:
         created: When, UTC, ISO-8601.
         versions: Library to version.
         synthetic: Of a public report, what the released rows show by themselves; else None.
+        drawing: How the rows were drawn, see `privsynth.report.drawing`; None where nothing is known of it.
         paid: Figures that a budget of the audit's own covers; None where none was given.
         pictures: Of an audit of images, what the page shows and the JSON leaves out: see
             `privsynth.report.contact_sheet`.
@@ -62,9 +66,10 @@ class AuditReport:
     settings: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
-    created: str = ""
-    versions: dict[str, str] = field(default_factory=dict)
+    created: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+    versions: dict[str, str] = field(default_factory=lambda: versions_used())
     synthetic: dict[str, Any] | None = None
+    drawing: dict[str, Any] | None = None
     paid: dict[str, Any] | None = None
     pictures: dict[str, Any] | None = field(default=None, repr=False)
 
@@ -114,9 +119,15 @@ class AuditReport:
         return summary(self.to_dict())
 
 
-def now() -> str:
-    """Return the time, UTC, ISO-8601."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+def versions_used() -> dict[str, str]:
+    """Return the version of Python, of this package and of what its figures come from."""
+    versions = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:
+            versions[library] = "not installed as a package"
+    return versions
 
 
 def _plain(value: Any) -> Any:
@@ -130,14 +141,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def versions_used() -> dict[str, str]:
-    """Return library to version, for the report."""
-    found = {"python": platform.python_version()}
-    for library in _LIBRARIES:
-        try:
-            found[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            found[library] = "not installed as a package"
-    return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from privsynth.report.judging import Section, not_assessed_verdict, verdict_of
+from privsynth.report.verdicts.pieces import Section, Verdict, by_request, or_not_assessed, verdict
 from privsynth.report.words import SMALLEST_SPAN, way_to_floor
 
 _WORDS = {
+    "The rows": "The images",
     "synthetic rows": "synthetic images",
     "real rows": "real images",
     "real records stand": "real images stand",
@@ -17,7 +18,7 @@ _WORDS = {
 }
 
 
-def image_fidelity_verdict(fidelity: Section) -> dict[str, str]:
+def image_fidelity_verdict(fidelity: Section, drawing: Section | None = None) -> Verdict:
     """Return the verdict on fidelity: what is read off the features of the stated network."""
     question = "Do the synthetic images look like the real ones?"
     name = fidelity["network"]
@@ -35,37 +36,39 @@ def image_fidelity_verdict(fidelity: Section) -> dict[str, str]:
     )
     if not ways:
         evidence = "Ceiling and floor are too close, or there are too few images to say."
-        return verdict_of(question, "not_assessed", evidence, "Give larger sets.")
+        return verdict(question, "not_assessed", evidence, "Give larger sets.")
     far = [what for what, way in ways.items() if way > 0.5]
     if far:
-        return verdict_of(
+        return verdict(
             question,
             "attention",
-            f"Nearer to noise than to real images by {', '.join(far)}. {told}.",
+            f"Nearer to noise than to real images by {', '.join(far)}. {told}.{by_request(drawing)}",
             "Look at the contact sheet; do not use the images where detail or variety matters.",
         )
-    return verdict_of(question, "ok", f"{told}.", "Look at the contact sheet, class by class.")
+    return verdict(
+        question, "ok", f"{told}.{by_request(drawing)}", "Look at the contact sheet, class by class."
+    )
 
 
-def image_disclosure_verdict(disclosure: Section) -> dict[str, str]:
+def image_disclosure_verdict(disclosure: Section) -> Verdict:
     """Return the verdict on disclosure, which no audit of images assesses."""
-    return not_assessed_verdict(
+    return or_not_assessed(
         disclosure,
         "Can an attribute be inferred, a person singled out or linked?",
         "Ask what the label columns give away: audit them as a table of their own.",
     )
 
 
-def image_utility_verdict(utility: Section) -> dict[str, str]:
+def image_utility_verdict(utility: Section) -> Verdict:
     """Return the verdict on utility: the accuracy of the first classifier."""
     question = "Do classifiers trained on the synthetic images work on real ones?"
     if utility["status"] != "assessed":
-        return not_assessed_verdict(utility, question, "Give a holdout and a column of classes.")
+        return or_not_assessed(utility, question, "Give a holdout and a column of classes.")
     model = next(iter(utility["models"]))
     figure = utility["models"][model][utility["main_score"]]
     ceiling, floor = figure["ceiling"], figure["floor"]
     if figure["value"] is None or ceiling is None or floor is None or ceiling < floor + SMALLEST_SPAN:
-        return verdict_of(
+        return verdict(
             question,
             "not_assessed",
             f"Not even real images predict {utility['target']!r} clearly better than a constant guess does.",
@@ -77,15 +80,13 @@ def image_utility_verdict(utility: Section) -> dict[str, str]:
         f"constant guess.{_direct_in_words(utility['direct'])}"
     )
     if (figure["value"] - ceiling) / (floor - ceiling) > 0.5:
-        return verdict_of(
-            question, "attention", evidence, "Do not train on these images for use on real ones."
-        )
-    return verdict_of(question, "ok", evidence, "Validate classifiers on real images before they are used.")
+        return verdict(question, "attention", evidence, "Do not train on these images for use on real ones.")
+    return verdict(question, "ok", evidence, "Validate classifiers on real images before they are used.")
 
 
-def in_words_of_images(verdict: dict[str, str]) -> dict[str, str]:
+def in_words_of_images(judged: Verdict) -> Verdict:
     """Return a verdict that speaks of tables in the words of images."""
-    out = dict(verdict)
+    out = dict(judged)
     for key in ("question", "evidence", "action"):
         for of_tables, of_images in _WORDS.items():
             out[key] = out[key].replace(of_tables, of_images)

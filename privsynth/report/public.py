@@ -1,0 +1,105 @@
+"""Reports to publish: of the released rows alone, or with figures that a budget of their own pays for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from privsynth.attacks.paid import AuditBudget, paid_audit
+from privsynth.image_sources import ImageSource
+from privsynth.metrics.figures import not_assessed
+from privsynth.metrics.released import describe_released
+from privsynth.metrics.tables import Table, Tables
+from privsynth.report.audit_report import AuditReport
+from privsynth.report.drawing import drawing_of
+from privsynth.report.given import as_images, as_table
+from privsynth.report.image_audit import public_image_report
+from privsynth.report.verdicts import guarantee_verdict
+from privsynth.schema import Schema
+from privsynth.sources import read_table
+
+PUBLIC = "this report is public: it reads no real record"
+
+
+def public_report(
+    *,
+    synthetic: Table | ImageSource,
+    schema: Schema,
+    guarantee: Mapping[str, Any] | None = None,
+    drawing: Mapping[str, Any] | None = None,
+) -> AuditReport:
+    """Report on a synthetic table without reading a real record, for publication.
+
+    Args:
+        synthetic: The released rows or images, or their path.
+        schema: The description of the table.
+        guarantee: The statement of the model file; None if there is none.
+        drawing: What is known of how the rows were drawn; see `privsynth.audit`.
+
+    Returns:
+        A report whose sections that need real records are ``not_assessed``.
+
+    Raises:
+        PrivsynthError: If the table cannot be read as the schema says.
+
+    Privacy:
+        Post-processing: reads the released rows, the public schema and the statement only.
+    """
+    if schema.image is not None:
+        return public_image_report(
+            synthetic=as_images(synthetic),
+            schema=schema,
+            guarantee=guarantee,
+            drawing=drawing,
+            reason=PUBLIC,
+        )
+    rows = read_table(as_table(synthetic))
+    released = describe_released(rows, schema=schema)
+    stated = dict(guarantee) if guarantee is not None else None
+    closed = not_assessed(PUBLIC)
+    return AuditReport(
+        guarantee=stated,
+        fidelity=closed,
+        utility=closed,
+        fairness=closed,
+        interpretability=closed,
+        membership=closed,
+        disclosure=closed,
+        verdicts=[{**guarantee_verdict(stated, None), "section": "guarantee"}],
+        tables={"synthetic": {"n_rows": released["n_rows"], "n_units": released["n_rows"]}},
+        settings={
+            "unit": schema.unit,
+            "columns": [column.name for column in schema.modelled],
+            "target": schema.target,
+            "groups": list(schema.groups),
+            "public": True,
+        },
+        notes=released.pop("notes"),
+        synthetic=released,
+        drawing=drawing_of(rows.attrs if drawing is None else drawing),
+    )
+
+
+def paid_report(
+    tables: Tables,
+    synthetic: Table,
+    guarantee: Mapping[str, Any] | None,
+    drawing: Mapping[str, Any] | None,
+    budget: AuditBudget,
+    random_state: int,
+) -> AuditReport:
+    """Return a public report with the figures that a budget covers."""
+    paid = paid_audit(
+        real=tables.real,
+        holdout=tables.holdout,
+        synthetic=tables.synthetic.frame,
+        schema=tables.schema,
+        target=tables.target,
+        budget=budget,
+        random_state=random_state,
+    )
+    public = public_report(
+        synthetic=synthetic, schema=tables.schema, guarantee=guarantee, drawing=drawing or {}
+    )
+    return replace(public, paid=paid)
