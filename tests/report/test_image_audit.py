@@ -19,6 +19,7 @@ from sklearn.datasets import load_digits
 import privsynth.report
 from privsynth.cli import main
 from privsynth.errors import ParameterError
+from privsynth.images import LabelledImages
 from privsynth.metrics.images.classifiers import Training
 from privsynth.report import AuditReport, audit, public_report
 from privsynth.report.compare import compare_reports, render_comparison
@@ -165,6 +166,23 @@ def test_a_public_page_reads_and_shows_no_real_image() -> None:
     assert "reads no real record" in page
     assert found.membership["status"] == "not_assessed"
     assert "nearest real" not in page
+
+
+def test_a_request_behind_the_images_is_said_and_excuses_their_shares() -> None:
+    cost = {"columns": ["digit"], "total_variation": 0.25, "decorrelated": []}
+    pixels, labels = part(300, 600)
+    labels.attrs["rebalancing_cost"] = cost
+    told = public_report(synthetic=LabelledImages(pixels, labels), schema=SCHEMA)
+    assert told.drawing is not None
+    assert told.drawing["rebalancing_cost"]["total_variation"] == 0.25
+    assert "25.0%" in told.to_html()
+    found = audit_images(
+        real=part(0, 300), synthetic=part(300, 600), holdout=part(600, 900), schema=SCHEMA, effort=SHORT,
+        drawing={"rebalancing_cost": cost},
+    )  # fmt: skip
+    evidence = {v["section"]: v["evidence"] for v in found.verdicts}
+    assert "The images were drawn by a request on digit" in evidence["fidelity"]
+    assert "25.0%" in found.to_html()
 
 
 def test_a_page_made_from_json_alone_says_that_it_holds_no_image(report: AuditReport) -> None:
