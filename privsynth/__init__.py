@@ -48,10 +48,10 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "LabelledImages": "privsynth.images",
     "Augmentation": "privsynth.augmentation",
     "augment_for": "privsynth.augmentation",
     "AuditReport": "privsynth.report.audit_report",
+    "LabelledImages": "privsynth.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "public_report": "privsynth.report.public",

@@ -26,6 +26,13 @@ def check_sample_output(
         check_output(output, force=force)
 
 
+def completing(synthesizer: TableSynthesizer | ImageSynthesizer) -> TableSynthesizer:
+    """Return what fills in partial rows; raises a `ParameterError` if it makes images."""
+    if isinstance(synthesizer, ImageSynthesizer):
+        raise ParameterError(f"--complete fills in rows, and {synthesizer.name} makes images; leave it out")
+    return synthesizer
+
+
 def check_sheet(sheet: Path | None, synthesizer: str, *, force: bool) -> None:
     """Raise a `ParameterError` if a contact sheet of rows is asked for, a `TableError` if it has no place."""
     from privsynth.synthesizers import IMAGE_SYNTHESIZERS

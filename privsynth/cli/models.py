@@ -10,7 +10,7 @@ import typer
 
 from privsynth.cli.console import check_output, print_result, progress_said
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
-from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, RequestError, SchemaError
+from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
@@ -198,11 +198,10 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Draw synthetic rows or images, conditioned and balanced, or fill in partial rows."""
-    from privsynth.cli.images import check_sample_output, check_sheet, write_sheet
+    from privsynth.cli.images import check_sample_output, check_sheet, completing, write_sheet
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
     from privsynth.sampling.completion import COMPLETED_NOT_COVERED
     from privsynth.synthesizers import load
-    from privsynth.synthesizers.image import ImageSynthesizer
 
     synthesizer = load(model)
     check_sample_output(synthesizer, output, force=force)
@@ -220,27 +219,27 @@ def sample(
     )
     if complete is not None:
         refuse_beside_complete(wanted)
-        if isinstance(synthesizer, ImageSynthesizer):
-            raise RequestError(
-                "--complete fills in rows of a table, and this model draws images; leave it out"
-            )
-        n_rows = synthesizer.complete_to(output, complete, random_state=seed, force=force)
+        what = "rows completed and"
+        n_rows = completing(synthesizer).complete_to(output, complete, random_state=seed, force=force)
         drawing: dict[str, Any] = {"rebalancing_cost": None, "not_covered": [COMPLETED_NOT_COVERED]}
     else:
+        what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
         with progress_said(at_least=PROGRESS_ROWS) as progress:
             n_rows = synthesizer.sample_to(
                 output, **wanted, random_state=seed, force=force, progress=progress
             )
         drawing = drawing_by(synthesizer, wanted)
-        write_sheet(synthesizer, sheet, force=force, seed=seed)
+    write_sheet(synthesizer, sheet, force=force, seed=seed)
     columns = [column.name for column in synthesizer.schema_.output_columns]
     fields = {"output": str(output), "rows": n_rows, "columns": columns, **drawing}
-    what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
-    done = f"{n_rows} {'rows completed and' if complete else what} written to {output}"
-    lines = [done, *(f"not covered: {what}" for what in drawing["not_covered"])]
+    lines = [
+        f"{n_rows} {what} written to {output}",
+        *(f"not covered: {uncovered}" for uncovered in drawing["not_covered"]),
+    ]
     moved = (drawing["rebalancing_cost"] or {}).get("total_variation")
     if moved is not None:
-        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the rows")
+        unit = what.rpartition(" ")[2]
+        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the {unit}")
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 

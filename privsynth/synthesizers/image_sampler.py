@@ -13,11 +13,10 @@ import pandas as pd
 from privsynth.errors import PrivsynthError
 from privsynth.image_files import check_image_output, write_contact_sheet, write_images
 from privsynth.images import LabelledImages, PixelArray
-from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import Asked, SampleRequest
-from privsynth.synthesizers.sampler import Progress, read_request, told_of_rows
+from privsynth.synthesizers.sampler import Progress, cost_of_request, read_request, told_of_rows
 
 
 class ImageSampler:
@@ -36,7 +35,8 @@ class ImageSampler:
         """Draw exactly ``n`` labelled images, conditioned and balanced over their labels exactly.
 
         Takes what `TableSampler.sample` takes, about the columns; the image of each row is drawn given its
-        labels. ``labels.attrs["not_covered"]`` says what the guarantee does not cover.
+        labels. ``labels.attrs["not_covered"]`` says what the guarantee does not cover, and
+        ``labels.attrs["rebalancing_cost"]`` what meeting targets moves.
 
         Raises:
             RequestError, UnsupportedRequestError: As `TableSampler.sample`.
@@ -110,16 +110,13 @@ class ImageSampler:
 
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
         """Say how far a request moves the labels from the model; see `TableSampler.rebalancing_cost`."""
-        request = read_request(n, asked)
-        only_look = request.on_unsupported != "drop"
-        plan = make_plan(self._fitted().table, request, np.random.default_rng(0), only_look=only_look)
-        return rebalancing_cost(plan)
+        return cost_of_request(self._fitted().table, read_request(n, asked))
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
         rng = np.random.default_rng(self.random_state if random_state is None else random_state)
         plan = make_plan(self._fitted().table, request, rng)
         for message in plan.warnings:
-            warnings.warn(message, stacklevel=4)
+            warnings.warn(message, stacklevel=3)
         return plan, rng
 
     def _fitted(self) -> ImageModel:

@@ -208,11 +208,7 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        request = read_request(n, asked)
-        only_look = request.on_unsupported != "drop"
-        return rebalancing_cost(
-            make_plan(self._fitted(), request, np.random.default_rng(0), only_look=only_look)
-        )
+        return cost_of_request(self._fitted(), read_request(n, asked))
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
         rng = np.random.default_rng(self.random_state if random_state is None else random_state)
@@ -227,8 +223,22 @@ class TableSampler:
         return self.model_
 
 
+def cost_of_request(model: TableModel, request: SampleRequest) -> dict[str, Any]:
+    """Return how far a request moves the rows of a model; cells without support as `rebalancing_cost` says.
+
+    Privacy:
+        Post-processing.
+    """
+    only_look = request.on_unsupported != "drop"
+    return rebalancing_cost(make_plan(model, request, np.random.default_rng(0), only_look=only_look))
+
+
 def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
-    """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn."""
+    """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn.
+
+    Privacy:
+        Post-processing.
+    """
     told: dict[str, Any] = {}
     if request.not_covered:
         told["not_covered"] = request.not_covered

@@ -55,7 +55,10 @@ def test_from_a_folder_of_images_to_balanced_ones(run, files):
         *("--on-unsupported", "warn", "--seed", 1, "--sheet", files / "s.png", "-o", files / "out"),
     )
     assert code == 0, err
-    assert out == f"40 synthetic images written to {files / 'out'}\n"
+    written, moved = out.splitlines()
+    assert written == f"40 synthetic images written to {files / 'out'}"
+    assert moved.startswith("moved by the request, against the model's own shares: ")
+    assert moved.endswith("% of the images")
     labels = pd.read_csv(files / "out" / "labels.csv")
     assert labels["digit"].value_counts().to_dict() == {3: 20, 8: 20}
     with Image.open(files / "out" / labels["file"][0]) as image:
@@ -105,3 +108,8 @@ def test_an_image_model_does_not_write_tables(run, files):
     code, _, err = run("sample", model, "-o", files / "out.csv")
     assert code == 2
     assert "expected a name ending in .npz, or a name without suffix" in err
+    pd.DataFrame({"digit": [3, None]}).to_csv(files / "partial.csv", index=False)
+    code, _, err = run("sample", model, "--complete", files / "partial.csv", "-o", files / "out")
+    assert code == 2
+    assert "--complete fills in rows, and image-feature makes images" in err
+    assert not (files / "out").exists()

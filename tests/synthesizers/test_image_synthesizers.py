@@ -156,6 +156,17 @@ def test_colour_and_odd_sizes_are_fitted(ledger):
     assert drawn.images[red][..., 0].mean() > drawn.images[~red][..., 0].mean() + 80
 
 
+def test_images_know_what_their_request_moved(ledger):
+    synthesizer = fitted(ledger)
+    asked = {"proportions": {"digit": {"3": 0.9, "8": 0.1}}}
+    drawn = synthesizer.sample(40, random_state=0, **asked)
+    cost = synthesizer.rebalancing_cost(40, **asked)
+    assert drawn.labels.attrs == {"rebalancing_cost": cost}
+    assert cost["columns"] == ["digit"]
+    assert 0.3 < cost["total_variation"] < 0.5  # the model gives either digit half of the images
+    assert synthesizer.sample(5, random_state=0).labels.attrs == {}
+
+
 def test_drawn_images_are_written_and_read_back(ledger, tmp_path):
     synthesizer = fitted(ledger)
     synthesizer.save(tmp_path / "m.privsynth")
