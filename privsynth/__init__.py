@@ -10,6 +10,7 @@ from privsynth.schema import Schema
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.augmentation import Augmentation, augment_for
+    from privsynth.images import LabelledImages
     from privsynth.report.audit import audit
     from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
         DPGANSynthesizer,
+        ImageDiffusionSynthesizer,
+        ImageFeatureSynthesizer,
+        ImageGANSynthesizer,
         MarginalSynthesizer,
         PATEGANSynthesizer,
         load,
@@ -28,6 +32,10 @@ __all__ = [
     "BalancedResampler",
     "DPGANSynthesizer",
     "DenoisingSynthesizer",
+    "ImageDiffusionSynthesizer",
+    "ImageFeatureSynthesizer",
+    "ImageGANSynthesizer",
+    "LabelledImages",
     "MarginalSynthesizer",
     "PATEGANSynthesizer",
     "Schema",
@@ -43,11 +51,15 @@ _HOMES = {
     "Augmentation": "privsynth.augmentation",
     "augment_for": "privsynth.augmentation",
     "AuditReport": "privsynth.report.audit_report",
+    "LabelledImages": "privsynth.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "public_report": "privsynth.report.public",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",
+    "ImageDiffusionSynthesizer": "privsynth.synthesizers",
+    "ImageFeatureSynthesizer": "privsynth.synthesizers",
+    "ImageGANSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
     "load": "privsynth.synthesizers",

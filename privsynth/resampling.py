@@ -24,8 +24,8 @@ from privsynth.drafting import draft_schema
 from privsynth.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, PrivsynthError, SchemaError
 from privsynth.schema import PRIVATE, Schema, category_text
-from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.table import TableSynthesizer
 
 STRATEGIES = ("minority", "not minority", "not majority", "all", "auto")
 MODES = ("replace", "augment")
@@ -72,8 +72,8 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
             function is given labels in noisy numbers.
         mode: ``"replace"`` returns synthetic rows only: private. ``"augment"`` returns the real rows and as
             many synthetic ones as their classes lack: *not private*, which a warning and ``is_private_`` say.
-        dataset: Name under which the ledger composes runs; see `TableSynthesizer.fit`.
-        ledger: The ledger or its file; see `TableSynthesizer.fit`.
+        dataset: Name under which the ledger composes runs; see `Synthesizer.fit`.
+        ledger: The ledger or its file; see `Synthesizer.fit`.
         random_state: Fixes the rows drawn; by default that of the synthesizer.
 
     Attributes:

@@ -25,6 +25,7 @@ from privsynth.columns import (
 )
 from privsynth.constraints import Constraint, Sum, read_constraints
 from privsynth.errors import SchemaError
+from privsynth.image_shape import ImageShape
 
 __all__ = [
     "DISCRETE_TYPES",
@@ -42,7 +43,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 _SCHEMA_FIELDS = frozenset(
-    {"version", "columns", "max_records_per_person", "constraints", "types_from_records"}
+    {"version", "image", "columns", "max_records_per_person", "constraints", "types_from_records"}
 )
 
 
@@ -51,6 +52,7 @@ class Schema:
 
     Args:
         columns: Column name to its fields, in the order of the table (see `Column`).
+        image: Shape of the images that the columns speak of; None for a table.
         max_records_per_person: Rows kept of each person; required with a person column.
         constraints: Constraints that every row satisfies, as in schema JSON; see `privsynth.constraints`.
         types_from_records: Whether the types were inferred by reading values, which is not covered.
@@ -74,6 +76,7 @@ class Schema:
         self,
         columns: Mapping[str, Mapping[str, Any] | Column],
         *,
+        image: Mapping[str, Any] | ImageShape | None = None,
         max_records_per_person: int | None = None,
         constraints: Iterable[Mapping[str, Any]] = (),
         types_from_records: bool = False,
@@ -84,6 +87,7 @@ class Schema:
             str(name): fields if isinstance(fields, Column) else Column.from_dict(str(name), fields)
             for name, fields in columns.items()
         }
+        self.image = image if isinstance(image, ImageShape | None) else ImageShape.from_dict(image)
         self.max_records_per_person = max_records_per_person
         stated = list(constraints) if isinstance(constraints, Iterable) else [None]
         if not all(isinstance(constraint, Mapping) for constraint in stated):
@@ -189,7 +193,8 @@ class Schema:
 
     def public_facts(self) -> list[str]:
         """Say, one sentence a column and a constraint, what the schema declares public."""
-        facts = [column.public_facts() for column in self.columns.values()]
+        facts = [] if self.image is None else [f"the images: each of {self.image}"]
+        facts += [column.public_facts() for column in self.columns.values()]
         return facts + [f"constraint: {c}" for c in self.constraints]
 
     # -- JSON ----------------------------------------------------------------------------------------
@@ -200,6 +205,8 @@ class Schema:
             "version": SCHEMA_VERSION,
             "columns": {name: column.to_dict() for name, column in self.columns.items()},
         }
+        if self.image is not None:
+            out["image"] = self.image.to_dict()
         if self.max_records_per_person is not None:
             out["max_records_per_person"] = self.max_records_per_person
         if self.constraints:
@@ -213,8 +220,6 @@ class Schema:
         """Read a schema from JSON-able objects; unknown keys are errors."""
         if not isinstance(fields, Mapping) or "columns" not in fields:
             raise SchemaError("expected an object with 'columns'; `privsynth schema TABLE -o S` drafts one")
-        if "image" in fields:
-            raise SchemaError("image schemas are not supported by this version")
         unknown = sorted(set(fields) - _SCHEMA_FIELDS)
         if unknown:
             raise SchemaError(
@@ -225,6 +230,7 @@ class Schema:
             raise SchemaError(f"expected schema version {SCHEMA_VERSION}, got {version!r}")
         return cls(
             fields["columns"],
+            image=fields.get("image"),
             max_records_per_person=fields.get("max_records_per_person"),
             constraints=fields.get("constraints", ()),
             types_from_records=bool(fields.get("types_from_records", False)),

@@ -41,10 +41,12 @@ class Records:
             ``"private"``, over the sorted texts of the observed ones.
         persons: Number of each row's person, 0 to n_persons - 1, ``(n_rows,)`` int64; None without a
             person column.
+        images: Each row's image, ``(n_rows, height, width, channels)``; None for a table.
     """
 
     frame: pd.DataFrame
     persons: npt.NDArray[np.int64] | None
+    images: npt.NDArray[np.uint8] | None = None
 
 
 # -- reading -------------------------------------------------------------------------------------------

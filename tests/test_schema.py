@@ -303,7 +303,22 @@ PERSON = {"type": "id", "role": "person_id"}
 SCHEMA_MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no columns": ({"columns": {}}, "expected 'columns' to map at least one column name"),
     "nothing": ({}, "expected an object with 'columns'; `privsynth schema TABLE -o S` drafts one"),
-    "image": ({"image": {}, "columns": {"x": BOOLEAN}}, "image schemas are not supported"),
+    "image without a size": (
+        {"image": {}, "columns": {"x": BOOLEAN}},
+        "expected 'image' to have the keys height, width, channels, got {}",
+    ),
+    "image with an unknown key": (
+        {"image": {"height": 8, "width": 8, "depth": 8}, "columns": {"x": BOOLEAN}},
+        "expected 'image' to have the keys height, width, channels, got",
+    ),
+    "image without pixels": (
+        {"image": {"height": 0, "width": 8}, "columns": {"x": BOOLEAN}},
+        "expected an image height of 1 to 256 pixels, got 0",
+    ),
+    "image of two channels": (
+        {"image": {"height": 8, "width": 8, "channels": 2}, "columns": {"x": BOOLEAN}},
+        r"expected 1 image channel \(grey\) or 3 \(colour\), got 2",
+    ),
     "unknown key": (
         {"columns": {"x": BOOLEAN}, "rows": 5},
         "unknown key 'rows' in the schema; known are columns, ",
@@ -369,3 +384,17 @@ def test_no_file(tmp_path: Path) -> None:
         Schema.load(tmp_path / "nowhere.json")
     with pytest.raises(SchemaError, match="cannot be read"):
         Schema.load(tmp_path)
+
+
+def test_the_shape_of_images_is_read_written_and_public(tmp_path: Path) -> None:
+    fields = {
+        "image": {"height": 8, "width": 9},
+        "columns": {"digit": {"type": "categorical", "categories": [0]}},
+    }
+    schema = Schema.from_dict(fields)
+    assert schema.image is not None
+    assert schema.image.axes == (8, 9, 1)
+    schema.save(tmp_path / "s.json")
+    assert Schema.load(tmp_path / "s.json") == schema
+    assert schema.public_facts()[0] == "the images: each of 8 x 9 pixels, grey"
+    assert Schema(fields["columns"]).image is None

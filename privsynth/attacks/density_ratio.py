@@ -37,7 +37,7 @@ def density_ratio_scores(
     Privacy:
         Not private: scores of real records.
     """
-    return density_ratio(Neighbourhood(rows, synthetic, reference))
+    return density_ratio(Neighbourhood.of_tables(rows, synthetic, reference))
 
 
 def density_ratio(near: Neighbourhood) -> np.ndarray:

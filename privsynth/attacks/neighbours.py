@@ -43,43 +43,39 @@ def nearest(points: np.ndarray, among: np.ndarray, k: int) -> Near:
 class Neighbourhood:
     """What the attacker measures around rows: the nearest synthetic and the nearest reference rows.
 
+    Rows of tables become points by `of_tables`; images, by whatever network is looked through.
+
     Attributes:
-        rows: Canonical rows looked at.
-        synthetic: The released table.
-        reference: Rows of the same source, none of them among ``rows``.
+        points: The rows looked at, ``(n, n_axes)`` float32.
+        synthetic: The released rows, likewise.
+        reference: Rows of the same source, none of them among the points looked at.
     """
 
-    rows: pd.DataFrame
-    synthetic: pd.DataFrame
-    reference: pd.DataFrame
+    points: np.ndarray
+    synthetic: np.ndarray
+    reference: np.ndarray
 
-    @cached_property
-    def _space(self) -> FeatureSpace:
-        return FeatureSpace.fit([self.synthetic, self.reference])
+    @classmethod
+    def of_tables(cls, rows: pd.DataFrame, synthetic: pd.DataFrame, reference: pd.DataFrame) -> Neighbourhood:
+        """Place canonical rows in a space laid out from the attacker's own tables.
 
-    @cached_property
-    def _points(self) -> np.ndarray:
-        return self._space.place(self.rows)
-
-    @cached_property
-    def _synthetic_points(self) -> np.ndarray:
-        return self._space.place(self.synthetic)
-
-    @cached_property
-    def _reference_points(self) -> np.ndarray:
-        return self._space.place(self.reference)
+        Privacy:
+            Not private: an encoding of the rows given.
+        """
+        space = FeatureSpace.fit([synthetic, reference])
+        return cls(space.place(rows), space.place(synthetic), space.place(reference))
 
     @cached_property
     def to_synthetic(self) -> Near:
         """Nearest synthetic rows of each row."""
-        return nearest(self._points, self._synthetic_points, N_SYNTHETIC)
+        return nearest(self.points, self.synthetic, N_SYNTHETIC)
 
     @cached_property
     def to_reference(self) -> Near:
         """Nearest reference rows of each row."""
-        return nearest(self._points, self._reference_points, N_REFERENCE)
+        return nearest(self.points, self.reference, N_REFERENCE)
 
     @cached_property
     def reference_to_synthetic(self) -> Near:
         """Nearest synthetic rows of each reference row: what a row that is no member looks like."""
-        return nearest(self._reference_points, self._synthetic_points, N_SYNTHETIC)
+        return nearest(self.reference, self.synthetic, N_SYNTHETIC)

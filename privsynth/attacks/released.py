@@ -59,7 +59,7 @@ def attack_rows(
     Privacy:
         Not private: scores of real records.
     """
-    near = Neighbourhood(rows, synthetic, reference)
+    near = Neighbourhood.of_tables(rows, synthetic, reference)
     view = QueryView.fit([synthetic, reference])
     asked, released, known = (view.codes(table) for table in (rows, synthetic, reference))
     attacks: dict[str, Callable[[], np.ndarray]] = {

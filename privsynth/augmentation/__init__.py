@@ -20,7 +20,7 @@ from scipy.stats import t as student
 from privsynth.augmentation.search import Round, add_by_rounds
 from privsynth.augmentation.task import FloatArray, IntArray, Scorer, Task
 from privsynth.errors import ParameterError
-from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.table import TableSynthesizer
 
 __all__ = ["Augmentation", "Gain", "augment_for"]
 

@@ -17,7 +17,7 @@ from sklearn.metrics import get_scorer
 from privsynth.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, UnsupportedRequestError
 from privsynth.sources import read_table
-from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.table import TableSynthesizer
 
 CELL_ROWS = 1_000_000  # for which support is looked at, so that every cell is asked for
 

@@ -111,7 +111,7 @@ def audit(
             schema=schema,
             holdout=holdout,
             reference=reference,
-            twin=twin,
+            twin=twin or None,
             model=synthesizer,
             drawing=drawing,
             target=target,

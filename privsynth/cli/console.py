@@ -50,6 +50,7 @@ def progress_said(*, at_least: int = 0) -> Iterator[Progress]:
 
         def say_step(message: str, done: int, total: int) -> None:
             nonlocal said
+            said = min(said, done)  # fewer than before: another part of the task has begun
             if done - said >= at_least or done == total > at_least:
                 said = done
                 say(f"{message} ({done}/{total})")

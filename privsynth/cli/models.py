@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from privsynth.cli.console import check_output, print_result, progress_said
-from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, SchemaPath, Seed, TablePath
+from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
@@ -22,6 +22,15 @@ class SynthesizerName(StrEnum):
     DPGAN = "dpgan"
     PATEGAN = "pategan"
     DENOISING = "denoising"
+    IMAGE_FEATURE = "image-feature"
+    IMAGE_GAN = "image-gan"
+    IMAGE_DIFFUSION = "image-diffusion"
+
+
+Sheet = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.png", help="Contact sheet, for images: a row for each class and group."),
+]
 
 
 class Device(StrEnum):
@@ -66,7 +75,7 @@ def plan(
 
 
 def fit(
-    table: TablePath,
+    table: RecordsPath,
     epsilon: Annotated[str, typer.Option(metavar="E|none", help="Budget; 'none' fits without privacy.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Where the model goes.")],
     schema_path: Annotated[Path | None, typer.Option("--schema", help="Schema JSON.")] = None,
@@ -77,6 +86,7 @@ def fit(
         str | None, typer.Option(help="Name in the ledger; by default the file name without suffixes.")
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to fit.")] = Device.AUTO,
+    sheet: Sheet = None,
     on_violation: Annotated[OnViolation, typer.Option()] = OnViolation.ERROR,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
@@ -88,6 +98,7 @@ def fit(
 
     The same command resumes an interrupted run.
     """
+    from privsynth.cli.images import check_sheet, write_sheet
     from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
     from privsynth.synthesizers.interruption import FitInterrupted
@@ -98,6 +109,7 @@ def fit(
             'is public, and set to "private" what shall be found under the budget'
         )
     declared = Schema.load(schema_path)
+    check_sheet(sheet, synthesizer.value, force=force)
     partial = output.with_name(output.name + ".partial")
     check_output(output, force=force or partial.exists())  # an interrupted run may have left its model there
     model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta, device=device.value)
@@ -126,6 +138,7 @@ def fit(
         raise
     model.save(output, force=True)  # checked before anything was paid for
     partial.unlink(missing_ok=True)
+    write_sheet(model, sheet, force=force)
     guarantee = model.guarantee_
     text = f"model written to {output}\n{guarantee['statement']}"
     print_result({"model": str(output), "guarantee": guarantee}, text, as_json=as_json)
@@ -142,7 +155,14 @@ def show(model: ModelPath, as_json: AsJson = False) -> None:
 
 def sample(
     model: ModelPath,
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV (.csv, .csv.gz) or Parquet file.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="CSV (.csv, .csv.gz) or Parquet file; of images an .npz file, or a folder for PNG files.",
+        ),
+    ],
     n: Annotated[int | None, typer.Option("-n", help="Rows; by default the model's noisy count.")] = None,
     where: Annotated[
         list[str] | None,
@@ -172,19 +192,20 @@ def sample(
     on_unsupported: Annotated[
         OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
     ] = None,
+    sheet: Sheet = None,
     seed: Seed = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draw synthetic rows, conditioned and balanced, or fill in partial rows."""
+    """Draw synthetic rows or images, conditioned and balanced, or fill in partial rows."""
+    from privsynth.cli.images import check_sample_output, check_sheet, completing, write_sheet
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
     from privsynth.sampling.completion import COMPLETED_NOT_COVERED
-    from privsynth.sources import table_format
     from privsynth.synthesizers import load
 
-    table_format(output)
-    check_output(output, force=force)
     synthesizer = load(model)
+    check_sample_output(synthesizer, output, force=force)
+    check_sheet(sheet, synthesizer.name, force=force)
     wanted = read_request(
         synthesizer.schema_,
         n=n,
@@ -198,21 +219,27 @@ def sample(
     )
     if complete is not None:
         refuse_beside_complete(wanted)
-        n_rows = synthesizer.complete_to(output, complete, random_state=seed, force=force)
+        what = "rows completed and"
+        n_rows = completing(synthesizer).complete_to(output, complete, random_state=seed, force=force)
         drawing: dict[str, Any] = {"rebalancing_cost": None, "not_covered": [COMPLETED_NOT_COVERED]}
     else:
+        what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
         with progress_said(at_least=PROGRESS_ROWS) as progress:
             n_rows = synthesizer.sample_to(
                 output, **wanted, random_state=seed, force=force, progress=progress
             )
         drawing = drawing_by(synthesizer, wanted)
+    write_sheet(synthesizer, sheet, force=force, seed=seed)
     columns = [column.name for column in synthesizer.schema_.output_columns]
     fields = {"output": str(output), "rows": n_rows, "columns": columns, **drawing}
-    done = f"{n_rows} {'rows completed and' if complete else 'synthetic rows'} written to {output}"
-    lines = [done, *(f"not covered: {what}" for what in drawing["not_covered"])]
+    lines = [
+        f"{n_rows} {what} written to {output}",
+        *(f"not covered: {uncovered}" for uncovered in drawing["not_covered"]),
+    ]
     moved = (drawing["rebalancing_cost"] or {}).get("total_variation")
     if moved is not None:
-        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the rows")
+        unit = what.rpartition(" ")[2]
+        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the {unit}")
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 

@@ -8,6 +8,13 @@ from typing import Annotated
 import typer
 
 TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV (.csv, .csv.gz) or Parquet file.")]
+RecordsPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="TABLE",
+        help="CSV (.csv, .csv.gz) or Parquet file; images: a folder of PNG or JPEG, an .npz or an idx file.",
+    ),
+]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `privsynth fit`.")]
 SchemaPath = Annotated[Path, typer.Option("--schema", help="Schema JSON.")]
 LedgerPath = Annotated[

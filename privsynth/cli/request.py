@@ -13,6 +13,7 @@ from privsynth.schema import Column, Schema
 
 if TYPE_CHECKING:
     from privsynth.synthesizers import TableSynthesizer
+    from privsynth.synthesizers.image import ImageSynthesizer
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a request file
     "n": ((int,), "a whole number"),
@@ -73,8 +74,8 @@ def read_request(
     return from_file | stated
 
 
-def drawing_by(synthesizer: TableSynthesizer, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how far a request moves the rows, None if it sets no shares, and what of them is not covered."""
+def drawing_by(synthesizer: TableSynthesizer | ImageSynthesizer, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how far a request moves what is drawn, None if it sets no shares, and what is not covered."""
     has_targets = any(key in wanted for key in ("balance", "proportions", "like", "parity"))
     return {
         "rebalancing_cost": synthesizer.rebalancing_cost(**wanted) if has_targets else None,

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import pandas as pd
 
 from privsynth.errors import PrivsynthError
+from privsynth.images import LabelledImages
 from privsynth.schema import Schema
 
 
@@ -22,7 +23,7 @@ class Sampler(Protocol):
         random_state: int | None = None,
         balance: Sequence[str],
         on_unsupported: Literal["drop"],
-    ) -> pd.DataFrame:
+    ) -> pd.DataFrame | LabelledImages:
         """Draw rows of which every combination of the columns has equally many; see a synthesizer's."""
         ...
 
@@ -35,7 +36,8 @@ def draw_balanced(
     Classes of a group behind which the model has less than one unit are left out.
 
     Returns:
-        Rows; None without a target, where a column is a number, or if the model knows none of the cells.
+        Rows; None without a target, where a column is a number, or if the model knows none of the cells
+        or makes images.
 
     Privacy:
         Post-processing of the model.
@@ -46,6 +48,7 @@ def draw_balanced(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of cells left out or within noise
         try:
-            return model.sample(n_rows, balance=cells, on_unsupported="drop", random_state=seed)
+            rows = model.sample(n_rows, balance=cells, on_unsupported="drop", random_state=seed)
         except PrivsynthError:
             return None
+    return rows if isinstance(rows, pd.DataFrame) else None

@@ -11,7 +11,8 @@ from privsynth.attacks import copies, inference, linkage, singling_out
 from privsynth.attacks.overlap import too_many_identical_rows
 from privsynth.attacks.targets import Success, one_row_each
 from privsynth.metrics.figures import not_assessed
-from privsynth.metrics.membership import MIN_UNITS, OVERLAP
+from privsynth.metrics.membership import OVERLAP
+from privsynth.metrics.membership_figures import MIN_UNITS
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.utility import NO_HOLDOUT
 from privsynth.schema import Schema

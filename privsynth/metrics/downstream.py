@@ -146,7 +146,7 @@ def predict_holdout(
             learner = train(name, table, weights, target, seed=random_state)
             trained[name, source] = learner
             of[name, source] = learner(rows) if len(rows) else undefined(target, 0)
-        of[name, "independent"] = _constant(tables, target, len(rows))
+        of[name, "independent"] = constant_prediction(tables, target, len(rows))
     twins = []
     for twin in tables.twins:
         learner = train(names[0], twin.frame, np.ones(len(twin.frame)), target, seed=random_state)
@@ -253,7 +253,12 @@ def undefined(target: Target, n_rows: int) -> np.ndarray:
     return np.full(shape, np.nan)
 
 
-def _constant(tables: Tables, target: Target, n_rows: int) -> np.ndarray:
+def constant_prediction(tables: Tables, target: Target, n_rows: int) -> np.ndarray:
+    """Return all that independent columns teach: the real shares, or the real mean, for every row.
+
+    Privacy:
+        Not private: a function of real records.
+    """
     known, labels = target.known_labels(tables.real.frame)
     if not known.any():
         return undefined(target, n_rows)

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from privsynth.attacks.density_ratio import largest_by_unit
-from privsynth.attacks.intervals import auc_interval, auc_p_value, holm
-from privsynth.attacks.operating_points import read_out
 from privsynth.attacks.overlap import too_many_identical_rows
-from privsynth.attacks.pairs import pair_bound
 from privsynth.attacks.released import ATTACKS, attack_rows
 from privsynth.attacks.source_check import source_difference
 from privsynth.attacks.trade_off import trade_off_view
 from privsynth.metrics.figures import not_assessed
-from privsynth.metrics.grouping import Grouping, groupings
+from privsynth.metrics.membership_figures import (
+    MIN_UNITS,
+    Scored,
+    Sides,
+    add_pair_bounds,
+    adjust,
+    membership_figures,
+)
 from privsynth.metrics.shadow import Shadowing, shadow_figures
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.units import at_most_rows, halves, n_units, some_units
 from privsynth.metrics.utility import NO_HOLDOUT
 from privsynth.schema import Schema
-from privsynth.sources import Records
 from privsynth.splitting import read_split_part
-
-MIN_UNITS = 20
-"""Persons (or rows) needed on each side of an attack, and of a group."""
-
-EXPOSED_SHARE = 0.1
-"""Share of the units that count as the most exposed ones."""
 
 MAX_COMPARISONS = 4e9
 """Comparisons of a scored row with a synthetic row, about a minute a billion and core."""
@@ -144,7 +139,7 @@ def assess_membership(
         )
     generator = np.random.default_rng(random_state)
     sides = _sides(tables, max_members, max_comparisons, generator)
-    if min(map(n_units, (sides.members, sides.non_members, sides.reference))) < MIN_UNITS:
+    if sides.too_small:
         return not_assessed(TOO_SMALL)
     scored = _scored(tables, sides, random_state)
     section: dict[str, Any] = {
@@ -159,13 +154,7 @@ def assess_membership(
         "n_units": {"members": n_units(tables.real), "holdout": n_units(tables.holdout)},
         "is_randomised": is_randomised,
         "holdout": {"source_difference": source_difference(tables.real, tables.holdout, generator)},
-        "attacks": _read_all(scored, np.ones(scored.n_units, dtype=bool), generator, confidence),
-        "targets": {
-            name: {"share": EXPOSED_SHARE, "attacks": _read_all(scored, chosen, generator, confidence)}
-            for name, chosen in _exposed(scored).items()
-        },
-        "by_group": _by_group(tables, sides, scored, confidence),
-        "by_group_attack": BY_GROUP,
+        **membership_figures(tables, sides, scored, generator=generator, confidence=confidence),
     }
     if shadowing is not None:
         section["attacks"] |= shadow_figures(
@@ -175,13 +164,13 @@ def assess_membership(
             outsiders=sides.non_members,
             reference=sides.reference.frame,
             synthetic=tables.synthetic.frame,
-            isolation=scored.isolation,
+            isolation=scored.exposure["most_isolated"],
             generator=generator,
             confidence=confidence,
         )
     if is_randomised:
-        _add_pair_bounds(section, scored, guarantee, generator, confidence)
-    _adjust(section)
+        add_pair_bounds(section, scored, guarantee, generator, confidence)
+    adjust(section)
     section["trade_off"] = trade_off_view(section, guarantee)
     return section
 
@@ -207,30 +196,9 @@ def split_by_chance(real: Table, holdout: Table | None, schema: Schema) -> bool:
 # -- who is attacked -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Sides:
-    members: Records
-    non_members: Records
-    reference: Records
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """Scores of the units, members first."""
-
-    scores: dict[str, np.ndarray]
-    isolation: np.ndarray
-    rarity: np.ndarray
-    n_members: int
-
-    @property
-    def n_units(self) -> int:
-        return len(self.isolation)
-
-
 def _sides(
     tables: Tables, max_members: int | None, max_comparisons: float, generator: np.random.Generator
-) -> _Sides:
+) -> Sides:
     assert tables.holdout is not None
     non_members, reference = tables.holdout, tables.reference
     if reference is None:
@@ -240,10 +208,10 @@ def _sides(
     members, non_members, reference = (
         at_most_rows(records, most_rows, generator) for records in (members, non_members, reference)
     )
-    return _Sides(members, non_members, reference)
+    return Sides(members, non_members, reference)
 
 
-def _scored(tables: Tables, sides: _Sides, seed: int) -> _Scored:
+def _scored(tables: Tables, sides: Sides, seed: int) -> Scored:
     both = (sides.members, sides.non_members)
     attacked = attack_rows(
         pd.concat([side.frame for side in both], ignore_index=True),
@@ -251,130 +219,13 @@ def _scored(tables: Tables, sides: _Sides, seed: int) -> _Scored:
         reference=sides.reference.frame,
         seed=seed,
     )
-    n_first = len(sides.members.frame)
-
-    def by_unit(of_rows: np.ndarray) -> np.ndarray:
-        parts = (of_rows[:n_first], of_rows[n_first:])
-        return np.concatenate(
-            [largest_by_unit(part, side.persons) for part, side in zip(parts, both, strict=True)]
-        )
-
-    return _Scored(
-        scores={name: by_unit(scores) for name, scores in attacked.scores.items()},
-        isolation=by_unit(attacked.isolation),
-        rarity=by_unit(attacked.rarity),
+    return Scored(
+        scores={name: sides.by_unit(scores) for name, scores in attacked.scores.items()},
+        exposure={
+            "most_isolated": sides.by_unit(attacked.isolation),
+            "rarest_values": sides.by_unit(attacked.rarity),
+        },
+        accuses=ATTACKS,
+        by_group=BY_GROUP,
         n_members=n_units(sides.members),
     )
-
-
-def _exposed(scored: _Scored) -> dict[str, np.ndarray]:
-    """Return who is most at risk, by measures that do not know who is a member; too few are left out."""
-    measures = {"most_isolated": scored.isolation, "rarest_values": scored.rarity}
-    chosen = {name: measure >= np.quantile(measure, 1 - EXPOSED_SHARE) for name, measure in measures.items()}
-    return {
-        name: units
-        for name, units in chosen.items()
-        if min(units[: scored.n_members].sum(), units[scored.n_members :].sum()) >= MIN_UNITS
-    }
-
-
-# -- figures ---------------------------------------------------------------------------------------------
-
-
-def _read_all(
-    scored: _Scored, chosen: np.ndarray, generator: np.random.Generator, confidence: float
-) -> dict[str, Any]:
-    is_member = np.arange(scored.n_units) < scored.n_members
-    return {
-        name: {
-            "accuses": ATTACKS[name],
-            **read_out(
-                scores[chosen & is_member],
-                scores[chosen & ~is_member],
-                generator=generator,
-                confidence=confidence,
-            ),
-        }
-        for name, scores in scored.scores.items()
-    }
-
-
-def _by_group(tables: Tables, sides: _Sides, scored: _Scored, confidence: float) -> list[dict[str, Any]]:
-    """Compare members and non-members within each group; intervals and p-values hold for all together."""
-    entries = [
-        (grouping, code, members, others)
-        for grouping in groupings(tables)
-        for members, others in [(_unit_groups(grouping, s) for s in (sides.members, sides.non_members))]
-        for code in range(len(grouping.groups))
-    ]
-    scores = scored.scores[BY_GROUP]
-    found: list[dict[str, Any]] = []
-    for grouping, code, members, others in entries:
-        of_members = scores[: scored.n_members][members == code]
-        of_others = scores[scored.n_members :][others == code]
-        entry: dict[str, Any] = {
-            "group": grouping.groups[code],
-            "n_members": len(of_members),
-            "n_non_members": len(of_others),
-            "auc": None,
-            "auc_interval": None,
-            "p_value": None,
-        }
-        if min(len(of_members), len(of_others)) < MIN_UNITS:
-            entry["reason"] = f"needs {MIN_UNITS} members and outsiders"
-        else:
-            simultaneous = 1 - (1 - confidence) / len(entries)
-            estimate = auc_interval(of_members, of_others, confidence=simultaneous)
-            entry |= {
-                "auc": estimate.auc,
-                "auc_interval": [estimate.low, estimate.high],
-                "p_value": auc_p_value(estimate.auc, len(of_members), len(of_others)),
-            }
-        found.append(entry)
-    _adjust_p_values([entry for entry in found if entry["p_value"] is not None])
-    return found
-
-
-def _unit_groups(grouping: Grouping, records: Records) -> np.ndarray:
-    """Return the group of each unit: that of a person's first row."""
-    groups = grouping.members(records.frame)
-    if records.persons is None:
-        return groups
-    return groups[np.unique(records.persons, return_index=True)[1]]
-
-
-def _add_pair_bounds(
-    section: dict[str, Any],
-    scored: _Scored,
-    guarantee: Mapping[str, Any] | None,
-    generator: np.random.Generator,
-    confidence: float,
-) -> None:
-    """Add to each attack what it proves about epsilon; the bounds of all attacks hold together."""
-    delta = float((guarantee or {}).get("delta") or 1e-6)
-    delta = min(1.0, delta * (1 + np.exp(min(float((guarantee or {}).get("epsilon") or 0.0), 700.0))))
-    for name, scores in scored.scores.items():
-        bound = pair_bound(
-            scores[: scored.n_members],
-            scores[scored.n_members :],
-            delta=delta,
-            confidence=1 - (1 - confidence) / len(scored.scores),
-            generator=generator,
-        )
-        figures = section["attacks"][name]
-        if bound is not None:
-            figures["epsilon_lower_bound"] = bound["epsilon"]
-            figures["epsilon_lower_bound_details"] = bound
-
-
-def _adjust(section: dict[str, Any]) -> None:
-    """Adjust the p-values of all attacks, on all and on chosen targets, for their number."""
-    figures = list(section["attacks"].values())
-    for target in section["targets"].values():
-        figures += target["attacks"].values()
-    _adjust_p_values(figures)
-
-
-def _adjust_p_values(figures: list[dict[str, Any]]) -> None:
-    for figure, adjusted in zip(figures, holm([figure["p_value"] for figure in figures]), strict=True):
-        figure["p_adjusted"] = adjusted

@@ -23,7 +23,8 @@ def score(name: str, labels: np.ndarray, predicted: np.ndarray, weights: np.ndar
 
     Args:
         name: ``auc``: area under the ROC curve, of the second of two classes or the mean of each class
-            against the rest. ``balanced_accuracy``: mean share of each class that is predicted as such (the
+            against the rest. ``accuracy``: share of rows whose most probable class is the true one.
+            ``balanced_accuracy``: mean share of each class that is predicted as such (the
             most probable class). ``brier``: half the squared error of the probabilities, summed over classes.
             ``r2``, ``rmse``, ``mae``: of numbers.
         labels: True class codes or numbers, ``(n_rows,)``.
@@ -41,6 +42,8 @@ def score(name: str, labels: np.ndarray, predicted: np.ndarray, weights: np.ndar
         return np.full(len(weights), np.nan)
     if name == "auc":
         return _mean_auc(labels, predicted, weights)
+    if name == "accuracy":
+        return mean_of((predicted.argmax(axis=1) == labels).astype(np.float64), weights)
     if name == "balanced_accuracy":
         hit = (predicted.argmax(axis=1) == labels).astype(np.float64)
         rates = [mean_of(hit, weights * (labels == code)) for code in range(predicted.shape[1])]

@@ -133,7 +133,7 @@ def assess_utility(
     draws = unit_bootstrap(predictions.units, n_bootstrap, np.random.default_rng(random_state))
     scores = SCORES[target.task]
     models = {
-        model: {name: _figure(predictions, model, name, draws) for name in scores}
+        model: {name: score_figure(predictions, model, name, draws) for name in scores}
         for model in predictions.models
     }
     if all(models[model][scores[0]]["ceiling"] is None for model in models):
@@ -158,8 +158,12 @@ def assess_utility(
     }
 
 
-def _figure(predictions: Predictions, model: str, name: str, draws: np.ndarray) -> dict[str, Any]:
-    """Return one model's score by what it was trained on, with bootstrap intervals."""
+def score_figure(predictions: Predictions, model: str, name: str, draws: np.ndarray) -> dict[str, Any]:
+    """Return one model's score by what it was trained on, with bootstrap intervals.
+
+    Privacy:
+        Not private: figures of real records.
+    """
     weights = np.vstack([predictions.weights, predictions.weights * draws])
 
     def scored(source: Source) -> np.ndarray | None:

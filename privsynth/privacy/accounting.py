@@ -5,14 +5,12 @@ Everything whose noise level may depend on earlier releases composes in Gaussian
 GDP by the bound in `exponential_mu`, and a filter that stops before the sum of ``mu**2`` passes a limit
 fixed in advance is ``sqrt(limit)``-GDP (Smith and Thakurta 2022).
 Poisson-sampled Gaussian steps are approximately GDP (`sampled_gaussian`): they cost ``mu**2`` and a slack.
-Plans fixed before the first read may also be composed by privacy loss distributions and by Renyi
-divergence (`compose_fixed_plan`), which serves as the independent check.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -188,40 +186,6 @@ def gdp_mu(epsilon: float, delta: float) -> float:
         high *= 2.0
     root = brentq(lambda mu: gdp_delta(mu, epsilon) - delta, low, high, xtol=1e-300, rtol=1e-14)
     return float(root) * (1.0 - _RELATIVE_MARGIN)
-
-
-def compose_fixed_plan(events: Iterable[Event], delta: float) -> dict[str, float]:
-    """Compose events whose levels were fixed before the first read, by PLD and by RDP.
-
-    Returns:
-        ``{"pld": epsilon, "rdp": epsilon, "epsilon": the smaller}`` at ``delta``; each is an upper bound.
-
-    Privacy:
-        Public. Not valid as a claim for levels that were chosen while looking at earlier releases.
-    """
-    from dp_accounting import DpEvent, GaussianDpEvent, PoissonSampledDpEvent, ZCDpEvent
-    from dp_accounting.pld import PLDAccountant
-    from dp_accounting.rdp import RdpAccountant
-
-    pld, rdp, booked = PLDAccountant(), RdpAccountant(), 0.0
-    for event in events:
-        booked += event.delta if event.mechanism == "thresholded_gaussian" else 0.0
-        if event.mechanism == "exponential":
-            assert event.epsilon0 is not None
-            pld.compose(GaussianDpEvent(1.0 / exponential_mu(event.epsilon0)), event.count)
-            rdp.compose(ZCDpEvent(event.epsilon0**2 / 8.0), event.count)
-        else:
-            assert event.noise_multiplier is not None
-            one: DpEvent = GaussianDpEvent(event.noise_multiplier)
-            if event.sample_rate is not None:
-                one = PoissonSampledDpEvent(event.sample_rate, one)
-            pld.compose(one, event.count)
-            rdp.compose(one, event.count)
-    rest = delta - booked
-    if rest <= 0:
-        return {"pld": math.inf, "rdp": math.inf, "epsilon": math.inf}
-    by_pld, by_rdp = float(pld.get_epsilon(rest)), float(rdp.get_epsilon(rest))
-    return {"pld": by_pld, "rdp": by_rdp, "epsilon": min(by_pld, by_rdp)}
 
 
 def _check_delta(delta: float) -> None:

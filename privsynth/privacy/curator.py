@@ -21,6 +21,7 @@ from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.discovery import discovery_threshold, published_values
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
+from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding, sum_vectors
 from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.pate import Panel, Teacher, count_votes
@@ -34,6 +35,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Charge = Callable[[Event, str], None]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+HeldByMany = Callable[[IntArray, int], IntArray]  # codes and how many; those whose count passes the threshold
 
 
 class Curator:
@@ -131,28 +133,16 @@ class Curator:
         Returns:
             A release whose facts are ``{"values": [...]}``: texts or numbers, never in order of appearance.
         """
-        event = Event(
-            purpose=f"values of {column.name!r} held by many",
-            mechanism="thresholded_gaussian",
-            noise_multiplier=noise_multiplier,
-            delta=delta,
-        )
 
-        def answer() -> Answer:
+        def answer(held_by_many: HeldByMany) -> Answer:
             codes, values = self._held.observed(column)
-            published = self._held_by_many(codes, len(values), noise_multiplier, delta, max_values)
-            return {"values": sorted(values[i] for i in published)}, {}
+            return {"values": sorted(values[i] for i in held_by_many(codes, len(values)))}, {}
 
-        return self._obtain(key, event, answer)
+        what = f"values of {column.name!r}"
+        return self._discover(key, what, answer, noise_multiplier, delta, max_values)
 
     def discover_combinations(
-        self,
-        key: str,
-        columns: Sequence[Column],
-        *,
-        noise_multiplier: float,
-        delta: float,
-        max_values: int,
+        self, key: str, columns: Sequence[Column], *, noise_multiplier: float, delta: float, max_values: int
     ) -> Release:
         """Release the combinations of values of discrete columns that many units hold, sorted by their texts.
 
@@ -160,29 +150,49 @@ class Curator:
             A release whose facts are ``{"combinations": [[...], ...]}``: a text for each column, None for
             missing.
         """
+
+        def answer(held_by_many: HeldByMany) -> Answer:
+            observed = [self._held.observed(column) for column in columns]
+            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
+            texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
+            published = held_by_many(codes.astype(np.int64), len(distinct))
+            found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
+            return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
+
+        what = f"combinations of {', '.join(column.name for column in columns)}"
+        return self._discover(key, what, answer, noise_multiplier, delta, max_values)
+
+    def _discover(
+        self,
+        key: str,
+        what: str,
+        answer: Callable[[HeldByMany], Answer],
+        noise_multiplier: float,
+        delta: float,
+        max_values: int,
+    ) -> Release:
+        """Release what passes the threshold of discovery, of whatever ``answer`` counts."""
         event = Event(
-            purpose=f"combinations of {', '.join(column.name for column in columns)} held by many",
+            purpose=f"{what} held by many",
             mechanism="thresholded_gaussian",
             noise_multiplier=noise_multiplier,
             delta=delta,
         )
 
-        def answer() -> Answer:
-            observed = [self._held.observed(column) for column in columns]
-            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
-            codes = codes.astype(np.int64)
-            published = self._held_by_many(codes, len(distinct), noise_multiplier, delta, max_values)
-            texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
-            found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
-            return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
+        def held_by_many(codes: IntArray, n_values: int) -> IntArray:
+            most = self._held.weighting.max_records
+            return published_values(
+                self._held.count([codes], [max(n_values, 1)])[:n_values],
+                threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
+                max_values=max_values,
+                add_noise=lambda exact: self._noisy(exact, noise_multiplier),
+            )
 
-        return self._obtain(key, event, answer)
+        return self._obtain(key, event, lambda: answer(held_by_many))
 
     def discover_bounds(self, key: str, column: Column, *, noise_multiplier: float) -> Release:
         """Release the noisy counts of public doubling bins over a number line (array ``counts``)."""
-        event = Event(
-            purpose=f"bounds of {column.name!r}", mechanism="gaussian", noise_multiplier=noise_multiplier
-        )
+        event = _gaussian(f"bounds of {column.name!r}", noise_multiplier)
 
         def answer() -> Answer:
             return {}, {"counts": self._noisy(self._held.bound_counts(column), noise_multiplier)}
@@ -202,9 +212,7 @@ class Curator:
 
         Each table is one Gaussian event; they are read and stored together.
         """
-        event = Event(
-            purpose=purpose, mechanism="gaussian", noise_multiplier=noise_multiplier, count=len(sets)
-        )
+        event = _gaussian(purpose, noise_multiplier, len(sets))
 
         def answer() -> Answer:
             tables = [self._held.table(columns, domains) for columns in sets]
@@ -212,6 +220,36 @@ class Curator:
             return {"sets": [list(columns) for columns in sets]}, dict(noisy)
 
         return self._obtain(key, event, answer)
+
+    def vector_sums(
+        self,
+        key: str,
+        purpose: str,
+        domains: Mapping[str, Domain],
+        embedding: Embedding,
+        *,
+        n_cells: int,
+        n_values: int,
+        noise_multiplier: float,
+    ) -> Release:
+        """Release the noisy sums of vectors that records are mapped to (array ``"sums"``).
+
+        Args:
+            key: Name of the release.
+            purpose: What it is for.
+            domains: Domain of every column; a record is what `HeldRecords.rows` says.
+            embedding: The map; see `privsynth.privacy.embedding`. Public, or a function of releases.
+            n_cells: Number of cells.
+            n_values: Length of the vectors.
+            noise_multiplier: Noise in each value, over the length of the longest vector, 1.
+        """
+
+        def answer() -> Answer:
+            records, weights = self._held.rows(domains), self._held.weighting.weights
+            sums = sum_vectors(embedding, records, weights, n_cells=n_cells, n_values=n_values)
+            return {}, {"sums": self._noisy(sums, noise_multiplier, steps=STEPS_PER_ONE)}
+
+        return self._obtain(key, _gaussian(purpose, noise_multiplier), answer)
 
     def select(
         self,
@@ -240,9 +278,8 @@ class Curator:
         event = Event(purpose=purpose, mechanism="exponential", epsilon0=epsilon0, count=n_select)
 
         def answer() -> Answer:
-            held = self._held
-            one = held.weighting.units_per_one
-            exact = [held.table(columns, domains).ravel() / one for columns in candidates]
+            one = self._held.weighting.units_per_one
+            exact = [self._held.table(columns, domains).ravel() / one for columns in candidates]
             scores = marginal_scores(exact, expected(), noise_std)
             chosen = exponential_mechanism(
                 scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
@@ -256,9 +293,9 @@ class Curator:
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
-        A record is the row of its columns' codes, in the order of ``domains``, ``(n_columns,)`` int64, -1
-        outside a domain. Steps that an interrupted attempt began stay spent: the block goes on behind them.
-        Stopping early gives nothing back, because when to stop may depend on what was released.
+        A record is what `HeldRecords.rows` says. Steps that an interrupted attempt began stay spent: the
+        block goes on behind them. Stopping early gives nothing back, because when to stop may depend on what
+        was released.
         """
         if key in self._blocks:  # one counter a block: asking twice does not give its steps twice
             if self._blocks[key].plan != plan:
@@ -304,47 +341,35 @@ class Curator:
             n_queries: Number of rows that are voted on.
             noise_multiplier: Noise in each count, in teachers.
         """
-        event = Event(
-            purpose="votes of teachers",
-            mechanism="gaussian",
-            noise_multiplier=noise_multiplier,
-            count=n_queries,
-        )
+        event = _gaussian("votes of teachers", noise_multiplier, n_queries)
         self.remaining(key)
         n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
 
         def answer() -> Answer:
             counts = count_votes(teacher, *self._held.parts(panel, domains), n_queries=n_queries)
             secret = self._secret.for_step(n_asked)
-            return {}, {
-                "votes": add_gaussian_noise(
-                    counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret
-                )
-            }
+            noisy = add_gaussian_noise(
+                counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret
+            )
+            return {}, {"votes": noisy}
 
         return self._obtain(key, event, answer)
 
-    # -- behind the door ---------------------------------------------------------------------------------
+    # -- behind the door: exact, never returned ----------------------------------------------------------
 
     @property
     def _held(self) -> HeldRecords:
         assert self._records is not None
         return self._records
 
-    def _held_by_many(
-        self, codes: IntArray, n_values: int, noise_multiplier: float, delta: float, max_values: int
-    ) -> IntArray:
-        """Return the values, or combinations, whose noisy count passes the threshold of discovery."""
-        most = self._held.weighting.max_records
-        return published_values(
-            self._held.count([codes], [max(n_values, 1)])[:n_values],
-            threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
-            max_values=max_values,
-            add_noise=lambda exact: self._noisy(exact, noise_multiplier),
+    def _noisy(self, counts: IntArray, noise_multiplier: float, steps: int = 1) -> FloatArray:
+        return add_gaussian_noise(
+            counts,
+            noise_multiplier=noise_multiplier,
+            units_per_one=self._held.weighting.units_per_one * steps,
+            secret=self._secret,
         )
 
-    def _noisy(self, counts: IntArray, noise_multiplier: float) -> FloatArray:
-        units_per_one = self._held.weighting.units_per_one
-        return add_gaussian_noise(
-            counts, noise_multiplier=noise_multiplier, units_per_one=units_per_one, secret=self._secret
-        )
+
+def _gaussian(purpose: str, noise_multiplier: float, count: int = 1) -> Event:
+    return Event(purpose=purpose, mechanism="gaussian", noise_multiplier=noise_multiplier, count=count)

@@ -6,13 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 BOUND_EXPONENTS = np.arange(-20, 54)  # |values| from 2^-20 (about 1e-6) to 2^53
-FALSE_BOUND_PROBABILITY = 0.01
 
 
 def discovery_threshold(noise_std: float, *, delta: float, max_records: int) -> float:
@@ -29,18 +28,8 @@ def discovery_threshold(noise_std: float, *, delta: float, max_records: int) -> 
     return float(np.max(1.0 / m - noise_std * ndtri(delta / m)))
 
 
-def publish_probability(threshold: float, noise_std: float, *, max_records: int) -> float:
-    """Return the largest chance that a unit's own values are published, over its number of rows."""
-    m = np.arange(1, max_records + 1, dtype=np.float64)
-    return float(np.max(m * ndtr((1.0 / m - threshold) / noise_std)))
-
-
 def published_values(
-    counts: IntArray,
-    *,
-    threshold: float,
-    max_values: int,
-    add_noise: Callable[[IntArray], FloatArray],
+    counts: IntArray, *, threshold: float, max_values: int, add_noise: Callable[[IntArray], FloatArray]
 ) -> IntArray:
     """Return the positions of the observed values whose noisy count passes the threshold.
 
@@ -75,17 +64,3 @@ def bound_bin(values: FloatArray) -> IntArray:
     edges = bound_edges()
     inside = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     return np.where(np.isnan(values), -1, inside).astype(np.int64)
-
-
-def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, float] | None:
-    """Return the outer edges of the outermost bins that stand clear of their noise, or None.
-
-    Privacy:
-        Post-processing of noisy counts of every doubling bin, empty ones included.
-    """
-    n_bins = len(noisy)
-    clear = np.flatnonzero(noisy > noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / n_bins))
-    if not len(clear):
-        return None
-    edges = bound_edges()
-    return float(edges[clear[0]]), float(edges[clear[-1] + 1])

@@ -40,6 +40,7 @@ class HeldRecords:
         )
         rows = self.weighting.rows
         self.frame = records.frame if rows is None else records.frame.iloc[rows]
+        self._images = records.images if rows is None or records.images is None else records.images[rows]
         self._secret = secret
         self._domains: Mapping[str, Domain] = {}
         self._codes: dict[str, IntArray] = {}
@@ -47,9 +48,17 @@ class HeldRecords:
         self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
 
     def rows(self, domains: Mapping[str, Domain]) -> torch.Tensor:
-        """Return each row as the codes of its columns, ``(n_rows, n_columns)`` int64."""
+        """Return each row as the codes of its columns, in the order of ``domains``, -1 outside a domain.
+
+        Returns:
+            ``(n_rows, n_columns)`` int64; with images int16, the shades of each row's image behind its codes.
+        """
         self._use(domains)
-        return torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]))
+        codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]))
+        if self._images is None:
+            return codes
+        shades = torch.from_numpy(self._images.reshape(len(codes), -1).astype(np.int16))
+        return torch.cat([codes.to(torch.int16), shades], dim=1)
 
     def parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the records of each teacher, one row of each unit, and which are there."""
@@ -82,13 +91,8 @@ class HeldRecords:
 
     def count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
         """Return the counts of joint codes, in grid steps."""
-        return count_table(
-            codes,
-            sizes,
-            self.weighting.weights,
-            n_rows=len(self.frame),
-            units_per_one=self.weighting.units_per_one,
-        )
+        w = self.weighting
+        return count_table(codes, sizes, w.weights, n_rows=len(self.frame), units_per_one=w.units_per_one)
 
     def _ticks(self, column: Column) -> NDArray[np.float64]:
         return to_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column)

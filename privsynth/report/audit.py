@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.paid import AuditBudget
+from privsynth.errors import ParameterError
+from privsynth.image_sources import ImageSource
 from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.disclosure import assess_disclosure
 from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
@@ -24,6 +26,9 @@ from privsynth.metrics.utility import assess_utility
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.drawing import drawing_of
 from privsynth.report.effort import QUICK, Effort
+from privsynth.report.given import as_images, as_table
+from privsynth.report.image_audit import QUICK as QUICK_IMAGES
+from privsynth.report.image_audit import audit_images
 from privsynth.report.public import paid_report
 from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
@@ -35,11 +40,11 @@ _TABLES = ("real", "synthetic", "holdout", "reference")
 
 def audit(
     *,
-    real: Table,
-    synthetic: Table,
+    real: Table | ImageSource,
+    synthetic: Table | ImageSource,
     schema: Schema,
-    holdout: Table | None = None,
-    reference: Table | None = None,
+    holdout: Table | ImageSource | None = None,
+    reference: Table | ImageSource | None = None,
     twin: Table | Sequence[Table] | Callable[[], Table] | None = None,
     n_twins: int = 1,
     model: Sampler | None = None,
@@ -90,15 +95,36 @@ def audit(
         it holds nothing of them but what that pays for; that the tables could be read, and share no persons,
         shows without noise.
     """
+    if guarantee is None:
+        guarantee = getattr(model, "guarantee_", None)
+    if schema.image is not None:
+        refused = {"twin": twin, "direct": direct, "budget": budget, "shadowing": shadowing}
+        given = [name for name, value in refused.items() if value is not None]
+        if given:
+            raise ParameterError(f"an audit of images takes no {' and no '.join(given)}; leave it out")
+        return audit_images(
+            real=as_images(real),
+            synthetic=as_images(synthetic),
+            schema=schema,
+            holdout=None if holdout is None else as_images(holdout),
+            reference=None if reference is None else as_images(reference),
+            guarantee=guarantee,
+            drawing=drawing,
+            target=target,
+            groups=groups,
+            effort=QUICK_IMAGES if quick else None,
+            random_state=random_state,
+            progress=progress,
+        )
     say = progress or (lambda message: None)
     effort = QUICK if quick else Effort()
     if callable(twin):
         say("fitting the twin without privacy")
         twin = [twin() for _ in range(n_twins)]
-    if guarantee is None:
-        guarantee = getattr(model, "guarantee_", None)
     say("reading the tables")
-    synthetic = read_table(synthetic)
+    real, synthetic = as_table(real), read_table(as_table(synthetic))
+    holdout = None if holdout is None else as_table(holdout)
+    reference = None if reference is None else as_table(reference)
     drawing = drawing_of(synthetic.attrs if drawing is None else drawing)
     tables = load_tables(
         real,

@@ -25,6 +25,7 @@ from privsynth.writing import written_aside
 REPORT_VERSION = 1
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 _LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
+_NOT_IN_JSON = "pictures"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class AuditReport:
         synthetic: Of a public report, what the released rows show by themselves; else None.
         drawing: How the rows were drawn, see `privsynth.report.drawing`; None where nothing is known of it.
         paid: Figures that a budget of the audit's own covers; None where none was given.
+        pictures: Of an audit of images, what the page shows and the JSON leaves out: see
+            `privsynth.report.contact_sheet`.
     """
 
     guarantee: dict[str, Any] | None
@@ -68,15 +71,16 @@ class AuditReport:
     synthetic: dict[str, Any] | None = None
     drawing: dict[str, Any] | None = None
     paid: dict[str, Any] | None = None
+    pictures: dict[str, Any] | None = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``report.json``: JSON-able, undefined is None."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != _NOT_IN_JSON}
         return {"report_version": REPORT_VERSION, **_plain(fields)}
 
     def to_html(self) -> str:
         """Return the page, self-contained."""
-        return render(self.to_dict())
+        return render(self.to_dict(), self.pictures)
 
     def save(self, directory: str | Path, *, force: bool = False) -> None:
         """Write ``report.json`` and ``report.html``, readable by the owner only.

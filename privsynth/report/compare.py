@@ -115,7 +115,9 @@ def key_figures(report: Report) -> list[tuple[str, str, str, dict[str, Any] | No
         figure = {"value": attack["auc"], "interval": attack["auc_interval"], "ceiling": 0.5, "floor": None}
         out.append(("Membership", f"AUC of the attack {name.replace('_', ' ')}", "low", figure))
     fidelity = report["fidelity"]
-    if fidelity["status"] == "assessed":
+    if fidelity.get("kind") == "images":
+        out += _image_figures(fidelity)
+    elif fidelity["status"] == "assessed":
         for key, measure, direction in (
             ("tv_1way", "distance, single columns", "low"),
             ("tv_2way", "distance, pairs of columns", "low"),
@@ -132,7 +134,7 @@ def key_figures(report: Report) -> list[tuple[str, str, str, dict[str, Any] | No
         out.append(("Fidelity", "sdmetrics quality score", "high", fidelity["quality"]["score"]))
     utility = report["utility"]
     if utility["status"] == "assessed":
-        main = SCORES[utility["task"]][0]
+        main = utility.get("main_score") or SCORES[utility["task"]][0]
         direction = "low" if main in LOWER_IS_BETTER else "high"
         for model, scores in utility["models"].items():
             measure = f"{SCORE_WORDS[main]}, {MODEL_WORDS.get(model, model)}"
@@ -148,6 +150,20 @@ def key_figures(report: Report) -> list[tuple[str, str, str, dict[str, Any] | No
             if entry.get(key):
                 out.append(("Fairness", f"{name} by {' × '.join(entry['columns'])}", "low", entry[key]))
     return [row for row in out if row[3] is not None]
+
+
+def _image_figures(fidelity: Report) -> list[tuple[str, str, str, dict[str, Any] | None]]:
+    """Return the figures of images; their names carry the network, since only those of one compare."""
+    name = fidelity["network"]
+    return [
+        ("Fidelity", f"Fréchet {name} distance", "low", fidelity[f"frechet_{name}_distance"]),
+        ("Fidelity", f"kernel {name} distance", "low", fidelity[f"kernel_{name}_distance"]),
+        ("Fidelity", "AUC of the two-sample test", "low", fidelity["two_sample"].get("auc")),
+        *(
+            ("Fidelity", score, "high", fidelity["support"][score])
+            for score in ("precision", "recall", "coverage")
+        ),
+    ]
 
 
 def _run(name: str, report: Report) -> dict[str, Any]:

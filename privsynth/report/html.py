@@ -33,6 +33,7 @@ from privsynth.report.words import (
 MAX_DISTRIBUTIONS = 60
 MAX_ROWS_LISTED = 300
 N_SMALLEST_GROUPS = 3
+IMAGE_SUPPORT = ("precision", "recall", "density", "coverage")
 
 _FOLDER = Path(__file__).parent
 _VERDICT_WORDS = {
@@ -48,9 +49,12 @@ MODEL_WORDS = {
     "random_forest": "random forest",
     "decision_tree": "decision tree",
     "naive_bayes": "naive Bayes",
+    "cnn": "convolutional network",
+    "mlp": "perceptron",
 }
 SCORE_WORDS = {
     "auc": "AUC",
+    "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
     "brier": "Brier score",
     "r2": "R²",
@@ -89,15 +93,18 @@ class Charts:
         return Markup(text)
 
 
-def render(report: dict[str, Any]) -> str:
+def render(report: dict[str, Any], pictures: dict[str, Any] | None = None) -> str:
     """Return the page for the content of a ``report.json``.
 
     Args:
         report: As `privsynth.report.audit_report.AuditReport.to_dict` gives it.
+        pictures: Of an audit of images; see `privsynth.report.contact_sheet`.
 
     Privacy:
         Not private: shows figures of real records, unless the report is a public one.
     """
+    if report["settings"].get("kind") == "images":
+        return _render_images(report, pictures)
     if report["settings"].get("public"):
         return render_page("public.html", r=report, **_of_guarantee(report))
     fidelity, utility, fairness = report["fidelity"], report["utility"], report["fairness"]
@@ -125,6 +132,34 @@ def render(report: dict[str, Any]) -> str:
         giveaway_rows=_giveaway_rows(explained),
         spending_rows=_spending_rows(explained),
         bought=bought(fidelity, utility),
+    )
+
+
+def _render_images(report: dict[str, Any], pictures: dict[str, Any] | None) -> str:
+    given = {"r": report, "pictures": pictures, **_of_guarantee(report)}
+    if report["settings"]["public"]:
+        return render_page("image_public.html", **given)
+    attacks, fidelity = report["membership"].get("attacks", {}), report["fidelity"]
+    name = fidelity["network"]
+    return render_page(
+        "image_report.html",
+        **given,
+        bottom_line=bottom_line(report["verdicts"]),
+        trade_off_alt=_trade_off_alt(report["membership"]),
+        has_adjusted=any("p_adjusted" in a for a in attacks.values()),
+        smallest_groups=[],
+        disclosure_rows={},
+        network=name,
+        feature_rows=[
+            (f"Fréchet {name} distance (0 = equal)", fidelity[f"frechet_{name}_distance"]),
+            (f"kernel {name} distance (around 0 = equal)", fidelity[f"kernel_{name}_distance"]),
+            (
+                f"{name} score (1 = nothing to see; classes, clear and all there, count)",
+                fidelity.get(f"{name}_score"),
+            ),
+            *((score, fidelity["support"][score]) for score in IMAGE_SUPPORT),
+        ],
+        group_sets=_group_sets(report["fairness"]),
     )
 
 

@@ -7,11 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from privsynth.attacks.paid import AuditBudget, paid_audit
+from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.released import describe_released
 from privsynth.metrics.tables import Table, Tables
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.drawing import drawing_of
+from privsynth.report.given import as_images, as_table
+from privsynth.report.image_audit import public_image_report
 from privsynth.report.verdicts import guarantee_verdict
 from privsynth.schema import Schema
 from privsynth.sources import read_table
@@ -21,7 +24,7 @@ PUBLIC = "this report is public: it reads no real record"
 
 def public_report(
     *,
-    synthetic: Table,
+    synthetic: Table | ImageSource,
     schema: Schema,
     guarantee: Mapping[str, Any] | None = None,
     drawing: Mapping[str, Any] | None = None,
@@ -29,7 +32,7 @@ def public_report(
     """Report on a synthetic table without reading a real record, for publication.
 
     Args:
-        synthetic: Frame or path: the released rows.
+        synthetic: The released rows or images, or their path.
         schema: The description of the table.
         guarantee: The statement of the model file; None if there is none.
         drawing: What is known of how the rows were drawn; see `privsynth.audit`.
@@ -43,7 +46,15 @@ def public_report(
     Privacy:
         Post-processing: reads the released rows, the public schema and the statement only.
     """
-    rows = read_table(synthetic)
+    if schema.image is not None:
+        return public_image_report(
+            synthetic=as_images(synthetic),
+            schema=schema,
+            guarantee=guarantee,
+            drawing=drawing,
+            reason=PUBLIC,
+        )
+    rows = read_table(as_table(synthetic))
     released = describe_released(rows, schema=schema)
     stated = dict(guarantee) if guarantee is not None else None
     closed = not_assessed(PUBLIC)

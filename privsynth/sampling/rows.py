@@ -27,8 +27,18 @@ def draw_blocks(plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     How many rows of each cell fall into a block is hypergeometric, as in a shuffled deck; within the block
     rows are shuffled. So any cut of the stream is in random order, and the cells' totals are exact.
     """
+    for frame, _ in draw_coded_blocks(plan, rng):
+        yield frame
+
+
+def draw_coded_blocks(
+    plan: Plan, rng: np.random.Generator
+) -> Iterator[tuple[pd.DataFrame, dict[str, IntArray]]]:
+    """Draw the same blocks, each with the code of every modelled column in every row."""
+    model = plan.prepared.model
     for drawn, made in _blocks(plan, rng):
-        yield to_frame(plan.prepared.model, drawn, made)
+        codes = {name: _codes(model.domains[name], values) for name, values in drawn.items()}
+        yield to_frame(model, drawn, made), codes
 
 
 def draw_rows(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:

@@ -1,7 +1,8 @@
-"""What every table synthesizer shares: arguments, the run in the ledger, the model file.
+"""What every synthesizer shares: arguments, the run in the ledger, the model file.
 
-A synthesizer adds its public settings and `TableSynthesizer._make`, which buys releases from a curator
-and returns a table model. All of them end with the same kind of model, so all sample alike (`sampler`).
+A synthesizer adds its public settings and `Synthesizer._make`, which buys releases from a curator and
+returns a model. Synthesizers of tables (`table`) all end with one kind of model, and so do those of images
+(`image`): all of a kind sample alike.
 """
 
 from __future__ import annotations
@@ -10,69 +11,40 @@ import platform
 import secrets
 import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.errors import ModelFileError, ParameterError, SchemaError
+from privsynth.errors import ModelFileError, ParameterError, PrivsynthError, SchemaError
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Charge, Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.releases import Release, ReleaseStore
 from privsynth.sampling.made import check_made_columns
-from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.sources import Records, conform, read_table
+from privsynth.sources import OnViolation, Records
+from privsynth.synthesizers.contract import FittedModel, Settings, Sketch
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
 from privsynth.synthesizers.run import check_configuration, dataset_name, discard_run, ledger_run
-from privsynth.synthesizers.sampler import Progress, TableSampler
-from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
 SAFE_DELTA_FACTOR = 10.0
+Progress = Callable[[str, int, int], None]
 PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
 
 
-class Settings(Protocol):
-    """Public settings of a recipe: a frozen dataclass that can be written as JSON."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON-able fields."""
-        ...
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        ...
+Model = TypeVar("Model", bound=FittedModel)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sketch:
-    """What a fit would buy and need, told before any record is read.
-
-    Attributes:
-        steps: Purpose, share of ``mu**2``, count and noise of each kind of release, JSON-able.
-        memory_mb: About how much memory the training needs; None where it does not matter.
-        seconds: About how long the training takes on two cores; None where it does not matter.
-        advice: Sentences about this recipe.
-    """
-
-    steps: tuple[dict[str, Any], ...]
-    memory_mb: float | None = None
-    seconds: float | None = None
-    advice: tuple[str, ...] = ()
-
-
-class TableSynthesizer(TableSampler, ABC):
-    """Fit a table under a budget; sample it, conditioned at will.
+class Synthesizer(ABC, Generic[Model]):
+    """Fit records under a budget; sample the model, conditioned at will.
 
     Args:
         epsilon: Asked for, natural log, > 0; None fits without privacy and says so everywhere.
@@ -86,11 +58,12 @@ class TableSynthesizer(TableSampler, ABC):
         guarantee_: The guarantee statement, JSON-able.
         schema_: The schema of the fit.
         releases_: What was bought, in order.
-        model_: Domains and mixture.
+        model_: What was fitted.
     """
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]]
+    model_: Model
 
     def __init__(
         self,
@@ -117,34 +90,58 @@ class TableSynthesizer(TableSampler, ABC):
         """
 
     @abstractmethod
-    def _make(
-        self, curator: Curator, settings: Any, *, seed: int, device: str, progress: Progress
-    ) -> TableModel:
+    def _make(self, curator: Curator, settings: Any, *, seed: int, device: str, progress: Progress) -> Model:
         """Buy what the recipe needs from the curator, fit, and return the model.
 
         Privacy:
             Accounted: by the curator, release by release; everything else is post-processing.
         """
 
+    @abstractmethod
+    def _read(self, source: Any, schema: Schema, on_violation: OnViolation) -> Records:
+        """Read the records and hold them against their schema.
+
+        Privacy:
+            Not private: returns the records.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def _arrays_of(model: Model) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a model by name, as in a model file."""
+
+    @staticmethod
+    @abstractmethod
+    def _facts_of(model: Model) -> dict[str, Any]:
+        """Return what the manifest of a model file says of a model beside its arrays."""
+
+    @classmethod
+    @abstractmethod
+    def _model_from(
+        cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Model:
+        """Rebuild a model; raises a `KeyError`, `TypeError` or `ValueError` if its parts do not fit."""
+
     # -- fitting -------------------------------------------------------------------------------------------
 
     def fit(
         self,
-        table: pd.DataFrame | str | Path,
+        source: Any,
         *,
         schema: Schema,
         dataset: str | None = None,
         ledger: str | Path | Ledger | None = None,
-        on_violation: Literal["error", "clip"] = "error",
+        on_violation: OnViolation = "error",
         releases_path: str | Path | None = None,
         restart: bool = False,
         progress: Progress | None = None,
         secret: SecretSource | None = None,
     ) -> Self:
-        """Fit to a table. Nothing is charged before arguments, schema and table are checked.
+        """Fit to records. Nothing is charged before arguments, schema and records are checked.
 
         Args:
-            table: The real records: a frame, or a CSV or Parquet file.
+            source: The real records. A table: a frame, or a CSV or Parquet file. Images: see
+                `privsynth.image_sources.read_images`.
             schema: What is public about them.
             dataset: Name under which the ledger composes runs; a file's name by default. A frame without
                 a name does not compose with other runs, and the guarantee says so.
@@ -166,13 +163,13 @@ class TableSynthesizer(TableSampler, ABC):
             Accounted: every release is charged to the ledger before the records are read for it.
         """
         self._check_arguments(schema, on_violation)
-        records = conform(read_table(table), schema, on_violation=on_violation)
+        records = self._read(source, schema, on_violation)
         if restart and releases_path is not None:
             discard_run(releases_path, ledger)
         self.device_ = resolve_device(self.device)
         secret = secret or OsEntropy()
         settings = self.settings or self.settings_type()
-        dataset = dataset_name(table, dataset)
+        dataset = dataset_name(source, dataset)
         store = ReleaseStore(releases_path)
         interrupted: FitInterrupted | None = None
         try:
@@ -243,10 +240,10 @@ class TableSynthesizer(TableSampler, ABC):
         ledger: str | Path | Ledger | None,
         secret: SecretSource,
         progress: Progress | None,
-    ) -> TableModel:
+    ) -> Model:
         report = progress or (lambda message, done, total: None)
 
-        def make(charge: Charge) -> TableModel:
+        def make(charge: Charge) -> Model:
             curator = Curator(
                 schema=schema,
                 allowance=self._allowance(),
@@ -280,7 +277,7 @@ class TableSynthesizer(TableSampler, ABC):
         settings: Settings,
         seed: int,
         releases: tuple[Release, ...],
-        model: TableModel,
+        model: Model,
         statement: dict[str, Any],
     ) -> None:
         self.schema_ = model.schema
@@ -307,7 +304,9 @@ class TableSynthesizer(TableSampler, ABC):
         Raises:
             TableError: If it cannot be written, or exists and ``force`` is not set.
         """
-        model = self._fitted()
+        if not hasattr(self, "model_"):
+            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
+        model = self.model_
         manifest = {
             "class": type(self).__name__,
             "guarantee": self.guarantee_,
@@ -317,10 +316,10 @@ class TableSynthesizer(TableSampler, ABC):
             "random_state": self.random_state,
             "seed": self.seed_,
             "device": self.device_,
-            **model_facts(model),
+            **self._facts_of(model),
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         }
-        write_model_file(path, ModelFile(manifest, model_arrays(model), self.releases_), force=force)
+        write_model_file(path, ModelFile(manifest, self._arrays_of(model), self.releases_), force=force)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -335,8 +334,8 @@ class TableSynthesizer(TableSampler, ABC):
             synthesizer = cls(
                 epsilon=manifest["epsilon"], delta=manifest["delta"], random_state=manifest["random_state"]
             )
-            model = model_from(manifest, contents.weights)
             settings = cls.settings_type.from_dict(manifest["settings"])
+            model = cls._model_from(settings, manifest, contents.weights)
             synthesizer._adopt(settings, manifest["seed"], contents.releases, model, manifest["guarantee"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
@@ -365,4 +364,4 @@ class TableSynthesizer(TableSampler, ABC):
             device=resolve_device(self.device_),
             progress=lambda *args: None,
         )
-        return model_arrays(model)
+        return self._arrays_of(model)

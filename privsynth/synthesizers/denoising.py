@@ -21,13 +21,14 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
+from privsynth.synthesizers.base import Progress, Sketch
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
     condition_columns,
     expected_width,
     planned_preliminaries,
 )
+from privsynth.synthesizers.table import TableSynthesizer
 from privsynth.synthesizers.training import (
     StepSettings,
     fit_by_steps,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from privsynth.binning import bins_from_histogram
 from privsynth.constraints import MAX_COMBINATIONS, Combinations
@@ -16,13 +17,14 @@ from privsynth.errors import SchemaError
 from privsynth.models.fitting import Measurement
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.discovery import bounds_from_counts
+from privsynth.privacy.discovery import bound_edges
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
 
 FloatArray = NDArray[np.float64]
 
 MAX_VALUES = 256  # categories published of a column
 MAX_SPIKES = 64  # single numbers published of a column
+FALSE_BOUND_PROBABILITY = 0.01  # that noise alone passes for a bound
 MISSING_MARGIN = 3.0  # a private missing cell is kept when it stands this many noise deviations out
 
 
@@ -225,6 +227,20 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
         first, last = max(first, earliest), min(last, latest)
     low, high = (first if low is None else low), (last if high is None else high)
     return min(low, high), max(low, high)
+
+
+def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, float] | None:
+    """Return the outer edges of the outermost bins that stand clear of their noise, or None.
+
+    Privacy:
+        Post-processing of noisy counts of every doubling bin, empty ones included.
+    """
+    n_bins = len(noisy)
+    clear = np.flatnonzero(noisy > noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / n_bins))
+    if not len(clear):
+        return None
+    edges = bound_edges()
+    return float(edges[clear[0]]), float(edges[clear[-1] + 1])
 
 
 def _grid(column: Column, low: float, high: float, resolution: float) -> NumericGrid:

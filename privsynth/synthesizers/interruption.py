@@ -7,14 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-
-from privsynth.sampling.table_model import TableModel
+from typing import Any
 
 
 class FitInterrupted(KeyboardInterrupt):
     """A training was interrupted between two steps; carries the model as it stood."""
 
-    def __init__(self, model: TableModel, message: str) -> None:
+    def __init__(self, model: Any, message: str) -> None:
         super().__init__(message)
         self.model = model
 

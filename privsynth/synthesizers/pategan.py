@@ -16,7 +16,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.pate import Panel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress, Sketch, TableSynthesizer
+from privsynth.synthesizers.base import Progress, Sketch
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
@@ -25,6 +25,7 @@ from privsynth.synthesizers.preliminaries import (
     count_units,
     planned_preliminaries,
 )
+from privsynth.synthesizers.table import TableSynthesizer
 from privsynth.synthesizers.training import independent_seeds
 
 LEAST_SIGNAL = 20.0  # of `vote_signal`: below it a student was not seen to learn more than the start

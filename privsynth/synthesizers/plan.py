@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from privsynth.errors import ParameterError
+from privsynth.errors import ParameterError, SchemaError
 from privsynth.privacy.budget import Spend
 from privsynth.schema import PRIVATE, Schema
-from privsynth.synthesizers import SYNTHESIZERS
+from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR, Settings
 from privsynth.synthesizers.guarantee import spent
 
@@ -50,6 +50,13 @@ def plan(
     if synthesizer not in SYNTHESIZERS:
         raise ParameterError(f"expected one of {', '.join(SYNTHESIZERS)}, got {synthesizer!r}")
     schema.require_complete()
+    if (schema.image is None) == (synthesizer in IMAGE_SYNTHESIZERS):
+        what = "a table" if schema.image is None else "images"
+        fitting = TABLE_SYNTHESIZERS if schema.image is None else IMAGE_SYNTHESIZERS
+        raise SchemaError(
+            f"the schema describes {what}, and {synthesizer!r} does not learn that; take "
+            f"{' or '.join(fitting)}"
+        )
     allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
     kind = SYNTHESIZERS[synthesizer]
     sketch = kind.sketch(schema, settings or kind.settings_type(), allowance, n_rows)

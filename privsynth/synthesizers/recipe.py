@@ -76,6 +76,17 @@ class MarginalSettings(PreliminarySettings):
             pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
         )
 
+    def within(self, share: float) -> Self:
+        """Return the settings for a table that may cost only a share of the run's budget."""
+        return replace(
+            self,
+            discovery_share=share * self.discovery_share,
+            spikes_share=share * self.spikes_share,
+            one_way_share=share * self.one_way_share,
+            units_share=share * self.units_share,
+            condition_share=share * self.condition_share,
+        )
+
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote, in this version or an older one."""
@@ -99,16 +110,28 @@ def fit_marginals(
     seed: int,
     device: str,
     progress: Progress,
+    share: float = 1.0,
+    delta_share: float = 1.0,
 ) -> FittedTable:
     """Run the recipe against a curator, with records or in replay.
+
+    Args:
+        curator: Sells the releases.
+        settings: Public settings.
+        seed: Of the initial logits.
+        device: Where to fit.
+        progress: Called with a message, the rounds done, and the rounds planned.
+        share: Of the run's ``mu**2`` that the table may cost.
+        delta_share: Part of the delta that adds up which discovery may use.
 
     Privacy:
         Accounted: by the curator, release by release; everything else is post-processing.
     """
     progress("finding domains", 0, settings.n_rounds)
-    n_units = count_units(curator, settings.units_share)
-    settings = settings.adapted_to(n_units * math.sqrt(curator.allowance.mu_squared))
-    first = buy_preliminaries(curator, settings, n_units=n_units)
+    mu_squared = share * curator.allowance.mu_squared
+    n_units = count_units(curator, share * settings.units_share)
+    settings = settings.adapted_to(n_units * math.sqrt(mu_squared)).within(share)
+    first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=delta_share)
     domains = first.domains
     names = tuple(domains.by_column)
     fitter = MixtureFitter(
@@ -122,10 +145,10 @@ def fit_marginals(
     fitter.start(domains.one_way, domains.n_units)
     if first.condition is not None:
         fitter.add(first.condition)
-    losses = []
+    losses, reserve = [], curator.allowance.mu_squared - mu_squared
     for round_index in range(settings.n_rounds):
         progress("measuring and fitting", round_index, settings.n_rounds)
-        if not _measure_round(curator, domains, fitter, settings, round_index):
+        if not _measure_round(curator, domains, fitter, settings, round_index, reserve):
             break
         losses.append(fitter.step_many(settings.steps_per_round))
     losses.append(fitter.step_many(settings.final_steps, final=True))
@@ -140,18 +163,23 @@ def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
 
 
 def _measure_round(
-    curator: Curator, domains: Domains, fitter: MixtureFitter, settings: MarginalSettings, index: int
+    curator: Curator,
+    domains: Domains,
+    fitter: MixtureFitter,
+    settings: MarginalSettings,
+    index: int,
+    reserve: float,
 ) -> bool:
     """Choose the worst tables, measure them, and hand them to the fitter; False when nothing is left.
 
-    What is left of the budget is divided evenly over the rounds to come.
+    What is left of the budget, beyond a reserve, is divided evenly over the rounds to come.
     """
     candidates = _candidates(domains, fitter.context)
     if not candidates:
         return False
     n_select = pairs_per_round(len(domains.by_column), settings)
     key = f"round-{index:02d}"
-    share = curator.remaining(f"{key}/select") / (settings.n_rounds - index)
+    share = (curator.remaining(f"{key}/select") - reserve) / (settings.n_rounds - index)
     each = share / n_select
     if each <= 1e-9 * curator.allowance.mu_squared:
         return False
@@ -167,7 +195,7 @@ def _measure_round(
         epsilon0=epsilon0,
         n_select=n_select,
     ).facts["selected"]
-    left = curator.remaining(f"{key}/measure") - share * (settings.n_rounds - index - 1)
+    left = curator.remaining(f"{key}/measure") - reserve - share * (settings.n_rounds - index - 1)
     if left <= 1e-9 * curator.allowance.mu_squared:
         return True  # an attempt that was lost in a crash has used up this round
     noise = max(noise, noise_for(left / n_select))

@@ -21,7 +21,7 @@ def dataset_name(table: object, dataset: str | None) -> str | None:
     if dataset is not None or not isinstance(table, str | Path):
         return dataset
     name = Path(table).name
-    for suffix in (".gz", ".csv", ".parquet"):
+    for suffix in (".gz", ".csv", ".parquet", ".npz"):
         name = name.removesuffix(suffix)
     return name
 

@@ -68,10 +68,10 @@ class TableSampler:
         Privacy:
             Post-processing; ``like`` is taken as public.
         """
-        request = _read(n, asked)
+        request = read_request(n, asked)
         plan, rng = self._planned(request, random_state)
         rows = draw_rows(plan, rng)
-        rows.attrs |= _told_of_rows(request, plan)
+        rows.attrs |= told_of_rows(request, plan)
         return rows
 
     def sample_batches(
@@ -89,7 +89,7 @@ class TableSampler:
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ParameterError(f"expected batch_size >= 1, got {batch_size!r}")
-        plan, rng = self._planned(_read(n, asked), random_state)
+        plan, rng = self._planned(read_request(n, asked), random_state)
         return in_batches(draw_blocks(plan, rng), int(batch_size))
 
     def sample_to(
@@ -125,10 +125,10 @@ class TableSampler:
         Privacy:
             As `sample`.
         """
-        request = _read(n, asked)
+        request = read_request(n, asked)
         plan, rng = self._planned(request, random_state)
         types = every_label(plan)
-        types.attrs |= _told_of_rows(request, plan)
+        types.attrs |= told_of_rows(request, plan)
         report = progress or (lambda message, done, total: None)
         return write_blocks(
             draw_blocks(plan, rng),
@@ -195,7 +195,7 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        return support_table(self._fitted(), _read(n, asked), np.random.default_rng(0))
+        return support_table(self._fitted(), read_request(n, asked), np.random.default_rng(0))
 
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
         """Say how far a request moves the rows from the model; takes what `sample` takes.
@@ -208,11 +208,7 @@ class TableSampler:
         Privacy:
             Post-processing.
         """
-        request = _read(n, asked)
-        only_look = request.on_unsupported != "drop"
-        return rebalancing_cost(
-            make_plan(self._fitted(), request, np.random.default_rng(0), only_look=only_look)
-        )
+        return cost_of_request(self._fitted(), read_request(n, asked))
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
         rng = np.random.default_rng(self.random_state if random_state is None else random_state)
@@ -227,8 +223,22 @@ class TableSampler:
         return self.model_
 
 
-def _told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
-    """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn."""
+def cost_of_request(model: TableModel, request: SampleRequest) -> dict[str, Any]:
+    """Return how far a request moves the rows of a model; cells without support as `rebalancing_cost` says.
+
+    Privacy:
+        Post-processing.
+    """
+    only_look = request.on_unsupported != "drop"
+    return rebalancing_cost(make_plan(model, request, np.random.default_rng(0), only_look=only_look))
+
+
+def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
+    """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn.
+
+    Privacy:
+        Post-processing.
+    """
     told: dict[str, Any] = {}
     if request.not_covered:
         told["not_covered"] = request.not_covered
@@ -237,7 +247,7 @@ def _told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
     return told
 
 
-def _read(n: int | None, asked: Asked) -> SampleRequest:
+def read_request(n: int | None, asked: Asked) -> SampleRequest:
     """Return what is asked for as a request; public tables that it names by their files are read."""
     tables: Asked = {}
     if isinstance(path := asked.get("proportions"), str | Path):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.encoding import Domain
 from privsynth.errors import ParameterError
 from privsynth.privacy.accounting import Event, gdp_epsilon
 from privsynth.privacy.budget import Spend
@@ -35,8 +36,8 @@ SLACK_SHARE = 0.5  # of the delta that adds up; discovery has the rest
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepSettings(PreliminarySettings):
-    """Public settings of a recipe that learns by private steps, which get what the preliminaries leave.
+class StepOptions:
+    """Public settings of a block of private steps.
 
     Attributes:
         n_steps: Private steps; 0 leaves the model untrained, for comparison.
@@ -49,12 +50,23 @@ class StepSettings(PreliminarySettings):
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.n_steps < 0 or self.batch_size < 1 or not 1e-9 <= self.max_grad_norm <= 1e9:
             raise ParameterError(
                 "expected n_steps >= 0, batch_size >= 1 and 1e-9 <= max_grad_norm <= 1e9, got "
                 f"{self.n_steps!r}, {self.batch_size!r}, {self.max_grad_norm!r}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSettings(StepOptions, PreliminarySettings):
+    """Public settings of a recipe that learns by private steps, which get what the preliminaries leave.
+
+    Attributes are those of `StepOptions` and `PreliminarySettings`.
+    """
+
+    def __post_init__(self) -> None:
+        StepOptions.__post_init__(self)
+        PreliminarySettings.__post_init__(self)
 
 
 class Trainer(Protocol):
@@ -81,7 +93,7 @@ class Trainer(Protocol):
         """Take up a checkpoint."""
         ...
 
-    def model(self) -> TableModel:
+    def model(self) -> Any:
         """Return the model as it stands."""
         ...
 
@@ -115,14 +127,57 @@ def fit_by_steps(
     n_units = count_units(curator, settings.units_share)
     first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
     trainer = trainer_of(first)
+    take_steps(
+        curator,
+        settings,
+        purpose,
+        trainer,
+        domains=first.domains.by_column,
+        n_units=first.domains.n_units,
+        delta=delta,
+        progress=progress,
+    )
+    model: TableModel = trainer.model()
+    return model
+
+
+def take_steps(
+    curator: Curator,
+    settings: StepOptions,
+    purpose: str,
+    trainer: Trainer,
+    *,
+    domains: Mapping[str, Domain],
+    n_units: float,
+    delta: float,
+    progress: Progress,
+) -> None:
+    """Buy one block of private steps with all that is left, and train.
+
+    Args:
+        curator: Sells the steps.
+        settings: How many, and how large.
+        purpose: What they are for; public.
+        trainer: What is trained.
+        domains: Domain of every column.
+        n_units: Noisy number of units.
+        delta: At which the progress line states epsilon.
+        progress: Called with a message, the steps done, and the steps planned.
+
+    Raises:
+        FitInterrupted: After Ctrl-C; it carries a usable model.
+
+    Privacy:
+        Accounted: the block of steps whole, before the first.
+    """
     if not settings.n_steps or not trainer.learns:
-        return trainer.model()
+        return
     left = curator.remaining(BLOCK)
-    plan = step_plan(settings, left, curator.allowance, first.domains.n_units)
-    steps = curator.gradient_steps(BLOCK, purpose, first.domains.by_column, plan)
+    plan = step_plan(settings, left, curator.allowance, n_units)
+    steps = curator.gradient_steps(BLOCK, purpose, domains, plan)
     trainer.prepare(steps)
     before = curator.allowance.mu_squared - left
-    return train(curator, trainer, steps, mu_squared_before=before, delta=delta, progress=progress)
+    train(curator, trainer, steps, mu_squared_before=before, delta=delta, progress=progress)
 
 
 def train(
@@ -133,8 +188,8 @@ def train(
     mu_squared_before: float,
     delta: float,
     progress: Progress,
-) -> TableModel:
-    """Take the steps of a paid block that are left, and return the model.
+) -> None:
+    """Take the steps of a paid block that are left.
 
     A training that was interrupted goes on from its last checkpoint. Steps begun behind that checkpoint are
     spent and not repeated: the block then has that many fewer. The end is a checkpoint too, so that what
@@ -181,10 +236,9 @@ def train(
                 raise FitInterrupted(
                     trainer.model(), f"after {steps.n_begun} of {plan.n_steps} private steps"
                 )
-    return trainer.model()
 
 
-def step_plan(settings: StepSettings, mu_squared: float, allowance: Spend, n_units: float) -> StepPlan:
+def step_plan(settings: StepOptions, mu_squared: float, allowance: Spend, n_units: float) -> StepPlan:
     """Return the block with the least noise that ``mu_squared`` and a part of the delta pay for."""
     return StepPlan.within(
         mu_squared,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from privsynth.binning import bins_from_histogram
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, to_ticks
@@ -148,6 +149,22 @@ def binning_scores(with_target: bool, n_runs: int) -> np.ndarray:
         return float(made.cell_weight[3] * own.sum() - (made.n_bins == 1))
 
     return np.array([score(release.arrays[str(i)]) for i in range(n_runs)])
+
+
+def vector_scores(with_target: bool, n_runs: int) -> np.ndarray:
+    """Score by a noisy sum along the target's vector, which is far longer than a record's may be."""
+    curator, domains = curator_of(ten_rows(with_target), TABLE), domains_of(TABLE)
+
+    def embedding(record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros((), dtype=torch.int64), 50.0 * record[:2].float()
+
+    def run(i: int) -> float:
+        release = curator.vector_sums(
+            str(i), "audit", domains, embedding, n_cells=1, n_values=2, noise_multiplier=NOISE
+        )
+        return float(release.arrays["sums"].sum() / math.sqrt(2.0))
+
+    return np.array([run(i) for i in range(n_runs)])
 
 
 def vectorised_count_scores(with_target: bool, n_runs: int) -> np.ndarray:
@@ -304,6 +321,7 @@ MECHANISMS = [
         "counts of persons", _gaussian(), count_scores(PERSONS, ("a", "b")), exact_mu=PERSON_WEIGHT
     ),
     Mechanism("bounds", _gaussian(), bound_scores, exact_mu=1.0),
+    Mechanism("sums of vectors", _gaussian(), vector_scores, exact_mu=1.0),
     # A threshold on a Gaussian count errs on both sides as the best test at that point does.
     Mechanism("discovery", _DISCOVERY, discovery_scores, exact_mu=1.0),
     # logit P moves from -e0/2 to e0/2: the claimed Gaussian curve passes through the kink of this one.

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from privsynth.synthesizers.base import TableSynthesizer
+from privsynth.synthesizers.table import TableSynthesizer
 from tests.audit.test_mechanisms import FALSE_ALARM
 from tests.audit.trainers import SETTINGS, claimed_mu, no_noise, shown_mu
 

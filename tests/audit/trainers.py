@@ -23,10 +23,10 @@ from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, PATEGANSynthesizer
-from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
 from privsynth.synthesizers.pategan import PATEGANSettings
+from privsynth.synthesizers.table import TableSynthesizer
 
 EPSILON, DELTA = 0.2, 1e-9  # a weak claim, so that so few guesses can refute it at 1 - 1e-6
 N_CODES = 20

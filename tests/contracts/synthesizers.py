@@ -1,24 +1,41 @@
-"""Every synthesizer of tables, small enough to fit in a second, for the suite that all of them pass."""
+"""Every synthesizer, small enough to fit in a second, for the suite that all of them pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
+from privsynth.images import LabelledImages
 from privsynth.models.gan import GanOptions
+from privsynth.models.image_diffusion import DiffusionOptions
+from privsynth.models.image_gan import ImageGanOptions
+from privsynth.schema import Schema
 from privsynth.synthesizers import (
     DenoisingSynthesizer,
     DPGANSynthesizer,
+    ImageDiffusionSynthesizer,
+    ImageFeatureSynthesizer,
+    ImageGANSynthesizer,
     MarginalSynthesizer,
     PATEGANSynthesizer,
 )
-from privsynth.synthesizers.base import TableSynthesizer
 from privsynth.synthesizers.denoising import DenoisingSettings
 from privsynth.synthesizers.dpgan import DPGANSettings
+from privsynth.synthesizers.image import ImageSynthesizer
+from privsynth.synthesizers.image_diffusion import ImageDiffusionSettings
+from privsynth.synthesizers.image_feature import ImageFeatureSettings
+from privsynth.synthesizers.image_gan import ImageGANSettings
 from privsynth.synthesizers.pategan import PATEGANSettings
+from privsynth.synthesizers.prototypes import PrototypeSettings
+from privsynth.synthesizers.table import TableSynthesizer
 from tests.helpers.tables import QUICK
 
-QUICK_SETTINGS: dict[type[TableSynthesizer], Any] = {
+AnySynthesizer = TableSynthesizer | ImageSynthesizer
+
+QUICK_SETTINGS: dict[type[AnySynthesizer], Any] = {
     MarginalSynthesizer: QUICK,
     DPGANSynthesizer: DPGANSettings(
         n_steps=6,
@@ -32,16 +49,50 @@ QUICK_SETTINGS: dict[type[TableSynthesizer], Any] = {
     DenoisingSynthesizer: DenoisingSettings(
         n_steps=6, batch_size=128, n_bins=16, averaging=0.5, hidden=4, n_components=512
     ),
+    ImageFeatureSynthesizer: ImageFeatureSettings(
+        table=QUICK, table_share=0.5, prototypes=PrototypeSettings(n_rounds=2, n_frequencies=16)
+    ),
+    ImageDiffusionSynthesizer: ImageDiffusionSettings(
+        table=QUICK,
+        table_share=0.4,
+        prototypes=PrototypeSettings(n_rounds=1, n_frequencies=16),
+        n_steps=6,
+        batch_size=64,
+        diffusion=DiffusionOptions(
+            architecture="mlp", width=8, draws=2, averaging=0.5, warm_steps=3, warm_batch_size=8, n_levels=3
+        ),
+    ),
+    ImageGANSynthesizer: ImageGANSettings(
+        table=QUICK,
+        table_share=0.4,
+        prototypes=PrototypeSettings(n_rounds=1, n_frequencies=16),
+        n_steps=6,
+        batch_size=128,
+        gan=ImageGanOptions(
+            latent_dim=4, generator_width=16, discriminator_width=16, fake_batch_size=32, averaging=0.5
+        ),
+    ),
 }
 
-Make = Callable[..., TableSynthesizer]
+Make = Callable[..., AnySynthesizer]
 
 
-def maker(kind: type[TableSynthesizer]) -> Make:
+def maker(kind: type[AnySynthesizer]) -> Make:
     """Return what makes a synthesizer of this kind with its quick settings."""
 
-    def make(*, epsilon: float | None = 3.0, **arguments: Any) -> TableSynthesizer:
+    def make(*, epsilon: float | None = 3.0, **arguments: Any) -> AnySynthesizer:
         defaults = {"settings": QUICK_SETTINGS[kind], "random_state": 0, "device": "cpu"}
         return kind(epsilon=epsilon, **(defaults | arguments))
 
     return make
+
+
+def as_records(
+    synthesizer: AnySynthesizer, frame: pd.DataFrame, schema: Schema
+) -> tuple[pd.DataFrame | LabelledImages, Schema]:
+    """Return a table as this synthesizer takes it: to learn images it gets one a row, all different."""
+    if not isinstance(synthesizer, ImageSynthesizer):
+        return frame, schema
+    images = np.random.default_rng(1).integers(0, 256, (len(frame), 6, 6), dtype=np.uint8)
+    shape = {"height": 6, "width": 6, "channels": 1}
+    return LabelledImages(images, frame), Schema.from_dict(schema.to_dict() | {"image": shape})

@@ -21,16 +21,15 @@ from privsynth.errors import (
     StoreInUseError,
     TableError,
 )
+from privsynth.images import LabelledImages
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
-from privsynth.sources import conform
 from privsynth.synthesizers import SYNTHESIZERS
-from privsynth.synthesizers.base import TableSynthesizer
-from privsynth.synthesizers.table_file import model_arrays
-from tests.contracts.synthesizers import QUICK_SETTINGS, Make, maker
+from privsynth.synthesizers.base import Synthesizer
+from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
 from tests.helpers.tables import PATIENTS, patients
 
 TRAINED = [kind for kind in QUICK_SETTINGS if hasattr(QUICK_SETTINGS[kind], "n_steps")]
@@ -52,8 +51,21 @@ def ledger(tmp_path) -> Ledger:
 
 
 def fit(synthesizer, ledger, *, frame=None, schema=PATIENTS, dataset="patients", **arguments):
-    table = patients(600) if frame is None else frame
-    return synthesizer.fit(table, schema=schema, dataset=dataset, ledger=ledger, **arguments)
+    source, schema = as_records(synthesizer, patients(600) if frame is None else frame, schema)
+    return synthesizer.fit(source, schema=schema, dataset=dataset, ledger=ledger, **arguments)
+
+
+def sample(synthesizer, *arguments, **asked):
+    """Draw rows, or of images the labels."""
+    drawn = synthesizer.sample(*arguments, **asked)
+    if isinstance(drawn, LabelledImages):
+        assert drawn.images.shape[1:] == synthesizer.schema_.image.axes
+        return drawn.labels
+    return drawn
+
+
+def arrays(synthesizer):
+    return synthesizer._arrays_of(synthesizer.model_)
 
 
 def same(first, second) -> bool:
@@ -117,19 +129,19 @@ def test_the_guarantee_is_json(make, ledger):
 def test_two_fits_with_one_random_state_differ(make, ledger):
     first, second = (fit(make(), ledger) for _ in range(2))
     assert first.seed_ == second.seed_
-    assert not same(model_arrays(first.model_), model_arrays(second.model_))
+    assert not same(arrays(first), arrays(second))
 
 
 def test_a_predictable_source_repeats_itself_and_voids_the_guarantee(make, ledger):
     first, second = (fit(make(), ledger, secret=PredictableSourceForTests(1)) for _ in range(2))
-    assert same(model_arrays(first.model_), model_arrays(second.model_))
+    assert same(arrays(first), arrays(second))
     assert first.guarantee_["private"] is False
     assert "predictable" in first.guarantee_["not_covered"][0]
 
 
 def test_global_seeds_are_left_alone(make, ledger):
     before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002  # the point
-    fit(make(), ledger).sample(10)
+    sample(fit(make(), ledger), 10)
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002  # the point
     assert torch.equal(torch_before, torch.get_rng_state())
 
@@ -141,18 +153,19 @@ def test_the_model_is_rebuilt_from_what_was_released_alone(make, ledger):
     """Releases, and for trained models the noisy gradients, in another curator that holds no records."""
     synthesizer = make()
     store, tape = ReleaseStore(), []
-    records = conform(patients(600), PATIENTS, on_violation="error")
+    source, schema = as_records(synthesizer, patients(600), PATIENTS)
+    records = synthesizer._read(source, schema, "error")
 
     def made(**source):
-        curator = Curator(schema=PATIENTS, allowance=synthesizer._allowance(), store=store, **source)
+        curator = Curator(schema=schema, allowance=synthesizer._allowance(), store=store, **source)
         curator.tape = tape
         return synthesizer._make(
             curator, synthesizer.settings, seed=3, device="cpu", progress=lambda *args: None
         )
 
-    first = model_arrays(made(records=records, charge=lambda event, key: None))
+    first = synthesizer._arrays_of(made(records=records, charge=lambda event, key: None))
     store.set_meta(**{key: 0 for key in store.meta if key.endswith("/begun")})
-    assert same(first, model_arrays(made()))
+    assert same(first, synthesizer._arrays_of(made()))
 
 
 def test_planted_markers_leave_nothing_behind(make, tmp_path, capfd):
@@ -179,6 +192,9 @@ def test_planted_markers_leave_nothing_behind(make, tmp_path, capfd):
     written = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
     printed = "".join(capfd.readouterr()).encode() + repr(vars(synthesizer)).encode()
     assert len(written) > 10_000
+    source, _ = as_records(synthesizer, frame, schema)
+    for image in source.images if isinstance(source, LabelledImages) else ():
+        assert image.tobytes() not in written
     for text, number in zip(texts, numbers, strict=True):
         encodings = [text.encode(), str(number).encode(), int(number).to_bytes(8, "little")]
         encodings.append(np.float64(number).tobytes())
@@ -196,7 +212,7 @@ def test_the_lint_would_find_a_marker(tmp_path):
 
 
 def test_columns_come_back_with_their_types_inside_their_bounds(make, ledger):
-    rows = fit(make(), ledger).sample(500)
+    rows = sample(fit(make(), ledger), 500)
     assert list(rows.columns) == list(PATIENTS.columns)
     assert set(rows["sex"]) <= {"F", "M"}
     assert set(rows["ward"].dropna()) <= {1, 2, 3}
@@ -209,17 +225,17 @@ def test_columns_come_back_with_their_types_inside_their_bounds(make, ledger):
 
 def test_conditions_hold_in_every_row_and_balance_is_exact(make, ledger):
     synthesizer = fit(make(), ledger)
-    rows = synthesizer.sample(200, conditions={"sex": "F", "age": (30, 60)}, on_unsupported="warn")
+    rows = sample(synthesizer, 200, conditions={"sex": "F", "age": (30, 60)}, on_unsupported="warn")
     assert len(rows) == 200
     assert (rows["sex"] == "F").all()
     assert rows["age"].between(30, 60).all()
-    balanced = synthesizer.sample(400, balance=["sex", "ill"])
+    balanced = sample(synthesizer, 400, balance=["sex", "ill"])
     assert balanced.groupby(["sex", "ill"]).size().tolist() == [100] * 4
 
 
 def test_groups_keep_their_shares(make, ledger):
     frame = patients(4000)
-    rows = fit(make(epsilon=10.0), ledger, frame=frame).sample(4000)
+    rows = sample(fit(make(epsilon=10.0), ledger, frame=frame), 4000)
     for name in ("sex", "ill"):
         assert rows[name].value_counts(normalize=True).sub(
             frame[name].value_counts(normalize=True)
@@ -234,8 +250,8 @@ def test_a_saved_model_is_the_same_model(make, ledger, tmp_path):
     assert again.guarantee_ == synthesizer.guarantee_
     assert again.settings_ == synthesizer.settings_
     pd.testing.assert_frame_equal(
-        again.sample(100, balance=["sex", "ill"], random_state=3),
-        synthesizer.sample(100, balance=["sex", "ill"], random_state=3),
+        sample(again, 100, balance=["sex", "ill"], random_state=3),
+        sample(synthesizer, 100, balance=["sex", "ill"], random_state=3),
     )
     with pytest.raises(TableError, match="exists"):
         synthesizer.save(tmp_path / "m.privsynth")
@@ -262,7 +278,7 @@ def test_persons_are_the_unit_and_count_once(make, ledger):
         max_records_per_person=5,
     )
     synthesizer = fit(make(), ledger, schema=schema, frame=frame)
-    rows = synthesizer.sample(1000)
+    rows = sample(synthesizer, 1000)
     assert (rows["ward"] == 2).mean() < 0.25
     assert synthesizer.model_.n_units == pytest.approx(401, abs=60)
     assert synthesizer.guarantee_["unit"] == "person"
@@ -270,15 +286,15 @@ def test_persons_are_the_unit_and_count_once(make, ledger):
 
 
 def test_one_row_a_missing_column_and_a_constant_one_are_fitted(make, ledger):
-    assert len(fit(make(), ledger, frame=patients(1)).sample(20)) == 20
+    assert len(sample(fit(make(), ledger, frame=patients(1)), 20)) == 20
     frame = patients(200).assign(cost=np.nan, age=50)
-    assert len(fit(make(), ledger, frame=frame).sample(20)) == 20
+    assert len(sample(fit(make(), ledger, frame=frame), 20)) == 20
 
 
 def test_a_single_column_is_fitted(make, ledger):
     schema = Schema({"ill": {"type": "boolean"}})
     frame = pd.DataFrame({"ill": [True] * 900 + [False] * 100})
-    rows = fit(make(), ledger, schema=schema, frame=frame).sample(1000)
+    rows = sample(fit(make(), ledger, schema=schema, frame=frame), 1000)
     assert rows["ill"].mean() == pytest.approx(0.9, abs=0.1)
 
 
@@ -308,7 +324,7 @@ def test_bad_parameters_are_refused_and_nothing_is_charged(make, ledger, argumen
 
 def test_an_unfitted_synthesizer_says_so(make):
     with pytest.raises(PrivsynthError, match="not fitted"):
-        make().sample(3)
+        sample(make(), 3)
 
 
 # -- interruption of a training --------------------------------------------------------------------------
@@ -332,11 +348,11 @@ def test_ctrl_c_leaves_a_usable_model_and_the_same_call_ends_where_it_would_have
     again = {"dataset": "cut", "releases_path": partial, "secret": PredictableSourceForTests(5)}
     with pytest.raises(KeyboardInterrupt, match="after 2 of 6 private steps"):
         fit(synthesizer, ledger, progress=press_ctrl_c_at(2), **again)
-    assert len(synthesizer.sample(10)) == 10
+    assert len(sample(synthesizer, 10)) == 10
     assert "2 of 6" in synthesizer.guarantee_["interrupted"]
     assert next(d for d in ledger.datasets() if d.dataset == "cut").runs[0].status == "suspended"
     resumed = fit(make_trained(), ledger, **(again | {"secret": PredictableSourceForTests(5)}))
-    assert same(model_arrays(resumed.model_), model_arrays(whole.model_))
+    assert same(arrays(resumed), arrays(whole))
     first, second = (d.runs for d in ledger.datasets())
     assert len(first) == len(second) == 1
     assert [e for *_, e in ledger.events(first[0].run)] == [e for *_, e in ledger.events(second[0].run)]
@@ -385,7 +401,7 @@ def test_a_fit_that_is_running_is_not_resumed_beside_itself(make_trained, ledger
 
 def test_what_fails_after_the_training_is_repeated_from_its_end(make_trained, ledger, tmp_path, monkeypatch):
     partial, models = tmp_path / "m.partial", []
-    original = TableSynthesizer._adopt
+    original = Synthesizer._adopt
 
     def failing(self, settings, seed, releases, model, statement):
         models.append(model)
@@ -393,11 +409,12 @@ def test_what_fails_after_the_training_is_repeated_from_its_end(make_trained, le
             raise RuntimeError("the disk is full")
         original(self, settings, seed, releases, model, statement)
 
-    monkeypatch.setattr(TableSynthesizer, "_adopt", failing)
+    monkeypatch.setattr(Synthesizer, "_adopt", failing)
+    synthesizer = make_trained()
     with pytest.raises(RuntimeError):
-        fit(make_trained(), ledger, releases_path=partial)
-    fit(make_trained(), ledger, releases_path=partial)
-    assert same(*(model_arrays(model) for model in models))
+        fit(synthesizer, ledger, releases_path=partial)
+    fit(synthesizer, ledger, releases_path=partial)
+    assert same(*(synthesizer._arrays_of(model) for model in models))
 
 
 @pytest.mark.parametrize("change", [{"n_steps": -1}, {"batch_size": 0}, {"max_grad_norm": 0.0}])
@@ -408,5 +425,6 @@ def test_bad_steps_are_refused_before_anything_is_charged(make_trained, change):
 
 @pytest.mark.parametrize("change", [{"one_way_share": 0.0}, {"discovery_share": 0.9}, {"n_bins": 0}])
 def test_shares_that_leave_nothing_are_refused_before_anything_is_charged(make, change):
+    settings = make().settings
     with pytest.raises(ParameterError, match="expected shares above 0"):
-        replace(make().settings, **change)
+        replace(getattr(settings, "table", settings), **change)

@@ -24,12 +24,14 @@ def blocks(language: str) -> list[str]:
 def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRIVSYNTH_LEDGER", "ledger.sqlite")
-    (code,) = blocks("python")
     names: dict[str, Any] = {}
-    exec(code, names)
+    for code in blocks("python"):
+        exec(code, names)
     assert names["balanced"].groupby(["sex", "ill"]).size().tolist() == [250] * 4
     assert names["young_women"]["age"].between(18, 40).all()
     assert names["again"].guarantee_ == names["synthesizer"].guarantee_
+    assert names["drawn"].images.shape == (100, 8, 8, 1)
+    assert set(names["drawn"].labels["digit"]) == {3, 8}
 
 
 def test_every_command_and_flag_that_is_shown_exists() -> None:

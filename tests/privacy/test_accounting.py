@@ -15,7 +15,6 @@ from privsynth.errors import ParameterError
 from privsynth.privacy.accounting import (
     ADDED_DELTA_SHARE,
     Event,
-    compose_fixed_plan,
     exponential_epsilon0,
     exponential_mu,
     gdp_delta,
@@ -25,6 +24,7 @@ from privsynth.privacy.accounting import (
     rounded_down,
 )
 from privsynth.privacy.budget import Spend
+from tests.helpers.fixed_plan import compose_fixed_plan
 
 # Balle and Wang 2018, Theorem 8, solved by bisection to five digits.
 MU_AT_1E5 = {

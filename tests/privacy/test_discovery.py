@@ -11,15 +11,20 @@ from scipy.stats import binom, norm
 from privsynth.privacy.discovery import (
     bound_bin,
     bound_edges,
-    bounds_from_counts,
     discovery_threshold,
-    publish_probability,
     published_values,
 )
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy
+from privsynth.synthesizers.domains import bounds_from_counts
 
 FALSE_ALARM = 1e-6
+
+
+def publish_probability(threshold: float, noise_std: float, *, max_records: int) -> float:
+    """Return the largest chance that a unit's own values are published, over its number of rows."""
+    m = np.arange(1, max_records + 1, dtype=np.float64)
+    return float(np.max(m * norm.sf((threshold - 1.0 / m) / noise_std)))
 
 
 def add_noise(sigma, units_per_one=1):

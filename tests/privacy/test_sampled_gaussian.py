@@ -13,8 +13,9 @@ from opacus.accountants import PRVAccountant, RDPAccountant
 from scipy.stats import norm
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import Event, compose_fixed_plan, gdp_delta, gdp_epsilon
+from privsynth.privacy.accounting import Event, gdp_delta, gdp_epsilon
 from privsynth.privacy.sampled_gaussian import Profile, noise_for_steps, steps_epsilon, steps_mu
+from tests.helpers.fixed_plan import compose_fixed_plan
 
 DELTA = 1e-5
 SLACK = 1e-6

@@ -12,6 +12,12 @@ from privsynth.report.verdicts.groups import (
     privacy_effect_verdict,
     representation_verdict,
 )
+from privsynth.report.verdicts.images import (
+    image_disclosure_verdict,
+    image_fidelity_verdict,
+    image_utility_verdict,
+    in_words_of_images,
+)
 from privsynth.report.verdicts.pieces import Section, Verdict
 from privsynth.report.verdicts.privacy import disclosure_verdict, guarantee_verdict, membership_verdict
 from privsynth.report.verdicts.quality import fidelity_verdict, utility_verdict
@@ -45,15 +51,21 @@ def all_verdicts(
     Privacy:
         Not private: says what figures of real records say.
     """
+    of_images = fidelity.get("kind") == "images"
+    disclosed = image_disclosure_verdict if of_images else disclosure_verdict
+    alike = image_fidelity_verdict if of_images else fidelity_verdict
+    useful = image_utility_verdict if of_images else utility_verdict
     listed = [
         ("guarantee", guarantee_verdict(guarantee, n_units)),
         ("membership", membership_verdict(membership, guarantee)),
-        ("disclosure", disclosure_verdict(disclosure)),
-        ("fidelity", fidelity_verdict(fidelity, drawing)),
-        ("utility", utility_verdict(utility)),
+        ("disclosure", disclosed(disclosure)),
+        ("fidelity", alike(fidelity, drawing)),
+        ("utility", useful(utility)),
         ("fairness", representation_verdict(fairness, drawing)),
         ("fairness", model_fairness_verdict(fairness)),
     ]
     if fairness.get("privacy_effect", {}).get("status") == "assessed":
         listed.append(("privacy-effect", privacy_effect_verdict(fairness["privacy_effect"])))
+    if of_images:
+        listed = [(section, in_words_of_images(verdict)) for section, verdict in listed]
     return [{**verdict, "section": section} for section, verdict in listed]

@@ -57,11 +57,12 @@ def model_fairness_verdict(fairness: Section) -> Verdict:
     names = {
         "demographic_parity_difference": "demographic parity difference",
         "equalized_odds_difference": "equalised odds difference",
+        "accuracy_difference": "difference in accuracy",
     }
     measured, worse = 0, []
     for entry in fairness["by_columns"]:
         for key, name in names.items():
-            figure = entry[key]
+            figure = entry.get(key) or {}
             excess = figure.get("excess")
             if excess is None or excess["value"] is None:
                 continue

@@ -1,0 +1,58 @@
+"""What the command line does for images: checks of outputs, contact sheets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from privsynth.cli.console import check_output
+from privsynth.errors import ParameterError
+from privsynth.synthesizers.image import ImageSynthesizer
+from privsynth.synthesizers.table import TableSynthesizer
+
+SHEET_COLUMNS = 12
+
+
+def check_sample_output(
+    synthesizer: TableSynthesizer | ImageSynthesizer, output: Path, *, force: bool
+) -> None:
+    """Raise a `TableError` unless what is drawn can be written there, before it is drawn."""
+    from privsynth.image_files import check_image_output
+    from privsynth.sources import table_format
+
+    if isinstance(synthesizer, ImageSynthesizer):
+        check_image_output(output, force=force)
+    else:
+        table_format(output)
+        check_output(output, force=force)
+
+
+def completing(synthesizer: TableSynthesizer | ImageSynthesizer) -> TableSynthesizer:
+    """Return what fills in partial rows; raises a `ParameterError` if it makes images."""
+    if isinstance(synthesizer, ImageSynthesizer):
+        raise ParameterError(f"--complete fills in rows, and {synthesizer.name} makes images; leave it out")
+    return synthesizer
+
+
+def check_sheet(sheet: Path | None, synthesizer: str, *, force: bool) -> None:
+    """Raise a `ParameterError` if a contact sheet of rows is asked for, a `TableError` if it has no place."""
+    from privsynth.synthesizers import IMAGE_SYNTHESIZERS
+
+    if sheet is None:
+        return
+    if synthesizer not in IMAGE_SYNTHESIZERS:
+        raise ParameterError(f"--sheet shows images, and {synthesizer} makes rows; leave it out")
+    if sheet.suffix.lower() != ".png":
+        raise ParameterError(f"expected --sheet to end in .png, got {str(sheet)!r}")
+    check_output(sheet, force=force)
+
+
+def write_sheet(
+    synthesizer: TableSynthesizer | ImageSynthesizer,
+    sheet: Path | None,
+    *,
+    force: bool,
+    seed: int | None = None,
+) -> None:
+    """Write a contact sheet, if one is asked for."""
+    if sheet is not None and isinstance(synthesizer, ImageSynthesizer):
+        synthesizer.contact_sheet(sheet, n_columns=SHEET_COLUMNS, random_state=seed, force=force)

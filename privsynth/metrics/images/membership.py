@@ -1,0 +1,244 @@
+"""Membership: do the synthetic images tell whose images the generator was fitted to?
+
+The distance attacks of tables, looked through two glasses: the feature network (a near copy in content) and
+principal components of pixels (a near copy in shades). Both are fitted to the attacker's own images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from privsynth.attacks.density_ratio import calibrated_nearness, density_ratio, isolation, nearness
+from privsynth.attacks.neighbours import Neighbourhood
+from privsynth.attacks.overlap import too_many_identical_rows
+from privsynth.attacks.source_check import source_difference
+from privsynth.attacks.trade_off import trade_off_view
+from privsynth.image_sources import ImageSource
+from privsynth.metrics.figures import not_assessed
+from privsynth.metrics.images.features import Seen, see
+from privsynth.metrics.images.loading import ImageTables, load_images
+from privsynth.metrics.membership import OVERLAP, TOO_SMALL
+from privsynth.metrics.membership_figures import (
+    MIN_UNITS,
+    Scored,
+    Sides,
+    add_pair_bounds,
+    adjust,
+    membership_figures,
+)
+from privsynth.metrics.units import at_most_rows, n_units
+from privsynth.schema import Schema
+from privsynth.sources import Records
+
+ATTACKS = {
+    "density_ratio": "images closer to a synthetic one, in features, than the reference explains",
+    "nearest": "images close to a synthetic one in features, without a reference",
+    "nearest_calibrated": "images closer to a synthetic one, in features, than their neighbours are",
+    "density_ratio_pixels": "images closer to a synthetic one, in shades, than the reference explains",
+    "nearest_calibrated_pixels": "images closer to a synthetic one, in shades, than their neighbours are",
+    "ensemble": "Fisher's combination of the five others, by rank",
+}
+"""Name of each attack, and whom it accuses."""
+
+BY_GROUP = "nearest_calibrated"
+MAX_SCORED = 10_000
+"""Members, non-members and reference images each that are used, as whole units drawn at random. Fewer cost
+the attacks power, which the smallest detectable effect shows; all synthetic images are looked at, since a
+copy among those left out would go unseen."""
+
+NO_HOLDOUT = "no holdout images: give images of the same source that the generator never saw"
+
+
+def membership(
+    real: ImageSource,
+    synthetic: ImageSource,
+    *,
+    schema: Schema,
+    holdout: ImageSource | None = None,
+    reference: ImageSource | None = None,
+    target: str | None = None,
+    groups: Sequence[str] | None = None,
+    guarantee: Mapping[str, Any] | None = None,
+    max_scored: int = MAX_SCORED,
+    confidence: float = 0.95,
+    random_state: int = 0,
+) -> dict[str, Any]:
+    """Attack the synthetic images; members are ``real``, non-members the holdout.
+
+    Args:
+        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading`.
+        synthetic: The released images; all of them are looked at.
+        schema: The description of the label columns.
+        holdout: Images of the same source that the generator never saw; needed. Half of them are the
+            attacker's own, if there is no reference.
+        reference: Further such images, none of them in ``real`` or ``holdout``.
+        target: Column that says what is on an image, by which the feature network learns to see.
+        groups: Columns whose groups are attacked apart, as are the target's classes.
+        guarantee: The statement of the model file, for the trade-off view.
+        max_scored: See `MAX_SCORED`.
+        confidence: Coverage of each interval, in (0, 1).
+        random_state: Seed of the splits and draws.
+
+    Returns:
+        The section of `privsynth.metrics.membership`, and ``feature_network``; or ``not_assessed``.
+
+    Raises:
+        PrivsynthError: If a set cannot be read as the schema says.
+
+    Privacy:
+        Not private: figures of real records. Intervals do not cover the randomness of the fitted generator.
+    """
+    images = load_images(
+        real,
+        synthetic,
+        schema=schema,
+        holdout=holdout,
+        reference=reference,
+        target=target,
+        groups=groups,
+    )
+    return assess_membership(
+        see(images, random_state=random_state),
+        guarantee=guarantee,
+        max_scored=max_scored,
+        confidence=confidence,
+        random_state=random_state,
+    )
+
+
+def assess_membership(
+    seen: Seen,
+    *,
+    guarantee: Mapping[str, Any] | None = None,
+    is_randomised: bool = False,
+    max_scored: int = MAX_SCORED,
+    confidence: float = 0.95,
+    random_state: int = 0,
+) -> dict[str, Any]:
+    """Return the section of the report; see `membership`.
+
+    Args:
+        seen: The images, as `privsynth.metrics.images.features.see` gives them.
+        guarantee: As in `membership`.
+        is_randomised: Whether chance alone decided who is a member: the attacks then bound epsilon.
+        max_scored: As in `membership`; so are the following.
+        confidence: As above.
+        random_state: As above.
+
+    Privacy:
+        Not private: figures of real records.
+    """
+    if not seen.has_holdout:
+        return not_assessed(NO_HOLDOUT)
+    images = seen.images
+    prints = {name: _prints(images, name) for name in images.pixels if name != "synthetic"}
+    if any(too_many_identical_rows(prints["real"], prints[name]) for name in prints if name != "real"):
+        return not_assessed(OVERLAP)
+    generator = np.random.default_rng(random_state)
+    parts = {
+        "members": ("real", np.arange(len(images.pixels["real"]))),
+        "non_members": seen.compared,
+        "reference": seen.reference,
+    }
+    parts = {role: _thinned(images, part, max_scored, generator) for role, part in parts.items()}
+    sides = Sides(**{role: _records(images, part) for role, part in parts.items()})
+    if sides.too_small:
+        return not_assessed(TOO_SMALL)
+    scored = _scored(seen, parts, sides, random_state)
+    tables = images.tables
+    if images.target is not None:
+        tables = replace(tables, groups=(images.target.name, *tables.groups))
+    sources = [_as_rows(seen, part) for part in (("real", parts["members"][1]), seen.compared)]
+    section: dict[str, Any] = {
+        "status": "assessed",
+        "unit": tables.schema.unit,
+        "unit_score": "max over the images of the person"
+        if tables.real.persons is not None
+        else "the image's own",
+        "reference": "half of the holdout" if seen.reference[0] == "holdout" else "reference set",
+        "n_reference": n_units(sides.reference),
+        "n_synthetic_rows": len(images.pixels["synthetic"]),
+        "n_units": {"members": n_units(tables.real), "holdout": n_units(images.records("holdout"))},
+        "feature_network": seen.network.description,
+        "is_randomised": is_randomised,
+        "holdout": {"source_difference": source_difference(sources[0], sources[1], generator)},
+        **membership_figures(tables, sides, scored, generator=generator, confidence=confidence),
+    }
+    if is_randomised:
+        add_pair_bounds(section, scored, guarantee, generator, confidence)
+    adjust(section)
+    section["trade_off"] = trade_off_view(section, guarantee)
+    return section
+
+
+def _scored(seen: Seen, parts: Mapping[str, tuple[str, np.ndarray]], sides: Sides, seed: int) -> Scored:
+    scored = (parts["members"], parts["non_members"])
+    views = {
+        glass: Neighbourhood(
+            np.concatenate([points[name][rows] for name, rows in scored]),
+            points["synthetic"],
+            points[parts["reference"][0]][parts["reference"][1]],
+        )
+        for glass, points in (("", seen.features), ("_pixels", seen.shades))
+    }
+    measures = {
+        "density_ratio": density_ratio,
+        "nearest": nearness,
+        "nearest_calibrated": calibrated_nearness,
+    }
+    of_rows = {
+        f"{name}{glass}": measure(near)
+        for glass, near in views.items()
+        for name, measure in measures.items()
+        if f"{name}{glass}" in ATTACKS
+    }
+    ranks = np.stack([rankdata(scores) for scores in of_rows.values()])
+    of_rows["ensemble"] = -np.log1p(-(ranks - 0.5) / ranks.shape[1]).sum(axis=0)
+    return Scored(
+        scores={name: sides.by_unit(scores) for name, scores in of_rows.items()},
+        exposure={"most_isolated": sides.by_unit(isolation(views[""]))},
+        accuses=ATTACKS,
+        by_group=BY_GROUP,
+        n_members=n_units(sides.members),
+    )
+
+
+def _records(images: ImageTables, part: tuple[str, np.ndarray]) -> Records:
+    """Return label columns and persons of a part, persons numbered afresh."""
+    name, rows = part
+    records = images.records(name)
+    frame = records.frame.iloc[rows].reset_index(drop=True)
+    if records.persons is None:
+        return Records(frame, None)
+    return Records(frame, np.unique(records.persons[rows], return_inverse=True)[1])
+
+
+def _as_rows(seen: Seen, part: tuple[str, np.ndarray]) -> Records:
+    """Return the features of a part as a table, for what works on tables."""
+    features = pd.DataFrame(seen.take(part)).rename(columns=str)
+    return Records(features, _records(seen.images, part).persons)
+
+
+def _thinned(
+    images: ImageTables, part: tuple[str, np.ndarray], n_most: int, generator: np.random.Generator
+) -> tuple[str, np.ndarray]:
+    name, rows = part
+    persons = _records(images, part).persons
+    kept = at_most_rows(Records(pd.DataFrame({"position": rows}), persons), max(n_most, MIN_UNITS), generator)
+    return name, kept.frame["position"].to_numpy()
+
+
+def _prints(images: ImageTables, name: str) -> Records:
+    """Return a fingerprint of each image in place of a row, so that equal ones can be counted."""
+    digests = b"".join(
+        hashlib.blake2b(image, digest_size=8).digest() for image in np.ascontiguousarray(images.pixels[name])
+    )
+    frame = pd.DataFrame(np.frombuffer(digests, "<u4").reshape(-1, 2), columns=["first", "second"])
+    return Records(frame, images.records(name).persons)

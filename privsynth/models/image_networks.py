@@ -1,0 +1,169 @@
+"""Networks for images: generators and discriminators, perceptrons or convolutions, given a cell."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from privsynth.image_shape import ImageShape
+
+ARCHITECTURES = ("mlp", "dcgan")
+PALEST, DARKEST = 0.02, 0.98  # shades of a start beyond which its logit would leave nothing to learn
+
+
+def start_weights(module: nn.Module, rng: torch.Generator) -> None:
+    """Draw initial weights (He et al. 2015) from a generator of their own; global seeds are left alone."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            fan_in = layer.weight[0].numel() if not isinstance(layer, nn.ConvTranspose2d) else (
+                layer.weight.shape[0] * layer.weight[0, 0].numel() / 4
+            )  # fmt: skip
+            nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / fan_in), generator=rng)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+class GeneratorNetwork(nn.Module):
+    """Make images of a latent vector, a cell and, if there is one, an image to begin with.
+
+    The output is a sigmoid, the logits of the start added to what the layers say; these begin at a hundredth,
+    so that a generator with a start begins as good as that.
+
+    Args:
+        shape: Of the images.
+        n_cells: Number of cells.
+        architecture: ``"mlp"`` or ``"dcgan"``.
+        latent_dim: Length of the latent vector.
+        width: Hidden units of the perceptron, or channels of the convolutions.
+        has_start: Whether images to begin with are given.
+        rng: Of the initial weights.
+    """
+
+    def __init__(
+        self,
+        shape: ImageShape,
+        n_cells: int,
+        *,
+        architecture: str,
+        latent_dim: int,
+        width: int,
+        has_start: bool,
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.shape, self.has_start = shape, has_start
+        n_given = latent_dim + n_cells
+        if architecture == "mlp":
+            n_in = n_given + has_start * shape.n_values
+            self.layers: nn.Module = nn.Sequential(
+                *(nn.Linear(n_in, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()),
+                nn.Linear(width, shape.n_values),
+            )
+            last: nn.Module = self.layers[-1]
+        else:
+            self.layers = _Deconvolutions(shape, n_given, width=width, has_start=has_start)
+            last = self.layers.last
+        start_weights(self, rng)
+        if has_start:
+            assert isinstance(last.weight, torch.Tensor)
+            last.weight.data *= 0.01
+
+    def forward(
+        self, latent: torch.Tensor, one_hot: torch.Tensor, start: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Return shades from 0 to 1, ``(n, n_values)``."""
+        given = torch.cat([latent, one_hot], dim=1)
+        if start is None:
+            return torch.sigmoid(self.layers(given))
+        said = self.layers(torch.cat([given, start], dim=1))
+        return torch.sigmoid(said + torch.logit(start.clamp(PALEST, DARKEST)))
+
+
+class _Deconvolutions(nn.Module):
+    """Transposed convolutions from a quarter of each side up, the start joining at full size."""
+
+    def __init__(self, shape: ImageShape, n_given: int, *, width: int, has_start: bool) -> None:
+        super().__init__()
+        self.shape, self.n_given = shape, n_given
+        self.small = (2 * width, -(-shape.height // 4), -(-shape.width // 4))
+        self.first = nn.Linear(n_given, math.prod(self.small))
+        self.up = nn.Sequential(
+            *(nn.GroupNorm(4, 2 * width), nn.ReLU(), nn.ConvTranspose2d(2 * width, width, 4, 2, 1)),
+            *(nn.GroupNorm(4, width), nn.ReLU(), nn.ConvTranspose2d(width, width, 4, 2, 1), nn.ReLU()),
+        )
+        self.join = nn.Conv2d(width + has_start * shape.channels, width, 3, padding=1)
+        self.last = nn.Conv2d(width, shape.channels, 3, padding=1)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        given, start = rows[:, : self.n_given], rows[:, self.n_given :]
+        x = self.up(self.first(given).view(-1, *self.small))
+        x = x[:, :, : self.shape.height, : self.shape.width]
+        if start.shape[1]:
+            x = torch.cat([x, as_planes(start, self.shape)], dim=1)
+        return as_rows(self.last(F.relu(self.join(x))))
+
+
+class DiscriminatorNetwork(nn.Module):
+    """Score rows of shades and a one-hot cell: one output a cell, of which its own counts.
+
+    Args:
+        shape: Of the images.
+        n_cells: Number of cells.
+        architecture: ``"mlp"``, all of whose parameters lie in linear layers, so that a record's gradient
+            norm comes from one backward pass; or ``"dcgan"``.
+        width: Hidden units of the perceptron, or channels of the first convolution.
+        norm: Whether the second convolution is followed by a GroupNorm; batch norm would mix records.
+        rng: Of the initial weights.
+    """
+
+    def __init__(
+        self,
+        shape: ImageShape,
+        n_cells: int,
+        *,
+        architecture: str,
+        width: int,
+        norm: bool,
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.shape, self.n_cells = shape, n_cells
+        leak = nn.LeakyReLU(0.2)
+        if architecture == "mlp":
+            self.layers = nn.Sequential(
+                *(nn.Linear(shape.n_values + n_cells, width), leak),
+                *(nn.Linear(width, max(width // 2, 1)), leak, nn.Linear(max(width // 2, 1), n_cells)),
+            )
+        else:
+            n_flat = 2 * width * (shape.height // 4) * (shape.width // 4)
+            self.layers = nn.Sequential(
+                *(nn.Conv2d(shape.channels, width, 4, 2, 1), leak, nn.Conv2d(width, 2 * width, 4, 2, 1)),
+                *((nn.GroupNorm(4, 2 * width),) if norm else ()),
+                *(leak, nn.Flatten(), nn.Linear(n_flat, n_cells)),
+            )
+        self.is_flat = architecture == "mlp"
+        start_weights(self, rng)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the score of each row, ``(n,)``; rows are shades, then the one-hot cell."""
+        n_values = self.shape.n_values
+        x = rows if self.is_flat else as_planes(rows[:, :n_values], self.shape)
+        return (self.layers(x) * rows[:, n_values:]).sum(1)
+
+
+def as_planes(rows: torch.Tensor, shape: ImageShape) -> torch.Tensor:
+    """Return flat images as ``(n, channels, height, width)``."""
+    return rows.view(-1, *shape.axes).permute(0, 3, 1, 2)
+
+
+def as_rows(planes: torch.Tensor) -> torch.Tensor:
+    """Return the same as flat images, ``(n, n_values)``."""
+    return planes.permute(0, 2, 3, 1).flatten(1)
+
+
+def one_hot_cells(cells: torch.Tensor, n_cells: int) -> torch.Tensor:
+    """Return ``(n, n_cells)``; a cell that is none is all zeros."""
+    return (cells[:, None] == torch.arange(n_cells, device=cells.device)).float()

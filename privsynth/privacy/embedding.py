@@ -1,0 +1,69 @@
+"""Sums of vectors that records are mapped to: the part of a mean embedding that bounds what one unit can do.
+
+A map turns each record by itself into a cell and a vector of length at most 1; longer ones are scaled
+down. The vectors are added up by cell, as whole multiples of a grid step, so that noise can be rounded to the
+grid as for counts and no bits beyond it leak (`noise`). Class prototypes, moments, clusters and random
+features are all such sums.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from privsynth.errors import ParameterError
+
+Embedding = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+"""``embedding(record)`` returns the record's cell, a whole number, and its vector, ``(n_values,)``.
+
+A cell outside the range, or a vector that is not finite, counts nowhere.
+"""
+
+STEPS_PER_ONE = 2**20  # grid steps in a vector of length 1
+_FLOATS_AT_ONCE = 2**22
+
+
+def sum_vectors(
+    embedding: Embedding,
+    records: torch.Tensor,
+    weights: NDArray[np.int64] | None,
+    *,
+    n_cells: int,
+    n_values: int,
+) -> NDArray[np.int64]:
+    """Return the sums of the records' vectors by cell, ``(n_cells, n_values)``, in grid steps.
+
+    The map is applied by `torch.func.vmap`, so that no record can see another.
+
+    Args:
+        embedding: What becomes of one record; public, or a function of earlier releases.
+        records: ``(n_rows, ...)``.
+        weights: Weight of each row; a unit's add up to at most one unit. None is 1 for each.
+        n_cells: Number of cells; public.
+        n_values: Length of each vector; public.
+
+    Raises:
+        ParameterError: If the map returns another shape.
+
+    Privacy:
+        Not private: adding or removing one unit moves the sums by at most one unit times
+        ``STEPS_PER_ONE`` in L2.
+    """
+    sums = torch.zeros((n_cells + 1, n_values), dtype=torch.int64)  # the last row is for what counts nowhere
+    # Rounding moves each value by half a step; a share is kept against rounding in float32.
+    bound = (1.0 - 1e-5) * STEPS_PER_ONE - 0.5 * math.sqrt(n_values)
+    by = torch.ones(len(records), dtype=torch.int64) if weights is None else torch.from_numpy(weights)
+    for rows in torch.arange(len(records)).split(max(1, _FLOATS_AT_ONCE // n_values)) if len(records) else ():
+        cells, vectors = torch.func.vmap(embedding)(records[rows])
+        if cells.shape != (len(rows),) or vectors.shape != (len(rows), n_values):
+            raise ParameterError(f"expected a cell and {n_values} values of a record, got another shape")
+        norms = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
+        counts = norms.isfinite() & (cells >= 0) & (cells < n_cells)
+        scale = (bound / norms.clamp_min(1.0)).to(vectors)
+        steps = torch.where(counts[:, None], vectors * scale[:, None], 0.0)
+        sums.index_add_(0, torch.where(counts, cells.long(), n_cells), steps.round().long() * by[rows, None])
+    return sums[:n_cells].numpy()

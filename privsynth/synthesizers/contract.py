@@ -1,0 +1,56 @@
+"""What a synthesizer is made of: its settings, what it tells before a fit, what it ends with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from privsynth.schema import Schema
+
+
+class Settings(Protocol):
+    """Public settings of a recipe: a frozen dataclass that can be written as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able fields."""
+        ...
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """What a fit would buy and need, told before any record is read.
+
+    Attributes:
+        steps: Purpose, share of ``mu**2``, count and noise of each kind of release, JSON-able.
+        memory_mb: About how much memory the training needs; None where it does not matter.
+        seconds: About how long the training takes on two cores; None where it does not matter.
+        advice: Sentences about this recipe.
+    """
+
+    steps: tuple[dict[str, Any], ...]
+    memory_mb: float | None = None
+    seconds: float | None = None
+    advice: tuple[str, ...] = ()
+
+
+class FittedModel(Protocol):
+    """What a fit ends with: all that sampling needs."""
+
+    @property
+    def schema(self) -> Schema:
+        """The public description of the records."""
+        ...
+
+    @property
+    def n_units(self) -> float:
+        """Noisy number of units."""
+        ...
+
+    def require_feasible(self) -> None:
+        """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
+        ...

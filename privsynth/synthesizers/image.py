@@ -1,0 +1,165 @@
+"""Synthesizers of images: a table of what is known of each, and a generator given that, under one budget."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from privsynth.errors import ParameterError, SchemaError
+from privsynth.image_sources import ImageSource, conform_images
+from privsynth.models.fitting import FitOptions
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.curator import Curator
+from privsynth.sampling.image_model import ImageGenerator, ImageModel, check_cells, image_conditions
+from privsynth.sampling.table_model import TableModel
+from privsynth.schema import Schema
+from privsynth.sources import OnViolation, Records
+from privsynth.synthesizers.base import Progress, Synthesizer
+from privsynth.synthesizers.image_reader import Cells
+from privsynth.synthesizers.image_sampler import ImageSampler
+from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals
+from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
+from privsynth.synthesizers.training import random_rows
+
+TABLE, GENERATOR = "table/", "image/"  # prefixes of arrays in a model file
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """Public settings that every image recipe has.
+
+    Attributes:
+        table_share: Of ``mu**2``, for the table of the columns; what it does not need goes to the images.
+        table: How that table is learnt.
+    """
+
+    table_share: float = 0.05
+    table: MarginalSettings = field(
+        default_factory=lambda: MarginalSettings(fit=FitOptions(n_components=512))
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.table_share < 1:
+            raise ParameterError(f"expected 0 < table_share < 1, got {self.table_share!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(**{**fields, "table": MarginalSettings.from_dict(fields["table"])})
+
+
+def planned_table(
+    schema: Schema, settings: ImageSettings, mu_squared: float, n_rows: int
+) -> list[dict[str, Any]]:
+    """Return what the table of the columns would buy, as `privsynth plan` tells it; public."""
+    part = Spend(settings.table_share * mu_squared, 0.0)
+    steps = MarginalSynthesizer.sketch(schema, settings.table, part, n_rows).steps
+    return [{**step, "share": step["share"] * settings.table_share} for step in steps]
+
+
+def cell_shares(table: TableModel, cells: Cells) -> NDArray[np.float64]:
+    """Return the share of each cell under a table model, ``(n_cells,)``."""
+    shares = np.ones(1) if not cells.columns else table.mixture.table(cells.columns).ravel()
+    return shares / shares.sum()
+
+
+def random_records(cells: Cells, device: str) -> torch.Tensor:
+    """Return a few random records, codes and shades, for checks of a network; no real one among them."""
+    sizes = [domain.size for domain in cells.domains.values()]
+    sizes += [256] * cells.shape.n_values
+    return random_rows(sizes, device=torch.device(device)).to(torch.int16)
+
+
+class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
+    """Fit labelled images under a budget; sample them, conditioned at will on their labels.
+
+    The columns of the schema are learnt like any table; images are learnt given target and groups, or, if the
+    schema names none, given all discrete columns.
+
+    Args and attributes are those of `Synthesizer`.
+    """
+
+    model_: ImageModel
+
+    @abstractmethod
+    def _generator(
+        self,
+        curator: Curator,
+        table: TableModel,
+        cells: Cells,
+        settings: Any,
+        *,
+        seed: int,
+        device: str,
+        progress: Progress,
+    ) -> ImageGenerator:
+        """Buy what the recipe needs with all that is left, fit, and return the generator.
+
+        Privacy:
+            Accounted: by the curator, release by release; everything else is post-processing.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def _generator_from(schema: Schema, settings: Any, arrays: dict[str, NDArray[Any]]) -> ImageGenerator:
+        """Rebuild a generator from its arrays."""
+
+    def _make(
+        self, curator: Curator, settings: Any, *, seed: int, device: str, progress: Progress
+    ) -> ImageModel:
+        schema = curator.schema
+        assert schema.image is not None
+        fitted = fit_marginals(
+            curator,
+            settings.table,
+            seed=seed,
+            device=device,
+            progress=progress,
+            share=settings.table_share,
+            delta_share=self.discovery_delta_share,
+        )
+        table = fitted.first.table_model(schema, fitted.mixture)
+        columns = tuple(column.name for column in image_conditions(schema))
+        cells = Cells(table.domains, columns, schema.image)
+        check_cells(cells.sizes)
+        generator = self._generator(
+            curator, table, cells, settings, seed=seed, device=device, progress=progress
+        )
+        return ImageModel(table, generator)
+
+    discovery_delta_share = 1.0  # of the delta that adds up; gradient steps need some of it
+
+    def _read(self, source: ImageSource, schema: Schema, on_violation: OnViolation) -> Records:
+        return conform_images(source, schema, on_violation=on_violation)
+
+    @staticmethod
+    def _arrays_of(model: ImageModel) -> dict[str, NDArray[Any]]:
+        table = {TABLE + name: array for name, array in model_arrays(model.table).items()}
+        return table | {GENERATOR + name: array for name, array in model.generator.to_arrays().items()}
+
+    @staticmethod
+    def _facts_of(model: ImageModel) -> dict[str, Any]:
+        return model_facts(model.table)
+
+    @classmethod
+    def _model_from(
+        cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> ImageModel:
+        def under(prefix: str) -> dict[str, NDArray[Any]]:
+            return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+        table = model_from(facts, under(TABLE))
+        if table.schema.image is None:
+            raise SchemaError("the schema of the model has no image")
+        return ImageModel(table, cls._generator_from(table.schema, settings, under(GENERATOR)))

@@ -1,0 +1,244 @@
+"""`ImageGANSynthesizer`: a generator of images whose discriminator learns by private steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+from numpy.typing import NDArray
+
+from privsynth.errors import ParameterError
+from privsynth.models.augmentation import N_AUGMENTATIONS, augmented
+from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
+from privsynth.models.image_mixture import ImageMixture
+from privsynth.models.image_networks import one_hot_cells
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
+from privsynth.sampling.image_model import ImageModel
+from privsynth.sampling.table_model import TableModel
+from privsynth.schema import Schema
+from privsynth.synthesizers.base import Progress
+from privsynth.synthesizers.contract import Sketch
+from privsynth.synthesizers.image import (
+    ImageSettings,
+    ImageSynthesizer,
+    cell_shares,
+    planned_table,
+    random_records,
+)
+from privsynth.synthesizers.image_reader import Cells
+from privsynth.synthesizers.prototypes import PrototypeSettings, fit_prototypes
+from privsynth.synthesizers.training import (
+    SLACK_SHARE,
+    StepOptions,
+    independent_seeds,
+    planned_steps,
+    step_plan,
+    take_steps,
+)
+
+PURPOSE = "private steps of the discriminator"
+SECONDS_PER_WEIGHT = 2e-10  # of a step, for each image and weight, on two cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageGANSettings(ImageSettings, StepOptions):
+    """Public settings of the recipe; the private steps get what table and prototypes leave.
+
+    Attributes:
+        prototypes_share: Of what the table leaves of ``mu**2``, for prototypes that both networks begin with;
+            0 begins with noise.
+        prototypes: How these are learnt.
+        gan: How the networks are made and trained.
+        augmentations: Small fixed shifts and turns of each real image, itself among them, whose gradients are
+            averaged before they are clipped.
+        flips: Whether left and right may be exchanged in them.
+    """
+
+    n_steps: int = 300
+    prototypes_share: float = 0.4
+    prototypes: PrototypeSettings = field(default_factory=PrototypeSettings)
+    gan: ImageGanOptions = field(default_factory=ImageGanOptions)
+    augmentations: int = 1
+    flips: bool = False
+
+    def __post_init__(self) -> None:
+        ImageSettings.__post_init__(self)
+        StepOptions.__post_init__(self)
+        if not 0 <= self.prototypes_share < 1:
+            raise ParameterError(f"expected 0 <= prototypes_share < 1, got {self.prototypes_share!r}")
+        if not 1 <= self.augmentations <= N_AUGMENTATIONS:
+            raise ParameterError(f"expected 1 to {N_AUGMENTATIONS} augmentations, got {self.augmentations!r}")
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        prototypes = PrototypeSettings.from_dict(fields["prototypes"])
+        return super().from_dict(
+            {**fields, "prototypes": prototypes, "gan": ImageGanOptions(**fields["gan"])}
+        )
+
+
+class ImageGANSynthesizer(ImageSynthesizer):
+    """Train a generator of images against a discriminator that sees records only through private steps.
+
+    Both are given the cell of an image, its classes and groups. They begin with prototypes bought with a part
+    of the budget: the generator makes its images out of draws of the prototypes, and the discriminator knows
+    which of these bear which label before it sees a record.
+
+    Args and attributes are those of `Synthesizer`.
+
+    References:
+        Bie, Kamath and Zhang, "Private GANs, Revisited", TMLR 2023 (large batches; a generator that waits for
+        its discriminator, judged on fakes). De et al., "Unlocking High-Accuracy Differentially Private Image
+        Classification through Scale", 2022 (augmentation multiplicity). Shrivastava et al., "Learning from
+        Simulated and Unsupervised Images through Adversarial Training", CVPR 2017 (refined images).
+    """
+
+    name = "image-gan"
+    settings_type = ImageGANSettings
+    discovery_delta_share = 1.0 - SLACK_SHARE
+
+    @classmethod
+    def sketch(cls, schema: Schema, settings: ImageGANSettings, allowance: Spend, n_rows: int) -> Sketch:
+        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        assert schema.image is not None
+        values = schema.image.n_values
+        steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
+        left = 1.0 - sum(step["share"] for step in steps)
+        first = settings.prototypes_share * left
+        seconds = 5.0
+        if first:
+            steps += settings.prototypes.planned(first, allowance.mu_squared)
+            seconds = settings.prototypes.seconds(n_rows, values, first * allowance.mu_squared)
+        plan = step_plan(settings, (left - first) * allowance.mu_squared, allowance, n_rows)
+        steps.append(planned_steps(PURPOSE, left - first, plan))
+        rows = plan.expected_batch_size * settings.augmentations + settings.gan.fake_batch_size
+        cost = values * settings.gan.discriminator_width * (1 if settings.gan.architecture == "mlp" else 10)
+        return Sketch(
+            steps=tuple(steps),
+            memory_mb=600.0 + 2e-6 * n_rows * values,
+            seconds=seconds + settings.n_steps * SECONDS_PER_WEIGHT * rows * cost,
+        )
+
+    def _generator(
+        self,
+        curator: Curator,
+        table: TableModel,
+        cells: Cells,
+        settings: ImageGANSettings,
+        *,
+        seed: int,
+        device: str,
+        progress: Progress,
+    ) -> GeneratedImages:
+        start = None
+        if settings.prototypes_share:
+            start = fit_prototypes(
+                curator,
+                cells,
+                settings.prototypes,
+                table.n_units,
+                seed=seed,
+                progress=progress,
+                reserve=(1.0 - settings.prototypes_share) * curator.remaining("image/means"),
+            )
+        trainer = ImageGanTrainer(table, cells, settings, start, seed=seed, device=device)
+        take_steps(
+            curator,
+            settings,
+            PURPOSE,
+            trainer,
+            domains=cells.domains,
+            n_units=table.n_units,
+            delta=self.delta,
+            progress=progress,
+        )
+        return trainer.gan.averaged()
+
+    @staticmethod
+    def _generator_from(
+        schema: Schema, settings: ImageGANSettings, arrays: dict[str, NDArray[Any]]
+    ) -> GeneratedImages:
+        assert schema.image is not None
+        start = None
+        if settings.prototypes_share:
+            of_start = {k.removeprefix("start/"): v for k, v in arrays.items() if k.startswith("start/")}
+            start = ImageMixture.from_arrays(schema.image, settings.prototypes.deformation, of_start)
+        n_cells = int(arrays["n_cells"][0])
+        rng = torch.Generator().manual_seed(0)
+        generated = GeneratedImages.untrained(schema.image, n_cells, settings.gan, start, rng)
+        generated.take(arrays)
+        generated.network.requires_grad_(False)
+        return generated
+
+
+class ImageGanTrainer:
+    """One adversarial training: the private step of the discriminator, and everything public around it."""
+
+    learns = True
+
+    def __init__(
+        self,
+        table: TableModel,
+        cells: Cells,
+        settings: ImageGANSettings,
+        start: ImageMixture | None,
+        *,
+        seed: int,
+        device: str,
+    ) -> None:
+        self._table, self._cells, self._settings = table, cells, settings
+        weights, draws = independent_seeds(seed, 2)
+        rng = torch.Generator().manual_seed(weights)
+        generated = GeneratedImages.untrained(cells.shape, cells.n, settings.gan, start, rng)
+        shares = cell_shares(table, cells)
+        self.gan = ImageGan(generated, settings.gan, shares=shares, device=device, seed=draws)
+        bound = settings.max_grad_norm
+        self._real = RecordClipper(self.gan.discriminator, self._real_loss, max_grad_norm=bound)
+        self._fake = RecordClipper(self.gan.discriminator, self.gan.fake_loss, max_grad_norm=bound)
+        self._optimizer: SecretNoiseOptimizer | None = None
+
+    def _real_loss(self, discriminator: Any, records: torch.Tensor) -> torch.Tensor:
+        """Return the discriminator's mean loss over the augmentations of each record, ``(n,)``."""
+        cells, shades = self._cells.split(records)
+        one_hot = one_hot_cells(cells, self._cells.n)
+        settings = self._settings
+        losses = [
+            self.gan.real_loss(discriminator(torch.cat([image, one_hot], dim=1)))
+            for image in augmented(shades, self._cells.shape, settings.augmentations, flips=settings.flips)
+        ]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean(0)
+
+    def prepare(self, steps: GradientSteps) -> None:
+        """Make ready for the first private step: check on random rows that records do not mix."""
+        check_records_do_not_mix(self._real, random_records(self._cells, self.gan.device))
+        self.gan.warm_up()
+        self._optimizer = steps.optimizer(self.gan.discriminator_optimizer)
+
+    def step(self, steps: GradientSteps) -> float:
+        """Take one private step of the discriminator, then the generator's; return the loss on fakes."""
+        assert self._optimizer is not None
+        steps.noisy_gradient(self._real, self._optimizer)
+        fakes = self.gan.fakes()
+        for p, total in zip(self._fake.parameters, self._fake.clipped_sum(fakes.detach()), strict=True):
+            assert p.grad is not None
+            p.grad += total / len(fakes)
+        self._optimizer.original_optimizer.step()
+        return -self.gan.generator_step(fakes)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the state as a checkpoint keeps it."""
+        return self.gan.to_arrays()
+
+    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take up a checkpoint."""
+        self.gan.from_arrays(arrays)
+
+    def model(self) -> ImageModel:
+        """Return the model of the averaged generator."""
+        return ImageModel(self._table, self.gan.averaged())

@@ -1,0 +1,125 @@
+"""Drawing labelled images from a fitted model: what every image synthesizer can do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+import pandas as pd
+
+from privsynth.errors import PrivsynthError
+from privsynth.image_files import check_image_output, write_contact_sheet, write_images
+from privsynth.images import LabelledImages, PixelArray
+from privsynth.sampling.image_model import ImageModel
+from privsynth.sampling.plan import Plan, make_plan, support_table
+from privsynth.sampling.request import Asked, SampleRequest
+from privsynth.synthesizers.sampler import Progress, cost_of_request, read_request, told_of_rows
+
+
+class ImageSampler:
+    """Sampling half of an image synthesizer; `random_state` and, once fitted, ``model_`` come from the other.
+
+    Privacy:
+        Post-processing of the model; ``like`` is taken as public.
+    """
+
+    random_state: int | None
+    model_: ImageModel
+
+    def sample(
+        self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[Asked]
+    ) -> LabelledImages:
+        """Draw exactly ``n`` labelled images, conditioned and balanced over their labels exactly.
+
+        Takes what `TableSampler.sample` takes, about the columns; the image of each row is drawn given its
+        labels. ``labels.attrs["not_covered"]`` says what the guarantee does not cover, and
+        ``labels.attrs["rebalancing_cost"]`` what meeting targets moves.
+
+        Raises:
+            RequestError, UnsupportedRequestError: As `TableSampler.sample`.
+        """
+        request = read_request(n, asked)
+        plan, rng = self._planned(request, random_state)
+        blocks = list(self._fitted().draw_blocks(plan, rng))
+        labels = pd.concat([block.labels for block in blocks], ignore_index=True)
+        labels.attrs |= told_of_rows(request, plan)
+        return LabelledImages(np.concatenate([block.images for block in blocks]), labels)
+
+    def sample_to(
+        self,
+        path: str | Path,
+        n: int | None = None,
+        *,
+        random_state: int | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+        **asked: Unpack[Asked],
+    ) -> int:
+        """Write the same images as `sample` to a folder of PNG files or an npz file.
+
+        Args:
+            path: ``NAME.npz``, or ``NAME`` for a folder, which is written block by block.
+            n: Number of images, as for `sample`.
+            random_state: Fixes the images drawn.
+            force: Replace what is there.
+            progress: Called with a message, the images written, and the images planned.
+            **asked: What is asked for, as for `sample`.
+
+        Returns:
+            The number of images written.
+
+        Raises:
+            TableError: If it cannot be written, or exists and ``force`` is not set.
+            RequestError, UnsupportedRequestError: As `sample`.
+        """
+        check_image_output(path, force=force)
+        report = progress or (lambda message, done, total: None)
+        plan, rng = self._planned(read_request(n, asked), random_state)
+
+        def told() -> Iterator[LabelledImages]:
+            done = 0
+            for block in self._fitted().draw_blocks(plan, rng):
+                yield block
+                done += len(block)
+                report("images written", done, plan.n_rows)
+
+        return write_images(told(), path, force=force)
+
+    def contact_sheet(
+        self, path: str | Path, *, n_columns: int = 10, random_state: int | None = None, force: bool = False
+    ) -> None:
+        """Write a contact sheet as PNG: a row of images for each combination that images are drawn given.
+
+        Raises:
+            TableError: If the file cannot be written, or exists and ``force`` is not set.
+        """
+        write_contact_sheet(self.gallery(n_columns, random_state), path, n_columns=n_columns, force=force)
+
+    def gallery(self, per_cell: int, random_state: int | None = None) -> PixelArray:
+        """Return ``per_cell`` images of each combination that images are drawn given, one after the other."""
+        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
+        model = self._fitted()
+        return model.generator.draw(np.repeat(np.arange(model.n_cells), per_cell), rng)
+
+    def support(self, n: int | None = None, **asked: Unpack[Asked]) -> pd.DataFrame:
+        """Say, before drawing, how many images each cell of a request gets; see `TableSampler.support`."""
+        return support_table(self._fitted().table, read_request(n, asked), np.random.default_rng(0))
+
+    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
+        """Say how far a request moves the labels from the model; see `TableSampler.rebalancing_cost`."""
+        return cost_of_request(self._fitted().table, read_request(n, asked))
+
+    def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
+        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
+        plan = make_plan(self._fitted().table, request, rng)
+        for message in plan.warnings:
+            warnings.warn(message, stacklevel=3)
+        return plan, rng
+
+    def _fitted(self) -> ImageModel:
+        if not hasattr(self, "model_"):
+            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
+        return self.model_

@@ -1,0 +1,91 @@
+"""The classifier trained directly: within its budget, and only as good as that allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from privsynth.metrics.images import direct
+from privsynth.metrics.images.direct import COUNT_SHARE, DirectTraining, train_directly
+from privsynth.privacy.accounting import ADDED_DELTA_SHARE, gdp_delta
+from privsynth.privacy.dpsgd import GradientSteps
+from privsynth.privacy.secret import PredictableSourceForTests
+
+FEW = DirectTraining(n_steps=20, batch_size=256, learning_rate=0.02)
+
+
+class Watched(GradientSteps):
+    """Keeps the blocks that were made."""
+
+    made: list[Watched] = []  # noqa: RUF012 - emptied by each test
+
+    def __init__(self, *arguments: object, **named: object) -> None:
+        super().__init__(*arguments, **named)
+        self.records = named["records"]
+        Watched.made.append(self)
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Watched]:
+    Watched.made = []
+    monkeypatch.setattr(direct, "GradientSteps", Watched)
+    return Watched.made
+
+
+@pytest.mark.parametrize(("epsilon", "delta"), [(0.5, 1e-6), (3.0, 1e-5)])
+def test_steps_and_count_stay_within_the_budget(real, watched, epsilon: float, delta: float) -> None:
+    labels = real[1]["digit"].to_numpy()
+    train_directly(
+        "logistic_regression", real[0], labels, None, n_classes=10, epsilon=epsilon, delta=delta, settings=FEW
+    )
+    (steps,) = watched
+    assert steps.n_begun == steps.plan.n_steps == FEW.n_steps
+    event = steps.plan.event("test")
+    mu_squared = event.mu_squared / (1 - COUNT_SHARE)  # the count has the rest
+    assert gdp_delta(np.sqrt(mu_squared), epsilon) + event.delta <= delta * (1 + 1e-6)
+    assert gdp_delta(np.sqrt(1.05 * mu_squared), epsilon) + event.delta > delta  # and little is left over
+    assert event.delta == pytest.approx(ADDED_DELTA_SHARE * delta)
+
+
+def test_the_sample_rate_comes_from_a_noisy_count(real, watched) -> None:
+    labels = real[1]["digit"].to_numpy()
+    for seed in range(3):
+        train_directly(
+            "logistic_regression",
+            real[0],
+            labels,
+            None,
+            n_classes=10,
+            epsilon=1.0,
+            delta=1e-5,
+            settings=FEW,
+            secret=PredictableSourceForTests(seed),
+        )
+    rates = {steps.plan.sample_rate for steps in watched}
+    assert len(rates) == 3
+    assert FEW.batch_size / len(labels) not in rates
+
+
+def test_a_person_is_one_unit(real, watched) -> None:
+    labels, persons = real[1]["digit"].to_numpy(), np.arange(600) // 6
+    train_directly(
+        "logistic_regression", real[0], labels, persons, n_classes=10, epsilon=1000.0, delta=1e-5,
+        max_records_per_person=2, settings=FEW,
+    )  # fmt: skip
+    (steps,) = watched
+    assert len(steps.records) == 200  # two of each of a hundred persons
+    assert steps.plan.sample_rate == 1.0  # 256 of about 100 units
+
+
+def test_more_budget_teaches_more(real, holdout) -> None:
+    labels, truth = real[1]["digit"].to_numpy(), holdout[1]["digit"].to_numpy()
+
+    def accuracy(epsilon: float) -> float:
+        trained = train_directly(
+            "mlp", real[0], labels, None, n_classes=10, epsilon=epsilon, delta=1e-5,
+            settings=DirectTraining(n_steps=40, batch_size=512, learning_rate=0.02),
+        )  # fmt: skip
+        return float((trained.logits(holdout[0]).argmax(1) == truth).mean())
+
+    assert accuracy(1000.0) > 0.8
+    assert accuracy(0.01) < 0.4
