@@ -30,7 +30,7 @@ from torch import nn
 from privsynth.image_sources import read_images
 from privsynth.images import LabelledImages
 from privsynth.schema import Schema
-from tests.benchmarks.adult import changed
+from tests.benchmarks.fitting import changed
 from tests.helpers.tables import real_data
 
 N_CLASSES = 10
