@@ -21,7 +21,7 @@ def describe_guarantee(guarantee: dict[str, Any]) -> str:
             f"unit: {guarantee['unit']}, neighbours: {guarantee['neighbours']}",
             f"accountant: {guarantee['accountant']}",
         ]
-    lines += _listed("read from the records", [_describe_event(event) for event in guarantee["events"]])
+    lines += _listed("read from the records", _describe_events(guarantee["events"]))
     lines += _listed("declared public", guarantee["public"])
     lines += _listed("not covered", guarantee["not_covered"])
     return "\n".join(lines)
@@ -31,6 +31,18 @@ def _listed(title: str, entries: list[str]) -> list[str]:
     return [f"{title}:", *(f"  - {entry}" for entry in entries or ["nothing"])]
 
 
-def _describe_event(event: dict[str, Any]) -> str:
-    parameters = ", ".join(f"{name} {value:.4g}" for name, value in event["parameters"].items())
-    return f"{event['purpose']}: {event['count']} x {event['mechanism'].replace('_', ' ')} ({parameters})"
+def _describe_events(events: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each purpose and mechanism: how many releases, and between which parameters."""
+    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for event in events:
+        alike.setdefault((event["purpose"], event["mechanism"]), []).append(event)
+    lines = []
+    for (purpose, mechanism), group in alike.items():
+        ranges = []
+        for name in group[0]["parameters"]:
+            values = [event["parameters"][name] for event in group]
+            low, high = f"{min(values):.4g}", f"{max(values):.4g}"
+            ranges.append(f"{name} {low}" if low == high else f"{name} {low} to {high}")
+        count = sum(event["count"] for event in group)
+        lines.append(f"{purpose}: {count} x {mechanism.replace('_', ' ')} ({', '.join(ranges)})")
+    return lines

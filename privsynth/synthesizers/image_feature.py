@@ -45,6 +45,7 @@ class ImageFeatureSynthesizer(ImageSynthesizer):
     Args and attributes are those of `Synthesizer`.
 
     Example:
+        >>> import numpy as np
         >>> import pandas as pd
         >>> from privsynth.images import LabelledImages
         >>> schema = Schema({"side": {"type": "categorical", "categories": ["left", "right"]}},

@@ -9,12 +9,13 @@ import pytest
 import privsynth
 from privsynth.errors import SchemaError
 from privsynth.schema import Schema
+from privsynth.synthesizers import TABLE_SYNTHESIZERS
 from privsynth.synthesizers.plan import plan
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
-from tests.contracts.synthesizers import QUICK_SETTINGS, maker
+from tests.contracts.synthesizers import maker
 from tests.helpers.models import model_of
 
-KINDS = pytest.mark.parametrize("kind", list(QUICK_SETTINGS), ids=lambda kind: kind.__name__)
+KINDS = pytest.mark.parametrize("kind", list(TABLE_SYNTHESIZERS.values()), ids=lambda kind: kind.__name__)
 COLUMNS = {
     "region": {"type": "categorical", "categories": ["N", "S"]},
     "town": {"type": "categorical", "categories": "private"},
