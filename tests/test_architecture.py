@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"sources", "images", "image_sources", "splitting", "attacks", "metrics"}
     | {f"privacy.{part}" for part in ("accounting", "clipping", "dpsgd", "secret", "units")},
     "report": SCHEMA | {"sources", "images", "image_sources", "image_files"} | JUDGES,
-    "resampling": PLAIN | RECORDS | MAKERS,
+    "resampling": PLAIN | RECORDS | MAKERS | {"resampling"},
     "augmentation": PLAIN | RECORDS | MAKERS | {"augmentation"},
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},

@@ -15,7 +15,7 @@ from privsynth.errors import PrivsynthError
 from privsynth.schema import PRIVATE, Schema
 from privsynth.sources import Records, conform
 
-pytest.importorskip("statsmodels")
+pytest.importorskip("statsmodels", reason="the RAND table comes in its wheel (extra `demo`)")
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from privsynth.errors import ParameterError, PrivsynthError, SchemaError
 from privsynth.models.fitting import FitOptions
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
-from privsynth.resampling import class_sizes
+from privsynth.resampling.strategy import class_sizes
 from tests.helpers.tables import QUICK
 
 
@@ -294,7 +294,7 @@ def test_neither_warnings_nor_errors_count_the_records():
     X, y = diagnoses(300)
     many = pd.Series([f"class {i % 200}" for i in range(300)])  # scikit-learn warns of so many classes
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error")  # a warning would fail here
         with pytest.raises(PrivsynthError, match="no class of 'target' stands clear"):
             without_schema().fit(X, many)
     for features in (X, X.to_numpy(), X.to_numpy().tolist()):

@@ -33,8 +33,8 @@ def warnings_said() -> Iterator[None]:
         say(f"warning: {message}")
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whatever is not ours
-        warnings.filterwarnings("always", category=UserWarning, module=r"privsynth\.")
+        warnings.simplefilter("ignore")  # what is not ours may quote records
+        warnings.filterwarnings("always", category=UserWarning, module=r"privsynth\.")  # ours never do
         warnings.showwarning = say_warning
         yield
 

@@ -84,7 +84,7 @@ def fit_here(fit: Fit, rows: Path) -> dict[str, Any]:
         random_state=fit.seed,
     )
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always")  # what a fit warns of is recorded with its figures
         start = time.perf_counter()
         synthesizer.fit(fit.train, schema=schema, ledger=Path(folder) / "ledger.sqlite")
         fitted = time.perf_counter()

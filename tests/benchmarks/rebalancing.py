@@ -238,9 +238,8 @@ def minority_figures(
     synthesizer = fitted(train, schema, epsilon)
     n = len(train)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # of a label within noise: the figures show what it costs
+        # a label may be within noise: the figures show what that costs
+        warnings.simplefilter("ignore", UserWarning)
         balanced = synthesizer.sample(n, balance=[target], on_unsupported="warn")
         unbalanced = synthesizer.sample(n)
     features = train.drop(columns=target)

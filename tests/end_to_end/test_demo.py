@@ -12,7 +12,7 @@ from privsynth.cli import main
 from privsynth.demo import OUTPUTS
 from privsynth.privacy.ledger import Ledger
 
-pytest.importorskip("statsmodels")
+pytest.importorskip("statsmodels", reason="the RAND table comes in its wheel (extra `demo`)")
 
 
 def test_the_demo_splits_fits_samples_and_audits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

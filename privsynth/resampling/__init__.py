@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import numbers
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,21 +12,19 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin
-from sklearn.preprocessing import label_binarize
 from sklearn.utils import InputTags, Tags, TargetTags
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import _get_feature_names, _num_samples, check_is_fitted, check_X_y
+from sklearn.utils.validation import check_is_fitted
 
 from privsynth.drafting import draft_schema
 from privsynth.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, PrivsynthError, SchemaError
-from privsynth.schema import PRIVATE, Schema, category_text
+from privsynth.resampling.containers import Container
+from privsynth.resampling.strategy import class_sizes
+from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.table import TableSynthesizer
 
-STRATEGIES = ("minority", "not minority", "not majority", "all", "auto")
 MODES = ("replace", "augment")
 AUGMENTED = "the rows returned hold the real ones: they are not private, and no guarantee covers them"
 
@@ -122,7 +119,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         Privacy:
             Accounted: by the synthesizer's fit.
         """
-        self._fit(_Container(self, X, y))
+        self._fit(Container(X, y))
         return self
 
     def fit_resample(self, X: Any, y: Any, **params: Any) -> tuple[Any, Any]:
@@ -143,7 +140,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         Privacy:
             Accounted with ``mode="replace"``; *Not private* with ``"augment"``.
         """
-        container = _Container(self, X, y)
+        container = Container(X, y)
         self._fit(container)
         rows = self._draw(container.target)
         if self.mode == "augment":
@@ -152,9 +149,12 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         self.is_private_ = self.mode == "replace" and bool(self.synthesizer_.guarantee_["private"])
         return container.give_back(rows)
 
-    def _fit(self, container: _Container) -> None:
+    def _fit(self, container: Container) -> None:
         if self.mode not in MODES:
             raise ParameterError(f"expected mode 'replace' or 'augment', got {self.mode!r}")
+        self.n_features_in_ = len(container.columns)
+        if container.feature_names is not None:
+            self.feature_names_in_ = container.feature_names
         schema = self.schema if self.schema is not None else _private_schema(container)
         synthesizer = self.synthesizer if self.synthesizer is not None else MarginalSynthesizer(epsilon=1.0)
         if not isinstance(synthesizer, TableSynthesizer):
@@ -216,65 +216,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         return super().get_feature_names_out(input_features)
 
 
-def class_sizes(strategy: Any, counts: Mapping[Any, int]) -> dict[Any, int]:
-    """Return how many rows each class shall have in the end.
-
-    Args:
-        strategy: See `BalancedResampler`.
-        counts: Size of each class.
-
-    Raises:
-        ParameterError: If the strategy is malformed, or names a class that is not known.
-    """
-    largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
-    out = dict(counts)
-    if isinstance(strategy, str):
-        if strategy not in STRATEGIES:
-            raise ParameterError(
-                f"expected sampling_strategy to be one of {', '.join(STRATEGIES)}, got {strategy!r}"
-            )
-        raised = {
-            "minority": [smallest],
-            "not minority": [label for label in counts if label != smallest],
-        }.get(strategy, list(counts))
-        return out | dict.fromkeys(raised, counts[largest])
-    if isinstance(strategy, Mapping):
-        unknown = [label for label in strategy if label not in counts]
-        if unknown:
-            raise ParameterError(
-                f"the {_named(unknown)} target class is/are not present in the data, as far as the model "
-                f"knows: its classes are {_named(list(counts))}"
-            )
-        wrong = [
-            n
-            for n in strategy.values()
-            if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0
-        ]
-        if wrong:
-            raise ParameterError(f"expected numbers of rows >= 0 in sampling_strategy, got {wrong[0]!r}")
-        return out | {label: int(n) for label, n in strategy.items()}
-    if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
-        if not 0 < float(strategy) <= 1:
-            raise ParameterError(f"expected 0 < sampling_strategy <= 1, got {strategy!r}")
-        if len(counts) != 2:
-            raise ParameterError(
-                f'"sampling_strategy" can be a float only when the type of target is binary; the model knows '
-                f"{len(counts)} classes: give a mapping"
-            )
-        return out | {smallest: max(counts[smallest], int(counts[largest] * float(strategy)))}
-    if callable(strategy):
-        labels = np.repeat(np.asarray(list(counts)), list(counts.values()))
-        return class_sizes(dict(strategy(labels)), counts)
-    raise ParameterError(
-        f"expected sampling_strategy to be a text, a float, a mapping or a function, got {strategy!r}"
-    )
-
-
-def _named(labels: list[Any]) -> str:
-    return ", ".join(str(label) for label in labels)
-
-
-def _private_schema(container: _Container) -> Schema:
+def _private_schema(container: Container) -> Schema:
     """Return the schema of a frame of which nothing but names and storage types is public."""
     columns = draft_schema(container.frame).to_dict()["columns"]
     for name, fields in columns.items():
@@ -286,122 +228,3 @@ def _private_schema(container: _Container) -> Schema:
             fields["missing"] = PRIVATE
     columns[container.target] = {"type": "categorical", "categories": PRIVATE, "role": "target"}
     return Schema(columns, types_from_records=container.types_from_records)
-
-
-class _Container:
-    """Features and labels as one frame, and how to give rows back in the containers they came in."""
-
-    def __init__(self, resampler: BalancedResampler, X: Any, y: Any) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn warns of many classes: the records' own signal
-            check_classification_targets(y)
-            self._is_one_column_a_class = type_of_target(y) == "multilabel-indicator"
-        self._y = y
-        labels = np.asarray(y)
-        if self._is_one_column_a_class:
-            if not (labels.sum(axis=1) == 1).all():
-                raise ParameterError(
-                    "Multilabel and multioutput targets are not supported. Expected labels, or one column a "
-                    "class with a single 1 in each row"
-                )
-            labels = labels.argmax(axis=1)
-        self._X = X
-        labels = labels.ravel()
-        if _num_samples(X) != len(labels):
-            raise ParameterError("expected as many labels as rows of features, got more or fewer")
-        if isinstance(X, pd.DataFrame):
-            frame = X.reset_index(drop=True)
-        else:
-            checked, labels = check_X_y(
-                X, labels, accept_sparse=True, dtype=None, ensure_all_finite=False, ensure_min_samples=2
-            )
-            frame = pd.DataFrame(checked.toarray() if sparse.issparse(checked) else checked)
-        self.columns = list(frame.columns)
-        self.frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-        self.types_from_records = isinstance(X, list) or isinstance(y, list)
-        self._dtypes = list(frame.dtypes)
-        for column, dtype in self.frame.dtypes.items():
-            if isinstance(dtype, pd.SparseDtype):
-                self.frame[column] = self.frame[column].sparse.to_dense()
-        resampler.n_features_in_ = frame.shape[1]
-        names = _get_feature_names(X)
-        if names is not None:
-            resampler.feature_names_in_ = names
-        name = getattr(y, "name", None)
-        self.target = (
-            str(name) if name is not None and str(name) not in self.frame else _free_name(self.frame)
-        )
-        self.labels = labels
-        self.frame[self.target] = pd.Series(labels)
-
-    def give_back(self, rows: pd.DataFrame) -> tuple[Any, Any]:
-        """Return rows as features and labels in the containers that were given, and of their types.
-
-        Privacy:
-            Post-processing of the rows; of the records' types nothing is used that their values decide.
-        """
-        features = rows.drop(columns=self.target)[[str(name) for name in self.columns]]
-        return self._features(features.set_axis(self.columns, axis=1)), self._labels(rows[self.target])
-
-    def _features(self, frame: pd.DataFrame) -> Any:
-        if isinstance(self._X, list):  # which types numpy found in it, the records decided
-            return [list(row) for row in frame.itertuples(index=False, name=None)]
-        typed = zip(self.columns, self._dtypes, strict=True)
-        frame = pd.DataFrame({name: _of_dtype(frame[name], dtype) for name, dtype in typed})
-        if isinstance(self._X, pd.DataFrame):
-            return frame
-        if sparse.issparse(self._X):
-            return type(self._X)(frame.to_numpy()).asformat(self._X.format)
-        if self._X.dtype.kind in "US":
-            return frame.where(frame.notna(), "").to_numpy().astype(self._X.dtype.kind)
-        return frame.to_numpy().astype(self._X.dtype)
-
-    def _labels(self, column: pd.Series) -> Any:
-        if self._is_one_column_a_class:
-            labels = _of_dtype(column, self.labels.dtype, texts=True)
-            return label_binarize(labels, classes=np.arange(np.asarray(self._y).shape[1]))
-        if isinstance(self._y, pd.DataFrame):
-            name, dtype = self._y.columns[0], self._y.dtypes.iloc[0]
-            return _of_dtype(column, dtype, texts=True).to_frame(name)
-        if isinstance(self._y, pd.Series):
-            return _of_dtype(column, self._y.dtype, texts=True).rename(self._y.name)
-        values = _of_dtype(column, self.labels.dtype, texts=True).to_numpy()
-        if isinstance(self._y, np.ndarray):
-            return values.astype(self.labels.dtype.kind) if self.labels.dtype.kind in "US" else values
-        return values.tolist()
-
-
-def _of_dtype(values: pd.Series, dtype: Any, *, texts: bool = False) -> pd.Series:
-    """Return values as a type that was stored, without what records alone decide of it.
-
-    Categories are those of the values, sorted unless their order was declared, and texts are as long as they
-    are: a value that one record holds must not show in a type.
-
-    Args:
-        values: Released values.
-        dtype: Of the column as it was given.
-        texts: Whether objects are texts, as labels are, however they are written.
-    """
-    if isinstance(dtype, pd.CategoricalDtype):
-        values = _of_dtype(values, dtype.categories.dtype, texts=True)
-        held = set(values.dropna())
-        if dtype.ordered:
-            declared = [category for category in dtype.categories if category in held]
-            known = [*declared, *sorted(held - set(declared))]
-        else:
-            known = sorted(held)
-        return values.astype(pd.CategoricalDtype(known, ordered=dtype.ordered))
-    if isinstance(dtype, np.dtype) and dtype.kind in "OUS":
-        return (
-            values.map(category_text, na_action="ignore").astype(object) if texts else values.astype(object)
-        )
-    if pd.api.types.is_bool_dtype(dtype):
-        values = values.map(lambda value: category_text(value).lower() in ("true", "1"), na_action="ignore")
-    return values.astype(dtype)
-
-
-def _free_name(frame: pd.DataFrame) -> str:
-    name = "target"
-    while name in frame:
-        name = f"_{name}"
-    return name
