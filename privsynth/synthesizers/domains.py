@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,8 @@ FloatArray = NDArray[np.float64]
 MAX_VALUES = 256  # categories published of a column
 MAX_SPIKES = 64  # single numbers published of a column
 FALSE_BOUND_PROBABILITY = 0.01  # that noise alone passes for a bound
+ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
+EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 MISSING_MARGIN = 3.0  # a private missing cell is kept when it stands this many noise deviations out
 
 
@@ -73,14 +75,12 @@ def find_domains(
     mu_squared = budget.one_way * curator.allowance.mu_squared
     resolution = n_units / noise_for(mu_squared / len(schema.modelled))
     fine = {c.name: _fine_domain(curator, schema, c, budget, resolution) for c in schema.modelled}
-    parts = _shares([domain.size for domain in fine.values()])
+    parts = one_way_parts([domain.size for domain in fine.values()])
     domains: dict[str, Domain] = {}
     one_way, totals, precisions = [], [], []
     for (name, domain), part in zip(fine.items(), parts, strict=True):
         noise = noise_for(part * mu_squared)
-        release = curator.count(
-            f"counts/one-way/{name}", "1-way marginals", fine, [(name,)], noise_multiplier=noise
-        )
+        release = curator.count(f"counts/one-way/{name}", ONE_WAY, fine, [(name,)], noise_multiplier=noise)
         counts = release.arrays["0"]
         domains[name], measured = _coarsen(domain, counts, noise, n_bins)
         one_way.append(measured)
@@ -90,14 +90,15 @@ def find_domains(
     return Domains(domains, one_way, max(n_units, 1.0), 1.0 / math.sqrt(sum(precisions)))
 
 
-def _shares(n_cells: list[int]) -> FloatArray:
-    """Return the part of a budget for each table, so that the noise of all cells adds up to the least.
+def one_way_parts(n_cells: Sequence[int]) -> FloatArray:
+    """Return the part of a budget for each table of counts, ``(n_tables,)``; they sum to 1.
 
-    The noise of a table of n cells is n times its standard deviation; under a fixed sum of ``mu**2`` the
-    total is least when each table gets a part in proportion to n to the power of 2/3.
+    The noise of a table of n cells is n times its standard deviation. Under a fixed sum of ``mu**2`` the
+    noise of all cells is least when each table gets a part in proportion to n to the power of 2/3; but the
+    rates of columns of few values matter more than their few cells, so `EVEN_PART` is divided evenly.
     """
     weight = np.asarray(n_cells, dtype=np.float64) ** (2.0 / 3.0)
-    return weight / weight.sum()
+    return EVEN_PART / len(weight) + (1.0 - EVEN_PART) * weight / weight.sum()
 
 
 def n_discoveries(schema: Schema) -> tuple[int, int]:

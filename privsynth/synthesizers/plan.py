@@ -10,6 +10,7 @@ from privsynth.privacy.budget import Spend
 from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR, Settings
+from privsynth.synthesizers.domains import ONE_WAY
 from privsynth.synthesizers.guarantee import spent
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise
@@ -78,9 +79,9 @@ def plan(
 
 def _advice(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int, delta: float) -> list[str]:
     unit = schema.unit
-    noise = next(step["noise_std"] for step in steps if step["purpose"] == "1-way marginals")
+    noise = next(step["noise_std"] for step in steps if step["purpose"] == ONE_WAY)
     advice = [
-        f"a single count carries noise of about {noise:.0f} {unit}s; groups of fewer than "
+        f"a single count carries noise of up to {noise:.0f} {unit}s; groups of fewer than "
         f"{4 * noise:.0f} {unit}s cannot be told from noise in a 1-way marginal"
     ]
     if SMALLEST_SHARE * n_rows < noise:
@@ -125,7 +126,8 @@ def describe_plan(fields: dict[str, Any]) -> str:
 
 def _describe_step(step: dict[str, Any], unit: str) -> str:
     if "noise_std" in step:
-        level = f"noise of {step['noise_std']:.4g} {step.get('of', unit)}s in each count"
+        most = "up to " if step["purpose"] == ONE_WAY else ""  # columns of many values get less
+        level = f"noise of {most}{step['noise_std']:.4g} {step.get('of', unit)}s in each count"
     elif "noise_multiplier" in step:
         level = (
             f"batches of about {step['batch_size']:.0f} (sample rate {step['sample_rate']:.3g}), noise "

@@ -20,6 +20,8 @@ from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.domains import (
+    EVEN_PART,
+    ONE_WAY,
     DomainBudget,
     Domains,
     find_combinations,
@@ -166,6 +168,8 @@ def planned_preliminaries(
 ) -> list[dict[str, Any]]:
     """Return what `buy_preliminaries` would buy: purpose, share, count and noise of each kind of release.
 
+    Of the 1-way marginals, which do not all get the same noise, it is the most that a column may get.
+
     Privacy:
         Public: reads no record.
     """
@@ -174,12 +178,17 @@ def planned_preliminaries(
         ("finding private categories, bounds and combinations", settings.discovery_share, n_private),
         ("single values of wide number lines", settings.spikes_share, n_wide),
         ("number of units", settings.units_share, 1),
-        ("1-way marginals", settings.one_way_share, len(schema.modelled)),
+        (ONE_WAY, settings.one_way_share, len(schema.modelled)),
         ("joint table of target and groups", settings.condition_share, len(condition_columns(schema)) > 1),
     ]
-    return [
-        planned_counts(purpose, share, int(count), mu_squared) for purpose, share, count in bought if count
-    ]
+    planned = {
+        purpose: planned_counts(purpose, share, int(count), mu_squared)
+        for purpose, share, count in bought
+        if count
+    }
+    one_way = planned[ONE_WAY]
+    even = EVEN_PART * one_way["share"] * mu_squared / one_way["count"]  # what each column gets at least
+    return list((planned | {ONE_WAY: one_way | {"noise_std": noise_for(even)}}).values())
 
 
 def planned_counts(purpose: str, share: float, count: int, mu_squared: float) -> dict[str, Any]:

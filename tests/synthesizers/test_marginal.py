@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,11 +20,14 @@ from privsynth.errors import (
     ParameterError,
     SchemaError,
 )
+from privsynth.privacy.budget import Spend
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
+from privsynth.synthesizers.domains import one_way_parts
 from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.plan import plan
 from privsynth.synthesizers.table_file import model_arrays
 from tests.helpers.tables import PATIENTS, QUICK, patients
 
@@ -59,6 +64,35 @@ def test_the_delta_of_discovery_is_booked(ledger):
     booked = sum(p.get("delta", 0.0) for p in parameters)
     assert booked == pytest.approx(0.05 * 1e-6)  # half of what is set aside: one share is kept in reserve
     assert synthesizer.model_.domains["town"].values == ("Bonn", "Ulm")  # Rome is one record
+
+
+def test_the_one_way_marginals_cost_their_share_whatever_the_sizes_of_their_tables(ledger):
+    settings = replace(QUICK, one_way_share=0.2)
+    many = patients(40_000)  # so many that the share stays as it is
+    synthesizer = fitted(ledger, settings=settings, frame=many)
+    events = [e for e in synthesizer.guarantee_["events"] if e["purpose"] == "1-way marginals"]
+    noise = [e["parameters"]["noise_multiplier"] for e in events for _ in range(e["count"])]
+    assert len(noise) == len(PATIENTS.modelled)
+    allowance = Spend.of_budget(epsilon=3.0, delta=1e-6).mu_squared
+    assert sum(n**-2.0 for n in noise) == pytest.approx(0.2 * allowance, rel=1e-4)
+    steps = plan(PATIENTS, len(many), 3.0, 1e-6, settings=settings)["steps"]
+    planned = next(step["noise_std"] for step in steps if step["purpose"] == "1-way marginals")
+    assert max(noise) < planned < 1.5 * max(noise)  # the plan names the most that a column may get
+
+
+def test_a_part_of_the_one_way_budget_is_even_and_the_rest_makes_the_noise_of_all_cells_least():
+    n_cells = np.array([2, 5, 40, 300])
+    parts = one_way_parts(n_cells)
+    assert parts.sum() == pytest.approx(1.0)
+    assert (parts > 0.5 / 4).all()
+    optimal = (parts - 0.5 / 4) / 0.5
+
+    def noise_of_all_cells(shares):
+        return float((n_cells / np.sqrt(shares)).sum())
+
+    for direction in itertools.permutations([0.01, -0.01, 0.0, 0.0]):  # no shift of budget makes it less
+        moved = optimal + np.array(direction) * optimal.min()
+        assert noise_of_all_cells(moved / moved.sum()) > noise_of_all_cells(optimal)
 
 
 def test_a_large_delta_is_warned_about(ledger):
@@ -374,6 +408,21 @@ def test_pairs_that_go_together_are_chosen_first(ledger):
     assert ["a", "g"] in first.facts["sets"]
     rows = synthesizer.sample(4000)
     assert (rows["a"] == rows["g"]).mean() > 0.97
+
+
+def test_dependence_that_only_the_classes_of_the_target_show_is_found(ledger):
+    # ill is the exclusive or of the other two, so any two columns are independent
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"smokes": rng.random(4000) < 0.5, "treated": rng.random(4000) < 0.5})
+    frame["ill"] = frame["smokes"] ^ frame["treated"]
+    columns = {name: {"type": "boolean"} for name in frame}
+    held = {}
+    for role in ({}, {"role": "target"}):
+        schema = Schema(columns | {"ill": {"type": "boolean"} | role})
+        rows = fitted(ledger, schema=schema, frame=frame, dataset=f"ill-{role}").sample(2000)
+        held[bool(role)] = (rows["ill"] == (rows["smokes"] ^ rows["treated"])).mean()
+    assert held[False] == pytest.approx(0.5, abs=0.1)
+    assert held[True] > 0.9
 
 
 def test_bounds_between_two_decimals_are_not_left(ledger):
