@@ -83,7 +83,7 @@ def test_equal_cells_give_as_many_bins_as_asked_for():
         ([1, 1, 40, 1, 1], 2, [0, 0, 1, 2, 2]),
         ([40, 41, -3, 42], 4, [0, 1, 2, 3]),
         ([9, 9, 1, 60, 9, 9, 1], 2, [0, 0, 0, 1, 2, 2, 2]),
-        # nearly all is zero: three bins share the 40 units that are left, so they close at 14, 14 and the rest
+        # nearly all is zero: three bins share the 40 units that are left, so they close at 14 and 14
         ([900, 8, 6, 7, 7, 6, 6], 4, [0, 1, 1, 2, 2, 3, 3]),
     ],
 )
