@@ -154,9 +154,13 @@ class MixtureFitter:
 
     def block(self, tables: FloatArray, columns: Sequence[str]) -> FloatArray:
         """Return a pair's table from `pair_shares`, or that of two columns and the context, in this order."""
-        a, b = (self.columns.index(name) for name in columns[:2])
-        block = tables[:, self._starts[a] : self._ends[a], self._starts[b] : self._ends[b]]
+        rows, cols = map(self._span, columns[:2])
+        block = tables[:, rows, cols]
         return block.sum(axis=0) if len(columns) == 2 else np.moveaxis(block, 0, 2)
+
+    def _span(self, column: str) -> slice:
+        j = self.columns.index(column)
+        return slice(int(self._starts[j]), int(self._ends[j]))
 
     # -- loss --------------------------------------------------------------------------------------------
 
@@ -168,8 +172,7 @@ class MixtureFitter:
         """Return the probability of each class of the context, ``(K, n_classes)``."""
         if self.context is None:
             return torch.ones_like(probabilities[:, :1])
-        j = self.columns.index(self.context)
-        return probabilities[:, self._starts[j] : self._ends[j]]
+        return probabilities[:, self._span(self.context)]
 
     def _targets(self) -> tuple[torch.Tensor, ...]:
         """Return shares and weights of all measurements, laid out like the model's marginals."""
@@ -179,13 +182,10 @@ class MixtureFitter:
         y1, w1, y2, w2 = np.zeros(n), np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
         y3, w3 = np.zeros((n_classes, n, n)), np.zeros((n_classes, n, n))
         for name, (counts, variance) in self._one_way.items():
-            j = self.columns.index(name)
-            y1[self._starts[j] : self._ends[j]] = counts / self.n_units
-            w1[self._starts[j] : self._ends[j]] = scale / variance
+            y1[self._span(name)], w1[self._span(name)] = counts / self.n_units, scale / variance
         for y, w, tables in ((y2, w2, self._pairs), (y3, w3, self._triples)):
             for (first, second), (counts, variance) in tables.items():
-                a, b = self.columns.index(first), self.columns.index(second)
-                rows, cols = slice(self._starts[a], self._ends[a]), slice(self._starts[b], self._ends[b])
+                rows, cols = self._span(first), self._span(second)
                 y[..., rows, cols], w[..., rows, cols] = counts / self.n_units, scale / variance
                 y[..., cols, rows] = y[..., rows, cols].swapaxes(-1, -2)
                 w[..., cols, rows] = w[..., rows, cols].swapaxes(-1, -2)
@@ -196,25 +196,23 @@ class MixtureFitter:
         y1, w1, y2, w2, y3, w3 = targets
         probabilities = self._softmax()
         k = len(probabilities)
-        classes = self._classes(probabilities) if self._triples else torch.ones_like(probabilities[:, :1])
+        classes = self._classes(probabilities)
         tables = [_cross(probabilities * c, probabilities).div_(k) for c in classes.split(1, dim=1)]
         miss1 = probabilities.mean(dim=0) - y1
         miss2 = torch.stack(tables).sum(dim=0) - y2
         pull1, pull2 = w1 * miss1, w2 * miss2
         loss = (pull1 * miss1).sum() + 0.5 * (pull2 * miss2).sum()
         slope = torch.zeros_like(probabilities).add_(pull1, alpha=2.0 / k)
+        within = []  # what each class of the context gains by the tables within it
         for c, table in enumerate(tables):
-            pull = pull2
-            if self._triples:
-                miss3 = table - y3[c]
-                pull3 = w3[c] * miss3
-                loss = loss + 0.5 * (pull3 * miss3).sum()
-                pull = pull2 + pull3
-            pulled = probabilities @ pull
+            miss3 = table - y3[c]
+            pull3 = w3[c] * miss3
+            loss = loss + 0.5 * (pull3 * miss3).sum()
+            pulled = probabilities @ pull3.add_(pull2)
             slope.addcmul_(classes[:, c : c + 1], pulled, value=2.0 / k)
-            if self._triples and self.context is not None:
-                at = int(self._starts[self.columns.index(self.context)]) + c
-                slope[:, at] += (pulled * probabilities).sum(dim=1) / k
+            within.append((pulled * probabilities).sum(dim=1) / k)
+        if self.context is not None:
+            slope[:, self._span(self.context)] += torch.stack(within, dim=1)
         for measurement in self._higher:
             loss = loss + self._add_higher(measurement, probabilities, slope)
         slope.add_((probabilities + 1e-12).log_(), alpha=self.options.entropy_weight / k)
@@ -228,7 +226,7 @@ class MixtureFitter:
         self, measurement: Measurement, probabilities: torch.Tensor, slope: torch.Tensor
     ) -> torch.Tensor:
         """Add the gradient of one table of three or more columns to ``slope``; return its loss."""
-        spans = [slice(self._starts[j], self._ends[j]) for j in map(self.columns.index, measurement.columns)]
+        spans = [self._span(name) for name in measurement.columns]
         leaves = [probabilities[:, span].clone().requires_grad_(True) for span in spans]
         joint = leaves[0]
         for leaf in leaves[1:-1]:

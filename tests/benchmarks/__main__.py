@@ -27,7 +27,7 @@ from typing import Any
 
 from privsynth.errors import PrivsynthError
 from privsynth.sources import read_table, write_table
-from privsynth.synthesizers import SYNTHESIZERS
+from privsynth.synthesizers import TABLE_SYNTHESIZERS
 from tests.benchmarks.fitting import Fit, fit_apart
 from tests.benchmarks.results import INDEPENDENT, REAL, Results, Run, compare, label, markdown
 from tests.benchmarks.scoring import Scorer, independent_columns
@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), metavar="TABLE")
     parser.add_argument("--epsilons", nargs="+", type=float, default=[0.3, 1.0, 3.0, 10.0])
     parser.add_argument("--seeds", type=int, default=5, help="how many runs of each")
-    parser.add_argument("--synthesizers", nargs="+", choices=list(SYNTHESIZERS), default=["marginal"])
+    parser.add_argument("--synthesizers", nargs="+", choices=list(TABLE_SYNTHESIZERS), default=["marginal"])
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON of settings to change")
     parser.add_argument("--delta", type=float, default=1e-5)
     parser.add_argument("--validation", action="store_true", help="divide the training part")

@@ -74,9 +74,9 @@ def fit_here(fit: Fit, rows: Path) -> dict[str, Any]:
     """Fit, write the drawn rows, and return seconds, this process's peak memory, and warnings."""
     from privsynth.schema import Schema
     from privsynth.sources import write_table
-    from privsynth.synthesizers import SYNTHESIZERS
+    from privsynth.synthesizers import TABLE_SYNTHESIZERS
 
-    kind, schema = SYNTHESIZERS[fit.synthesizer], Schema.load(fit.schema)
+    kind, schema = TABLE_SYNTHESIZERS[fit.synthesizer], Schema.load(fit.schema)
     synthesizer = kind(
         epsilon=fit.epsilon,
         delta=fit.delta,

@@ -228,9 +228,13 @@ def test_negative_and_empty_counts_give_finite_logits(counts):
 def test_pair_shares_are_the_tables_of_the_mixture():
     f = started(fitter(), truth(), 100.0)
     f.step_many(5)
-    matrix = f.pair_shares()
-    for pair in [*PAIRS, ("d", "b")]:
-        assert f.block(matrix, pair) == pytest.approx(f.mixture().table(pair), abs=1e-6)
+    for context in (None, "c"):
+        f.context = context
+        tables = f.pair_shares()
+        for pair in [*PAIRS, ("d", "b")]:
+            assert f.block(tables, pair) == pytest.approx(f.mixture().table(pair), abs=1e-6)
+    for columns in [("a", "b", "c"), ("d", "a", "c")]:
+        assert f.block(tables, columns) == pytest.approx(f.mixture().table(columns), abs=1e-6)
 
 
 # -- repeating it --------------------------------------------------------------------------------------
@@ -238,12 +242,18 @@ def test_pair_shares_are_the_tables_of_the_mixture():
 
 def fingerprint():
     """Return a hash of a fit large enough that its steps are divided among threads."""
-    names = tuple("abcdef")
-    f = MixtureFitter(columns=names, sizes=(30,) * 6, options=FitOptions(), seed=4)
+    sizes = dict.fromkeys("abcde", 30) | {"f": 2}
+    f = MixtureFitter(
+        columns=tuple(sizes), sizes=tuple(sizes.values()), options=FitOptions(), seed=4, context="f"
+    )
     rng = np.random.default_rng(0)
-    f.start([Measurement(columns=(n,), counts=rng.random(30) * 100, variance=1.0) for n in names], 1500.0)
-    for pair in itertools.combinations(names, 2):
-        f.add(Measurement(columns=pair, counts=rng.random((30, 30)) * 3, variance=4.0))
+    f.start(
+        [Measurement(columns=(n,), counts=rng.random(k) * 100, variance=1.0) for n, k in sizes.items()],
+        1500.0,
+    )
+    for columns in [*itertools.combinations(sizes, 2), ("a", "f", "b")]:
+        shape = tuple(sizes[name] for name in columns)
+        f.add(Measurement(columns=columns, counts=rng.random(shape) * 3, variance=4.0))
     f.add(Measurement(columns=("a", "b", "c"), counts=rng.random((30, 30, 30)), variance=9.0))
     f.step_many(3)
     blocks = b"".join(block.tobytes() for block in f.mixture().blocks)
