@@ -99,9 +99,9 @@ def noise_of_a_mean(patch: pytest.MonkeyPatch) -> None:
     honest = SecretNoiseOptimizer.add_noise
 
     def bug(self: SecretNoiseOptimizer) -> None:
-        self.noise_multiplier /= 10
+        self.noise_multiplier /= self.expected_batch_size
         honest(self)
-        self.noise_multiplier *= 10
+        self.noise_multiplier *= self.expected_batch_size
 
     patch.setattr(SecretNoiseOptimizer, "add_noise", bug)
 

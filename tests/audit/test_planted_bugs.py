@@ -184,7 +184,7 @@ def audit_of_all_cells() -> two_worlds.TwoWorldAudit:
 
 
 def test_all_cells_together_show_no_more_than_their_noise_allows() -> None:
-    assert 0.5 < audit_of_all_cells().mu <= 1 / NOISE
+    assert 0.3 < audit_of_all_cells().mu <= 1 / NOISE  # 0.66, with a standard deviation of 0.04 over audits
 
 
 def test_one_noise_for_all_cells_is_found(monkeypatch: Patch) -> None:
