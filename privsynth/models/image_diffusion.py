@@ -62,8 +62,8 @@ class DiffusionOptions:
             raise ParameterError(
                 "expected width, draws and warm_batch_size >= 1, n_levels >= 2 and warm_steps >= 0"
             )
-        if not 0 <= self.averaging < 1:
-            raise ParameterError(f"expected 0 <= averaging < 1, got {self.averaging!r}")
+        if not (0 <= self.averaging < 1 and self.learning_rate > 0):
+            raise ParameterError(f"expected 0 <= averaging < 1 and learning_rate > 0, got {self}")
 
 
 class DenoiserNetwork(nn.Module):

@@ -76,11 +76,14 @@ class ImageGanOptions:
             raise ParameterError(
                 "min_fake_accuracy needs the hinge or bce loss: Wasserstein scores have no zero"
             )
-        if not 0 <= self.averaging < 1 or self.warm_steps < 0:
+        counts = (self.latent_dim, self.generator_width, self.discriminator_width, self.fake_batch_size)
+        if min(counts) < 1 or min(self.generator_steps, self.warm_steps) < 0:
             raise ParameterError(
-                "expected 0 <= averaging < 1 and warm_steps >= 0, got "
-                f"{self.averaging!r}, {self.warm_steps!r}"
+                "expected latent_dim, generator_width, discriminator_width and fake_batch_size >= 1, "
+                f"generator_steps and warm_steps >= 0, got {self}"
             )
+        if not (0 <= self.averaging < 1 and self.generator_rate > 0 and self.discriminator_rate > 0):
+            raise ParameterError(f"expected 0 <= averaging < 1 and rates > 0, got {self}")
 
 
 class GeneratedImages:

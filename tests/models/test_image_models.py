@@ -200,6 +200,11 @@ def test_augmentations_are_the_image_and_small_changes_of_it():
         {"loss": "mse"},
         {"averaging": 1.0},
         {"warm_steps": -1},
+        {"generator_steps": -1},
+        {"generator_width": 0},
+        {"fake_batch_size": 0},
+        {"generator_rate": 0.0},
+        {"discriminator_rate": float("nan")},
         {"loss": "wasserstein"},
     ],
 )

@@ -329,7 +329,8 @@ def test_a_u_net_takes_private_steps(ledger):
 
 
 @pytest.mark.parametrize(
-    "change", [{"architecture": "gan"}, {"draws": 0}, {"n_levels": 1}, {"averaging": 1.0}]
+    "change",
+    [{"architecture": "gan"}, {"draws": 0}, {"n_levels": 1}, {"averaging": 1.0}, {"learning_rate": 0.0}],
 )
 def test_denoisers_out_of_range_are_refused(change):
     with pytest.raises(ParameterError, match="expected"):
