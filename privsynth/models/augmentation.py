@@ -19,7 +19,11 @@ _CHANGES = (  # turn in degrees, shift to the right and down in parts of the sid
     (6.0, 0.0, 0.0),
     (-6.0, 0.0, 0.0),
 )
-N_AUGMENTATIONS = 2 * len(_CHANGES)
+
+
+def n_augmentations(*, flips: bool) -> int:
+    """Return how many versions of an image there are, itself among them."""
+    return len(_CHANGES) * (1 + flips)
 
 
 def augmented(images: torch.Tensor, shape: ImageShape, n: int, *, flips: bool) -> list[torch.Tensor]:
@@ -28,12 +32,12 @@ def augmented(images: torch.Tensor, shape: ImageShape, n: int, *, flips: bool) -
     Args:
         images: Shades, ``(n_images, n_values)``.
         shape: Of each.
-        n: How many versions, up to `N_AUGMENTATIONS`; without flips at most half of that are different.
+        n: How many versions, up to `n_augmentations`.
         flips: Whether left and right are exchanged in every other one.
     """
     out = []
     for i in range(n):
-        degrees, right, down = _CHANGES[(i // 2 if flips else i) % len(_CHANGES)]
+        degrees, right, down = _CHANGES[i // 2 if flips else i]
         planes = as_planes(images, shape)
         if flips and i % 2:
             planes = planes.flip(3)

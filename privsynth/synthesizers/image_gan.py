@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.models.augmentation import N_AUGMENTATIONS, augmented
+from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_networks import one_hot_cells
@@ -71,8 +71,11 @@ class ImageGANSettings(ImageSettings, StepOptions):
         StepOptions.__post_init__(self)
         if not 0 <= self.prototypes_share < 1:
             raise ParameterError(f"expected 0 <= prototypes_share < 1, got {self.prototypes_share!r}")
-        if not 1 <= self.augmentations <= N_AUGMENTATIONS:
-            raise ParameterError(f"expected 1 to {N_AUGMENTATIONS} augmentations, got {self.augmentations!r}")
+        largest = n_augmentations(flips=self.flips)
+        if not 1 <= self.augmentations <= largest:
+            raise ParameterError(
+                f"expected 1 to {largest} augmentations with flips={self.flips}, got {self.augmentations!r}"
+            )
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
@@ -199,7 +202,12 @@ class ImageGanTrainer:
         shares = cell_shares(table, cells)
         self.gan = ImageGan(generated, settings.gan, shares=shares, device=device, seed=draws)
         bound = settings.max_grad_norm
-        self._real = RecordClipper(self.gan.discriminator, self._real_loss, max_grad_norm=bound)
+        self._real = RecordClipper(
+            self.gan.discriminator,
+            self._real_loss,
+            max_grad_norm=bound,
+            by_record=settings.augmentations > 1,  # the path by layer wants one pass a record
+        )
         self._fake = RecordClipper(self.gan.discriminator, self.gan.fake_loss, max_grad_norm=bound)
         self._optimizer: SecretNoiseOptimizer | None = None
 
@@ -212,7 +220,7 @@ class ImageGanTrainer:
             self.gan.real_loss(discriminator(torch.cat([image, one_hot], dim=1)))
             for image in augmented(shades, self._cells.shape, settings.augmentations, flips=settings.flips)
         ]
-        return losses[0] if len(losses) == 1 else torch.stack(losses).mean(0)
+        return torch.stack(losses).mean(0)
 
     def prepare(self, steps: GradientSteps) -> None:
         """Make ready for the first private step: check on random rows that records do not mix."""

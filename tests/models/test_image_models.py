@@ -8,7 +8,7 @@ import torch
 
 from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
-from privsynth.models.augmentation import N_AUGMENTATIONS, augmented
+from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_moments import Spread, low_frequencies, symmetric
@@ -182,14 +182,16 @@ def test_clipped_sums_of_image_discriminators_equal_batches_of_one(architecture,
         assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
-def test_augmentations_are_the_image_and_small_changes_of_it():
+@pytest.mark.parametrize("flips", [False, True])
+def test_augmentations_are_the_image_and_small_changes_of_it(flips):
     images = torch.rand(5, SHAPE.n_values, generator=torch.Generator().manual_seed(0))
-    versions = augmented(images, SHAPE, N_AUGMENTATIONS, flips=True)
+    n = n_augmentations(flips=flips)
+    versions = augmented(images, SHAPE, n, flips=flips)
     assert torch.equal(versions[0], images)
     flipped = versions[1].view(5, *SHAPE.axes)
-    assert torch.equal(flipped.flip(2), images.view(5, *SHAPE.axes))
-    assert len({tuple(v.flatten().tolist()) for v in versions}) == N_AUGMENTATIONS
-    alone = augmented(images[2:3], SHAPE, N_AUGMENTATIONS, flips=True)
+    assert torch.equal(flipped.flip(2), images.view(5, *SHAPE.axes)) == flips
+    assert len({tuple(v.flatten().tolist()) for v in versions}) == n
+    alone = augmented(images[2:3], SHAPE, n, flips=flips)
     assert all(torch.allclose(v[2:3], a, atol=1e-6) for v, a in zip(versions, alone, strict=True))
 
 

@@ -291,8 +291,10 @@ def test_convolutions_and_augmentations_take_private_steps(ledger):
     synthesizer = adversarial(ledger, n_steps=3, batch_size=64, gan=gan, augmentations=3, flips=True)
     assert len(synthesizer.sample(20)) == 20
     assert synthesizer.guarantee_["events"][-1]["purpose"] == "private steps of the discriminator"
-    with pytest.raises(ParameterError, match="expected 1 to 14 augmentations"):
-        replace(ADVERSARIAL, augmentations=15)
+    with pytest.raises(ParameterError, match="expected 1 to 14 augmentations with flips=True"):
+        replace(ADVERSARIAL, augmentations=15, flips=True)
+    with pytest.raises(ParameterError, match="expected 1 to 7 augmentations with flips=False"):
+        replace(ADVERSARIAL, augmentations=8)
     with pytest.raises(ParameterError, match="expected 0 <= prototypes_share < 1"):
         replace(ADVERSARIAL, prototypes_share=1.0)
 
