@@ -240,25 +240,28 @@ class ImageGan:
             fakes: Rows for the first of ``generator_steps``; further ones draw their own.
         """
         self.n_steps += 1
+        self.discriminator.requires_grad_(False)
         score = 0.0
-        for i in range(self.options.generator_steps if self._is_ready(fakes) else 0):
+        for i in range(self.options.generator_steps):
             scores = self.discriminator(fakes if i == 0 else self.fakes())
+            score = float(scores.detach().mean())
+            if i == 0 and not self._is_ready(scores.detach()):
+                break
             loss = REAL_LOSSES["bce" if self.options.loss == "bce" else "wasserstein"](scores).mean()
             self.generator_optimizer.zero_grad()
             loss.backward()
             self.generator_optimizer.step()
-            score = float(scores.detach().mean())
+        self.discriminator.requires_grad_(True)
         weight = 1.0 - min(self.options.averaging, 1.0 - 1.0 / (self.n_steps + 1))
         with torch.no_grad():
             for average, p in zip(self.average, self.generated.network.parameters(), strict=True):
                 average.lerp_(p, weight)
         return score
 
-    @torch.no_grad()
-    def _is_ready(self, fakes: torch.Tensor) -> bool:
+    def _is_ready(self, scores: torch.Tensor) -> bool:
         if self.options.min_fake_accuracy is None:
             return True
-        accuracy = float((self.discriminator(fakes) < 0).float().mean())
+        accuracy = float((scores < 0).float().mean())
         self.fake_accuracy = 0.9 * self.fake_accuracy + 0.1 * accuracy
         return self.fake_accuracy >= self.options.min_fake_accuracy
 
