@@ -7,6 +7,7 @@ loss of an image depends on that image alone.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ from torch.nn import functional as F
 from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.images import PixelArray
-from privsynth.models.image_mixture import VALUES_AT_ONCE, as_shades
-from privsynth.models.image_networks import as_planes, as_rows, one_hot_cells, start_weights
+from privsynth.models.image_networks import start_weights
+from privsynth.models.image_tensors import as_planes, as_rows, draw_images, one_hot_cells
 from privsynth.models.state import tensor_array
 
 Array = NDArray[Any]
@@ -186,32 +187,25 @@ class DiffusionImages:
 
     @torch.no_grad()
     def draw(self, cells: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
-        """Draw an image for each cell, ``(n, height, width, channels)``.
+        """Draw an image for each cell, ``(n, height, width, channels)``."""
+        return draw_images(self._shades, cells, rng, self.network.shape, floats_per_value=16)
+
+    def _shades(self, cells: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+        """Take noise away step after step.
 
         References:
             Karras et al. 2022, their schedule of levels (rho of 7) and second-order steps.
         """
-        shape = self.network.shape
-        images = np.empty((len(cells), *shape.axes), np.uint8)
         steps = torch.linspace(0, 1, self.n_levels)
         levels = (HIGHEST ** (1 / 7) + steps * (LOWEST ** (1 / 7) - HIGHEST ** (1 / 7))) ** 7
-        at_once = max(1, VALUES_AT_ONCE // 16 // shape.n_values)
-        for begin in range(0, len(cells), at_once):
-            part = slice(begin, begin + at_once)
-            one_hot = one_hot_cells(torch.from_numpy(cells[part]), self.n_cells)
-            x = levels[0] * torch.from_numpy(
-                rng.standard_normal((len(one_hot), shape.n_values), dtype=np.float32)
-            )
-            for now, then in zip(levels, [*levels[1:], None], strict=True):
-                guess = self._guess(x, now, one_hot)
-                if then is None:
-                    x = guess
-                    break
-                slope = (x - guess) / now
-                ahead = x + (then - now) * slope
-                x = x + (then - now) * 0.5 * (slope + (ahead - self._guess(ahead, then, one_hot)) / then)
-            images[part] = as_shades((x + 1.0) / 2.0, shape)
-        return images
+        one_hot = one_hot_cells(torch.from_numpy(cells), self.n_cells)
+        noise = rng.standard_normal((len(cells), self.network.shape.n_values), dtype=np.float32)
+        x = levels[0] * torch.from_numpy(noise)
+        for now, then in itertools.pairwise(levels):
+            slope = (x - self._guess(x, now, one_hot)) / now
+            ahead = x + (then - now) * slope
+            x = x + (then - now) * 0.5 * (slope + (ahead - self._guess(ahead, then, one_hot)) / then)
+        return (self._guess(x, levels[-1], one_hot) + 1.0) / 2.0
 
     def _guess(self, x: torch.Tensor, level: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
         guess: torch.Tensor = self.network(torch.cat([x, level.log().expand(len(x), 1), one_hot], dim=1))

@@ -19,13 +19,9 @@ from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.images import PixelArray
 from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES
-from privsynth.models.image_mixture import VALUES_AT_ONCE, ImageMixture, as_shades
-from privsynth.models.image_networks import (
-    ARCHITECTURES,
-    DiscriminatorNetwork,
-    GeneratorNetwork,
-    one_hot_cells,
-)
+from privsynth.models.image_mixture import ImageMixture
+from privsynth.models.image_networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
+from privsynth.models.image_tensors import draw_images, one_hot_cells
 from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
 
 Array = NDArray[Any]
@@ -132,13 +128,7 @@ class GeneratedImages:
     @torch.no_grad()
     def draw(self, cells: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
-        shape = self.network.shape
-        images = np.empty((len(cells), *shape.axes), np.uint8)
-        at_once = max(1, VALUES_AT_ONCE // 8 // shape.n_values)
-        for begin in range(0, len(cells), at_once):
-            part = slice(begin, begin + at_once)
-            images[part] = as_shades(self.shades(cells[part], rng).cpu(), shape)
-        return images
+        return draw_images(self.shades, cells, rng, self.network.shape, floats_per_value=8)
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the arrays of a model file."""

@@ -19,11 +19,11 @@ from privsynth.drawing import draw_by_inversion
 from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.images import PixelArray
+from privsynth.models.image_tensors import as_planes, as_rows, draw_images
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-VALUES_AT_ONCE = 2**23
 ELASTIC_KNOTS = 5  # a side, between which the elastic displacement is smooth
 
 
@@ -106,17 +106,12 @@ class ImageMixture:
         shares[self.cells, np.arange(len(self.weights))] = self.weights
         which = draw_by_inversion(shares, cells, rng)
         z = rng.standard_normal((len(cells), len(self.loadings)), dtype=np.float32)
-        height, width, channels = self.shape.axes
         flat = torch.from_numpy(self.prototypes[which] + z @ self.loadings)
-        planes = flat.view(-1, height, width, channels).permute(0, 3, 1, 2)
-        return self.deformation.apply(planes, rng).permute(0, 2, 3, 1).flatten(1)
+        return as_rows(self.deformation.apply(as_planes(flat, self.shape), rng))
 
     def draw(self, cells: IntArray, rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
-        images = np.empty((len(cells), *self.shape.axes), np.uint8)
-        for rows in np.array_split(np.arange(len(cells)), -(-images.size // VALUES_AT_ONCE) or 1):
-            images[rows] = as_shades(self.shades(cells[rows], rng), self.shape)
-        return images
+        return draw_images(self.shades, cells, rng, self.shape, floats_per_value=1)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model file."""
@@ -135,9 +130,3 @@ class ImageMixture:
         return cls(shape=shape, deformation=deformation, **{name: arrays[name] for name in cls._names})
 
     _names = ("prototypes", "weights", "cells", "loadings")
-
-
-def as_shades(values: torch.Tensor, shape: ImageShape) -> PixelArray:
-    """Return flat images from 0 to 1 as whole shades from 0 to 255."""
-    whole = values.mul(255.0).round().clamp(0, 255).to(torch.uint8)
-    return whole.numpy().reshape(-1, *shape.axes)

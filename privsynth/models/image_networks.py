@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from privsynth.image_shape import ImageShape
+from privsynth.models.image_tensors import as_planes, as_rows
 
 ARCHITECTURES = ("mlp", "dcgan")
 PALEST, DARKEST = 0.02, 0.98  # shades of a start beyond which its logit would leave nothing to learn
@@ -152,18 +153,3 @@ class DiscriminatorNetwork(nn.Module):
         n_values = self.shape.n_values
         x = rows if self.is_flat else as_planes(rows[:, :n_values], self.shape)
         return (self.layers(x) * rows[:, n_values:]).sum(1)
-
-
-def as_planes(rows: torch.Tensor, shape: ImageShape) -> torch.Tensor:
-    """Return flat images as ``(n, channels, height, width)``."""
-    return rows.view(-1, *shape.axes).permute(0, 3, 1, 2)
-
-
-def as_rows(planes: torch.Tensor) -> torch.Tensor:
-    """Return the same as flat images, ``(n, n_values)``."""
-    return planes.permute(0, 2, 3, 1).flatten(1)
-
-
-def one_hot_cells(cells: torch.Tensor, n_cells: int) -> torch.Tensor:
-    """Return ``(n, n_cells)``; a cell that is none is all zeros."""
-    return (cells[:, None] == torch.arange(n_cells, device=cells.device)).float()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from privsynth.errors import ParameterError
 from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions, NoiseDraws
 from privsynth.models.image_mixture import ImageMixture
-from privsynth.models.image_networks import one_hot_cells
+from privsynth.models.image_tensors import one_hot_cells
 from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix

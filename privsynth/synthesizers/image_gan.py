@@ -13,7 +13,7 @@ from privsynth.errors import ParameterError
 from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import ImageMixture
-from privsynth.models.image_networks import one_hot_cells
+from privsynth.models.image_tensors import one_hot_cells
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator

@@ -12,7 +12,8 @@ from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_moments import Spread, low_frequencies, symmetric
-from privsynth.models.image_networks import DiscriminatorNetwork, one_hot_cells
+from privsynth.models.image_networks import DiscriminatorNetwork
+from privsynth.models.image_tensors import one_hot_cells
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 
 SHAPE = ImageShape(height=8, width=6, channels=3)
