@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.images import PixelArray
-from privsynth.models.image_networks import start_weights
+from privsynth.models.image_networks import group_norm, padded, start_weights
 from privsynth.models.image_tensors import as_planes, as_rows, draw_images, one_hot_cells
 from privsynth.models.state import tensor_array
 
@@ -112,13 +112,12 @@ class _UNet(nn.Module):
     def __init__(self, shape: ImageShape, n_given: int, width: int) -> None:
         super().__init__()
         self.shape = shape
-        groups = 4 if width % 4 == 0 else 1
         self.given = nn.Linear(n_given, 3 * width)
         self.first = nn.Conv2d(shape.channels, width, 3, padding=1)
         self.down = nn.Conv2d(width, 2 * width, 4, 2, 1)
         self.middle = nn.Sequential(
-            *(nn.GroupNorm(groups, 2 * width), nn.SiLU(), nn.Conv2d(2 * width, 2 * width, 3, padding=1)),
-            *(nn.GroupNorm(groups, 2 * width), nn.SiLU(), nn.Conv2d(2 * width, 2 * width, 3, padding=1)),
+            *(group_norm(2 * width), nn.SiLU(), nn.Conv2d(2 * width, 2 * width, 3, padding=1)),
+            *(group_norm(2 * width), nn.SiLU(), nn.Conv2d(2 * width, 2 * width, 3, padding=1)),
         )
         self.up = nn.ConvTranspose2d(2 * width, width, 4, 2, 1)
         self.join = nn.Conv2d(2 * width, width, 3, padding=1)
@@ -128,9 +127,7 @@ class _UNet(nn.Module):
         image, given = rows[:, : self.shape.n_values], rows[:, self.shape.n_values :]
         bias = self.given(given)[:, :, None, None]
         width = self.first.out_channels
-        # Padded to an even side, so that halving and doubling meet again.
-        odd = (0, self.shape.width % 2, 0, self.shape.height % 2)
-        planes = F.pad(as_planes(image, self.shape), odd)
+        planes = padded(as_planes(image, self.shape), 2)
         whole = F.silu(self.first(planes) + bias[:, :width])
         half = F.silu(self.down(whole) + bias[:, width:])
         half = half + self.middle(half)

@@ -27,6 +27,17 @@ def start_weights(module: nn.Module, rng: torch.Generator) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def group_norm(n_channels: int) -> nn.GroupNorm:
+    """Return a norm over groups of channels, which mixes no records: four groups, or what divides evenly."""
+    return nn.GroupNorm(math.gcd(4, n_channels), n_channels)
+
+
+def padded(planes: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Return planes with zeros below and at the right, so that both sides can be halved again and again."""
+    height, width = planes.shape[-2:]
+    return F.pad(planes, (0, -width % multiple, 0, -height % multiple))
+
+
 class GeneratorNetwork(nn.Module):
     """Make images of a latent vector, a cell and, if there is one, an image to begin with.
 
@@ -92,8 +103,8 @@ class _Deconvolutions(nn.Module):
         self.small = (2 * width, -(-shape.height // 4), -(-shape.width // 4))
         self.first = nn.Linear(n_given, math.prod(self.small))
         self.up = nn.Sequential(
-            *(nn.GroupNorm(4, 2 * width), nn.ReLU(), nn.ConvTranspose2d(2 * width, width, 4, 2, 1)),
-            *(nn.GroupNorm(4, width), nn.ReLU(), nn.ConvTranspose2d(width, width, 4, 2, 1), nn.ReLU()),
+            *(group_norm(2 * width), nn.ReLU(), nn.ConvTranspose2d(2 * width, width, 4, 2, 1)),
+            *(group_norm(width), nn.ReLU(), nn.ConvTranspose2d(width, width, 4, 2, 1), nn.ReLU()),
         )
         self.join = nn.Conv2d(width + has_start * shape.channels, width, 3, padding=1)
         self.last = nn.Conv2d(width, shape.channels, 3, padding=1)
@@ -139,10 +150,10 @@ class DiscriminatorNetwork(nn.Module):
                 *(nn.Linear(width, max(width // 2, 1)), leak, nn.Linear(max(width // 2, 1), n_cells)),
             )
         else:
-            n_flat = 2 * width * (shape.height // 4) * (shape.width // 4)
+            n_flat = 2 * width * -(-shape.height // 4) * -(-shape.width // 4)
             self.layers = nn.Sequential(
                 *(nn.Conv2d(shape.channels, width, 4, 2, 1), leak, nn.Conv2d(width, 2 * width, 4, 2, 1)),
-                *((nn.GroupNorm(4, 2 * width),) if norm else ()),
+                *((group_norm(2 * width),) if norm else ()),
                 *(leak, nn.Flatten(), nn.Linear(n_flat, n_cells)),
             )
         self.is_flat = architecture == "mlp"
@@ -151,5 +162,5 @@ class DiscriminatorNetwork(nn.Module):
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         """Return the score of each row, ``(n,)``; rows are shades, then the one-hot cell."""
         n_values = self.shape.n_values
-        x = rows if self.is_flat else as_planes(rows[:, :n_values], self.shape)
+        x = rows if self.is_flat else padded(as_planes(rows[:, :n_values], self.shape), 4)
         return (self.layers(x) * rows[:, n_values:]).sum(1)

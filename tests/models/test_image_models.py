@@ -9,6 +9,7 @@ import torch
 from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.models.augmentation import augmented, n_augmentations
+from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_moments import Spread, low_frequencies, symmetric
@@ -157,6 +158,26 @@ def test_a_generator_with_a_start_begins_as_good_as_that(architecture, shape):
     drawn = with_start.shades(cells, np.random.default_rng(1)).detach().numpy()
     assert np.abs(drawn - start.prototypes[cells]).mean() < 0.03
     assert without.draw(cells, np.random.default_rng(1)).shape == (3, *shape.axes)
+
+
+@pytest.mark.parametrize("shape", [ImageShape(height=1, width=2), ImageShape(height=3, width=7, channels=3)])
+@pytest.mark.parametrize("width", [3, 6])
+def test_convolutions_take_images_of_any_side_and_any_number_of_channels(shape, width):
+    """Sides that cannot be halved twice, and channels that four groups do not divide."""
+    options = ImageGanOptions(
+        architecture="dcgan",
+        norm=True,
+        generator_width=width,
+        discriminator_width=width,
+        latent_dim=2,
+        fake_batch_size=4,
+    )
+    rng = torch.Generator().manual_seed(0)
+    generated = GeneratedImages.untrained(shape, 2, options, None, rng)
+    gan = ImageGan(generated, options, shares=np.full(2, 0.5), device="cpu", seed=1)
+    assert gan.discriminator(gan.fakes()).shape == (4,)
+    denoiser = DiffusionImages.untrained(shape, 2, DiffusionOptions(width=width, n_levels=2), rng)
+    assert denoiser.draw(np.array([0, 1, 1]), np.random.default_rng(0)).shape == (3, *shape.axes)
 
 
 @pytest.mark.parametrize(
