@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from privsynth.errors import ParameterError
 from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
 from privsynth.models.generator import MixtureGenerator
-from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
+from privsynth.models.state import (
+    module_arrays,
+    optimizer_arrays,
+    restore_module,
+    restore_optimizer,
+    tensor_array,
+)
 
 Array = NDArray[Any]
 
@@ -176,7 +182,7 @@ class Gan:
             "rng": self.generator.rng.get_state().numpy(),
             "counters": np.array([self.n_steps, self.fake_accuracy]),
         }
-        arrays |= {f"discriminator/{k}": tensor_array(v) for k, v in self.discriminator.state_dict().items()}
+        arrays |= module_arrays("discriminator", self.discriminator)
         for name, optimizer in self._optimizers.items():
             arrays |= optimizer_arrays(name, optimizer)
         return arrays
@@ -188,8 +194,7 @@ class Gan:
             self.average.copy_(torch.from_numpy(arrays["average"]))
         self.generator.rng.set_state(torch.from_numpy(arrays["rng"]))
         self.n_steps, self.fake_accuracy = int(arrays["counters"][0]), float(arrays["counters"][1])
-        weights = {k: torch.from_numpy(arrays[f"discriminator/{k}"]) for k in self.discriminator.state_dict()}
-        self.discriminator.load_state_dict(weights)
+        restore_module("discriminator", self.discriminator, arrays)
         for name, optimizer in self._optimizers.items():
             restore_optimizer(name, optimizer, arrays)
 

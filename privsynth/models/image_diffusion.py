@@ -23,7 +23,7 @@ from privsynth.image_shape import ImageShape
 from privsynth.images import PixelArray
 from privsynth.models.image_networks import group_norm, padded, start_weights
 from privsynth.models.image_tensors import as_planes, as_rows, draw_images, one_hot_cells
-from privsynth.models.state import tensor_array
+from privsynth.models.state import module_arrays, restore_module
 
 Array = NDArray[Any]
 
@@ -210,10 +210,14 @@ class DiffusionImages:
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the arrays of a model file."""
-        weights = {f"denoiser/{k}": tensor_array(v) for k, v in self.network.state_dict().items()}
-        return weights | {"n_cells": np.array([self.n_cells])}
+        return module_arrays("denoiser", self.network) | {"n_cells": np.array([self.n_cells])}
 
-    def take(self, arrays: Mapping[str, Array]) -> None:
-        """Take up the weights that `to_arrays` returned."""
-        names = self.network.state_dict()
-        self.network.load_state_dict({k: torch.from_numpy(np.array(arrays[f"denoiser/{k}"])) for k in names})
+    @classmethod
+    def from_arrays(
+        cls, shape: ImageShape, options: DiffusionOptions, arrays: Mapping[str, Array]
+    ) -> DiffusionImages:
+        """Take up what `to_arrays` returned."""
+        rng = torch.Generator().manual_seed(0)
+        images = cls.untrained(shape, int(arrays["n_cells"][0]), options, rng)
+        restore_module("denoiser", images.network.requires_grad_(False), arrays)
+        return images

@@ -19,10 +19,16 @@ from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.images import PixelArray
 from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES
-from privsynth.models.image_mixture import ImageMixture
+from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
 from privsynth.models.image_tensors import draw_images, one_hot_cells
-from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
+from privsynth.models.state import (
+    module_arrays,
+    optimizer_arrays,
+    restore_module,
+    restore_optimizer,
+    running_average,
+)
 
 Array = NDArray[Any]
 
@@ -132,15 +138,25 @@ class GeneratedImages:
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the arrays of a model file."""
-        weights = {f"generator/{k}": tensor_array(v) for k, v in self.network.state_dict().items()}
         start = {} if self.start is None else self.start.to_arrays()
-        weights["n_cells"] = np.array([self.n_cells])
+        weights = module_arrays("generator", self.network) | {"n_cells": np.array([self.n_cells])}
         return weights | {f"start/{k}": v for k, v in start.items()}
 
-    def take(self, arrays: Mapping[str, Array]) -> None:
-        """Take up the weights that `to_arrays` returned."""
-        names = self.network.state_dict()
-        self.network.load_state_dict({k: torch.from_numpy(np.array(arrays[f"generator/{k}"])) for k in names})
+    @classmethod
+    def from_arrays(
+        cls,
+        shape: ImageShape,
+        options: ImageGanOptions,
+        deformation: Deformation,
+        arrays: Mapping[str, Array],
+    ) -> GeneratedImages:
+        """Take up what `to_arrays` returned; ``deformation`` is that of the start, if there is one."""
+        of_start = {k.removeprefix("start/"): v for k, v in arrays.items() if k.startswith("start/")}
+        start = ImageMixture.from_arrays(shape, deformation, of_start) if of_start else None
+        rng = torch.Generator().manual_seed(0)
+        images = cls.untrained(shape, int(arrays["n_cells"][0]), options, start, rng)
+        restore_module("generator", images.network.requires_grad_(False), arrays)
+        return images
 
 
 class ImageGan:
@@ -182,8 +198,7 @@ class ImageGan:
         self.discriminator_optimizer = torch.optim.Adam(
             self.discriminator.parameters(), lr=options.discriminator_rate, betas=(0.5, 0.99)
         )
-        self.average = [p.detach().clone() for p in generated.network.parameters()]
-        self.n_steps = 0
+        self._average = running_average(generated.network, options.averaging)
         self.fake_accuracy = 1.0
 
     # -- losses, one per row -----------------------------------------------------------------------------
@@ -229,7 +244,6 @@ class ImageGan:
         Args:
             fakes: Rows for the first of ``generator_steps``; further ones draw their own.
         """
-        self.n_steps += 1
         self.discriminator.requires_grad_(False)
         score = 0.0
         for i in range(self.options.generator_steps):
@@ -242,10 +256,7 @@ class ImageGan:
             loss.backward()
             self.generator_optimizer.step()
         self.discriminator.requires_grad_(True)
-        weight = 1.0 - min(self.options.averaging, 1.0 - 1.0 / (self.n_steps + 1))
-        with torch.no_grad():
-            for average, p in zip(self.average, self.generated.network.parameters(), strict=True):
-                average.lerp_(p, weight)
+        self._average.update_parameters(self.generated.network)
         return score
 
     def _is_ready(self, scores: torch.Tensor) -> bool:
@@ -257,10 +268,9 @@ class ImageGan:
 
     def averaged(self) -> GeneratedImages:
         """Return the averaged generator, apart from the one that goes on learning."""
-        network = copy.deepcopy(self.generated.network).cpu().requires_grad_(False)
-        for p, average in zip(network.parameters(), self.average, strict=True):
-            p.copy_(average)
         of = self.generated
+        network = copy.deepcopy(of.network).cpu().requires_grad_(False)
+        network.load_state_dict(self._average.module.state_dict())
         return GeneratedImages(network, of.start, of.n_cells, of.latent_dim)
 
     def _one_hot(self, cells: NDArray[np.int64]) -> torch.Tensor:
@@ -275,11 +285,10 @@ class ImageGan:
         """Return all state as arrays by name: weights, optimizers, average, draws, counters."""
         arrays: dict[str, Array] = {
             "rng": self.rng.get_state().numpy(),
-            "counters": np.array([self.n_steps, self.fake_accuracy]),
+            "fake_accuracy": np.array([self.fake_accuracy]),
         }
-        arrays |= {f"average/{i}": tensor_array(average) for i, average in enumerate(self.average)}
         for name, network in self._networks.items():
-            arrays |= {f"{name}/{k}": tensor_array(v) for k, v in network.state_dict().items()}
+            arrays |= module_arrays(name, network)
         for name, optimizer in self._optimizers.items():
             arrays |= optimizer_arrays(name, optimizer)
         return arrays
@@ -287,19 +296,19 @@ class ImageGan:
     def from_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Take up the state that `to_arrays` returned."""
         self.rng.set_state(torch.from_numpy(np.array(arrays["rng"])))
-        self.n_steps, self.fake_accuracy = int(arrays["counters"][0]), float(arrays["counters"][1])
-        with torch.no_grad():
-            for i, average in enumerate(self.average):
-                average.copy_(torch.from_numpy(np.array(arrays[f"average/{i}"])))
+        self.fake_accuracy = float(arrays["fake_accuracy"][0])
         for name, network in self._networks.items():
-            names = network.state_dict()
-            network.load_state_dict({k: torch.from_numpy(np.array(arrays[f"{name}/{k}"])) for k in names})
+            restore_module(name, network, arrays)
         for name, optimizer in self._optimizers.items():
             restore_optimizer(name, optimizer, arrays)
 
     @property
     def _networks(self) -> dict[str, torch.nn.Module]:
-        return {"generator": self.generated.network, "discriminator": self.discriminator}
+        return {
+            "generator": self.generated.network,
+            "average": self._average,
+            "discriminator": self.discriminator,
+        }
 
     @property
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:

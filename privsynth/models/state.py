@@ -1,4 +1,4 @@
-"""Optimizers as arrays by name, for checkpoints."""
+"""Networks, their running averages and optimizers as arrays by name, for checkpoints and model files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 Array = NDArray[Any]
 
@@ -15,6 +17,42 @@ Array = NDArray[Any]
 def tensor_array(tensor: torch.Tensor) -> Array:
     """Return a copy of a tensor on the CPU, as an array."""
     return tensor.detach().cpu().numpy().copy()
+
+
+def module_arrays(name: str, module: nn.Module) -> dict[str, Array]:
+    """Return a network's weights and buffers, each array named ``name/key``."""
+    return {f"{name}/{key}": tensor_array(value) for key, value in module.state_dict().items()}
+
+
+def restore_module(name: str, module: nn.Module, arrays: Mapping[str, Array]) -> None:
+    """Take up what `module_arrays` returned under ``name``.
+
+    Raises:
+        KeyError: If an array is lacking.
+        ValueError: If the arrays are those of another network.
+    """
+    state = {key: torch.from_numpy(np.array(arrays[f"{name}/{key}"])) for key in module.state_dict()}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError:
+        raise ValueError(f"the arrays {name!r} are those of another network") from None
+
+
+def running_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Return the running average of a network's weights, which so far is the network as it stands.
+
+    The first updates weigh all alike, so that the start is soon left behind: the decay is at most
+    ``1 - 1/(n + 1)`` after n of them.
+    """
+
+    def towards(averaged: Any, present: Any, n: torch.Tensor | int) -> None:
+        weight = 1.0 - min(decay, 1.0 - 1.0 / (int(n) + 1))
+        for mean, p in zip(averaged, present, strict=True):
+            mean.lerp_(p, weight)
+
+    average = AveragedModel(network, multi_avg_fn=towards)
+    average.update_parameters(network)
+    return average.requires_grad_(False)
 
 
 def optimizer_arrays(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Array]:

@@ -15,7 +15,13 @@ from privsynth.errors import ParameterError
 from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions, NoiseDraws
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_tensors import one_hot_cells
-from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
+from privsynth.models.state import (
+    module_arrays,
+    optimizer_arrays,
+    restore_module,
+    restore_optimizer,
+    running_average,
+)
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
@@ -158,11 +164,7 @@ class ImageDiffusionSynthesizer(ImageSynthesizer):
         schema: Schema, settings: ImageDiffusionSettings, arrays: dict[str, NDArray[Any]]
     ) -> DiffusionImages:
         assert schema.image is not None
-        n_cells, rng = int(arrays["n_cells"][0]), torch.Generator().manual_seed(0)
-        drawn = DiffusionImages.untrained(schema.image, n_cells, settings.diffusion, rng)
-        drawn.take(arrays)
-        drawn.network.requires_grad_(False)
-        return drawn
+        return DiffusionImages.from_arrays(schema.image, settings.diffusion, arrays)
 
 
 class ImageDiffusionTrainer:
@@ -189,12 +191,11 @@ class ImageDiffusionTrainer:
         self._rng = torch.Generator().manual_seed(draws)
         self._noise = self._next_noise()
         rate = settings.diffusion.learning_rate
-        self._base = torch.optim.Adam(self.drawn.network.parameters(), lr=rate, betas=(0.9, 0.99))
+        self._adam = torch.optim.Adam(self.drawn.network.parameters(), lr=rate, betas=(0.9, 0.99))
         self._clipper = RecordClipper(
             self.drawn.network, self._loss, max_grad_norm=settings.max_grad_norm, by_record=True
         )
-        self.average = [p.detach().clone() for p in self.drawn.network.parameters()]
-        self.n_steps = 0
+        self._average = running_average(self.drawn.network, settings.diffusion.averaging)
         self._optimizer: SecretNoiseOptimizer | None = None
 
     def _loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
@@ -212,7 +213,7 @@ class ImageDiffusionTrainer:
         check_records_do_not_mix(self._clipper, random_records(self._cells, self._device))
         if self._start is not None:
             self._warm_up(self._start)
-        self._optimizer = steps.optimizer(self._base)
+        self._optimizer = steps.optimizer(self._adam)
 
     def _warm_up(self, start: ImageMixture) -> None:
         """Learn from draws of the prototypes, which cost nothing any more."""
@@ -223,57 +224,40 @@ class ImageDiffusionTrainer:
             shades = start.shades(cells, rng).clamp(0.0, 1.0).to(self._device)
             one_hot = one_hot_cells(torch.from_numpy(cells), self._cells.n).to(self._device)
             loss = self._next_noise().loss(self.drawn.network, shades, one_hot).mean()
-            self._base.zero_grad()
+            self._adam.zero_grad()
             loss.backward()
-            self._base.step()
-        with torch.no_grad():
-            for average, p in zip(self.average, self.drawn.network.parameters(), strict=True):
-                average.copy_(p)
+            self._adam.step()
+        self._average = running_average(self.drawn.network, options.averaging)
 
     def step(self, steps: GradientSteps) -> float:
-        """Take one private step; return the norm of the noisy gradient, there being no fakes to judge."""
+        """Take one private step; return the length of the noisy gradient, there being no fakes to judge."""
         assert self._optimizer is not None
         self._noise = self._next_noise()
         steps.noisy_gradient(self._clipper, self._optimizer)
-        parameters = list(self.drawn.network.parameters())
-        length = torch.stack([p.grad.square().sum() for p in parameters if p.grad is not None]).sum().sqrt()
-        self._base.step()
-        self.n_steps += 1
-        weight = 1.0 - min(self._settings.diffusion.averaging, 1.0 - 1.0 / (self.n_steps + 1))
-        with torch.no_grad():
-            for average, p in zip(self.average, parameters, strict=True):
-                average.lerp_(p, weight)
+        gradients = [p.grad.flatten() for p in self.drawn.network.parameters() if p.grad is not None]
+        length = torch.cat(gradients).norm()
+        self._adam.step()
+        self._average.update_parameters(self.drawn.network)
         return float(length)
 
     def averaged(self) -> DiffusionImages:
         """Return the averaged denoiser, apart from the one that goes on learning."""
         network = copy.deepcopy(self.drawn.network).cpu().requires_grad_(False)
-        for p, average in zip(network.parameters(), self.average, strict=True):
-            p.copy_(average)
+        network.load_state_dict(self._average.module.state_dict())
         return DiffusionImages(network, self.drawn.n_cells, self.drawn.n_levels)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as a checkpoint keeps it."""
-        arrays: dict[str, NDArray[Any]] = {
-            "rng": self._rng.get_state().numpy(),
-            "n_steps": np.array([self.n_steps]),
-        }
-        arrays |= {f"average/{i}": tensor_array(average) for i, average in enumerate(self.average)}
-        arrays |= {f"network/{k}": tensor_array(v) for k, v in self.drawn.network.state_dict().items()}
-        return arrays | optimizer_arrays("optimizer", self._base)
+        arrays: dict[str, NDArray[Any]] = {"rng": self._rng.get_state().numpy()}
+        arrays |= module_arrays("network", self.drawn.network) | module_arrays("average", self._average)
+        return arrays | optimizer_arrays("optimizer", self._adam)
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up a checkpoint."""
         self._rng.set_state(torch.from_numpy(np.array(arrays["rng"])))
-        self.n_steps = int(arrays["n_steps"][0])
-        with torch.no_grad():
-            for i, average in enumerate(self.average):
-                average.copy_(torch.from_numpy(np.array(arrays[f"average/{i}"])))
-        names = self.drawn.network.state_dict()
-        self.drawn.network.load_state_dict(
-            {k: torch.from_numpy(np.array(arrays[f"network/{k}"])) for k in names}
-        )
-        restore_optimizer("optimizer", self._base, arrays)
+        restore_module("network", self.drawn.network, arrays)
+        restore_module("average", self._average, arrays)
+        restore_optimizer("optimizer", self._adam, arrays)
 
     def model(self) -> ImageModel:
         """Return the model of the averaged denoiser."""

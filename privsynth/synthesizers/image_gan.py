@@ -168,16 +168,9 @@ class ImageGANSynthesizer(ImageSynthesizer):
         schema: Schema, settings: ImageGANSettings, arrays: dict[str, NDArray[Any]]
     ) -> GeneratedImages:
         assert schema.image is not None
-        start = None
-        if settings.prototypes_share:
-            of_start = {k.removeprefix("start/"): v for k, v in arrays.items() if k.startswith("start/")}
-            start = ImageMixture.from_arrays(schema.image, settings.prototypes.deformation, of_start)
-        n_cells = int(arrays["n_cells"][0])
-        rng = torch.Generator().manual_seed(0)
-        generated = GeneratedImages.untrained(schema.image, n_cells, settings.gan, start, rng)
-        generated.take(arrays)
-        generated.network.requires_grad_(False)
-        return generated
+        return GeneratedImages.from_arrays(
+            schema.image, settings.gan, settings.prototypes.deformation, arrays
+        )
 
 
 class ImageGanTrainer:
