@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
 from privsynth.models.gan import Gan, GanOptions
 from privsynth.privacy.budget import Spend
-from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
+from privsynth.synthesizers.adversarial import AdversarialTrainer
 from privsynth.synthesizers.base import Progress, Sketch
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
@@ -113,8 +110,10 @@ class DPGANSynthesizer(TableSynthesizer):
         return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
 
 
-class GanTrainer:
-    """One adversarial training: the private step of the discriminator, and everything public around it."""
+class GanTrainer(AdversarialTrainer):
+    """One adversarial training on rows."""
+
+    gan: Gan
 
     def __init__(
         self, schema: Schema, first: Preliminaries, settings: DPGANSettings, *, seed: int, device: str
@@ -130,39 +129,11 @@ class GanTrainer:
             temperature=settings.gan.temperature,
             rng=draws,
         )
-        self.gan = Gan(generator, settings.gan, device=device, rng=weights)
-        bound = settings.max_grad_norm
-        self._real = RecordClipper(self.gan.discriminator, self.gan.real_loss, max_grad_norm=bound)
-        self._fake = RecordClipper(self.gan.discriminator, self.gan.fake_loss, max_grad_norm=bound)
-        self._optimizer: SecretNoiseOptimizer | None = None
+        gan = Gan(generator, settings.gan, device=device, rng=weights)
+        super().__init__(gan, gan.real_loss, max_grad_norm=settings.max_grad_norm)
 
-    learns = True
-
-    def prepare(self, steps: GradientSteps) -> None:
-        """Make ready for the first private step: check on random rows that records do not mix."""
-        rows = random_rows(self.gan.generator.sizes, device=self.gan.average.device)
-        check_records_do_not_mix(self._real, rows)
-        self._optimizer = steps.optimizer(self.gan.discriminator_optimizer)
-
-    def step(self, steps: GradientSteps) -> float:
-        """Take one private step of the discriminator, then the generator's; return the loss on fakes."""
-        assert self._optimizer is not None
-        steps.noisy_gradient(self._real, self._optimizer)
-        # Fakes are clipped like records, so that a small bound does not let them drown the real ones.
-        fakes = self.gan.fakes()
-        for p, total in zip(self._fake.parameters, self._fake.clipped_sum(fakes.detach()), strict=True):
-            assert p.grad is not None
-            p.grad += total / len(fakes)
-        self._optimizer.original_optimizer.step()
-        return -self.gan.generator_step(fakes)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as a checkpoint keeps it."""
-        return self.gan.to_arrays()
-
-    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take up a checkpoint."""
-        self.gan.from_arrays(arrays)
+    def _random_records(self) -> torch.Tensor:
+        return random_rows(self.gan.generator.sizes, device=self.gan.average.device)
 
     def model(self) -> TableModel:
         """Return the model of the averaged generator."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,12 +14,12 @@ from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOption
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_tensors import one_hot_cells
 from privsynth.privacy.budget import Spend
-from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.dpsgd import GradientSteps
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
+from privsynth.synthesizers.adversarial import AdversarialTrainer
 from privsynth.synthesizers.base import Progress
 from privsynth.synthesizers.contract import Sketch
 from privsynth.synthesizers.image import (
@@ -161,7 +160,7 @@ class ImageGANSynthesizer(ImageSynthesizer):
             delta=self.delta,
             progress=progress,
         )
-        return trainer.gan.averaged()
+        return trainer.averaged()
 
     @staticmethod
     def _generator_from(
@@ -173,10 +172,10 @@ class ImageGANSynthesizer(ImageSynthesizer):
         )
 
 
-class ImageGanTrainer:
-    """One adversarial training: the private step of the discriminator, and everything public around it."""
+class ImageGanTrainer(AdversarialTrainer):
+    """One adversarial training on images: how a real one is scored, and what comes before the first step."""
 
-    learns = True
+    gan: ImageGan
 
     def __init__(
         self,
@@ -193,16 +192,13 @@ class ImageGanTrainer:
         rng = torch.Generator().manual_seed(weights)
         generated = GeneratedImages.untrained(cells.shape, cells.n, settings.gan, start, rng)
         shares = cell_shares(table, cells)
-        self.gan = ImageGan(generated, settings.gan, shares=shares, device=device, seed=draws)
-        bound = settings.max_grad_norm
-        self._real = RecordClipper(
-            self.gan.discriminator,
+        gan = ImageGan(generated, settings.gan, shares=shares, device=device, seed=draws)
+        super().__init__(
+            gan,
             self._real_loss,
-            max_grad_norm=bound,
+            max_grad_norm=settings.max_grad_norm,
             by_record=settings.augmentations > 1,  # the path by layer wants one pass a record
         )
-        self._fake = RecordClipper(self.gan.discriminator, self.gan.fake_loss, max_grad_norm=bound)
-        self._optimizer: SecretNoiseOptimizer | None = None
 
     def _real_loss(self, discriminator: Any, records: torch.Tensor) -> torch.Tensor:
         """Return the discriminator's mean loss over the augmentations of each record, ``(n,)``."""
@@ -215,31 +211,18 @@ class ImageGanTrainer:
         ]
         return torch.stack(losses).mean(0)
 
+    def _random_records(self) -> torch.Tensor:
+        return random_records(self._cells, self.gan.device)
+
     def prepare(self, steps: GradientSteps) -> None:
-        """Make ready for the first private step: check on random rows that records do not mix."""
-        check_records_do_not_mix(self._real, random_records(self._cells, self.gan.device))
+        """Make ready for the first private step, and teach the discriminator what prototypes can teach."""
+        super().prepare(steps)
         self.gan.warm_up()
-        self._optimizer = steps.optimizer(self.gan.discriminator_optimizer)
 
-    def step(self, steps: GradientSteps) -> float:
-        """Take one private step of the discriminator, then the generator's; return the loss on fakes."""
-        assert self._optimizer is not None
-        steps.noisy_gradient(self._real, self._optimizer)
-        fakes = self.gan.fakes()
-        for p, total in zip(self._fake.parameters, self._fake.clipped_sum(fakes.detach()), strict=True):
-            assert p.grad is not None
-            p.grad += total / len(fakes)
-        self._optimizer.original_optimizer.step()
-        return -self.gan.generator_step(fakes)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as a checkpoint keeps it."""
-        return self.gan.to_arrays()
-
-    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take up a checkpoint."""
-        self.gan.from_arrays(arrays)
+    def averaged(self) -> GeneratedImages:
+        """Return the averaged generator, apart from the one that goes on learning."""
+        return self.gan.averaged()
 
     def model(self) -> ImageModel:
         """Return the model of the averaged generator."""
-        return ImageModel(self._table, self.gan.averaged())
+        return ImageModel(self._table, self.averaged())
