@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError, SchemaError
@@ -24,9 +22,9 @@ from privsynth.synthesizers.base import Progress, Synthesizer
 from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.image_sampler import ImageSampler
 from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.prototypes import PrototypeSettings
 from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
-from privsynth.synthesizers.training import random_rows
 
 TABLE, GENERATOR = "table/", "image/"  # prefixes of arrays in a model file
 
@@ -38,12 +36,14 @@ class ImageSettings:
     Attributes:
         table_share: Of ``mu**2``, for the table of the columns; what it does not need goes to the images.
         table: How that table is learnt.
+        prototypes: How prototypes of the images are learnt.
     """
 
     table_share: float = 0.05
     table: MarginalSettings = field(
         default_factory=lambda: MarginalSettings(fit=FitOptions(n_components=512))
     )
+    prototypes: PrototypeSettings = field(default_factory=PrototypeSettings)
 
     def __post_init__(self) -> None:
         if not 0 < self.table_share < 1:
@@ -56,7 +56,9 @@ class ImageSettings:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        return cls(**{**fields, "table": MarginalSettings.from_dict(fields["table"])})
+        table = MarginalSettings.from_dict(fields["table"])
+        prototypes = PrototypeSettings.from_dict(fields["prototypes"])
+        return cls(**{**fields, "table": table, "prototypes": prototypes})
 
 
 def planned_table(
@@ -66,19 +68,6 @@ def planned_table(
     part = Spend(settings.table_share * mu_squared, 0.0)
     steps = MarginalSynthesizer.sketch(schema, settings.table, part, n_rows).steps
     return [{**step, "share": step["share"] * settings.table_share} for step in steps]
-
-
-def cell_shares(table: TableModel, cells: Cells) -> NDArray[np.float64]:
-    """Return the share of each cell under a table model, ``(n_cells,)``."""
-    shares = np.ones(1) if not cells.columns else table.mixture.table(cells.columns).ravel()
-    return shares / shares.sum()
-
-
-def random_records(cells: Cells, device: str) -> torch.Tensor:
-    """Return a few random records, codes and shades, for checks of a network; no real one among them."""
-    sizes = [domain.size for domain in cells.domains.values()]
-    sizes += [256] * cells.shape.n_values
-    return random_rows(sizes, device=torch.device(device)).to(torch.int16)
 
 
 class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.errors import ParameterError
+from privsynth.image_shape import ImageShape
 from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions, NoiseDraws
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_tensors import one_hot_cells
@@ -22,69 +22,43 @@ from privsynth.models.state import (
     restore_optimizer,
     running_average,
 )
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
-from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer, StepPlan
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress
-from privsynth.synthesizers.contract import Sketch
-from privsynth.synthesizers.image import (
-    ImageSettings,
-    ImageSynthesizer,
+from privsynth.synthesizers.image_reader import Cells
+from privsynth.synthesizers.image_steps import (
+    ImageStepSettings,
+    ImageStepSynthesizer,
     cell_shares,
-    planned_table,
     random_records,
 )
-from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.prototypes import PrototypeSettings, fit_prototypes
-from privsynth.synthesizers.training import (
-    SLACK_SHARE,
-    StepOptions,
-    independent_seeds,
-    planned_steps,
-    step_plan,
-    take_steps,
-)
+from privsynth.synthesizers.training import independent_seeds
 
-PURPOSE = "private steps of the denoiser"
 SECONDS_PER_WEIGHT = 5e-9  # of a step, for each image, draw, shade and channel, on two cores
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageDiffusionSettings(ImageSettings, StepOptions):
-    """Public settings of the recipe; the private steps get what table and prototypes leave.
+class ImageDiffusionSettings(ImageStepSettings):
+    """Public settings of the recipe; draws of the prototypes teach the denoiser before it sees a record.
 
     Attributes:
-        prototypes_share: Of what the table leaves of ``mu**2``, for prototypes whose draws the denoiser
-            learns from before it sees a record; 0 does without.
-        prototypes: How these are learnt.
         diffusion: How the denoiser is made, trained and drawn from.
     """
 
     n_steps: int = 200
     batch_size: int = 1024
     prototypes_share: float = 0.2
-    prototypes: PrototypeSettings = field(default_factory=PrototypeSettings)
     diffusion: DiffusionOptions = field(default_factory=DiffusionOptions)
-
-    def __post_init__(self) -> None:
-        ImageSettings.__post_init__(self)
-        StepOptions.__post_init__(self)
-        if not 0 <= self.prototypes_share < 1:
-            raise ParameterError(f"expected 0 <= prototypes_share < 1, got {self.prototypes_share!r}")
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        prototypes = PrototypeSettings.from_dict(fields["prototypes"])
-        diffusion = DiffusionOptions(**fields["diffusion"])
-        return super().from_dict({**fields, "prototypes": prototypes, "diffusion": diffusion})
+        return super().from_dict({**fields, "diffusion": DiffusionOptions(**fields["diffusion"])})
 
 
-class ImageDiffusionSynthesizer(ImageSynthesizer):
+class ImageDiffusionSynthesizer(ImageStepSynthesizer):
     """Learn to take noise away from images, by private steps, and draw images out of noise.
 
     It begins with draws of prototypes bought with a part of the budget. The private steps cost computing
@@ -100,64 +74,28 @@ class ImageDiffusionSynthesizer(ImageSynthesizer):
 
     name = "image-diffusion"
     settings_type = ImageDiffusionSettings
-    discovery_delta_share = 1.0 - SLACK_SHARE
+    purpose = "private steps of the denoiser"
+    memory_mb = 800.0
 
     @classmethod
-    def sketch(
-        cls, schema: Schema, settings: ImageDiffusionSettings, allowance: Spend, n_rows: int
-    ) -> Sketch:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
-        assert schema.image is not None
-        values, options = schema.image.n_values, settings.diffusion
-        steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
-        left = 1.0 - sum(step["share"] for step in steps)
-        first = settings.prototypes_share * left
-        if first:
-            steps += settings.prototypes.planned(first, allowance.mu_squared)
-        plan = step_plan(settings, (left - first) * allowance.mu_squared, allowance, n_rows)
-        steps.append(planned_steps(PURPOSE, left - first, plan))
+    def _seconds_of(cls, settings: ImageDiffusionSettings, plan: StepPlan, shape: ImageShape) -> float:
+        options = settings.diffusion
         passes = settings.n_steps * plan.expected_batch_size * options.draws
-        passes += options.warm_steps * options.warm_batch_size * bool(first)
-        return Sketch(
-            steps=tuple(steps),
-            memory_mb=800.0 + 2e-6 * n_rows * values,
-            seconds=20.0 + SECONDS_PER_WEIGHT * passes * values * options.width,
-        )
+        if settings.prototypes_share:
+            passes += options.warm_steps * options.warm_batch_size * options.draws
+        return SECONDS_PER_WEIGHT * passes * shape.n_values * options.width
 
-    def _generator(
-        self,
-        curator: Curator,
+    @staticmethod
+    def _trainer(
         table: TableModel,
         cells: Cells,
         settings: ImageDiffusionSettings,
+        start: ImageMixture | None,
         *,
         seed: int,
         device: str,
-        progress: Progress,
-    ) -> DiffusionImages:
-        start = None
-        if settings.prototypes_share:
-            start = fit_prototypes(
-                curator,
-                cells,
-                settings.prototypes,
-                table.n_units,
-                seed=seed,
-                progress=progress,
-                reserve=(1.0 - settings.prototypes_share) * curator.remaining("image/means"),
-            )
-        trainer = ImageDiffusionTrainer(table, cells, settings, start, seed=seed, device=device)
-        take_steps(
-            curator,
-            settings,
-            PURPOSE,
-            trainer,
-            domains=cells.domains,
-            n_units=table.n_units,
-            delta=self.delta,
-            progress=progress,
-        )
-        return trainer.averaged()
+    ) -> ImageDiffusionTrainer:
+        return ImageDiffusionTrainer(table, cells, settings, start, seed=seed, device=device)
 
     @staticmethod
     def _generator_from(

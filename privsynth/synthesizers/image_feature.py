@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -16,23 +16,12 @@ from privsynth.synthesizers.base import Progress
 from privsynth.synthesizers.contract import Sketch
 from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
 from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.prototypes import PrototypeSettings, fit_prototypes
+from privsynth.synthesizers.prototypes import fit_prototypes
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFeatureSettings(ImageSettings):
-    """Public settings of the recipe.
-
-    Attributes:
-        prototypes: How the images are learnt, with what the table of the columns leaves.
-    """
-
-    prototypes: PrototypeSettings = field(default_factory=PrototypeSettings)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        return super().from_dict({**fields, "prototypes": PrototypeSettings.from_dict(fields["prototypes"])})
+    """Public settings of the recipe: those of every image recipe; the images get what the table leaves."""
 
 
 class ImageFeatureSynthesizer(ImageSynthesizer):

@@ -9,49 +9,33 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
+from privsynth.image_shape import ImageShape
 from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_tensors import one_hot_cells
-from privsynth.privacy.budget import Spend
-from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps
+from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.adversarial import AdversarialTrainer
-from privsynth.synthesizers.base import Progress
-from privsynth.synthesizers.contract import Sketch
-from privsynth.synthesizers.image import (
-    ImageSettings,
-    ImageSynthesizer,
+from privsynth.synthesizers.image_reader import Cells
+from privsynth.synthesizers.image_steps import (
+    ImageStepSettings,
+    ImageStepSynthesizer,
     cell_shares,
-    planned_table,
     random_records,
 )
-from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.prototypes import PrototypeSettings, fit_prototypes
-from privsynth.synthesizers.training import (
-    SLACK_SHARE,
-    StepOptions,
-    independent_seeds,
-    planned_steps,
-    step_plan,
-    take_steps,
-)
+from privsynth.synthesizers.training import independent_seeds
 
-PURPOSE = "private steps of the discriminator"
 SECONDS_PER_WEIGHT = 2e-10  # of a step, for each image and weight, on two cores
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageGANSettings(ImageSettings, StepOptions):
-    """Public settings of the recipe; the private steps get what table and prototypes leave.
+class ImageGANSettings(ImageStepSettings):
+    """Public settings of the recipe; both networks begin with the prototypes, or without any with noise.
 
     Attributes:
-        prototypes_share: Of what the table leaves of ``mu**2``, for prototypes that both networks begin with;
-            0 begins with noise.
-        prototypes: How these are learnt.
         gan: How the networks are made and trained.
         augmentations: Small fixed shifts and turns of each real image, itself among them, whose gradients are
             averaged before they are clipped.
@@ -60,16 +44,12 @@ class ImageGANSettings(ImageSettings, StepOptions):
 
     n_steps: int = 300
     prototypes_share: float = 0.4
-    prototypes: PrototypeSettings = field(default_factory=PrototypeSettings)
     gan: ImageGanOptions = field(default_factory=ImageGanOptions)
     augmentations: int = 1
     flips: bool = False
 
     def __post_init__(self) -> None:
-        ImageSettings.__post_init__(self)
-        StepOptions.__post_init__(self)
-        if not 0 <= self.prototypes_share < 1:
-            raise ParameterError(f"expected 0 <= prototypes_share < 1, got {self.prototypes_share!r}")
+        super().__post_init__()
         largest = n_augmentations(flips=self.flips)
         if not 1 <= self.augmentations <= largest:
             raise ParameterError(
@@ -79,13 +59,10 @@ class ImageGANSettings(ImageSettings, StepOptions):
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        prototypes = PrototypeSettings.from_dict(fields["prototypes"])
-        return super().from_dict(
-            {**fields, "prototypes": prototypes, "gan": ImageGanOptions(**fields["gan"])}
-        )
+        return super().from_dict({**fields, "gan": ImageGanOptions(**fields["gan"])})
 
 
-class ImageGANSynthesizer(ImageSynthesizer):
+class ImageGANSynthesizer(ImageStepSynthesizer):
     """Train a generator of images against a discriminator that sees records only through private steps.
 
     Both are given the cell of an image, its classes and groups. They begin with prototypes bought with a part
@@ -103,64 +80,27 @@ class ImageGANSynthesizer(ImageSynthesizer):
 
     name = "image-gan"
     settings_type = ImageGANSettings
-    discovery_delta_share = 1.0 - SLACK_SHARE
+    purpose = "private steps of the discriminator"
+    memory_mb = 600.0
 
     @classmethod
-    def sketch(cls, schema: Schema, settings: ImageGANSettings, allowance: Spend, n_rows: int) -> Sketch:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
-        assert schema.image is not None
-        values = schema.image.n_values
-        steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
-        left = 1.0 - sum(step["share"] for step in steps)
-        first = settings.prototypes_share * left
-        seconds = 5.0
-        if first:
-            steps += settings.prototypes.planned(first, allowance.mu_squared)
-            seconds = settings.prototypes.seconds(n_rows, values, first * allowance.mu_squared)
-        plan = step_plan(settings, (left - first) * allowance.mu_squared, allowance, n_rows)
-        steps.append(planned_steps(PURPOSE, left - first, plan))
-        rows = plan.expected_batch_size * settings.augmentations + settings.gan.fake_batch_size
-        cost = values * settings.gan.discriminator_width * (1 if settings.gan.architecture == "mlp" else 10)
-        return Sketch(
-            steps=tuple(steps),
-            memory_mb=600.0 + 2e-6 * n_rows * values,
-            seconds=seconds + settings.n_steps * SECONDS_PER_WEIGHT * rows * cost,
-        )
+    def _seconds_of(cls, settings: ImageGANSettings, plan: StepPlan, shape: ImageShape) -> float:
+        gan = settings.gan
+        rows = plan.expected_batch_size * settings.augmentations + gan.fake_batch_size
+        cost = shape.n_values * gan.discriminator_width * (1 if gan.architecture == "mlp" else 10)
+        return settings.n_steps * SECONDS_PER_WEIGHT * rows * cost
 
-    def _generator(
-        self,
-        curator: Curator,
+    @staticmethod
+    def _trainer(
         table: TableModel,
         cells: Cells,
         settings: ImageGANSettings,
+        start: ImageMixture | None,
         *,
         seed: int,
         device: str,
-        progress: Progress,
-    ) -> GeneratedImages:
-        start = None
-        if settings.prototypes_share:
-            start = fit_prototypes(
-                curator,
-                cells,
-                settings.prototypes,
-                table.n_units,
-                seed=seed,
-                progress=progress,
-                reserve=(1.0 - settings.prototypes_share) * curator.remaining("image/means"),
-            )
-        trainer = ImageGanTrainer(table, cells, settings, start, seed=seed, device=device)
-        take_steps(
-            curator,
-            settings,
-            PURPOSE,
-            trainer,
-            domains=cells.domains,
-            n_units=table.n_units,
-            delta=self.delta,
-            progress=progress,
-        )
-        return trainer.averaged()
+    ) -> ImageGanTrainer:
+        return ImageGanTrainer(table, cells, settings, start, seed=seed, device=device)
 
     @staticmethod
     def _generator_from(

@@ -1,0 +1,158 @@
+"""Image synthesizers that learn by private steps, beginning with prototypes bought from the same budget."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from privsynth.errors import ParameterError
+from privsynth.image_shape import ImageShape
+from privsynth.models.image_mixture import ImageMixture
+from privsynth.privacy.budget import Spend
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.dpsgd import StepPlan
+from privsynth.sampling.image_model import ImageGenerator
+from privsynth.sampling.table_model import TableModel
+from privsynth.schema import Schema
+from privsynth.synthesizers.base import Progress
+from privsynth.synthesizers.contract import Sketch
+from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
+from privsynth.synthesizers.image_reader import Cells
+from privsynth.synthesizers.prototypes import fit_prototypes
+from privsynth.synthesizers.training import (
+    SLACK_SHARE,
+    StepOptions,
+    Trainer,
+    planned_steps,
+    random_rows,
+    step_plan,
+    take_steps,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageStepSettings(ImageSettings, StepOptions):
+    """Public settings of such a recipe; the private steps get what table and prototypes leave.
+
+    Attributes:
+        prototypes_share: Of what the table leaves of ``mu**2``, for the prototypes to begin with; 0 does
+            without.
+    """
+
+    prototypes_share: float
+
+    def __post_init__(self) -> None:
+        ImageSettings.__post_init__(self)
+        StepOptions.__post_init__(self)
+        if not 0 <= self.prototypes_share < 1:
+            raise ParameterError(f"expected 0 <= prototypes_share < 1, got {self.prototypes_share!r}")
+
+
+class ImageTrainer(Trainer, Protocol):
+    """What a training loop trains, where that is a generator of images."""
+
+    def averaged(self) -> ImageGenerator:
+        """Return the averaged generator, apart from the one that goes on learning."""
+        ...
+
+
+class ImageStepSynthesizer(ImageSynthesizer):
+    """Buy the table and prototypes, then private steps of a network with all that is left.
+
+    Args and attributes are those of `Synthesizer`.
+    """
+
+    purpose: ClassVar[str]  # of the steps
+    memory_mb: ClassVar[float]  # beside the images
+    discovery_delta_share = 1.0 - SLACK_SHARE
+
+    @classmethod
+    def sketch(cls, schema: Schema, settings: ImageStepSettings, allowance: Spend, n_rows: int) -> Sketch:
+        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        assert schema.image is not None
+        steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
+        left = 1.0 - sum(step["share"] for step in steps)
+        first = settings.prototypes_share * left
+        seconds = 5.0
+        if first:
+            steps += settings.prototypes.planned(first, allowance.mu_squared)
+            mu_squared = first * allowance.mu_squared
+            seconds = settings.prototypes.seconds(n_rows, schema.image.n_values, mu_squared)
+        plan = step_plan(settings, (left - first) * allowance.mu_squared, allowance, n_rows)
+        steps.append(planned_steps(cls.purpose, left - first, plan))
+        return Sketch(
+            steps=tuple(steps),
+            memory_mb=cls.memory_mb + 2e-6 * n_rows * schema.image.n_values,
+            seconds=seconds + cls._seconds_of(settings, plan, schema.image),
+        )
+
+    @classmethod
+    @abstractmethod
+    def _seconds_of(cls, settings: Any, plan: StepPlan, shape: ImageShape) -> float:
+        """Return about how long the training takes on two cores; public."""
+
+    @staticmethod
+    @abstractmethod
+    def _trainer(
+        table: TableModel,
+        cells: Cells,
+        settings: Any,
+        start: ImageMixture | None,
+        *,
+        seed: int,
+        device: str,
+    ) -> ImageTrainer:
+        """Return what the steps train: a function of releases and public settings."""
+
+    def _generator(
+        self,
+        curator: Curator,
+        table: TableModel,
+        cells: Cells,
+        settings: Any,
+        *,
+        seed: int,
+        device: str,
+        progress: Progress,
+    ) -> ImageGenerator:
+        start = None
+        if settings.prototypes_share:
+            start = fit_prototypes(
+                curator,
+                cells,
+                settings.prototypes,
+                table.n_units,
+                seed=seed,
+                progress=progress,
+                reserve=(1.0 - settings.prototypes_share) * curator.remaining("image/means"),
+            )
+        trainer = self._trainer(table, cells, settings, start, seed=seed, device=device)
+        take_steps(
+            curator,
+            settings,
+            self.purpose,
+            trainer,
+            domains=cells.domains,
+            n_units=table.n_units,
+            delta=self.delta,
+            progress=progress,
+        )
+        return trainer.averaged()
+
+
+def cell_shares(table: TableModel, cells: Cells) -> NDArray[np.float64]:
+    """Return the share of each cell under a table model, ``(n_cells,)``."""
+    shares = np.ones(1) if not cells.columns else table.mixture.table(cells.columns).ravel()
+    return shares / shares.sum()
+
+
+def random_records(cells: Cells, device: str) -> torch.Tensor:
+    """Return a few random records, codes and shades, for checks of a network; no real one among them."""
+    sizes = [domain.size for domain in cells.domains.values()]
+    sizes += [256] * cells.shape.n_values
+    return random_rows(sizes, device=torch.device(device)).to(torch.int16)
