@@ -26,6 +26,7 @@ class AdversarialTrainer(ABC):
     """
 
     learns = True
+    shown = "loss on fakes"
 
     def __init__(
         self, gan: Gan | ImageGan, real_loss: RecordLoss, *, max_grad_norm: float, by_record: bool = False

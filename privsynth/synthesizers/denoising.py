@@ -128,6 +128,8 @@ class DenoisingSynthesizer(TableSynthesizer):
 class DenoisingTrainer:
     """One training of a denoiser: private steps, the average of its weights, and the mixture in the end."""
 
+    shown = "loss on fakes"
+
     def __init__(
         self,
         schema: Schema,

@@ -109,6 +109,7 @@ class ImageDiffusionTrainer:
     """One training of a denoiser: private steps, and the average of its weights."""
 
     learns = True
+    shown = "length of the noisy gradient"
 
     def __init__(
         self,

@@ -77,12 +77,17 @@ class Trainer(Protocol):
         """Whether there is anything to learn from records."""
         ...
 
+    @property
+    def shown(self) -> str:
+        """What the progress line shows of each step; a function of noisy gradients and generated records."""
+        ...
+
     def prepare(self, steps: GradientSteps) -> None:
         """Make ready for the first private step of a paid block."""
         ...
 
     def step(self, steps: GradientSteps) -> float:
-        """Take one private step and all public work that belongs to it; return the loss on fakes."""
+        """Take one private step and all public work that belongs to it; return what is ``shown``."""
         ...
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -218,14 +223,14 @@ def train(
     kept = started
     with deferred_interruption() as interruption:
         while steps.n_begun < plan.n_steps:
-            loss = trainer.step(steps)
+            value = trainer.step(steps)
             is_last = steps.n_begun == plan.n_steps
             if steps.n_begun % every == 0 or is_last:
                 pace = (time.monotonic() - started) / (steps.n_begun - begun_at)
                 epsilon = _epsilon_so_far(event, steps.n_begun, mu_squared_before, delta)
                 left = round(pace * (plan.n_steps - steps.n_begun))
                 progress(
-                    f"training: loss on fakes {loss:.3f}, epsilon so far {epsilon:.2f}, {left} s left",
+                    f"training: {trainer.shown} {value:.3f}, epsilon so far {epsilon:.2f}, {left} s left",
                     steps.n_begun,
                     plan.n_steps,
                 )

@@ -310,11 +310,11 @@ DIFFUSION = ImageDiffusionSettings(
 )
 
 
-def denoised(ledger, *, epsilon: float | None = 10.0, **changes):
+def denoised(ledger, *, epsilon: float | None = 10.0, progress=None, **changes):
     synthesizer = ImageDiffusionSynthesizer(
         epsilon=epsilon, delta=1e-5, settings=replace(DIFFUSION, **changes), random_state=0, device="cpu"
     )
-    return synthesizer.fit(digits()[0], schema=DIGITS, dataset="digits", ledger=ledger)
+    return synthesizer.fit(digits()[0], schema=DIGITS, dataset="digits", ledger=ledger, progress=progress)
 
 
 def test_a_denoiser_draws_digits(ledger):
@@ -324,7 +324,15 @@ def test_a_denoiser_draws_digits(ledger):
 
 def test_a_u_net_takes_private_steps(ledger):
     options = DiffusionOptions(width=4, draws=2, warm_steps=5, n_levels=3)
-    synthesizer = denoised(ledger, n_steps=2, batch_size=50, diffusion=options)
+    told: list[str] = []
+    synthesizer = denoised(
+        ledger,
+        n_steps=2,
+        batch_size=50,
+        diffusion=options,
+        progress=lambda message, done, total: told.append(message),
+    )
+    assert any(message.startswith("training: length of the noisy gradient") for message in told)
     assert len(synthesizer.sample(10)) == 10
     assert synthesizer.guarantee_["events"][-1]["purpose"] == "private steps of the denoiser"
     assert plan(DIGITS, 1437, 10.0, 1e-5, synthesizer="image-diffusion")["seconds"] > 0
