@@ -274,3 +274,35 @@ def test_warming_up_teaches_which_draws_bear_which_label():
     for cells, sign in (([0, 1], 1), ([1, 0], -1)):
         rows = torch.cat([shades, one_hot_cells(torch.tensor(cells), 2)], dim=1)
         assert (sign * gan.discriminator(rows) > 0).all()
+
+
+def test_the_generator_of_images_waits_while_fakes_are_not_told():
+    options = ImageGanOptions(
+        architecture="mlp",
+        generator_width=8,
+        discriminator_width=8,
+        latent_dim=2,
+        fake_batch_size=16,
+        min_fake_accuracy=0.6,
+    )
+    rng = torch.Generator().manual_seed(0)
+    generated = GeneratedImages.untrained(GREY, 2, options, None, rng)
+    gan = ImageGan(generated, options, shares=np.full(2, 0.5), device="cpu", seed=1)
+    with torch.no_grad():
+        for p in gan.discriminator.parameters():
+            p.zero_()
+        gan.discriminator.layers[-1].bias.fill_(1.0)  # every fake passes for real
+    for _ in range(10):  # a few steps until the running share has fallen, then none
+        gan.generator_step(gan.fakes())
+    waited = [p.detach().clone() for p in generated.network.parameters()]
+    assert gan.generator_step(gan.fakes()) == pytest.approx(1.0)
+    assert all(map(torch.equal, waited, generated.network.parameters()))
+    with torch.no_grad():
+        gan.discriminator.layers[0].weight.normal_(generator=rng)
+        gan.discriminator.layers[2].weight.normal_(generator=rng)
+        gan.discriminator.layers[4].weight.normal_(generator=rng)
+        gan.discriminator.layers[-1].bias.fill_(-100.0)
+    for _ in range(15):
+        gan.generator_step(gan.fakes())
+    assert not all(map(torch.equal, waited, generated.network.parameters()))
+    assert all(p.requires_grad for p in gan.discriminator.parameters())

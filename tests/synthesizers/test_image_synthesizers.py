@@ -42,10 +42,17 @@ def ledger(tmp_path):
     return Ledger(tmp_path / "ledger.sqlite")
 
 
-def fitted(ledger, *, epsilon: float | None = 10.0, real=None, schema=DIGITS, settings=QUICK, **arguments):
-    synthesizer = ImageFeatureSynthesizer(
-        epsilon=epsilon, delta=1e-5, settings=settings, random_state=0, device="cpu"
-    )
+def fitted(
+    ledger,
+    *,
+    kind=ImageFeatureSynthesizer,
+    epsilon: float | None = 10.0,
+    real=None,
+    schema=DIGITS,
+    settings=QUICK,
+    **arguments,
+):
+    synthesizer = kind(epsilon=epsilon, delta=1e-5, settings=settings, random_state=0, device="cpu")
     real = digits()[0] if real is None else real
     return synthesizer.fit(real, schema=schema, dataset="digits", ledger=ledger, **arguments)
 
@@ -258,14 +265,8 @@ ADVERSARIAL = ImageGANSettings(
 
 
 def adversarial(ledger, *, epsilon: float | None = 10.0, **changes):
-    synthesizer = ImageGANSynthesizer(
-        epsilon=epsilon,
-        delta=1e-5,
-        settings=replace(ADVERSARIAL, **changes),
-        random_state=0,
-        device="cpu",
-    )
-    return synthesizer.fit(digits()[0], schema=DIGITS, dataset="digits", ledger=ledger)
+    settings = replace(ADVERSARIAL, **changes)
+    return fitted(ledger, kind=ImageGANSynthesizer, epsilon=epsilon, settings=settings)
 
 
 def test_an_adversary_begins_with_prototypes_and_leaves_digits(ledger):
@@ -311,10 +312,10 @@ DIFFUSION = ImageDiffusionSettings(
 
 
 def denoised(ledger, *, epsilon: float | None = 10.0, progress=None, **changes):
-    synthesizer = ImageDiffusionSynthesizer(
-        epsilon=epsilon, delta=1e-5, settings=replace(DIFFUSION, **changes), random_state=0, device="cpu"
+    settings = replace(DIFFUSION, **changes)
+    return fitted(
+        ledger, kind=ImageDiffusionSynthesizer, epsilon=epsilon, settings=settings, progress=progress
     )
-    return synthesizer.fit(digits()[0], schema=DIGITS, dataset="digits", ledger=ledger, progress=progress)
 
 
 def test_a_denoiser_draws_digits(ledger):
