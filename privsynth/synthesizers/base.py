@@ -11,14 +11,14 @@ import platform
 import secrets
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
-from privsynth.errors import ModelFileError, ParameterError, PrivsynthError, SchemaError
+from privsynth.errors import ModelFileError, ParameterError, SchemaError
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Charge, Curator
 from privsynth.privacy.ledger import Ledger
@@ -27,7 +27,7 @@ from privsynth.releases import Release, ReleaseStore
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
 from privsynth.sources import OnViolation, Records
-from privsynth.synthesizers.contract import FittedModel, Settings, Sketch
+from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, Sketch
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
@@ -36,14 +36,10 @@ from privsynth.synthesizers.run import check_configuration, dataset_name, discar
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
 SAFE_DELTA_FACTOR = 10.0
-Progress = Callable[[str, int, int], None]
 PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
 
 
-Model = TypeVar("Model", bound=FittedModel)
-
-
-class Synthesizer(ABC, Generic[Model]):
+class Synthesizer(Fitted[Model], ABC):
     """Fit records under a budget; sample the model, conditioned at will.
 
     Args:
@@ -63,7 +59,6 @@ class Synthesizer(ABC, Generic[Model]):
 
     name: ClassVar[str]
     settings_type: ClassVar[type[Settings]]
-    model_: Model
 
     def __init__(
         self,
@@ -304,9 +299,7 @@ class Synthesizer(ABC, Generic[Model]):
         Raises:
             TableError: If it cannot be written, or exists and ``force`` is not set.
         """
-        if not hasattr(self, "model_"):
-            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
-        model = self.model_
+        model = self._fitted()
         manifest = {
             "class": type(self).__name__,
             "guarantee": self.guarantee_,

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Generic, Protocol, Self, TypeVar
 
+from privsynth.errors import PrivsynthError
 from privsynth.schema import Schema
+
+Progress = Callable[[str, int, int], None]
+"""Called with a message, how much is done, and how much there is to do."""
 
 
 class Settings(Protocol):
@@ -54,3 +59,18 @@ class FittedModel(Protocol):
     def require_feasible(self) -> None:
         """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
         ...
+
+
+Model = TypeVar("Model", bound=FittedModel)
+
+
+class Fitted(Generic[Model]):
+    """What has a model once it is fitted or loaded."""
+
+    random_state: int | None
+    model_: Model
+
+    def _fitted(self) -> Model:
+        if not hasattr(self, "model_"):
+            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
+        return self.model_

@@ -79,8 +79,6 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
     Args and attributes are those of `Synthesizer`.
     """
 
-    model_: ImageModel
-
     @abstractmethod
     def _generator(
         self,

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
-from privsynth.errors import PrivsynthError
 from privsynth.image_files import check_image_output, write_contact_sheet, write_images
 from privsynth.images import LabelledImages, PixelArray
 from privsynth.sampling.image_model import ImageModel
-from privsynth.sampling.plan import Plan, make_plan, support_table
-from privsynth.sampling.request import Asked, SampleRequest
-from privsynth.synthesizers.sampler import Progress, cost_of_request, read_request, told_of_rows
+from privsynth.sampling.request import Asked
+from privsynth.sampling.table_model import TableModel
+from privsynth.synthesizers.contract import Progress
+from privsynth.synthesizers.request_sampler import RequestSampler, read_request, told_of_rows
 
 
-class ImageSampler:
-    """Sampling half of an image synthesizer; `random_state` and, once fitted, ``model_`` come from the other.
+class ImageSampler(RequestSampler[ImageModel]):
+    """Sampling half of an image synthesizer.
 
     Privacy:
         Post-processing of the model; ``like`` is taken as public.
     """
-
-    random_state: int | None
-    model_: ImageModel
 
     def sample(
         self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[Asked]
@@ -100,26 +96,10 @@ class ImageSampler:
 
     def gallery(self, per_cell: int, random_state: int | None = None) -> PixelArray:
         """Return ``per_cell`` images of each combination that images are drawn given, one after the other."""
-        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
         model = self._fitted()
-        return model.generator.draw(np.repeat(np.arange(model.n_cells), per_cell), rng)
+        cells = np.repeat(np.arange(model.n_cells), per_cell)
+        return model.generator.draw(cells, self._rng(random_state))
 
-    def support(self, n: int | None = None, **asked: Unpack[Asked]) -> pd.DataFrame:
-        """Say, before drawing, how many images each cell of a request gets; see `TableSampler.support`."""
-        return support_table(self._fitted().table, read_request(n, asked), np.random.default_rng(0))
-
-    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
-        """Say how far a request moves the labels from the model; see `TableSampler.rebalancing_cost`."""
-        return cost_of_request(self._fitted().table, read_request(n, asked))
-
-    def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
-        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
-        plan = make_plan(self._fitted().table, request, rng)
-        for message in plan.warnings:
-            warnings.warn(message, stacklevel=3)
-        return plan, rng
-
-    def _fitted(self) -> ImageModel:
-        if not hasattr(self, "model_"):
-            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
-        return self.model_
+    @property
+    def _table(self) -> TableModel:
+        return self._fitted().table

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -21,6 +20,7 @@ from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounded_down
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
+from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.domains import Domains
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
@@ -30,8 +30,6 @@ from privsynth.synthesizers.preliminaries import (
 )
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
-
-Progress = Callable[[str, int, int], None]
 
 MAX_CLASSES = 4  # of a target within whose classes dependence is measured
 

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
-from privsynth.errors import ParameterError, PrivsynthError
+from privsynth.errors import ParameterError
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
-from privsynth.sampling.cost import rebalancing_cost
-from privsynth.sampling.plan import Plan, make_plan, support_table
-from privsynth.sampling.request import Asked, SampleRequest
+from privsynth.sampling.request import Asked
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
 from privsynth.sampling.table_model import TableModel
 from privsynth.sources import read_table
 from privsynth.synthesizers.blocks import in_batches, write_blocks
+from privsynth.synthesizers.contract import Progress
+from privsynth.synthesizers.request_sampler import RequestSampler, read_request, told_of_rows
 
-Progress = Callable[[str, int, int], None]
 
-
-class TableSampler:
-    """Sampling half of a table synthesizer; `random_state` and, once fitted, ``model_`` come from the other.
+class TableSampler(RequestSampler[TableModel]):
+    """Sampling half of a table synthesizer.
 
     Privacy:
         Post-processing of the model; ``like`` and frames to complete are taken as public.
     """
-
-    random_state: int | None
-    model_: TableModel
 
     def sample(
         self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[Asked]
@@ -157,8 +151,7 @@ class TableSampler:
             Post-processing of the model; the frame is taken as public.
         """
         table = read_table(frame)
-        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
-        rows = complete_rows(self._fitted(), table, rng)
+        rows = complete_rows(self._fitted(), table, self._rng(random_state))
         rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
         return rows
 
@@ -182,76 +175,6 @@ class TableSampler:
         rows = self.complete(frame, random_state=random_state)
         return write_blocks(iter([rows]), path, types=rows, force=force, progress=lambda done: None)
 
-    def support(self, n: int | None = None, **asked: Unpack[Asked]) -> pd.DataFrame:
-        """Say, before drawing, how many rows each cell of a request gets and how many real units it has.
-
-        Takes what `sample` takes; ``on_unsupported`` changes nothing, since nothing is refused or dropped.
-
-        Returns:
-            One row per cell: the columns of the targets, ``requested`` rows, ``model_mass`` (probability
-            under the model), ``units`` (that times the noisy number of units) and ``noise_std`` of the
-            smallest measured table that covers the columns asked for (missing if none does), in units.
-
-        Privacy:
-            Post-processing.
-        """
-        return support_table(self._fitted(), read_request(n, asked), np.random.default_rng(0))
-
-    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
-        """Say how far a request moves the rows from the model; takes what `sample` takes.
-
-        Cells without support are left out with ``on_unsupported="drop"``, and else looked at as they are.
-
-        Returns:
-            See `privsynth.sampling.cost.rebalancing_cost`.
-
-        Privacy:
-            Post-processing.
-        """
-        return cost_of_request(self._fitted(), read_request(n, asked))
-
-    def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
-        rng = np.random.default_rng(self.random_state if random_state is None else random_state)
-        plan = make_plan(self._fitted(), request, rng)
-        for message in plan.warnings:
-            warnings.warn(message, stacklevel=3)
-        return plan, rng
-
-    def _fitted(self) -> TableModel:
-        if not hasattr(self, "model_"):
-            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
-        return self.model_
-
-
-def cost_of_request(model: TableModel, request: SampleRequest) -> dict[str, Any]:
-    """Return how far a request moves the rows of a model; cells without support as `rebalancing_cost` says.
-
-    Privacy:
-        Post-processing.
-    """
-    only_look = request.on_unsupported != "drop"
-    return rebalancing_cost(make_plan(model, request, np.random.default_rng(0), only_look=only_look))
-
-
-def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
-    """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn.
-
-    Privacy:
-        Post-processing.
-    """
-    told: dict[str, Any] = {}
-    if request.not_covered:
-        told["not_covered"] = request.not_covered
-    if request.has_targets:
-        told["rebalancing_cost"] = rebalancing_cost(plan)
-    return told
-
-
-def read_request(n: int | None, asked: Asked) -> SampleRequest:
-    """Return what is asked for as a request; public tables that it names by their files are read."""
-    tables: Asked = {}
-    if isinstance(path := asked.get("proportions"), str | Path):
-        tables["proportions"] = read_table(path)
-    if isinstance(path := asked.get("like"), str | Path):
-        tables["like"] = read_table(path)
-    return SampleRequest(n=n, **(asked | tables))
+    @property
+    def _table(self) -> TableModel:
+        return self._fitted()

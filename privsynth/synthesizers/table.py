@@ -24,8 +24,6 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
     Args and attributes are those of `Synthesizer`.
     """
 
-    model_: TableModel
-
     def _read(self, source: pd.DataFrame | str | Path, schema: Schema, on_violation: OnViolation) -> Records:
         if schema.image is not None:
             raise SchemaError(

@@ -1,0 +1,97 @@
+"""What sampling of tables and of images shares: requests are read, planned and told the cost of."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+import pandas as pd
+
+from privsynth.sampling.cost import rebalancing_cost
+from privsynth.sampling.plan import Plan, make_plan, support_table
+from privsynth.sampling.request import Asked, SampleRequest
+from privsynth.sampling.table_model import TableModel
+from privsynth.sources import read_table
+from privsynth.synthesizers.contract import Fitted, Model
+
+
+class RequestSampler(Fitted[Model], ABC):
+    """Plans requests over the columns; what is drawn for them is left to tables and images.
+
+    Privacy:
+        Post-processing of the model; ``like`` is taken as public.
+    """
+
+    @property
+    @abstractmethod
+    def _table(self) -> TableModel:
+        """The fitted model of the columns."""
+
+    def support(self, n: int | None = None, **asked: Unpack[Asked]) -> pd.DataFrame:
+        """Say, before drawing, how many rows or images each cell of a request gets, and its real units.
+
+        Takes what `sample` takes; ``on_unsupported`` changes nothing, since nothing is refused or dropped.
+
+        Returns:
+            One row per cell: the columns of the targets, ``requested`` rows, ``model_mass`` (probability
+            under the model), ``units`` (that times the noisy number of units) and ``noise_std`` of the
+            smallest measured table that covers the columns asked for (missing if none does), in units.
+
+        Privacy:
+            Post-processing.
+        """
+        return support_table(self._table, read_request(n, asked), np.random.default_rng(0))
+
+    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
+        """Say how far a request moves the rows from the model; takes what `sample` takes.
+
+        Cells without support are left out with ``on_unsupported="drop"``, and else looked at as they are.
+
+        Returns:
+            See `privsynth.sampling.cost.rebalancing_cost`.
+
+        Privacy:
+            Post-processing.
+        """
+        request = read_request(n, asked)
+        only_look = request.on_unsupported != "drop"
+        return rebalancing_cost(
+            make_plan(self._table, request, np.random.default_rng(0), only_look=only_look)
+        )
+
+    def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
+        rng = self._rng(random_state)
+        plan = make_plan(self._table, request, rng)
+        for message in plan.warnings:
+            warnings.warn(message, stacklevel=3)
+        return plan, rng
+
+    def _rng(self, random_state: int | None) -> np.random.Generator:
+        return np.random.default_rng(self.random_state if random_state is None else random_state)
+
+
+def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
+    """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn.
+
+    Privacy:
+        Post-processing.
+    """
+    told: dict[str, Any] = {}
+    if request.not_covered:
+        told["not_covered"] = request.not_covered
+    if request.has_targets:
+        told["rebalancing_cost"] = rebalancing_cost(plan)
+    return told
+
+
+def read_request(n: int | None, asked: Asked) -> SampleRequest:
+    """Return what is asked for as a request; public tables that it names by their files are read."""
+    tables: Asked = {}
+    if isinstance(path := asked.get("proportions"), str | Path):
+        tables["proportions"] = read_table(path)
+    if isinstance(path := asked.get("like"), str | Path):
+        tables["like"] = read_table(path)
+    return SampleRequest(n=n, **(asked | tables))
