@@ -19,9 +19,10 @@ def start_weights(module: nn.Module, rng: torch.Generator) -> None:
     """Draw initial weights (He et al. 2015) from a generator of their own; global seeds are left alone."""
     for layer in module.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            fan_in = layer.weight[0].numel() if not isinstance(layer, nn.ConvTranspose2d) else (
-                layer.weight.shape[0] * layer.weight[0, 0].numel() / 4
-            )  # fmt: skip
+            fan_in = float(layer.weight[0].numel())
+            if isinstance(layer, nn.ConvTranspose2d):
+                # At a stride of 2, a quarter of the kernel meets each value.
+                fan_in = layer.weight.shape[0] * layer.weight[0, 0].numel() / 4
             nn.init.normal_(layer.weight, 0.0, math.sqrt(2.0 / fan_in), generator=rng)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
