@@ -84,7 +84,7 @@ def assess_fairness(
         Not private: figures of real records.
     """
     target, tables = images.target, images.tables
-    names = (*([] if target is None else [target.name]), *tables.groups)
+    names = images.classes_and_groups
     if not names:
         return not_assessed(NO_GROUPS)
     section = of_tables.assess_fairness(

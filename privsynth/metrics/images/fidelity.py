@@ -250,12 +250,11 @@ def _label_agreement(seen: Seen, generator: np.random.Generator) -> dict[str, An
 def _by_group(seen: Seen, seed: int) -> list[dict[str, Any]]:
     """Return the kernel distance within each class and group: unbiased, so that small ones compare too."""
     images = seen.images
-    names = [column for column in (getattr(images.target, "name", None), *images.tables.groups) if column]
     key = f"kernel_{seen.network.name}_distance"
     name, rows = seen.compared
     others = np.setdiff1d(np.arange(len(images.pixels["real"])), rows if name == "real" else [])
     out: list[dict[str, Any]] = []
-    for column in names:
+    for column in images.classes_and_groups:
         grouping = Grouping.of(images.tables, [column])
         members = {side: grouping.members(images.records(side).frame) for side in {"real", "synthetic", name}}
         for code, group in enumerate(grouping.groups):

@@ -45,6 +45,12 @@ class ImageTables:
         target = target_of(self.tables)
         return None if target is None or target.task == "regression" else target
 
+    @property
+    def classes_and_groups(self) -> tuple[str, ...]:
+        """Columns within whose values images are compared: the target, if it has classes, and the groups."""
+        target = self.target
+        return self.tables.groups if target is None else (target.name, *self.tables.groups)
+
     def records(self, name: str) -> Records:
         """Return the label columns and persons of one set."""
         records = getattr(self.tables, name)
