@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.attacks.intervals import difference_interval
 from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.downstream import Predictions, Target, predict_holdout, target_of, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed
@@ -23,7 +24,6 @@ from privsynth.metrics.group_models import (
 from privsynth.metrics.grouping import Grouping, count_units, groupings
 from privsynth.metrics.learners import BOOSTING
 from privsynth.metrics.privacy_effect import privacy_effect
-from privsynth.metrics.proportions import difference_interval
 from privsynth.metrics.rates import Rates, parity_difference, rates_by_group
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.utility import NO_HOLDOUT, NO_TARGET
@@ -217,7 +217,7 @@ def _gap(values: dict[str, float], sides: dict[str, Rates], what: str, i: int) -
     gap = values["synthetic"] - values["real"]
     behind = {side: float(getattr(sides[side], f"{what}_units")[i]) for side in ("real", "synthetic")}
     interval = difference_interval(
-        (values["real"], behind["real"]), (values["synthetic"], behind["synthetic"])
+        (values["synthetic"], behind["synthetic"]), (values["real"], behind["real"])
     )
     ceiling = values["holdout"] - values["real"] if "holdout" in values else None
     return {

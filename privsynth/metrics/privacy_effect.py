@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from privsynth.attacks.intervals import difference_interval, wilson
 from privsynth.metrics.figures import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.group_fidelity import compare_within_groups
 from privsynth.metrics.group_models import ByRate, Replicates
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.marginals import Discretiser
-from privsynth.metrics.proportions import difference_interval, wilson
 from privsynth.metrics.rates import rates_by_group
 from privsynth.metrics.tables import Tables
 from privsynth.metrics.yardsticks import Yardsticks
@@ -179,7 +179,7 @@ def _share_entry(real: Shares, synthetic: Shares, twins: Sequence[Shares], i: in
     twin = _over_fits([share[i] for share, _ in twins])
     cost = value - twin.mean
     if len(twins) == 1:
-        interval: Sequence[float] | None = difference_interval((twin.mean, twins[0][1][i]), (value, behind))
+        interval: Sequence[float] | None = difference_interval((value, behind), (twin.mean, twins[0][1][i]))
     else:  # how twins differ holds the drawing of their rows too
         wide = _widened(cost, [limit - twin.mean for limit in wilson(value, behind)], twin.margin)
         interval = None if wide is None else [max(wide[0], -1.0), min(wide[1], 1.0)]

@@ -29,7 +29,6 @@ from privsynth.metrics.group_models import (
 )
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.privacy_effect import _share_entry, representation_slope
-from privsynth.metrics.proportions import difference_interval
 from privsynth.metrics.rates import _ratio
 from privsynth.metrics.scores import mean_of
 from privsynth.metrics.tables import load_tables
@@ -303,23 +302,6 @@ def test_several_twins_are_averaged_and_their_spread_is_covered(draw, schema: Sc
 
 
 # -- what intervals cover ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("p", "n", "q", "m"), [(0.5, 200, 0.4, 200), (0.1, 15, 0.15, 400), (0.02, 30, 0.02, 30)]
-)
-def test_intervals_of_differences_cover_what_they_say(p: float, n: int, q: float, m: int) -> None:
-    # exact coverage, by summing over both binomials: no simulation needed
-    a, b = np.arange(n + 1), np.arange(m + 1)
-    chance = np.outer(binom.pmf(a, n, p), binom.pmf(b, m, q))
-    likely = np.argwhere(chance > 1e-7)
-    covered = 0.0
-    for i, j in likely:
-        low, high = difference_interval((i / n, n), (j / m, m))
-        covered += chance[i, j] * (low <= q - p <= high)
-    assert covered > 0.93
-    if min(n * p, m * q) > 1:
-        assert covered < 0.985  # where next to nothing is observed it is wider than it has to be
 
 
 def test_units_behind_a_share_are_persons_not_rows() -> None:
