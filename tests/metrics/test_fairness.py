@@ -90,6 +90,20 @@ def test_a_fresh_sample_shows_no_gap(draw, schema: Schema) -> None:
     )  # 5.2 standard errors: 2e-7 each
 
 
+def test_family_intervals_of_many_groups_hold_together() -> None:
+    schema = Schema(
+        {"town": {"type": "categorical", "categories": [str(i) for i in range(30)], "role": "group"}}
+    )
+    generator, n_runs, missed = np.random.default_rng(5), 100, {"interval": 0, "family_interval": 0}
+    for _ in range(n_runs):
+        real, fresh = (pd.DataFrame({"town": generator.integers(0, 30, 600).astype(str)}) for _ in range(2))
+        gaps = [entry["share"]["gap"] for entry in fairness(real, fresh, schema=schema)["by_group"]]
+        for name in missed:
+            missed[name] += any(gap[name][0] > 0 or gap[name][1] < 0 for gap in gaps)
+    assert missed["family_interval"] <= binom.ppf(1 - 1e-6, n_runs, 0.025)
+    assert missed["interval"] >= binom.ppf(1e-6, n_runs, 0.7)  # each by itself: three in four would be wrong
+
+
 def test_differences_are_those_of_fairlearn(draw, schema: Schema) -> None:
     tables = load_tables(draw(800, 0), draw(800, 1), schema=schema, holdout=draw(900, 2), groups=["region"])
     predictions = predict_holdout(tables, target_of(tables))

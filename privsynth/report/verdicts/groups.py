@@ -40,7 +40,7 @@ def representation_verdict(fairness: Section, drawing: Section | None = None) ->
         found,
         sentence(action),
         otherwise=f"No share is off by more than {SHARE_TOLERANCE:.0%} of itself, no target rate by more "
-        f"than {RATE_TOLERANCE:g}, in {len(fairness['by_group'])} groups, clear of sampling error.",
+        f"than {RATE_TOLERANCE:g}, clear of sampling error in {len(fairness['by_group'])} groups together.",
         then="Look at small groups below: little can be said about them.",
     )
 

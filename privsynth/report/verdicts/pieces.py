@@ -34,11 +34,15 @@ def sentence(text: str) -> str:
 
 
 def off(compared: Section, tolerance: float) -> bool:
-    """Return whether a gap is larger than tolerated, and clear of sampling error."""
+    """Return whether a gap is larger than tolerated, and clear of sampling error.
+
+    By the interval that holds for all gaps of its family together, where there is one.
+    """
     gap = compared["gap"]
-    if gap["value"] is None or gap["interval"] is None:
+    interval = gap.get("family_interval", gap["interval"])
+    if gap["value"] is None or interval is None:
         return False
-    low, high = gap["interval"]
+    low, high = interval
     return bool((low > 0 or high < 0) and abs(gap["value"]) > tolerance)
 
 
