@@ -40,7 +40,7 @@ NO_GROUPS = "no group columns: give columns the role 'group' in the schema, or n
 NOT_BINARY = "rates speak about one class against another; the target is not binary"
 INTERVALS = (
     "Intervals of shares and target rates are score intervals over the units of both tables, so that they "
-    "hold for small groups; the verdict on groups asks for wider ones, which hold for all groups together. "
+    "hold for small groups; verdicts on groups ask for wider ones, which hold for all groups together. "
     "Those of models are percentile bootstraps over the holdout's units. They cover "
     "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit; with "
     "several twins those of privacy's effect also cover how fits without privacy differ. The "

@@ -284,6 +284,11 @@ def test_the_group_that_pays_for_privacy_is_named(draw, schema: Schema) -> None:
     assert by_sex["M"]["tv_2way"]["ratio"] == pytest.approx(1.0, abs=0.2)
     assert by_sex["F"]["accuracy"]["cost"]["interval"][0] > 0
     assert effect["pays_most"] == [{"sex": "F"}]
+    for cost in (
+        entry[kind]["cost"] for entry in effect["by_group"] for kind in ("share", "accuracy", "auc")
+    ):
+        (low, high), (least, most) = cost["interval"], cost["family_interval"]
+        assert least < low < cost["value"] < high < most
     json.dumps(found, allow_nan=False)
     without = fairness(real, synthetic, schema=schema)["privacy_effect"]
     assert "no twin" in without["reason"]
@@ -340,7 +345,7 @@ def test_intervals_of_privacys_effect_cover_other_fits_only_with_several_twins(
         fits = np.clip(generator.normal(p_twin, 0.04, n_twins), 0.01, 0.99)
         twins = [(np.array([generator.binomial(n, p) / n]), np.array([n])) for p in fits]
         synthetic = (np.array([generator.binomial(n, p_private) / n]), np.array([n]))
-        low, high = _share_entry(synthetic, synthetic, twins, 0)["cost"]["interval"]
+        low, high = _share_entry(synthetic, synthetic, twins, 0, 0.99)["cost"]["interval"]
         covered += low <= p_private - p_twin <= high
     assert binom.ppf(5e-7, n_runs, at_least) <= covered <= binom.ppf(1 - 5e-7, n_runs, at_most)
 

@@ -34,15 +34,11 @@ def sentence(text: str) -> str:
 
 
 def off(compared: Section, tolerance: float) -> bool:
-    """Return whether a gap is larger than tolerated, and clear of sampling error.
-
-    By the interval that holds for all gaps of its family together, where there is one.
-    """
+    """Return whether a gap is larger than tolerated, and clear of the sampling error of all gaps together."""
     gap = compared["gap"]
-    interval = gap.get("family_interval", gap["interval"])
-    if gap["value"] is None or interval is None:
+    if gap["value"] is None or gap["family_interval"] is None:
         return False
-    low, high = interval
+    low, high = gap["family_interval"]
     return bool((low > 0 or high < 0) and abs(gap["value"]) > tolerance)
 
 
