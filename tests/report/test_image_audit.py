@@ -196,6 +196,33 @@ def test_what_is_said_of_a_guarantee_speaks_of_images() -> None:
     )
 
 
+def test_the_rates_that_the_verdict_on_groups_speaks_of_stand_on_the_page() -> None:
+    schema = Schema(
+        {
+            "even": {"type": "boolean", "role": "target"},
+            "half": {"type": "categorical", "categories": ["first", "second"], "role": "group"},
+        },
+        image=SCHEMA.image.to_dict(),
+    )
+
+    def labelled(first: int, last: int, *, biased: bool = False) -> Set:
+        pixels, labels = part(first, last)
+        even, is_first = labels["digit"].isin(["d2", "d4"]), np.arange(len(labels)) % 2 == 0
+        halves = np.where(is_first, "first", "second")
+        return pixels, pd.DataFrame({"even": even & ~(is_first & biased), "half": halves})
+
+    found = audit_images(
+        real=labelled(0, 300), synthetic=labelled(300, 600, biased=True), holdout=labelled(600, 900),
+        schema=schema, effort=SHORT,
+    )  # fmt: skip
+    evidence = [v["evidence"] for v in found.verdicts if v["section"] == "fairness"]
+    assert "the target rate of half=first is off" in evidence[0]
+    page = found.to_html()
+    assert "The target rate is the share of <strong>even = True</strong>" in page
+    (first,) = [g for g in found.fairness["by_group"] if g["group"] == {"half": "first"}]
+    assert f'<td class="n">{first["target_rate"]["real"]:.1%}</td><td class="n">0.0%</td>' in page
+
+
 def test_images_of_unknown_class_are_shown_too() -> None:
     columns = {"digit": {**SCHEMA.columns["digit"].to_dict(), "missing": True}}
     pixels, labels = part(300, 320)
