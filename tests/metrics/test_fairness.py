@@ -28,7 +28,7 @@ from privsynth.metrics.group_models import (
     replicate_rates,
 )
 from privsynth.metrics.grouping import Grouping
-from privsynth.metrics.privacy_effect import _share_entry, representation_slope
+from privsynth.metrics.privacy_effect import _score_entry, _share_entry, representation_slope
 from privsynth.metrics.rates import _ratio
 from privsynth.metrics.scores import mean_of
 from privsynth.metrics.tables import load_tables
@@ -363,3 +363,25 @@ def test_bootstrapped_gaps_of_a_small_group_cover_about_what_they_say() -> None:
         covered += low <= truth <= high
     low, high = binom.ppf([5e-7, 1 - 5e-7], n_runs, 0.93)  # 30 units: a point or two below 95 %
     assert low <= covered <= high
+
+
+def test_no_group_of_many_is_said_to_pay_by_chance_and_one_that_pays_is() -> None:
+    # Hits of a twin's model minus hits of the private one on the same 60 units, in each of 20 groups.
+    generator = np.random.default_rng(7)
+    n, n_groups, n_runs, family = 60, 20, 60, 1 - 0.05 / 3 / 20
+    named = {"interval": 0, "family_interval": 0}
+
+    def cost(chances: list[float]) -> dict[str, list[float]]:
+        difference = generator.choice([-1.0, 0.0, 1.0], size=n, p=chances)
+        draws = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), size=200)])
+        twin = {"accuracy": (draws @ difference / n)[None]}
+        private = {(side, "accuracy"): np.zeros((1, len(draws))) for side in ("real", "synthetic")}
+        return _score_entry(private, [twin], "accuracy", 0, family)["cost"]
+
+    for _ in range(n_runs):
+        costs = [cost([0.1, 0.8, 0.1]) for _ in range(n_groups)]
+        for name in named:
+            named[name] += any(found[name][0] > 0 for found in costs)
+    assert named["family_interval"] <= binom.ppf(1 - 1e-6, n_runs, 0.05 / 3)
+    assert named["interval"] >= binom.ppf(1e-6, n_runs, 0.35)  # each by itself
+    assert cost([0.0, 0.6, 0.4])["family_interval"][0] > 0.1
