@@ -1,4 +1,4 @@
-"""Confidence intervals of what an attack achieves: rates (Clopper–Pearson) and the area under its ROC curve.
+"""Confidence intervals of rates and shares, of their differences, and of the area under a ROC curve.
 
 All of them treat the scored units (persons, or rows without a person column) as independent. None covers
 the randomness of the fitted generator: another fit to the same records would score differently.
@@ -143,34 +143,60 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in out]
 
 
-def difference_interval(
-    n_first: int, n_first_trials: int, n_second: int, n_second_trials: int, *, confidence: float = 0.95
-) -> tuple[float, float]:
-    """Return an interval of the difference of two independent rates, first minus second.
+def wilson(share: float, n: float, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the score interval of a share, which holds for few units and at zero.
 
-    Combines the Wilson limits of both (the square-and-add method); ``(-1, 1)`` where a side has no trials.
+    Args:
+        share: Observed share, in [0, 1].
+        n: Number of independent units behind it, > 0; may be an effective number.
+        confidence: Coverage of the interval, in (0, 1).
 
     Privacy:
-        Post-processing: of the counts given.
+        Post-processing: of the share given.
+
+    References:
+        Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 1927.
+
+    Example:
+        >>> tuple(round(limit, 4) for limit in wilson(0.0, 20))
+        (0.0, 0.1611)
+    """
+    z = float(norm.ppf((1 + confidence) / 2))
+    centre = share + z * z / (2 * n)
+    margin = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def difference_interval(
+    first: tuple[float, float], second: tuple[float, float], *, confidence: float = 0.95
+) -> list[float]:
+    """Return an interval of the difference of two independent shares, first minus second.
+
+    Combines the Wilson limits of both (the square-and-add method).
+
+    Args:
+        first: Share, and the number of units behind it; see `wilson`.
+        second: Likewise.
+        confidence: Coverage of the interval, in (0, 1).
+
+    Privacy:
+        Post-processing: of the shares given.
 
     References:
         Newcombe, "Interval Estimation for the Difference between Independent Proportions", Statistics in
         Medicine 1998, method 10; the example is its case (a).
 
     Example:
-        >>> [round(limit, 4) for limit in difference_interval(56, 70, 48, 80)]
+        >>> [round(limit, 4) for limit in difference_interval((56 / 70, 70), (48 / 80, 80))]
         [0.0524, 0.3339]
     """
-    _check_counts(n_first, n_first_trials)
-    _check_counts(n_second, n_second_trials)
-    if min(n_first_trials, n_second_trials) == 0:
-        return -1.0, 1.0
-    p, (low_p, high_p) = n_first / n_first_trials, _wilson(n_first, n_first_trials, confidence)
-    q, (low_q, high_q) = n_second / n_second_trials, _wilson(n_second, n_second_trials, confidence)
-    return (
+    p, (low_p, high_p) = first[0], wilson(*first, confidence=confidence)
+    q, (low_q, high_q) = second[0], wilson(*second, confidence=confidence)
+    return [
         p - q - math.hypot(p - low_p, high_q - q),
         p - q + math.hypot(high_p - p, q - low_q),
-    )
+    ]
 
 
 def smallest_detectable_rate(
@@ -222,13 +248,6 @@ def smallest_detectable_auc(
 def _chance_error(n_members: int, n_non_members: int) -> float:
     """Return the standard error of the AUC under chance."""
     return math.sqrt((n_members + n_non_members + 1) / (12 * n_members * n_non_members))
-
-
-def _wilson(n_successes: int, n_trials: int, confidence: float) -> tuple[float, float]:
-    z = float(norm.ppf(1 - (1 - confidence) / 2))
-    centre = n_successes + z * z / 2
-    margin = z * math.sqrt(n_successes * (n_trials - n_successes) / n_trials + z * z / 4)
-    return (centre - margin) / (n_trials + z * z), (centre + margin) / (n_trials + z * z)
 
 
 def _check_counts(n_successes: int, n_trials: int) -> None:

@@ -36,16 +36,21 @@ class Success:
             confidence: Of ``interval`` by itself, and of all ``family_interval`` together.
             n_comparisons: Comparisons of the family.
         """
-        counts = (self.n_members_hit, self.n_members, self.n_outsiders_hit, self.n_outsiders)
-        family = 1 - (1 - confidence) / n_comparisons
-        members, outsiders = (hit / n if n else None for hit, n in (counts[:2], counts[2:]))
-        both = members is not None and outsiders is not None
+        members = self.n_members_hit / self.n_members if self.n_members else None
+        outsiders = self.n_outsiders_hit / self.n_outsiders if self.n_outsiders else None
+        compared: dict[str, Any] = dict.fromkeys(("difference", "interval", "family_interval"))
+        if members is not None and outsiders is not None:
+            sides = ((members, self.n_members), (outsiders, self.n_outsiders))
+            family = 1 - (1 - confidence) / n_comparisons
+            compared = {
+                "difference": members - outsiders,
+                "interval": difference_interval(*sides, confidence=confidence),
+                "family_interval": difference_interval(*sides, confidence=family),
+            }
         return {
             "members": members,
             "outsiders": outsiders,
-            "difference": None if members is None or outsiders is None else members - outsiders,
-            "interval": list(difference_interval(*counts, confidence=confidence)) if both else None,
-            "family_interval": list(difference_interval(*counts, confidence=family)) if both else None,
+            **compared,
             "n_members": self.n_members,
             "n_outsiders": self.n_outsiders,
         }

@@ -125,10 +125,19 @@ def augment_for(
         Post-processing of the model. A base that is given is taken as public, and what is added follows it.
 
     Example:
-        >>> found = augment_for(pipeline, synthesizer, groups=["sex", "race"])  # doctest: +SKIP
-        >>> found.worst_group  # doctest: +SKIP
-        Gain(before=0.66, after=0.74, interval=(0.06, 0.10))
-        >>> pipeline.fit(found.table.drop(columns="income"), found.table["income"])  # doctest: +SKIP
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> from privsynth import MarginalSynthesizer, Schema
+        >>> rng = np.random.default_rng(0)
+        >>> rare, x = rng.random(3000) < 0.06, rng.random(3000) < 0.5
+        >>> records = pd.DataFrame({"rare": rare, "x": x, "ill": x ^ rare})  # x: ill, or, if rare, well
+        >>> roles = {"rare": {"role": "group"}, "x": {}, "ill": {"role": "target"}}
+        >>> schema = Schema({name: {"type": "boolean", **role} for name, role in roles.items()})
+        >>> synthesizer = MarginalSynthesizer(epsilon=None).fit(records, schema=schema)  # not private: a demo
+        >>> tree = DecisionTreeClassifier(min_samples_leaf=200)  # too coarse to see the rare group
+        >>> found = augment_for(tree, synthesizer, cv=3, n_validation=200, max_added=0.2)
+        >>> found.worst_group.before < 0.2, found.worst_group.after > 0.8
+        (True, True)
+        >>> tree = tree.fit(found.table[["rare", "x"]], found.table["ill"])
     """
     if not (max_added > 0 and max_loss >= 0):
         raise ParameterError(

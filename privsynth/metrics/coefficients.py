@@ -195,9 +195,8 @@ def estimate(
         residual, curvature = labels - x @ beta, np.ones(len(labels))
     else:
         with warnings.catch_warnings():
-            # Where a term separates the classes there is no optimum; its coefficient is left out later.
-            for harmless in (ConvergenceWarning, RuntimeWarning, LinAlgWarning):
-                warnings.simplefilter("ignore", harmless)
+            for kind in (ConvergenceWarning, RuntimeWarning, LinAlgWarning):
+                warnings.simplefilter("ignore", kind)  # no optimum where a term separates: left out later
             model = LogisticRegression(C=1e6, solver="newton-cholesky", tol=1e-8, max_iter=100)
             model.fit(terms, labels, sample_weight=weights)
         beta = np.concatenate([model.intercept_, model.coef_[0]])

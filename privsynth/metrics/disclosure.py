@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 
 from privsynth.attacks import copies, inference, linkage, singling_out
-from privsynth.attacks.overlap import too_many_identical_rows
 from privsynth.attacks.targets import Success, one_row_each
 from privsynth.metrics.figures import not_assessed
-from privsynth.metrics.membership import OVERLAP
-from privsynth.metrics.membership_figures import MIN_UNITS
+from privsynth.metrics.membership_figures import MIN_UNITS, why_not_apart
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.utility import NO_HOLDOUT
 from privsynth.schema import Schema
@@ -88,8 +86,8 @@ def assess_disclosure(
     """
     if tables.holdout is None:
         return not_assessed(NO_HOLDOUT)
-    if too_many_identical_rows(tables.real, tables.holdout):
-        return not_assessed(OVERLAP)
+    if reason := why_not_apart(tables.real, tables.holdout, None):
+        return not_assessed(reason)
     generator = np.random.default_rng([random_state, 1])
     everyone = [one_row_each(records, generator) for records in (tables.real, tables.holdout)]
     if min(map(len, everyone)) < MIN_UNITS:

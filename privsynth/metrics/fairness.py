@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.attacks.intervals import difference_interval
 from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.downstream import Predictions, Target, predict_holdout, target_of, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed
@@ -23,13 +24,15 @@ from privsynth.metrics.group_models import (
 from privsynth.metrics.grouping import Grouping, count_units, groupings
 from privsynth.metrics.learners import BOOSTING
 from privsynth.metrics.privacy_effect import privacy_effect
-from privsynth.metrics.proportions import difference_interval
 from privsynth.metrics.rates import Rates, parity_difference, rates_by_group
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.utility import NO_HOLDOUT, NO_TARGET
 from privsynth.schema import Schema
 
 N_BOOTSTRAP = 200
+FAMILY_WISE_ERROR = 0.05
+"""Chance that any family-wise interval misses: one half for shares, the other for target rates."""
+
 MIN_UNITS = 20
 """Persons (or rows) of a group below which its target rate is not compared."""
 
@@ -37,7 +40,8 @@ NO_GROUPS = "no group columns: give columns the role 'group' in the schema, or n
 NOT_BINARY = "rates speak about one class against another; the target is not binary"
 INTERVALS = (
     "Intervals of shares and target rates are score intervals over the units of both tables, so that they "
-    "hold for small groups; those of models are percentile bootstraps over the holdout's units. They cover "
+    "hold for small groups; verdicts on groups ask for wider ones, which hold for all groups together. "
+    "Those of models are percentile bootstraps over the holdout's units. They cover "
     "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit; with "
     "several twins those of privacy's effect also cover how fits without privacy differ. The "
     "interval of the label parity difference redraws the synthetic rows only."
@@ -81,9 +85,10 @@ def fairness(
 
     Returns:
         ``by_group``: each group with ``share``, ``target_rate`` (each with a figure ``gap``: synthetic minus
-        real) and ``models``; ``by_columns``: the differences as figures, the ceiling being what the real
-        table (or the model trained on it) shows; ``privacy_effect`` (see `privsynth.metrics.privacy_effect`);
-        ``intervals``, which says what they cover. Or a section ``not_assessed``.
+        real; its ``family_interval`` holds for all groups together, by Bonferroni) and ``models``;
+        ``by_columns``: the differences as figures, the ceiling being what the real table (or the model
+        trained on it) shows; ``privacy_effect`` (see `privsynth.metrics.privacy_effect`); ``intervals``,
+        which says what they cover. Or a section ``not_assessed``.
 
     Raises:
         PrivsynthError: If a table cannot be read as the schema says (see `load_tables`).
@@ -131,8 +136,11 @@ def assess_fairness(
     by_columns: list[dict[str, Any]] = []
     listed = groupings(tables)
     under_models: dict[tuple[str, ...], tuple[Replicates, list[ByRate]]] = {}
+    family = 1 - FAMILY_WISE_ERROR / 2 / sum(len(grouping.groups) for grouping in listed)
     for grouping in listed:
-        groups, label_parity = _compare_tables(tables, grouping, target if is_binary else None, generator)
+        groups, label_parity = _compare_tables(
+            tables, grouping, target if is_binary else None, family, generator
+        )
         differences: dict[str, Any] = {}
         if predictions is not None and draws is not None:
             found = replicate_rates(predictions, grouping, draws)
@@ -165,7 +173,7 @@ def _why_no_models(target: Target | None, is_binary: bool) -> str:
 
 
 def _compare_tables(
-    tables: Tables, grouping: Grouping, target: Target | None, generator: np.random.Generator
+    tables: Tables, grouping: Grouping, target: Target | None, family: float, generator: np.random.Generator
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Return each group's share and target rate on both sides, and the difference in target rates."""
     real_units = np.arange(len(tables.real.frame)) if tables.real.persons is None else tables.real.persons
@@ -185,16 +193,18 @@ def _compare_tables(
         )
     n_real = count_units(grouping.members(tables.real.frame), real_units, len(grouping.groups))
     groups = [
-        {"group": group, "n_real": int(n_real[i]), **_gaps(sides, i, int(n_real[i]), target)}
+        {"group": group, "n_real": int(n_real[i]), **_gaps(sides, i, int(n_real[i]), target, family)}
         for i, group in enumerate(grouping.groups)
     ]
     large = n_real >= MIN_UNITS
     return groups, parity_difference(sides["real"], sides["synthetic"], large, generator) if target else None
 
 
-def _gaps(sides: dict[str, Rates], i: int, n_real: int, target: Target | None) -> dict[str, Any]:
+def _gaps(
+    sides: dict[str, Rates], i: int, n_real: int, target: Target | None, family: float
+) -> dict[str, Any]:
     share = {side: float(rates.share[i]) for side, rates in sides.items()}
-    out: dict[str, Any] = {"share": _gap(share, sides, "share", i)}
+    out: dict[str, Any] = {"share": _gap(share, sides, "share", i, family)}
     if target is None:
         return out
     rate = {side: float(rates.target_rate[i]) for side, rates in sides.items()}
@@ -206,22 +216,26 @@ def _gaps(sides: dict[str, Rates], i: int, n_real: int, target: Target | None) -
     elif math.isnan(rate["real"]):
         reason = "no real rows with a known target in this group"
     if reason is None:
-        out["target_rate"] = _gap(rate, sides, "target_rate", i)
+        out["target_rate"] = _gap(rate, sides, "target_rate", i, family)
     else:
         out["target_rate"] = {"real": None, "synthetic": None, "gap": figure(None), "reason": reason}
     return out
 
 
-def _gap(values: dict[str, float], sides: dict[str, Rates], what: str, i: int) -> dict[str, Any]:
-    """Return both sides and their difference, with its interval; the ceiling is the holdout's gap."""
-    gap = values["synthetic"] - values["real"]
-    behind = {side: float(getattr(sides[side], f"{what}_units")[i]) for side in ("real", "synthetic")}
-    interval = difference_interval(
-        (values["real"], behind["real"]), (values["synthetic"], behind["synthetic"])
+def _gap(
+    values: dict[str, float], sides: dict[str, Rates], what: str, i: int, family: float
+) -> dict[str, Any]:
+    """Return both sides and their difference, with its intervals; the ceiling is the holdout's gap."""
+    known = [
+        (values[side], float(getattr(sides[side], f"{what}_units")[i])) for side in ("synthetic", "real")
+    ]
+    gap = figure(
+        values["synthetic"] - values["real"],
+        interval=difference_interval(*known),
+        ceiling=values["holdout"] - values["real"] if "holdout" in values else None,
     )
-    ceiling = values["holdout"] - values["real"] if "holdout" in values else None
     return {
         "real": values["real"],
         "synthetic": values["synthetic"],
-        "gap": figure(gap, interval=interval, ceiling=ceiling),
+        "gap": {**gap, "family_interval": difference_interval(*known, confidence=family)},
     }

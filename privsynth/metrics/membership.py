@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.attacks.overlap import too_many_identical_rows
 from privsynth.attacks.released import ATTACKS, attack_rows
-from privsynth.attacks.source_check import source_difference
-from privsynth.attacks.trade_off import trade_off_view
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.membership_figures import (
     MIN_UNITS,
+    TOO_SMALL,
     Scored,
     Sides,
-    add_pair_bounds,
-    adjust,
-    membership_figures,
+    membership_section,
+    why_not_apart,
 )
 from privsynth.metrics.shadow import Shadowing, shadow_figures
 from privsynth.metrics.tables import Table, Tables, load_tables
@@ -34,12 +31,6 @@ MAX_COMPARISONS = 4e9
 
 BY_GROUP = "nearest_calibrated"
 """The attack by which groups are compared, fixed beforehand: it allows for thinly populated regions."""
-
-OVERLAP = (
-    "more rows stand in both the real and the holdout table than duplicates within the real table predict: "
-    "the holdout is not apart from the members; split the source once, before fitting (`privsynth split`)"
-)
-TOO_SMALL = f"needs {MIN_UNITS} members, scored non-members and reference units each; give larger tables"
 
 
 def membership(
@@ -130,34 +121,17 @@ def assess_membership(
     """
     if tables.holdout is None:
         return not_assessed(NO_HOLDOUT)
-    apart = [tables.holdout, *([tables.reference] if tables.reference is not None else [])]
-    if any(too_many_identical_rows(tables.real, other) for other in apart):
-        return not_assessed(OVERLAP)
-    if tables.reference is not None and too_many_identical_rows(tables.holdout, tables.reference):
-        return not_assessed(
-            "more rows stand in both the holdout and the reference table than duplicates predict"
-        )
+    if reason := why_not_apart(tables.real, tables.holdout, tables.reference):
+        return not_assessed(reason)
     generator = np.random.default_rng(random_state)
     sides = _sides(tables, max_members, max_comparisons, generator)
     if sides.too_small:
         return not_assessed(TOO_SMALL)
     scored = _scored(tables, sides, random_state)
-    section: dict[str, Any] = {
-        "status": "assessed",
-        "unit": tables.schema.unit,
-        "unit_score": "max over the rows of the person"
-        if tables.real.persons is not None
-        else "the row's own",
-        "reference": "half of the holdout" if tables.reference is None else "reference table",
-        "n_reference": n_units(sides.reference),
-        "n_synthetic_rows": len(tables.synthetic.frame),
-        "n_units": {"members": n_units(tables.real), "holdout": n_units(tables.holdout)},
-        "is_randomised": is_randomised,
-        "holdout": {"source_difference": source_difference(tables.real, tables.holdout, generator)},
-        **membership_figures(tables, sides, scored, generator=generator, confidence=confidence),
-    }
-    if shadowing is not None:
-        section["attacks"] |= shadow_figures(
+    refitted = (
+        None
+        if shadowing is None
+        else shadow_figures(
             shadowing,
             schema=tables.schema,
             members=sides.members,
@@ -168,11 +142,20 @@ def assess_membership(
             generator=generator,
             confidence=confidence,
         )
-    if is_randomised:
-        add_pair_bounds(section, scored, guarantee, generator, confidence)
-    adjust(section)
-    section["trade_off"] = trade_off_view(section, guarantee)
-    return section
+    )
+    return membership_section(
+        tables,
+        sides,
+        scored,
+        compared=(tables.real, tables.holdout),
+        thing="row",
+        reference="reference table",
+        guarantee=guarantee,
+        is_randomised=is_randomised,
+        generator=generator,
+        confidence=confidence,
+        further_attacks=refitted,
+    )
 
 
 def split_by_chance(real: Table, holdout: Table | None, schema: Schema) -> bool:

@@ -11,7 +11,10 @@ import numpy as np
 from privsynth.attacks.density_ratio import largest_by_unit
 from privsynth.attacks.intervals import auc_interval, auc_p_value, holm
 from privsynth.attacks.operating_points import read_out
+from privsynth.attacks.overlap import too_many_identical_rows
 from privsynth.attacks.pairs import pair_bound
+from privsynth.attacks.source_check import source_difference
+from privsynth.attacks.trade_off import trade_off_view
 from privsynth.metrics.grouping import Grouping, groupings
 from privsynth.metrics.tables import Tables
 from privsynth.metrics.units import n_units
@@ -22,6 +25,13 @@ MIN_UNITS = 20
 
 EXPOSED_SHARE = 0.1
 """Share of the units that count as the most exposed ones."""
+
+TOO_SMALL = f"needs {MIN_UNITS} members, scored non-members and reference units each; give larger tables"
+OVERLAP = (
+    "more rows stand in both the real and the holdout table than duplicates within the real table predict: "
+    "the holdout is not apart from the members; split the source once, before fitting (`privsynth split`)"
+)
+OVERLAP_OF_REFERENCE = "more rows stand in both the holdout and the reference table than duplicates predict"
 
 
 @dataclass(frozen=True)
@@ -74,24 +84,67 @@ class Scored:
         return len(next(iter(self.scores.values())))
 
 
-def membership_figures(
+def why_not_apart(real: Records, holdout: Records, reference: Records | None) -> str | None:
+    """Return that records stand in two of the sets, so that no attack can be judged by them; None if not.
+
+    Privacy:
+        Not private: compares real records.
+    """
+    apart = [holdout] if reference is None else [holdout, reference]
+    if any(too_many_identical_rows(real, other) for other in apart):
+        return OVERLAP
+    if reference is not None and too_many_identical_rows(holdout, reference):
+        return OVERLAP_OF_REFERENCE
+    return None
+
+
+def membership_section(
     tables: Tables,
     sides: Sides,
     scored: Scored,
     *,
+    compared: tuple[Records, Records],
+    thing: str,
+    reference: str,
+    guarantee: Mapping[str, Any] | None,
+    is_randomised: bool,
     generator: np.random.Generator,
     confidence: float,
+    further_attacks: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the part of the section that the scores give: attacks, targets and groups.
+    """Return the section of a report: attacks, targets, groups, and how they stand to the guarantee.
 
-    Call `add_pair_bounds` and `adjust` when all attacks are there.
+    Args:
+        tables: The tables, with the groups that are attacked apart.
+        sides: Who was attacked.
+        scored: What the attacks say of them.
+        compared: Columns of real and of holdout records by which the two sources are told apart.
+        thing: What a record is called: ``row`` or ``image``.
+        reference: What a reference that was given is called.
+        guarantee: The statement of the model file.
+        is_randomised: Whether chance alone decided who is a member: the attacks then bound epsilon.
+        generator: Source of splits.
+        confidence: Coverage of each interval, in (0, 1).
+        further_attacks: Figures of attacks that do not score every unit.
 
     Privacy:
         Not private: figures of real records.
     """
+    assert tables.holdout is not None
     everyone = np.ones(scored.n_units, dtype=bool)
-    return {
-        "attacks": _read_all(scored, everyone, generator, confidence),
+    section: dict[str, Any] = {
+        "status": "assessed",
+        "unit": tables.schema.unit,
+        "unit_score": f"the {thing}'s own"
+        if tables.real.persons is None
+        else f"max over the {thing}s of the person",
+        "reference": "half of the holdout" if tables.reference is None else reference,
+        "n_reference": n_units(sides.reference),
+        "n_synthetic_rows": len(tables.synthetic.frame),
+        "n_units": {"members": n_units(tables.real), "holdout": n_units(tables.holdout)},
+        "is_randomised": is_randomised,
+        "holdout": {"source_difference": source_difference(*compared, generator)},
+        "attacks": _read_all(scored, everyone, generator, confidence) | dict(further_attacks or {}),
         "targets": {
             name: {"share": EXPOSED_SHARE, "attacks": _read_all(scored, chosen, generator, confidence)}
             for name, chosen in _exposed(scored).items()
@@ -99,20 +152,22 @@ def membership_figures(
         "by_group": _by_group(tables, sides, scored, confidence),
         "by_group_attack": scored.by_group,
     }
+    if is_randomised:
+        _add_pair_bounds(section["attacks"], scored, guarantee, generator, confidence)
+    every_attack = [section["attacks"], *(target["attacks"] for target in section["targets"].values())]
+    _adjust_p_values([figures for attacks in every_attack for figures in attacks.values()])
+    section["trade_off"] = trade_off_view(section, guarantee)
+    return section
 
 
-def add_pair_bounds(
-    section: dict[str, Any],
+def _add_pair_bounds(
+    attacks: dict[str, Any],
     scored: Scored,
     guarantee: Mapping[str, Any] | None,
     generator: np.random.Generator,
     confidence: float,
 ) -> None:
-    """Add to each attack what it proves about epsilon; the bounds of all attacks hold together.
-
-    Privacy:
-        Not private: figures of real records.
-    """
+    """Add to each attack what it proves about epsilon; the bounds of all attacks hold together."""
     delta = float((guarantee or {}).get("delta") or 1e-6)
     delta = min(1.0, delta * (1 + np.exp(min(float((guarantee or {}).get("epsilon") or 0.0), 700.0))))
     for name, scores in scored.scores.items():
@@ -123,22 +178,9 @@ def add_pair_bounds(
             confidence=1 - (1 - confidence) / len(scored.scores),
             generator=generator,
         )
-        figures = section["attacks"][name]
         if bound is not None:
-            figures["epsilon_lower_bound"] = bound["epsilon"]
-            figures["epsilon_lower_bound_details"] = bound
-
-
-def adjust(section: dict[str, Any]) -> None:
-    """Adjust the p-values of all attacks, on all and on chosen targets, for their number.
-
-    Privacy:
-        Post-processing: of figures of real records.
-    """
-    figures = list(section["attacks"].values())
-    for target in section["targets"].values():
-        figures += target["attacks"].values()
-    _adjust_p_values(figures)
+            attacks[name]["epsilon_lower_bound"] = bound["epsilon"]
+            attacks[name]["epsilon_lower_bound_details"] = bound
 
 
 def _exposed(scored: Scored) -> dict[str, np.ndarray]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 from scipy.stats import t as student
 
+from privsynth.attacks.intervals import difference_interval, wilson
 from privsynth.metrics.figures import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.group_fidelity import compare_within_groups
 from privsynth.metrics.group_models import ByRate, Replicates
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.marginals import Discretiser
-from privsynth.metrics.proportions import difference_interval, wilson
 from privsynth.metrics.rates import rates_by_group
 from privsynth.metrics.tables import Tables
 from privsynth.metrics.yardsticks import Yardsticks
+
+FAMILY_WISE_ERROR = 0.05
+"""Chance that any family-wise interval misses: a third each for shares, accuracies and AUCs."""
 
 NO_TWIN = (
     "no twin: give rows of the same generator fitted without privacy to see what privacy costs each group"
@@ -45,9 +50,11 @@ def privacy_effect(
         minus twin), ``tv_2way`` within the group (``twin``, ``synthetic``, ``ratio``), accuracy and AUC of
         models (``real``, ``twin``, ``synthetic``, ``cost``: twin minus synthetic). ``twin`` is the mean over
         the twins, with ``twin_interval`` over their fits, and the intervals of costs cover these fits too;
-        None with one twin. ``slopes``: for each set of group columns the slope of log(share / real share) on
+        None with one twin; the ``family_interval`` of a cost holds for all costs together, by Bonferroni.
+        ``slopes``: for each set of group columns the slope of log(share / real share) on
         log(real share): below zero small groups gain shares, above zero they lose them; ``pays_most``: groups
-        whose accuracy privacy lowers clear of error, worst first. Or a section ``not_assessed``.
+        whose accuracy privacy lowers, clear of error by that interval, worst first. Or a section
+        ``not_assessed``.
 
     Privacy:
         Not private: figures of real records and of a generator without privacy.
@@ -64,16 +71,20 @@ def privacy_effect(
     )
     by_group: list[dict[str, Any]] = []
     slopes: list[dict[str, Any]] = []
+    family = 1 - FAMILY_WISE_ERROR / 3 / sum(len(grouping.groups) for grouping in groupings)
     for grouping in groupings:
         real, synthetic, *of_twins = _shares(tables, grouping)
         for i, group in enumerate(grouping.groups):
-            entry: dict[str, Any] = {"group": group, "share": _share_entry(real, synthetic, of_twins, i)}
+            entry: dict[str, Any] = {
+                "group": group,
+                "share": _share_entry(real, synthetic, of_twins, i, family),
+            }
             distance, twin = _tv_of(private, group), _over_fits([_tv_of(found, group) for found in twins])
             ratio = distance / twin.mean if distance is not None and twin.mean else None
             entry["tv_2way"] = {"synthetic": distance, **twin.told("twin"), "ratio": ratio}
             found = under_models.get(grouping.columns)
             for score in ("accuracy", "auc"):
-                entry[score] = None if found is None else _score_entry(*found, score, i)
+                entry[score] = None if found is None else _score_entry(*found, score, i, family)
             by_group.append(entry)
         mean_shares = np.mean([share for share, _ in of_twins], axis=0)
         slopes.append(
@@ -122,40 +133,41 @@ class OverFits:
 
     Attributes:
         mean: Their mean; NaN where one of them says nothing.
-        margin: Half-width of the interval of that mean at 95 %, by Student's t; 0 with one fit, which does
-            not show how fits differ.
+        error: Standard error of that mean; 0 with one fit, which does not show how fits differ.
         n_fits: Their number.
     """
 
     mean: float
-    margin: float
+    error: float
     n_fits: int
+
+    def margin(self, confidence: float = 0.95) -> float:
+        """Return the half-width of the interval of the mean, by Student's t; 0 with one fit."""
+        return float(student.ppf((1 + confidence) / 2, self.n_fits - 1)) * self.error if self.error else 0.0
 
     def told(self, name: str) -> dict[str, Any]:
         """Return the mean and its interval as they stand in the report."""
-        interval = [number(self.mean - self.margin), number(self.mean + self.margin)]
+        interval = [number(self.mean - self.margin()), number(self.mean + self.margin())]
         is_known = self.n_fits > 1 and None not in interval
         return {name: number(self.mean), f"{name}_interval": interval if is_known else None}
 
 
 def _over_fits(values: Sequence[float | None]) -> OverFits:
-    """Return mean and margin.
+    """Return their mean and its standard error.
 
     Example:
         >>> found = _over_fits([0.1, 0.3])
-        >>> round(found.mean, 3), round(found.margin, 3)  # 12.706 standard errors of 0.1
+        >>> round(found.mean, 3), round(found.margin(), 3)  # 12.706 standard errors of 0.1
         (0.2, 1.271)
     """
     known = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     n = len(known)
-    margin = float(student.ppf(0.975, n - 1) * known.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-    return OverFits(float(known.mean()), margin, n)
+    error = float(known.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return OverFits(float(known.mean()), error, n)
 
 
-def _widened(value: float, interval: Sequence[float] | None, margin: float) -> list[float] | None:
+def _widened(value: float, interval: Sequence[float], margin: float) -> list[float]:
     """Add an independent error to an interval, as Newcombe does for a difference."""
-    if interval is None:
-        return None
     low, high = interval
     return [value - float(np.hypot(value - low, margin)), value + float(np.hypot(high - value, margin))]
 
@@ -174,39 +186,53 @@ def _shares(tables: Tables, grouping: Grouping) -> list[Shares]:
     return out
 
 
-def _share_entry(real: Shares, synthetic: Shares, twins: Sequence[Shares], i: int) -> dict[str, Any]:
+def _share_entry(
+    real: Shares, synthetic: Shares, twins: Sequence[Shares], i: int, family: float
+) -> dict[str, Any]:
     value, behind = float(synthetic[0][i]), float(synthetic[1][i])
     twin = _over_fits([share[i] for share, _ in twins])
     cost = value - twin.mean
-    if len(twins) == 1:
-        interval: Sequence[float] | None = difference_interval((twin.mean, twins[0][1][i]), (value, behind))
-    else:  # how twins differ holds the drawing of their rows too
-        wide = _widened(cost, [limit - twin.mean for limit in wilson(value, behind)], twin.margin)
-        interval = None if wide is None else [max(wide[0], -1.0), min(wide[1], 1.0)]
+
+    def interval(confidence: float) -> list[float]:
+        if len(twins) == 1:
+            return difference_interval((value, behind), (twin.mean, twins[0][1][i]), confidence=confidence)
+        limits = [limit - twin.mean for limit in wilson(value, behind, confidence=confidence)]
+        low, high = _widened(cost, limits, twin.margin(confidence))  # holds the drawing of their rows too
+        return [max(low, -1.0), min(high, 1.0)]
+
     return {
         "real": float(real[0][i]),
         **twin.told("twin"),
         "synthetic": value,
-        "cost": figure(cost, interval=interval),
+        "cost": {**figure(cost, interval=interval(0.95)), "family_interval": interval(family)},
     }
 
 
-def _score_entry(rates: Replicates, twins: Sequence[ByRate], score: str, i: int) -> dict[str, Any]:
-    """Return a score; the interval of its cost covers the holdout's units and, with several twins, fits."""
+def _score_entry(
+    rates: Replicates, twins: Sequence[ByRate], score: str, i: int, family: float
+) -> dict[str, Any]:
+    """Return a score; the intervals of its cost cover the holdout's units and, with several twins, fits."""
     synthetic = rates["synthetic", score][i]
     twin = _over_fits([found[score][i, 0] for found in twins])
-    cost = np.mean([found[score][i] for found in twins], axis=0) - synthetic
-    interval = percentile_interval(cost[1:]) if np.isfinite(cost[0]) else None
+    costs = np.mean([found[score][i] for found in twins], axis=0) - synthetic
+    cost = float(costs[0])
+    percentiles = percentile_interval(costs[1:]) if math.isfinite(cost) else None
+    interval, of_family = None, None
+    if percentiles is not None:
+        interval = _widened(cost, percentiles, twin.margin())
+        # by the bootstrap's standard error: so far out there are no replicates
+        margin = norm.ppf((1 + family) / 2) * np.nanstd(costs[1:], ddof=1)
+        of_family = _widened(cost, [cost - margin, cost + margin], twin.margin(family))
     return {
         "real": number(rates["real", score][i, 0]),
         **twin.told("twin"),
         "synthetic": number(synthetic[0]),
-        "cost": figure(cost[0], interval=_widened(float(cost[0]), interval, twin.margin)),
+        "cost": {**figure(cost, interval=interval), "family_interval": of_family},
     }
 
 
 def _is_clear_loss(cost: dict[str, Any]) -> bool:
-    return cost["interval"] is not None and cost["interval"][0] > 0
+    return cost["family_interval"] is not None and cost["family_interval"][0] > 0
 
 
 def _within_groups(tables: Tables, random_state: int) -> list[dict[str, Any]]:

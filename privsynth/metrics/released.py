@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.attacks.intervals import wilson
 from privsynth.metrics.associations import MAX_COLUMNS, association_matrix
 from privsynth.metrics.distributions import column_distribution
 from privsynth.metrics.downstream import Target, target_of
 from privsynth.metrics.figures import number
 from privsynth.metrics.grouping import groupings
-from privsynth.metrics.proportions import wilson
 from privsynth.metrics.rates import rates_by_group
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.schema import Schema

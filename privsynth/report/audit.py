@@ -21,21 +21,19 @@ from privsynth.metrics.membership import assess_membership, split_by_chance
 from privsynth.metrics.shadow import Shadowing
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.two_sample import tell_synthetic_from_real
-from privsynth.metrics.units import at_most_rows, n_units
+from privsynth.metrics.units import at_most_rows
 from privsynth.metrics.utility import assess_utility
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.drawing import drawing_of
 from privsynth.report.effort import QUICK, Effort
-from privsynth.report.given import as_images, as_table
+from privsynth.report.given import TABLES, as_images, as_table, described
 from privsynth.report.image_audit import QUICK as QUICK_IMAGES
 from privsynth.report.image_audit import audit_images
 from privsynth.report.public import paid_report
 from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
-from privsynth.sources import Records, read_table
-
-_TABLES = ("real", "synthetic", "holdout", "reference")
+from privsynth.sources import read_table
 
 
 def audit(
@@ -141,7 +139,8 @@ def audit(
     if budget is not None:
         say("counting under the budget of the audit")
         return paid_report(tables, synthetic, guarantee, drawing, budget, random_state)
-    described = _described(tables)
+    sizes = described(tables)
+    stated = dict(guarantee) if guarantee is not None else None
     everything = tables
     tables = _thinned(tables, effort.max_rows, random_state)
     say("comparing distributions")
@@ -160,7 +159,7 @@ def audit(
     utility = assess_utility(
         tables,
         predictions,
-        budget=claim_of(dict(guarantee) if guarantee is not None else None),
+        budget=claim_of(stated),
         direct=direct,
         n_bootstrap=effort.n_bootstrap,
         random_state=random_state,
@@ -178,7 +177,7 @@ def audit(
         random_state=random_state,
     )
     sections: dict[str, Any] = {
-        "guarantee": dict(guarantee) if guarantee is not None else None,
+        "guarantee": stated,
         "fidelity": fidelity,
         "utility": utility,
         "fairness": fairness,
@@ -196,11 +195,11 @@ def audit(
         **sections,
         verdicts=all_verdicts(
             **{name: section for name, section in sections.items() if name != "interpretability"},
-            n_units=described["real"]["n_units"],
+            n_units=sizes["real"]["n_units"],
             drawing=drawing,
         ),
         drawing=drawing,
-        tables=described,
+        tables=sizes,
         settings={
             "unit": schema.unit,
             "columns": list(tables.real.frame.columns),
@@ -211,7 +210,7 @@ def audit(
             "random_state": random_state,
         },
         notes=list(tables.notes),
-        left_out=effort.left_out(described),
+        left_out=effort.left_out(sizes),
     )
 
 
@@ -223,24 +222,11 @@ def _predictions(tables: Tables, n_families: int | None, random_state: int) -> P
     return predict_holdout(tables, target, families=families, random_state=random_state)
 
 
-def _described(tables: Tables) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name in _TABLES:
-        records = getattr(tables, name)
-        out[name] = None if records is None else _size(records)
-    out["twin"] = _size(tables.twins[0]) if tables.twins else None
-    return out
-
-
-def _size(records: Records) -> dict[str, int]:
-    return {"n_rows": len(records.frame), "n_units": n_units(records)}
-
-
 def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
     if max_rows is None:
         return tables
     generator = np.random.default_rng(random_state)
-    given = {name: getattr(tables, name) for name in _TABLES}
+    given = {name: getattr(tables, name) for name in TABLES}
     thin: dict[str, Any] = {
         name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None
     }

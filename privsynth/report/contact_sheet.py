@@ -23,23 +23,21 @@ _PAPER = 255
 def drawn_images(images: ImageTables, generator: np.random.Generator) -> list[tuple[str, np.ndarray]]:
     """Draw the synthetic images of a sheet: class in words, positions of at most `PER_CLASS` images.
 
-    Images are drawn by chance, never chosen. Without classes there is one row, of all.
+    Images are drawn by chance, never chosen. Without a known class there is one row, of all.
 
     Privacy:
         Post-processing: reads synthetic images and the public schema.
     """
     target = images.target
     frame = images.tables.synthetic.frame
-    if target is None:
-        rows = generator.permutation(len(frame))[:PER_CLASS]
-        return [("all", rows)]
-    labels = target.labels(frame)
     listed = []
-    for code, value in list(enumerate(target.classes))[:MAX_CLASSES]:
-        members = np.flatnonzero(labels == code)
-        if len(members):
-            listed.append((str(value), generator.permutation(members)[:PER_CLASS]))
-    return listed
+    if target is not None:
+        labels = target.labels(frame)
+        for code, value in list(enumerate(target.classes))[:MAX_CLASSES]:
+            members = np.flatnonzero(labels == code)
+            if len(members):
+                listed.append((str(value), generator.permutation(members)[:PER_CLASS]))
+    return listed or [("all", generator.permutation(len(frame))[:PER_CLASS])]
 
 
 def sheets(seen: Seen, *, random_state: int = 0) -> dict[str, Any]:
@@ -54,12 +52,8 @@ def sheets(seen: Seen, *, random_state: int = 0) -> dict[str, Any]:
     images = seen.images
     listed = drawn_images(images, np.random.default_rng(random_state))
     nearest = [nearest_real(seen, rows) for _, rows in listed]
-    return {
-        "classes": [name for name, _ in listed],
-        "per_class": PER_CLASS,
-        "synthetic": data_uri(sheet([images.pixels["synthetic"][rows] for _, rows in listed])),
-        "nearest": data_uri(sheet([images.pixels["real"][rows] for rows in nearest])),
-    }
+    shown = data_uri(sheet([images.pixels["real"][rows] for rows in nearest]))
+    return {**_synthetic(images, listed), "nearest": shown}
 
 
 def public_sheet(images: ImageTables, *, random_state: int = 0) -> dict[str, Any]:
@@ -69,11 +63,14 @@ def public_sheet(images: ImageTables, *, random_state: int = 0) -> dict[str, Any
         Post-processing: reads synthetic images and the public schema.
     """
     listed = drawn_images(images, np.random.default_rng(random_state))
+    return {**_synthetic(images, listed), "nearest": None}
+
+
+def _synthetic(images: ImageTables, listed: Sequence[tuple[str, np.ndarray]]) -> dict[str, Any]:
     return {
         "classes": [name for name, _ in listed],
         "per_class": PER_CLASS,
         "synthetic": data_uri(sheet([images.pixels["synthetic"][rows] for _, rows in listed])),
-        "nearest": None,
     }
 
 

@@ -52,8 +52,12 @@ def _number(value: Any) -> float | None:
     return number(value) if isinstance(value, int | float) else None
 
 
-def drawing_in_words(drawing: Mapping[str, Any] | None) -> list[str]:
+def drawing_in_words(drawing: Mapping[str, Any] | None, *, things: str = "rows") -> list[str]:
     """Return what a request moved, in sentences; nothing if nothing is known.
+
+    Args:
+        drawing: As `drawing_of` gives it.
+        things: What was drawn, as a reader calls it: ``rows`` or ``images``.
 
     Privacy:
         Post-processing.
@@ -64,19 +68,19 @@ def drawing_in_words(drawing: Mapping[str, Any] | None) -> list[str]:
     cost = drawing["rebalancing_cost"]
     if cost is not None and cost["total_variation"] is not None:
         told.append(
-            f"The rows were drawn by a request on {' × '.join(cost['columns']) or 'some columns'}, which "
+            f"The {things} were drawn by a request on {' × '.join(cost['columns']) or 'some columns'}, which "
             f"moves {cost['total_variation']:.1%} of them to other combinations of these columns than the "
             "model would give (total variation). Distances and shares below contain that."
         )
         if cost["effective_share"] is not None:
             told.append(
-                "That costs precision: weighing the model's own rows in this way would leave "
+                f"That costs precision: weighing the model's own {things} in this way would leave "
                 f"{cost['effective_share']:.0%} of their effective number."
             )
         if cost["largest_weight"] is not None and cost["largest_weight"] > 1:
             told.append(
                 f"The most stretched combination is {cost['largest_weight_cell']}: "
-                f"{cost['largest_weight']:.3g} times as many rows as the model would give."
+                f"{cost['largest_weight']:.3g} times as many {things} as the model would give."
             )
         if cost["decorrelated"]:
             told.append(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from privsynth.errors import ParameterError
 from privsynth.image_sources import ImageSource
 from privsynth.images import LabelledImages
-from privsynth.metrics.tables import Table
+from privsynth.metrics.tables import Table, Tables
+from privsynth.metrics.units import n_units
+from privsynth.sources import Records
+
+TABLES = ("real", "synthetic", "holdout", "reference")
 
 
 def as_images(source: Table | ImageSource) -> ImageSource:
@@ -35,3 +41,17 @@ def as_table(source: Table | ImageSource) -> Table:
             'schema: "image": {"height": ..., "width": ..., "channels": ...}'
         )
     return source
+
+
+def described(tables: Tables) -> dict[str, Any]:
+    """Return the numbers of rows and units of each table, or of the labels of each set of images.
+
+    Privacy:
+        Not private: exact counts.
+    """
+    given: dict[str, Records | None] = {name: getattr(tables, name) for name in TABLES}
+    given["twin"] = tables.twins[0] if tables.twins else None
+    return {
+        name: None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
+        for name, records in given.items()
+    }

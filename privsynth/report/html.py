@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from privsynth.metrics.images.fidelity import SUPPORT
 from privsynth.metrics.scores import SCORES
 from privsynth.report import charts as charted
 from privsynth.report import plots
@@ -33,7 +34,6 @@ from privsynth.report.words import (
 MAX_DISTRIBUTIONS = 60
 MAX_ROWS_LISTED = 300
 N_SMALLEST_GROUPS = 3
-IMAGE_SUPPORT = ("precision", "recall", "density", "coverage")
 
 _FOLDER = Path(__file__).parent
 _VERDICT_WORDS = {
@@ -103,64 +103,76 @@ def render(report: dict[str, Any], pictures: dict[str, Any] | None = None) -> st
     Privacy:
         Not private: shows figures of real records, unless the report is a public one.
     """
-    if report["settings"].get("kind") == "images":
-        return _render_images(report, pictures)
+    of_images = report["settings"].get("kind") == "images"
+    content = _shared(report, "images" if of_images else "rows")
     if report["settings"].get("public"):
-        return render_page("public.html", r=report, **_of_guarantee(report))
-    fidelity, utility, fairness = report["fidelity"], report["utility"], report["fairness"]
+        template = "image_public.html" if of_images else "public.html"
+        return render_page(template, **content, pictures=pictures)
+    content |= _of_audit(report)
+    if of_images:
+        return render_page("image_report.html", **content, **_of_images(report), pictures=pictures)
+    return render_page("report.html", **content, **_of_table(report))
+
+
+def _shared(report: dict[str, Any], things: str) -> dict[str, Any]:
+    """Return what every page of a report takes; ``things`` is what it calls what was released."""
+    guarantee = report["guarantee"]
+    return {
+        "r": report,
+        "things": things,
+        "words": guarantee_in_words(guarantee, things=things),
+        "drawing_words": drawing_in_words(report.get("drawing"), things=things),
+        "claim": claim_of(guarantee),
+    }
+
+
+def _of_audit(report: dict[str, Any]) -> dict[str, Any]:
+    membership = report["membership"]
+    return {
+        "bottom_line": bottom_line(report["verdicts"]),
+        "trade_off_alt": _trade_off_alt(membership),
+        "has_adjusted": any("p_adjusted" in attack for attack in membership.get("attacks", {}).values()),
+        "smallest_groups": _smallest_groups(report["fairness"]),
+        "disclosure_rows": _disclosure_rows(report["disclosure"]),
+        "group_sets": _group_sets(report["fairness"]),
+    }
+
+
+def _of_table(report: dict[str, Any]) -> dict[str, Any]:
+    fidelity, utility = report["fidelity"], report["utility"]
     columns, pairs = fidelity.get("columns", []), fidelity.get("pairs", [])
     assessed = utility["status"] == "assessed"
     main_score = SCORES[utility["task"]][0] if assessed else None
     explained = report["interpretability"]
-    return render_page(
-        "report.html",
-        r=report,
-        **_of_guarantee(report),
-        bottom_line=bottom_line(report["verdicts"]),
-        trade_off_alt=_trade_off_alt(report["membership"]),
-        has_adjusted=any("p_adjusted" in a for a in report["membership"].get("attacks", {}).values()),
-        smallest_groups=_smallest_groups(fairness),
-        disclosure_rows=_disclosure_rows(report["disclosure"]),
-        sdmetrics_rows=_sdmetrics_rows(fidelity),
-        drawn_columns=sorted(columns, key=lambda c: -c["tv"]["value"])[:MAX_DISTRIBUTIONS],
-        listed_pairs=sorted(pairs, key=lambda pair: -pair["tv"]["value"])[:MAX_ROWS_LISTED],
-        association_rows=_association_rows(fidelity.get("associations"))[:MAX_ROWS_LISTED],
-        main_score=main_score,
-        has_balanced=assessed and any("balanced" in s[main_score] for s in utility["models"].values()),
-        group_sets=_group_sets(fairness),
-        accuracy_rows=_accuracy_rows,
-        giveaway_rows=_giveaway_rows(explained),
-        spending_rows=_spending_rows(explained),
-        bought=bought(fidelity, utility),
-    )
+    return {
+        "sdmetrics_rows": _sdmetrics_rows(fidelity),
+        "drawn_columns": sorted(columns, key=lambda c: -c["tv"]["value"])[:MAX_DISTRIBUTIONS],
+        "listed_pairs": sorted(pairs, key=lambda pair: -pair["tv"]["value"])[:MAX_ROWS_LISTED],
+        "association_rows": _association_rows(fidelity.get("associations"))[:MAX_ROWS_LISTED],
+        "main_score": main_score,
+        "has_balanced": assessed and any("balanced" in s[main_score] for s in utility["models"].values()),
+        "accuracy_rows": _accuracy_rows,
+        "giveaway_rows": _giveaway_rows(explained),
+        "spending_rows": _spending_rows(explained),
+        "bought": bought(fidelity, utility),
+    }
 
 
-def _render_images(report: dict[str, Any], pictures: dict[str, Any] | None) -> str:
-    given = {"r": report, "pictures": pictures, **_of_guarantee(report)}
-    if report["settings"]["public"]:
-        return render_page("image_public.html", **given)
-    attacks, fidelity = report["membership"].get("attacks", {}), report["fidelity"]
-    name = fidelity["network"]
-    return render_page(
-        "image_report.html",
-        **given,
-        bottom_line=bottom_line(report["verdicts"]),
-        trade_off_alt=_trade_off_alt(report["membership"]),
-        has_adjusted=any("p_adjusted" in a for a in attacks.values()),
-        smallest_groups=[],
-        disclosure_rows={},
-        network=name,
-        feature_rows=[
-            (f"Fréchet {name} distance (0 = equal)", fidelity[f"frechet_{name}_distance"]),
-            (f"kernel {name} distance (around 0 = equal)", fidelity[f"kernel_{name}_distance"]),
+def _of_images(report: dict[str, Any]) -> dict[str, Any]:
+    fidelity = report["fidelity"]
+    network = fidelity["network"]
+    return {
+        "network": network,
+        "feature_rows": [
+            (f"Fréchet {network} distance (0 = equal)", fidelity[f"frechet_{network}_distance"]),
+            (f"kernel {network} distance (around 0 = equal)", fidelity[f"kernel_{network}_distance"]),
             (
-                f"{name} score (1 = nothing to see; classes, clear and all there, count)",
-                fidelity.get(f"{name}_score"),
+                f"{network} score (1 = nothing to see; classes, clear and all there, count)",
+                fidelity.get(f"{network}_score"),
             ),
-            *((score, fidelity["support"][score]) for score in IMAGE_SUPPORT),
+            *((score, fidelity["support"][score]) for score in SUPPORT),
         ],
-        group_sets=_group_sets(report["fairness"]),
-    )
+    }
 
 
 def render_page(template: str, **content: Any) -> str:
@@ -196,12 +208,6 @@ def plotly_script() -> str:
 
 
 # -- what the templates cannot say by themselves -------------------------------------------------------
-
-
-def _of_guarantee(report: dict[str, Any]) -> dict[str, Any]:
-    guarantee = report["guarantee"]
-    words = {"words": guarantee_in_words(guarantee), "drawing_words": drawing_in_words(report.get("drawing"))}
-    return {**words, "claim": claim_of(guarantee)}
 
 
 def _trade_off_alt(membership: dict[str, Any]) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from privsynth.image_sources import ImageSource, read_images
-from privsynth.images import LabelledImages
+from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.classifiers import FAMILIES, LINEAR, Training
 from privsynth.metrics.images.fairness import assess_fairness
@@ -17,13 +16,12 @@ from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.metrics.images.membership import MAX_SCORED, assess_membership
 from privsynth.metrics.images.memorisation import MAX_QUERIES
 from privsynth.metrics.images.utility import assess_utility, predict_holdout
-from privsynth.metrics.released import describe_released
-from privsynth.metrics.units import n_units
 from privsynth.metrics.utility import N_BOOTSTRAP
 from privsynth.report.audit_report import AuditReport
-from privsynth.report.contact_sheet import public_sheet, sheets
+from privsynth.report.contact_sheet import sheets
 from privsynth.report.drawing import drawing_of
-from privsynth.report.verdicts import all_verdicts, guarantee_verdict
+from privsynth.report.given import described
+from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
 
@@ -32,7 +30,6 @@ NO_DISCLOSURE = (
     "pixels, and looks for copies by the membership attacks"
 )
 NO_INTERPRETABILITY = "what gives rows away is read off columns; for images, look at the contact sheet"
-_SETS = ("real", "synthetic", "holdout", "reference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,8 +115,8 @@ def audit_images(
             are ``not_assessed``.
         reference: Further such images, for the attacks and the feature network.
         guarantee: The statement of the model file; None if there is none.
-        drawing: What is known of how the images were drawn; what the labels of `LabelledImages` carry in
-            their ``attrs`` if None.
+        drawing: What is known of how the images were drawn; what the synthetic labels carry in their
+            ``attrs`` if None.
         target: Column that says what is on an image; the schema's if None.
         groups: Group columns; the schema's if None.
         effort: How much work is done; `ImageEffort` if None, `QUICK` is less.
@@ -178,16 +175,21 @@ def audit_images(
         "disclosure": not_assessed(NO_DISCLOSURE),
     }
     say("drawing contact sheets and writing the verdicts")
-    described = _described(images)
-    told = drawing_of(_attrs(synthetic) if drawing is None else drawing)
+    sizes = described(images.tables)
+    told = drawing_of(images.attrs if drawing is None else drawing)
     return AuditReport(
         **sections,
         interpretability=not_assessed(NO_INTERPRETABILITY),
-        verdicts=all_verdicts(**sections, n_units=described["real"]["n_units"], drawing=told),
+        verdicts=all_verdicts(**sections, n_units=sizes["real"]["n_units"], drawing=told),
         drawing=told,
-        tables=described,
+        tables=sizes,
         settings={
-            **_settings(images, schema),
+            "kind": "images",
+            "image": None if schema.image is None else schema.image.to_dict(),
+            "unit": schema.unit,
+            "columns": list(images.tables.synthetic.frame.columns),
+            "target": None if images.target is None else images.target.name,
+            "groups": list(images.tables.groups),
             "quick": effort == QUICK,
             "public": False,
             "random_state": random_state,
@@ -196,73 +198,3 @@ def audit_images(
         left_out=effort.left_out(images),
         pictures=sheets(seen, random_state=random_state),
     )
-
-
-def public_image_report(
-    *,
-    synthetic: ImageSource,
-    schema: Schema,
-    guarantee: Mapping[str, Any] | None,
-    drawing: Mapping[str, Any] | None = None,
-    reason: str,
-) -> AuditReport:
-    """Report on synthetic images without reading a real one; see `privsynth.report.public.public_report`.
-
-    Args:
-        synthetic: The released images.
-        schema: The description of their columns.
-        guarantee: The statement of the model file; None if there is none.
-        drawing: What is known of how the images were drawn; as for `audit_images`.
-        reason: Why sections are not assessed.
-
-    Privacy:
-        Post-processing: reads the released images, the public schema and the statement only.
-    """
-    assert schema.image is not None, "callers check"
-    both = read_images(synthetic, shape=schema.image, on_violation="clip")
-    alone = Schema({column.name: column for column in schema.modelled}, image=schema.image)
-    images = load_images(both, both, schema=alone)  # they stand on both sides: nothing else is read
-    released = describe_released(both.labels, schema=schema)
-    stated = dict(guarantee) if guarantee is not None else None
-    closed = not_assessed(reason)
-    return AuditReport(
-        guarantee=stated,
-        fidelity=closed,
-        utility=closed,
-        fairness=closed,
-        interpretability=closed,
-        membership=closed,
-        disclosure=closed,
-        verdicts=[{**guarantee_verdict(stated, None), "section": "guarantee"}],
-        tables={"synthetic": {"n_rows": len(both), "n_units": len(both)}},
-        settings={**_settings(images, schema), "public": True},
-        notes=released.pop("notes"),
-        synthetic=released,
-        drawing=drawing_of(_attrs(synthetic) if drawing is None else drawing),
-        pictures=public_sheet(images),
-    )
-
-
-def _attrs(source: ImageSource) -> Mapping[str, Any]:
-    return source.labels.attrs if isinstance(source, LabelledImages) else {}
-
-
-def _settings(images: ImageTables, schema: Schema) -> dict[str, Any]:
-    target = images.target
-    return {
-        "kind": "images",
-        "image": None if schema.image is None else schema.image.to_dict(),
-        "unit": schema.unit,
-        "columns": list(images.tables.synthetic.frame.columns),
-        "target": None if target is None else target.name,
-        "groups": list(images.tables.groups),
-    }
-
-
-def _described(images: ImageTables) -> dict[str, Any]:
-    return {
-        name: {"n_rows": len(images.pixels[name]), "n_units": n_units(images.records(name))}
-        if name in images.pixels
-        else None
-        for name in _SETS
-    }

@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from privsynth.attacks.paid import AuditBudget, paid_audit
-from privsynth.image_sources import ImageSource
+from privsynth.image_sources import ImageSource, read_images
 from privsynth.metrics.figures import not_assessed
+from privsynth.metrics.images.loading import load_images
 from privsynth.metrics.released import describe_released
 from privsynth.metrics.tables import Table, Tables
 from privsynth.report.audit_report import AuditReport
+from privsynth.report.contact_sheet import public_sheet
 from privsynth.report.drawing import drawing_of
 from privsynth.report.given import as_images, as_table
-from privsynth.report.image_audit import public_image_report
-from privsynth.report.verdicts import guarantee_verdict
+from privsynth.report.verdicts import guarantee_verdict, in_words_of_images
 from privsynth.schema import Schema
 from privsynth.sources import read_table
 
@@ -29,7 +30,7 @@ def public_report(
     guarantee: Mapping[str, Any] | None = None,
     drawing: Mapping[str, Any] | None = None,
 ) -> AuditReport:
-    """Report on a synthetic table without reading a real record, for publication.
+    """Report on synthetic rows or images without reading a real record, for publication.
 
     Args:
         synthetic: The released rows or images, or their path.
@@ -46,18 +47,20 @@ def public_report(
     Privacy:
         Post-processing: reads the released rows, the public schema and the statement only.
     """
-    if schema.image is not None:
-        return public_image_report(
-            synthetic=as_images(synthetic),
-            schema=schema,
-            guarantee=guarantee,
-            drawing=drawing,
-            reason=PUBLIC,
-        )
-    rows = read_table(as_table(synthetic))
+    pictures: dict[str, Any] | None = None
+    kind: dict[str, Any] = {}
+    if schema.image is None:
+        rows = read_table(as_table(synthetic))
+    else:
+        both = read_images(as_images(synthetic), shape=schema.image, on_violation="clip")
+        rows = both.labels
+        alone = Schema({column.name: column for column in schema.modelled}, image=schema.image)
+        pictures = public_sheet(load_images(both, both, schema=alone))  # on both sides: nothing else is read
+        kind = {"kind": "images", "image": schema.image.to_dict()}
     released = describe_released(rows, schema=schema)
     stated = dict(guarantee) if guarantee is not None else None
     closed = not_assessed(PUBLIC)
+    judged = guarantee_verdict(stated, None)
     return AuditReport(
         guarantee=stated,
         fidelity=closed,
@@ -66,9 +69,10 @@ def public_report(
         interpretability=closed,
         membership=closed,
         disclosure=closed,
-        verdicts=[{**guarantee_verdict(stated, None), "section": "guarantee"}],
+        verdicts=[{**(judged if pictures is None else in_words_of_images(judged)), "section": "guarantee"}],
         tables={"synthetic": {"n_rows": released["n_rows"], "n_units": released["n_rows"]}},
         settings={
+            **kind,
             "unit": schema.unit,
             "columns": [column.name for column in schema.modelled],
             "target": schema.target,
@@ -78,6 +82,7 @@ def public_report(
         notes=released.pop("notes"),
         synthetic=released,
         drawing=drawing_of(rows.attrs if drawing is None else drawing),
+        pictures=pictures,
     )
 
 

@@ -11,8 +11,12 @@ from privsynth.attacks.curves import allowed_tpr
 _GAME_FPR = 0.01
 
 
-def guarantee_in_words(guarantee: dict[str, Any] | None) -> list[str]:
+def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows") -> list[str]:
     """Return paragraphs that say what is guaranteed, to whom, and what is not.
+
+    Args:
+        guarantee: The statement of the model file; None if there is none.
+        things: What was released, as a reader calls it: ``rows`` or ``images``.
 
     Privacy:
         Public: a function of the guarantee alone.
@@ -26,27 +30,27 @@ def guarantee_in_words(guarantee: dict[str, Any] | None) -> list[str]:
     if not guarantee.get("private"):
         return [
             "There is none. The generator saw the records without differential privacy, or with noise that "
-            "is not secret. The synthetic rows may hold records as they are."
+            f"is not secret. The synthetic {things} may hold records as they are."
         ]
     claim = claim_of(guarantee)
     if claim is None:
         return ["The statement names no epsilon and delta, so it cannot be put into words."]
     epsilon, delta = claim
     one = "person" if guarantee.get("unit") == "person" else "record"
-    was_in = "one person's rows were" if one == "person" else "one record was"
+    was_in = f"one person's {things} were" if one == "person" else "one record was"
     allowed = 100 * allowed_tpr(_GAME_FPR, epsilon, delta)
     return [
-        "Whoever sees the synthetic rows, or the model file itself, learns almost the same whether or not "
-        f"{was_in} in the real table. That holds for every {one}, against any attacker, whatever they know "
-        "already and whatever they compute.",
+        f"Whoever sees the synthetic {things}, or the model file itself, learns almost the same whether or "
+        f"not {was_in} among the real records. That holds for every {one}, against any attacker, whatever "
+        "they know already and whatever they compute.",
         f"“Almost the same” is measured by epsilon = {epsilon:g} and delta = {delta:g}: no outcome becomes "
         f"more than {_factor(epsilon)} times as likely or as unlikely through that {one}, but for a "
         f"probability of {_one_in(delta)}.",
-        f"As a game: an attacker who wrongly accuses 1 in 100 {one}s that were not in the table can rightly "
+        f"As a game: an attacker who wrongly accuses 1 in 100 {one}s that were not among them can rightly "
         f"accuse at most {allowed:.3g} in 100 that were.",
-        "It does not hide what is true of people in general: that is what the rows are for. Two tables are "
-        f"neighbours when they differ by adding or removing one {one}; several {one}s together, such as a "
-        "household, are protected less.",
+        f"It does not hide what is true of people in general: that is what the {things} are for. Two sets of "
+        f"records are neighbours when they differ by adding or removing one {one}; several {one}s together, "
+        "such as a household, are protected less.",
     ]
 
 

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from privsynth.attacks.intervals import auc_interval, clopper_pearson, smallest_detectable_auc
+from privsynth.attacks.intervals import (
+    auc_interval,
+    clopper_pearson,
+    difference_interval,
+    smallest_detectable_auc,
+    wilson,
+)
 from privsynth.errors import ParameterError
 
 FALSE_ALARM = 1e-6
@@ -29,6 +35,32 @@ def test_clopper_pearson_is_mirrored_and_says_nothing_without_trials() -> None:
 def test_a_count_above_the_trials_is_refused() -> None:
     with pytest.raises(ParameterError, match="0 <= n_successes <= n_trials"):
         clopper_pearson(3, 2)
+
+
+def test_score_intervals_of_shares_cover_what_they_say() -> None:
+    for p, n in ((0.5, 40), (0.05, 60), (0.01, 200)):
+        counts = np.arange(n + 1)
+        for confidence, least, most in ((0.95, 0.91, 0.999), (0.999, 0.99, 0.99999)):
+            limits = np.array([wilson(k / n, n, confidence=confidence) for k in counts])
+            held = (limits[:, 0] <= p) & (p <= limits[:, 1])
+            assert least < binom.pmf(counts, n, p)[held].sum() < most  # exact, no simulation
+
+
+@pytest.mark.parametrize(
+    ("p", "n", "q", "m"), [(0.5, 200, 0.4, 200), (0.1, 15, 0.15, 400), (0.02, 30, 0.02, 30)]
+)
+def test_intervals_of_differences_cover_what_they_say(p: float, n: int, q: float, m: int) -> None:
+    # exact coverage, by summing over both binomials: no simulation needed
+    a, b = np.arange(n + 1), np.arange(m + 1)
+    chance = np.outer(binom.pmf(a, n, p), binom.pmf(b, m, q))
+    likely = np.argwhere(chance > 1e-7)
+    covered = 0.0
+    for i, j in likely:
+        low, high = difference_interval((i / n, n), (j / m, m))
+        covered += chance[i, j] * (low <= p - q <= high)
+    assert covered > 0.93
+    if min(n * p, m * q) > 1:
+        assert covered < 0.985  # where next to nothing is observed it is wider than it has to be
 
 
 def test_auc_and_its_variance_are_those_of_the_definition() -> None:

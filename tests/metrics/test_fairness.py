@@ -28,8 +28,7 @@ from privsynth.metrics.group_models import (
     replicate_rates,
 )
 from privsynth.metrics.grouping import Grouping
-from privsynth.metrics.privacy_effect import _share_entry, representation_slope
-from privsynth.metrics.proportions import difference_interval
+from privsynth.metrics.privacy_effect import _score_entry, _share_entry, representation_slope
 from privsynth.metrics.rates import _ratio
 from privsynth.metrics.scores import mean_of
 from privsynth.metrics.tables import load_tables
@@ -89,6 +88,20 @@ def test_a_fresh_sample_shows_no_gap(draw, schema: Schema) -> None:
     assert all(
         abs(gap["value"]) < 5.2 * max(np.abs(np.array(gap["interval"]) - gap["value"])) / 1.96 for gap in gaps
     )  # 5.2 standard errors: 2e-7 each
+
+
+def test_family_intervals_of_many_groups_hold_together() -> None:
+    schema = Schema(
+        {"town": {"type": "categorical", "categories": [str(i) for i in range(30)], "role": "group"}}
+    )
+    generator, n_runs, missed = np.random.default_rng(5), 100, {"interval": 0, "family_interval": 0}
+    for _ in range(n_runs):
+        real, fresh = (pd.DataFrame({"town": generator.integers(0, 30, 600).astype(str)}) for _ in range(2))
+        gaps = [entry["share"]["gap"] for entry in fairness(real, fresh, schema=schema)["by_group"]]
+        for name in missed:
+            missed[name] += any(gap[name][0] > 0 or gap[name][1] < 0 for gap in gaps)
+    assert missed["family_interval"] <= binom.ppf(1 - 1e-6, n_runs, 0.025)
+    assert missed["interval"] >= binom.ppf(1e-6, n_runs, 0.7)  # each by itself: three in four would be wrong
 
 
 def test_differences_are_those_of_fairlearn(draw, schema: Schema) -> None:
@@ -271,6 +284,11 @@ def test_the_group_that_pays_for_privacy_is_named(draw, schema: Schema) -> None:
     assert by_sex["M"]["tv_2way"]["ratio"] == pytest.approx(1.0, abs=0.2)
     assert by_sex["F"]["accuracy"]["cost"]["interval"][0] > 0
     assert effect["pays_most"] == [{"sex": "F"}]
+    for cost in (
+        entry[kind]["cost"] for entry in effect["by_group"] for kind in ("share", "accuracy", "auc")
+    ):
+        (low, high), (least, most) = cost["interval"], cost["family_interval"]
+        assert least < low < cost["value"] < high < most
     json.dumps(found, allow_nan=False)
     without = fairness(real, synthetic, schema=schema)["privacy_effect"]
     assert "no twin" in without["reason"]
@@ -305,23 +323,6 @@ def test_several_twins_are_averaged_and_their_spread_is_covered(draw, schema: Sc
 # -- what intervals cover ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("p", "n", "q", "m"), [(0.5, 200, 0.4, 200), (0.1, 15, 0.15, 400), (0.02, 30, 0.02, 30)]
-)
-def test_intervals_of_differences_cover_what_they_say(p: float, n: int, q: float, m: int) -> None:
-    # exact coverage, by summing over both binomials: no simulation needed
-    a, b = np.arange(n + 1), np.arange(m + 1)
-    chance = np.outer(binom.pmf(a, n, p), binom.pmf(b, m, q))
-    likely = np.argwhere(chance > 1e-7)
-    covered = 0.0
-    for i, j in likely:
-        low, high = difference_interval((i / n, n), (j / m, m))
-        covered += chance[i, j] * (low <= q - p <= high)
-    assert covered > 0.93
-    if min(n * p, m * q) > 1:
-        assert covered < 0.985  # where next to nothing is observed it is wider than it has to be
-
-
 def test_units_behind_a_share_are_persons_not_rows() -> None:
     units = np.repeat(np.arange(50), 4)
     values = np.repeat(np.arange(50) % 2, 4).astype(float)
@@ -344,7 +345,7 @@ def test_intervals_of_privacys_effect_cover_other_fits_only_with_several_twins(
         fits = np.clip(generator.normal(p_twin, 0.04, n_twins), 0.01, 0.99)
         twins = [(np.array([generator.binomial(n, p) / n]), np.array([n])) for p in fits]
         synthetic = (np.array([generator.binomial(n, p_private) / n]), np.array([n]))
-        low, high = _share_entry(synthetic, synthetic, twins, 0)["cost"]["interval"]
+        low, high = _share_entry(synthetic, synthetic, twins, 0, 0.99)["cost"]["interval"]
         covered += low <= p_private - p_twin <= high
     assert binom.ppf(5e-7, n_runs, at_least) <= covered <= binom.ppf(1 - 5e-7, n_runs, at_most)
 
@@ -362,3 +363,25 @@ def test_bootstrapped_gaps_of_a_small_group_cover_about_what_they_say() -> None:
         covered += low <= truth <= high
     low, high = binom.ppf([5e-7, 1 - 5e-7], n_runs, 0.93)  # 30 units: a point or two below 95 %
     assert low <= covered <= high
+
+
+def test_no_group_of_many_is_said_to_pay_by_chance_and_one_that_pays_is() -> None:
+    # Hits of a twin's model minus hits of the private one on the same 60 units, in each of 20 groups.
+    generator = np.random.default_rng(7)
+    n, n_groups, n_runs, family = 60, 20, 60, 1 - 0.05 / 3 / 20
+    named = {"interval": 0, "family_interval": 0}
+
+    def cost(chances: list[float]) -> dict[str, list[float]]:
+        difference = generator.choice([-1.0, 0.0, 1.0], size=n, p=chances)
+        draws = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), size=200)])
+        twin = {"accuracy": (draws @ difference / n)[None]}
+        private = {(side, "accuracy"): np.zeros((1, len(draws))) for side in ("real", "synthetic")}
+        return _score_entry(private, [twin], "accuracy", 0, family)["cost"]
+
+    for _ in range(n_runs):
+        costs = [cost([0.1, 0.8, 0.1]) for _ in range(n_groups)]
+        for name in named:
+            named[name] += any(found[name][0] > 0 for found in costs)
+    assert named["family_interval"] <= binom.ppf(1 - 1e-6, n_runs, 0.05 / 3)
+    assert named["interval"] >= binom.ppf(1e-6, n_runs, 0.35)  # each by itself
+    assert cost([0.0, 0.6, 0.4])["family_interval"][0] > 0.1

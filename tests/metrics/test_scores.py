@@ -15,7 +15,6 @@ from sklearn.metrics import (
 from privsynth.attacks.intervals import auc_interval
 from privsynth.metrics.downstream import unit_bootstrap
 from privsynth.metrics.figures import percentile_interval
-from privsynth.metrics.proportions import wilson
 from privsynth.metrics.scores import score, weighted_auc
 
 
@@ -94,14 +93,6 @@ def test_bootstrapped_scores_of_the_holdout_cover_what_they_say() -> None:
     low, high = binom.ppf([5e-7, 1 - 5e-7], n_runs, 0.94)  # 150 rows: about a point below 95 %
     assert low <= covered <= high
     assert as_if_known < low  # an interval half as wide would be caught
-
-
-def test_score_intervals_of_shares_cover_what_they_say() -> None:
-    for p, n in ((0.5, 40), (0.05, 60), (0.01, 200)):
-        counts = np.arange(n + 1)
-        limits = np.array([wilson(k / n, n) for k in counts])
-        held = (limits[:, 0] <= p) & (p <= limits[:, 1])
-        assert 0.91 < binom.pmf(counts, n, p)[held].sum() < 0.999  # exact, no simulation
 
 
 def test_the_interval_of_the_two_sample_test_covers_what_it_says() -> None:

@@ -172,17 +172,66 @@ def test_a_request_behind_the_images_is_said_and_excuses_their_shares() -> None:
     cost = {"columns": ["digit"], "total_variation": 0.25, "decorrelated": []}
     pixels, labels = part(300, 600)
     labels.attrs["rebalancing_cost"] = cost
-    told = public_report(synthetic=LabelledImages(pixels, labels), schema=SCHEMA)
-    assert told.drawing is not None
-    assert told.drawing["rebalancing_cost"]["total_variation"] == 0.25
-    assert "25.0%" in told.to_html()
+    for source in (LabelledImages(pixels, labels), (pixels, labels)):
+        told = public_report(synthetic=source, schema=SCHEMA)
+        assert told.drawing is not None
+        assert told.drawing["rebalancing_cost"]["total_variation"] == 0.25
     found = audit_images(
-        real=part(0, 300), synthetic=part(300, 600), holdout=part(600, 900), schema=SCHEMA, effort=SHORT,
-        drawing={"rebalancing_cost": cost},
-    )  # fmt: skip
+        real=part(0, 300), synthetic=(pixels, labels), holdout=part(600, 900), schema=SCHEMA, effort=SHORT
+    )
     evidence = {v["section"]: v["evidence"] for v in found.verdicts}
     assert "The images were drawn by a request on digit" in evidence["fidelity"]
-    assert "25.0%" in found.to_html()
+    for page in (told.to_html(), found.to_html()):
+        assert "The images were drawn by a request on digit, which moves 25.0% of them" in page
+
+
+def test_what_is_said_of_a_guarantee_speaks_of_images() -> None:
+    none = {"private": False, "epsilon": None, "delta": None}
+    found = public_report(synthetic=part(300, 600), schema=SCHEMA, guarantee=none)
+    assert found.verdicts[0]["action"].startswith("Treat the images as the records themselves")
+    assert "The synthetic images may hold records as they are." in found.to_html()
+    assert (
+        "The synthetic rows may hold"
+        in public_report(synthetic=part(300, 600)[1], schema=Schema(SCHEMA.columns), guarantee=none).to_html()
+    )
+
+
+def test_the_rates_that_the_verdict_on_groups_speaks_of_stand_on_the_page() -> None:
+    schema = Schema(
+        {
+            "even": {"type": "boolean", "role": "target"},
+            "half": {"type": "categorical", "categories": ["first", "second"], "role": "group"},
+        },
+        image=SCHEMA.image.to_dict(),
+    )
+
+    def labelled(first: int, last: int, *, biased: bool = False) -> Set:
+        pixels, labels = part(first, last)
+        even, is_first = labels["digit"].isin(["d2", "d4"]), np.arange(len(labels)) % 2 == 0
+        halves = np.where(is_first, "first", "second")
+        return pixels, pd.DataFrame({"even": even & ~(is_first & biased), "half": halves})
+
+    found = audit_images(
+        real=labelled(0, 300), synthetic=labelled(300, 600, biased=True), holdout=labelled(600, 900),
+        schema=schema, effort=SHORT,
+    )  # fmt: skip
+    evidence = [v["evidence"] for v in found.verdicts if v["section"] == "fairness"]
+    assert "the target rate of half=first is off" in evidence[0]
+    page = found.to_html()
+    assert "The target rate is the share of <strong>even = True</strong>" in page
+    (first,) = [g for g in found.fairness["by_group"] if g["group"] == {"half": "first"}]
+    assert f'<td class="n">{first["target_rate"]["real"]:.1%}</td><td class="n">0.0%</td>' in page
+
+
+def test_images_of_unknown_class_are_shown_too() -> None:
+    columns = {"digit": {**SCHEMA.columns["digit"].to_dict(), "missing": True}}
+    pixels, labels = part(300, 320)
+    found = public_report(
+        synthetic=(pixels, labels.assign(digit=None)), schema=Schema(columns, image=SCHEMA.image.to_dict())
+    )
+    (shown,) = Pictures(found.to_html()).shown
+    assert len(cells(pixels_of(shown["src"]), 1)[0]) == 10
+    assert found.pictures["classes"] == ["all"]
 
 
 def test_a_page_made_from_json_alone_says_that_it_holds_no_image(report: AuditReport) -> None:

@@ -184,8 +184,11 @@ def test_utility_follows_floor_and_ceiling(auc: float, ceiling: float, verdict: 
 
 
 def compared(real: float, gap: float, margin: float) -> dict[str, Any]:
-    interval = [gap - margin, gap + margin]
-    return {"real": real, "synthetic": real + gap, "gap": {"value": gap, "interval": interval}}
+    limits = {
+        "interval": [gap - margin / 2, gap + margin / 2],
+        "family_interval": [gap - margin, gap + margin],
+    }
+    return {"real": real, "synthetic": real + gap, "gap": {"value": gap, **limits}}
 
 
 def test_groups_are_named_when_clear_of_error_and_large() -> None:

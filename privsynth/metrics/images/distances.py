@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -31,12 +32,10 @@ def require_torchmetrics() -> None:
     Raises:
         ParameterError: As said.
     """
-    try:
-        import torchmetrics  # noqa: F401
-    except ImportError:
+    if find_spec("torchmetrics") is None:
         raise ParameterError(
             "figures of images need torchmetrics: install it with pip install 'privsynth[images]'"
-        ) from None
+        )
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
@@ -128,7 +127,8 @@ class _Given(nn.Module):
 @contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*will save all extracted features in buffer.*")
+        message = ".*will save all extracted features in buffer.*"
+        warnings.filterwarnings("ignore", message=message)  # they lie in memory already
         yield
 
 

@@ -24,7 +24,8 @@ from privsynth.schema import Schema
 N_BOOTSTRAP = of_tables.N_BOOTSTRAP
 NO_GROUPS = "no column of classes or groups: give columns the role 'target' or 'group' in the schema"
 INTERVALS = (
-    "Intervals of shares are score intervals over the units of both sets; those of accuracies are percentile "
+    "Intervals of shares and target rates are score intervals over the units of both sets; the verdict on "
+    "groups asks for wider ones, which hold for all groups together. Those of accuracies are percentile "
     "bootstraps over the holdout's units, for these trained classifiers."
 )
 
@@ -84,7 +85,7 @@ def assess_fairness(
         Not private: figures of real records.
     """
     target, tables = images.target, images.tables
-    names = (*([] if target is None else [target.name]), *tables.groups)
+    names = images.classes_and_groups
     if not names:
         return not_assessed(NO_GROUPS)
     section = of_tables.assess_fairness(

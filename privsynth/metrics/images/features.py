@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -128,7 +129,7 @@ class InceptionNetwork:
         self._network = FeatureExtractorInceptionV3(
             "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights)
         ).eval()
-        self._seen: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._seen: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """See `FeatureNetwork`."""
@@ -139,7 +140,7 @@ class InceptionNetwork:
         return self._both(images)[1]
 
     def _both(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if self._seen is None or self._seen[0] != id(images):  # one pass for both: it is the slow part
+        if self._seen is None or self._seen[0] is not images:  # one pass for both: it is the slow part
             features, logits = [], []
             with torch.no_grad():
                 for start in range(0, len(images), _BLOCK):
@@ -148,7 +149,7 @@ class InceptionNetwork:
                     seen = self._network(torch.from_numpy(np.ascontiguousarray(colour)))
                     features.append(seen[0].numpy())
                     logits.append(seen[1].numpy())
-            self._seen = (id(images), np.concatenate(features), np.concatenate(logits))
+            self._seen = (images, np.concatenate(features), np.concatenate(logits))
         return self._seen[1], self._seen[2]
 
 
@@ -162,11 +163,7 @@ def inception_weights() -> Path | None:
     path = Path(named) if named else Path(torch.hub.get_dir()) / "checkpoints" / INCEPTION_FILE
     if named and not path.exists():
         raise TableError(f"{INCEPTION_VARIABLE} names {named!r}, and there is no such file")
-    try:
-        import torch_fidelity  # noqa: F401
-    except ImportError:
-        return None
-    return path if path.exists() else None
+    return path if find_spec("torch_fidelity") is not None and path.exists() else None
 
 
 @dataclass(frozen=True)

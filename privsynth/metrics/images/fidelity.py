@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -111,13 +113,9 @@ def assess_fidelity(
     sets = _Compared.draw(seen, max_compared, generator)
     name = seen.network.name
 
-    def each(measure: Any) -> dict[str, Any]:
-        found = {judged: measure(features) for judged, features in sets.judged.items()}
-        return figure(found["synthetic"], ceiling=found.get("ceiling"), floor=found["floor"])
-
     near = sets.reference[:max_neighbourhoods]
     support = {
-        judged: support_scores(near, features[: len(near)]) for judged, features in sets.judged.items()
+        judged: support_scores(near, features[: len(near)]) for judged, features in sets.features.items()
     }
     section: dict[str, Any] = {
         "status": "assessed",
@@ -126,20 +124,15 @@ def assess_fidelity(
         "network": name,
         "feature_network": seen.network.description,
         "n_images": len(sets.reference),
-        f"frechet_{name}_distance": each(lambda features: frechet_distance(sets.reference, features)),
-        f"kernel_{name}_distance": each(
-            lambda features: kernel_distance(sets.reference, features, seed=random_state)
+        f"frechet_{name}_distance": _each(
+            sets.features, lambda features: frechet_distance(sets.reference, features)
+        ),
+        f"kernel_{name}_distance": _each(
+            sets.features, lambda features: kernel_distance(sets.reference, features, seed=random_state)
         ),
         "support": {
             "n_rows": len(near),
-            **{
-                score: figure(
-                    support["synthetic"][score],
-                    ceiling=support.get("ceiling", {}).get(score),
-                    floor=support["floor"][score],
-                )
-                for score in SUPPORT
-            },
+            **{score: _each(support, itemgetter(score)) for score in SUPPORT},
         },
         "two_sample": _two_sample(seen, random_state),
         "label_agreement": _label_agreement(seen, generator),
@@ -147,22 +140,32 @@ def assess_fidelity(
         "by_group": _by_group(seen, random_state),
         "reading": READING,
     }
-    if seen.network.logits(sets.pixels["synthetic"][:1]) is not None:
-        section[f"{name}_score"] = figure(
-            *(_score(seen, sets, "synthetic", random_state),),
-            ceiling=_score(seen, sets, "ceiling", random_state),
-            floor=_score(seen, sets, "floor", random_state),
+    if sets.logits:
+        section[f"{name}_score"] = _each(
+            sets.logits, lambda logits: inception_style_score(logits, seed=random_state)
         )
     return section
 
 
-class _Compared:
-    """As many images on each side: features of the reference, and of what is held against it."""
+def _each(judged: Mapping[str, Any], measure: Callable[[Any], float]) -> dict[str, Any]:
+    """Return the figure of the synthetic images, beside that of the floor and, if any, of the ceiling."""
+    found = {name: measure(held) for name, held in judged.items()}
+    return figure(found["synthetic"], ceiling=found.get("ceiling"), floor=found["floor"])
 
-    def __init__(self, reference: np.ndarray, pixels: dict[str, np.ndarray], seen: Seen) -> None:
-        self.reference = reference
-        self.pixels = pixels
-        self.judged = {name: seen.network.features(held) for name, held in pixels.items()}
+
+@dataclass(frozen=True)
+class _Compared:
+    """As many images on each side.
+
+    Attributes:
+        reference: Features of the images that others are held against.
+        features: Of ``synthetic``, ``floor`` and, where there is a holdout, ``ceiling``.
+        logits: Of the same; empty if the network knows no classes.
+    """
+
+    reference: np.ndarray
+    features: dict[str, np.ndarray]
+    logits: dict[str, np.ndarray]
 
     @classmethod
     def draw(cls, seen: Seen, n_most: int, generator: np.random.Generator) -> _Compared:
@@ -177,7 +180,13 @@ class _Compared:
         }
         if seen.has_holdout:
             judged["ceiling"] = real
-        return cls(compared[generator.permutation(len(compared))[:n]], judged, seen)
+        features, logits = {}, {}
+        for name, held in judged.items():
+            features[name] = seen.network.features(held)
+            known = seen.network.logits(held)
+            if known is not None:
+                logits[name] = known
+        return cls(compared[generator.permutation(len(compared))[:n]], features, logits)
 
 
 def independent_pixels(images: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -188,14 +197,6 @@ def independent_pixels(images: np.ndarray, generator: np.random.Generator) -> np
     """
     flat = images.reshape(len(images), -1)
     return generator.permuted(flat, axis=0).reshape(images.shape)
-
-
-def _score(seen: Seen, sets: _Compared, judged: str, seed: int) -> float | None:
-    if judged not in sets.pixels:
-        return None
-    logits = seen.network.logits(sets.pixels[judged])
-    assert logits is not None
-    return inception_style_score(logits, seed=seed)
 
 
 def _two_sample(seen: Seen, seed: int) -> dict[str, Any]:
@@ -250,12 +251,11 @@ def _label_agreement(seen: Seen, generator: np.random.Generator) -> dict[str, An
 def _by_group(seen: Seen, seed: int) -> list[dict[str, Any]]:
     """Return the kernel distance within each class and group: unbiased, so that small ones compare too."""
     images = seen.images
-    names = [column for column in (getattr(images.target, "name", None), *images.tables.groups) if column]
     key = f"kernel_{seen.network.name}_distance"
     name, rows = seen.compared
     others = np.setdiff1d(np.arange(len(images.pixels["real"])), rows if name == "real" else [])
     out: list[dict[str, Any]] = []
-    for column in names:
+    for column in images.classes_and_groups:
         grouping = Grouping.of(images.tables, [column])
         members = {side: grouping.members(images.records(side).frame) for side in {"real", "synthetic", name}}
         for code, group in enumerate(grouping.groups):

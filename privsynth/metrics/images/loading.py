@@ -32,16 +32,24 @@ class ImageTables:
         tables: Their label columns, persons, target and groups.
         pixels: ``real``, ``synthetic`` and, where given, ``holdout`` and ``reference``: ``(n, height, width,
             channels)`` uint8, row by row as in ``tables``.
+        attrs: What the labels of the synthetic images carry in their ``attrs``.
     """
 
     tables: Tables
     pixels: Mapping[str, np.ndarray]
+    attrs: Mapping[str, Any]
 
     @property
     def target(self) -> Target | None:
         """The column that says what is on an image, if it is one of classes."""
         target = target_of(self.tables)
         return None if target is None or target.task == "regression" else target
+
+    @property
+    def classes_and_groups(self) -> tuple[str, ...]:
+        """Columns within whose values images are compared: the target, if it has classes, and the groups."""
+        target = self.target
+        return self.tables.groups if target is None else (target.name, *self.tables.groups)
 
     def records(self, name: str) -> Records:
         """Return the label columns and persons of one set."""
@@ -104,7 +112,8 @@ def load_images(
     columns: dict[str, Any] = {name: both.labels.reset_index(drop=True) for name, both in read.items()}
     tables = load_tables(schema=schema, target=target, groups=groups, **columns)
     tables = replace(tables, notes=(*notes, *tables.notes))
-    return ImageTables(tables, {name: both.images for name, both in read.items()})
+    pixels = {name: both.images for name, both in read.items()}
+    return ImageTables(tables, pixels, read["synthetic"].labels.attrs)
 
 
 def _read(source: ImageSource, shape: ImageShape, name: str, notes: list[str]) -> LabelledImages:

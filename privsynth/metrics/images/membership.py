@@ -17,21 +17,17 @@ from scipy.stats import rankdata
 
 from privsynth.attacks.density_ratio import calibrated_nearness, density_ratio, isolation, nearness
 from privsynth.attacks.neighbours import Neighbourhood
-from privsynth.attacks.overlap import too_many_identical_rows
-from privsynth.attacks.source_check import source_difference
-from privsynth.attacks.trade_off import trade_off_view
 from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.features import Seen, see
 from privsynth.metrics.images.loading import ImageTables, load_images
-from privsynth.metrics.membership import OVERLAP, TOO_SMALL
 from privsynth.metrics.membership_figures import (
     MIN_UNITS,
+    TOO_SMALL,
     Scored,
     Sides,
-    add_pair_bounds,
-    adjust,
-    membership_figures,
+    membership_section,
+    why_not_apart,
 )
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.schema import Schema
@@ -117,7 +113,6 @@ def assess_membership(
     seen: Seen,
     *,
     guarantee: Mapping[str, Any] | None = None,
-    is_randomised: bool = False,
     max_scored: int = MAX_SCORED,
     confidence: float = 0.95,
     random_state: int = 0,
@@ -127,7 +122,6 @@ def assess_membership(
     Args:
         seen: The images, as `privsynth.metrics.images.features.see` gives them.
         guarantee: As in `membership`.
-        is_randomised: Whether chance alone decided who is a member: the attacks then bound epsilon.
         max_scored: As in `membership`; so are the following.
         confidence: As above.
         random_state: As above.
@@ -139,8 +133,8 @@ def assess_membership(
         return not_assessed(NO_HOLDOUT)
     images = seen.images
     prints = {name: _prints(images, name) for name in images.pixels if name != "synthetic"}
-    if any(too_many_identical_rows(prints["real"], prints[name]) for name in prints if name != "real"):
-        return not_assessed(OVERLAP)
+    if reason := why_not_apart(prints["real"], prints["holdout"], prints.get("reference")):
+        return not_assessed(reason)
     generator = np.random.default_rng(random_state)
     parts = {
         "members": ("real", np.arange(len(images.pixels["real"]))),
@@ -152,30 +146,22 @@ def assess_membership(
     if sides.too_small:
         return not_assessed(TOO_SMALL)
     scored = _scored(seen, parts, sides, random_state)
-    tables = images.tables
-    if images.target is not None:
-        tables = replace(tables, groups=(images.target.name, *tables.groups))
-    sources = [_as_rows(seen, part) for part in (("real", parts["members"][1]), seen.compared)]
-    section: dict[str, Any] = {
-        "status": "assessed",
-        "unit": tables.schema.unit,
-        "unit_score": "max over the images of the person"
-        if tables.real.persons is not None
-        else "the image's own",
-        "reference": "half of the holdout" if seen.reference[0] == "holdout" else "reference set",
-        "n_reference": n_units(sides.reference),
-        "n_synthetic_rows": len(images.pixels["synthetic"]),
-        "n_units": {"members": n_units(tables.real), "holdout": n_units(images.records("holdout"))},
-        "feature_network": seen.network.description,
-        "is_randomised": is_randomised,
-        "holdout": {"source_difference": source_difference(sources[0], sources[1], generator)},
-        **membership_figures(tables, sides, scored, generator=generator, confidence=confidence),
-    }
-    if is_randomised:
-        add_pair_bounds(section, scored, guarantee, generator, confidence)
-    adjust(section)
-    section["trade_off"] = trade_off_view(section, guarantee)
-    return section
+    section = membership_section(
+        replace(images.tables, groups=images.classes_and_groups),
+        sides,
+        scored,
+        compared=(
+            _as_rows(seen, parts["members"], sides.members),
+            _as_rows(seen, parts["non_members"], sides.non_members),
+        ),
+        thing="image",
+        reference="reference set",
+        guarantee=guarantee,
+        is_randomised=False,
+        generator=generator,
+        confidence=confidence,
+    )
+    return {**section, "feature_network": seen.network.description}
 
 
 def _scored(seen: Seen, parts: Mapping[str, tuple[str, np.ndarray]], sides: Sides, seed: int) -> Scored:
@@ -220,10 +206,9 @@ def _records(images: ImageTables, part: tuple[str, np.ndarray]) -> Records:
     return Records(frame, np.unique(records.persons[rows], return_inverse=True)[1])
 
 
-def _as_rows(seen: Seen, part: tuple[str, np.ndarray]) -> Records:
+def _as_rows(seen: Seen, part: tuple[str, np.ndarray], records: Records) -> Records:
     """Return the features of a part as a table, for what works on tables."""
-    features = pd.DataFrame(seen.take(part)).rename(columns=str)
-    return Records(features, _records(seen.images, part).persons)
+    return Records(pd.DataFrame(seen.take(part)).rename(columns=str), records.persons)
 
 
 def _thinned(

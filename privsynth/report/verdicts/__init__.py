@@ -22,7 +22,7 @@ from privsynth.report.verdicts.pieces import Section, Verdict
 from privsynth.report.verdicts.privacy import disclosure_verdict, guarantee_verdict, membership_verdict
 from privsynth.report.verdicts.quality import fidelity_verdict, utility_verdict
 
-__all__ = ["all_verdicts", "guarantee_verdict"]
+__all__ = ["all_verdicts", "guarantee_verdict", "in_words_of_images"]
 
 
 def all_verdicts(

@@ -40,7 +40,7 @@ def representation_verdict(fairness: Section, drawing: Section | None = None) ->
         found,
         sentence(action),
         otherwise=f"No share is off by more than {SHARE_TOLERANCE:.0%} of itself, no target rate by more "
-        f"than {RATE_TOLERANCE:g}, in {len(fairness['by_group'])} groups, clear of sampling error.",
+        f"than {RATE_TOLERANCE:g}, clear of sampling error in {len(fairness['by_group'])} groups together.",
         then="Look at small groups below: little can be said about them.",
     )
 
@@ -85,7 +85,7 @@ def model_fairness_verdict(fairness: Section) -> Verdict:
         worse,
         "Do not let models trained on these rows decide about persons without correction.",
         otherwise=f"No difference between groups grows by more than {RATE_TOLERANCE:g}, clear of sampling "
-        f"error, in {measured} comparisons.",
+        f"error, in {measured} comparisons, each by itself.",
         then="As fair as models of real rows is not fair in itself: look at the differences below.",
     )
 
@@ -109,6 +109,7 @@ def privacy_effect_verdict(effect: Section) -> Verdict:
         found,
         "Balance these groups when sampling, spend more of the budget on their tables, or say who pays.",
         otherwise="Against the twin without privacy no group's share moves by more than "
-        f"{SHARE_TOLERANCE:.0%} of itself and no group's models lose accuracy, clear of sampling error.",
+        f"{SHARE_TOLERANCE:.0%} of itself and no group's models lose accuracy, clear of sampling error in "
+        f"{len(effect['by_group'])} groups together.",
         then="Look at small groups below: little can be said about them.",
     )

@@ -34,11 +34,11 @@ def sentence(text: str) -> str:
 
 
 def off(compared: Section, tolerance: float) -> bool:
-    """Return whether a gap is larger than tolerated, and clear of sampling error."""
+    """Return whether a gap is larger than tolerated, and clear of the sampling error of all gaps together."""
     gap = compared["gap"]
-    if gap["value"] is None or gap["interval"] is None:
+    if gap["value"] is None or gap["family_interval"] is None:
         return False
-    low, high = gap["interval"]
+    low, high = gap["family_interval"]
     return bool((low > 0 or high < 0) and abs(gap["value"]) > tolerance)
 
 

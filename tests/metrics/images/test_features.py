@@ -130,6 +130,24 @@ def test_inception_is_used_where_its_weights_are(
     assert logits.shape == (6, 1008)
 
 
+def test_inception_looks_once_and_never_takes_new_images_for_old_ones() -> None:
+    looked_at: list[int] = []
+
+    def means(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        looked_at.append(len(images))
+        found = images.double().mean(dim=(1, 2, 3))[:, None]
+        return found, -found
+
+    network = InceptionNetwork.__new__(InceptionNetwork)  # without the weights
+    network._network, network._seen = means, None
+    for shade in range(20):  # each array is gone before the next one, which may lie in its place
+        assert network.features(np.full((3, 2, 2, 1), shade, np.uint8)).tolist() == [[shade]] * 3
+    images = np.full((3, 2, 2, 1), 7, np.uint8)
+    looked_at.clear()
+    assert (network.features(images) == -network.logits(images)).all()
+    assert looked_at == [3]
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [

@@ -110,3 +110,6 @@ def test_without_outsiders_nothing_is_said(real, fresh, holdout, schema: Schema)
     assert "not apart from the members" in found["reason"]
     few = (holdout[0][:30], holdout[1][:30])
     assert "needs 20 members" in membership(real, fresh, schema=schema, holdout=few)["reason"]
+    extra = (np.concatenate([holdout[0][:300], fresh[0][:60]]), pd.concat([holdout[1][:300], fresh[1][:60]]))
+    found = membership(real, fresh, schema=schema, holdout=holdout, reference=extra)
+    assert "both the holdout and the reference" in found["reason"]
