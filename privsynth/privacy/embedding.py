@@ -24,7 +24,7 @@ A cell outside the range, or a vector that is not finite, counts nowhere.
 """
 
 STEPS_PER_ONE = 2**20  # grid steps in a vector of length 1
-_FLOATS_AT_ONCE = 2**22
+_FLOATS_AT_ONCE, _ROWS_AT_ONCE, _LEAST_AT_ONCE = 2**22, 1024, 16
 
 
 def sum_vectors(
@@ -37,7 +37,9 @@ def sum_vectors(
 ) -> NDArray[np.int64]:
     """Return the sums of the records' vectors by cell, ``(n_cells, n_values)``, in grid steps.
 
-    The map is applied by `torch.func.vmap`, so that no record can see another.
+    The map is applied by `torch.func.vmap`, so that no record can see another, and always to the same number
+    of rows, the last ones filled up: a product of few rows is rounded otherwise than one of many, and an
+    image as near to one prototype as to another would change sides with the number of records.
 
     Args:
         embedding: What becomes of one record; public, or a function of earlier releases.
@@ -47,7 +49,7 @@ def sum_vectors(
         n_values: Length of each vector; public.
 
     Raises:
-        ParameterError: If the map returns another shape.
+        ParameterError: If the map returns another shape, or vectors in low precision.
 
     Privacy:
         Not private: adding or removing one unit moves the sums by at most one unit times
@@ -57,13 +59,18 @@ def sum_vectors(
     # Rounding moves each value by half a step; a share is kept against rounding in float32.
     bound = (1.0 - 1e-5) * STEPS_PER_ONE - 0.5 * math.sqrt(n_values)
     by = torch.ones(len(records), dtype=torch.int64) if weights is None else torch.from_numpy(weights)
-    for rows in torch.arange(len(records)).split(max(1, _FLOATS_AT_ONCE // n_values)) if len(records) else ():
-        cells, vectors = torch.func.vmap(embedding)(records[rows])
-        if cells.shape != (len(rows),) or vectors.shape != (len(rows), n_values):
+    at_once = max(_LEAST_AT_ONCE, min(_ROWS_AT_ONCE, _FLOATS_AT_ONCE // n_values))
+    for rows, weight in zip(records.split(at_once), by.split(at_once), strict=True) if len(records) else ():
+        filled = torch.cat([rows, rows.new_zeros(at_once - len(rows), *rows.shape[1:])])
+        cells, vectors = torch.func.vmap(embedding)(filled)
+        if cells.shape != (at_once,) or vectors.shape != (at_once, n_values):
             raise ParameterError(f"expected a cell and {n_values} values of a record, got another shape")
+        if vectors.dtype not in (torch.float32, torch.float64):
+            raise ParameterError("expected vectors in float32 or float64: scaling rounds with less")
+        cells, vectors = cells[: len(rows)], vectors[: len(rows)]
         norms = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
         counts = norms.isfinite() & (cells >= 0) & (cells < n_cells)
         scale = (bound / norms.clamp_min(1.0)).to(vectors)
         steps = torch.where(counts[:, None], vectors * scale[:, None], 0.0)
-        sums.index_add_(0, torch.where(counts, cells.long(), n_cells), steps.round().long() * by[rows, None])
+        sums.index_add_(0, torch.where(counts, cells.long(), n_cells), steps.round().long() * weight[:, None])
     return sums[:n_cells].numpy()

@@ -18,6 +18,8 @@ from privsynth.privacy.secret import SecretSource, standard_normals
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+LARGEST_STD = 2.0**59  # grid steps: beyond it, noise of 9.3 deviations is no 64-bit integer any more
+
 
 def add_gaussian_noise(
     counts: IntArray, *, noise_multiplier: float, units_per_one: int, secret: SecretSource
@@ -33,10 +35,17 @@ def add_gaussian_noise(
     Returns:
         Noisy counts in units, same shape, float64 multiples of ``1 / units_per_one``.
 
+    Raises:
+        ParameterError: If the noise is not positive and finite, or does not fit into 64-bit integers.
+
     Privacy:
         Accounted: one Gaussian event with this ``noise_multiplier``.
     """
     if not (np.isfinite(noise_multiplier) and noise_multiplier > 0):
         raise ParameterError(f"expected a positive, finite noise_multiplier, got {noise_multiplier!r}")
+    if noise_multiplier * units_per_one > LARGEST_STD:
+        raise ParameterError(
+            f"noise of {noise_multiplier:.3g} does not fit into 64-bit integers; ask for a larger epsilon"
+        )
     noise = standard_normals(counts.size, secret).reshape(counts.shape) * (noise_multiplier * units_per_one)
     return (counts + np.rint(noise).astype(np.int64)) / units_per_one

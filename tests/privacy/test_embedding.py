@@ -59,6 +59,25 @@ def test_sums_do_not_depend_on_order_or_company() -> None:
     assert np.abs(alone).sum() > 0
 
 
+def test_how_a_record_is_rounded_does_not_depend_on_how_many_there_are() -> None:
+    """Products of few rows are rounded otherwise than those of many: who is nearest may hang on it."""
+    rng = torch.Generator().manual_seed(0)
+    prototypes, waves = torch.rand(200, 64, generator=rng), torch.randn(64, N_VALUES, generator=rng)
+    records = torch.rand(40, 64, generator=rng)
+    twins = torch.cat([prototypes, prototypes[:, torch.randperm(64, generator=rng)]])
+
+    def nearest(record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return (twins @ record).argmax(), record @ waves  # and all digits of a long vector
+
+    sums = [
+        sum_vectors(nearest, records[:n], None, n_cells=len(twins), n_values=N_VALUES)
+        for n in range(len(records) + 1)
+    ]
+    for n, record in enumerate(records):
+        alone = sum_vectors(nearest, record[None], None, n_cells=len(twins), n_values=N_VALUES)
+        assert np.array_equal(sums[n + 1] - sums[n], alone)
+
+
 def test_short_vectors_are_kept_as_they_are() -> None:
     vector = torch.linspace(-0.1, 0.1, N_VALUES)
     sums = sum_vectors(
@@ -74,6 +93,11 @@ def test_short_vectors_are_kept_as_they_are() -> None:
 def test_a_map_of_another_shape_is_refused() -> None:
     with pytest.raises(ParameterError, match="expected a cell and 40 values of a record"):
         sum_vectors(lambda r: (r[0].long(), r), torch.zeros(3, 4), None, n_cells=1, n_values=N_VALUES)
+
+
+def test_vectors_of_low_precision_are_refused() -> None:
+    with pytest.raises(ParameterError, match="float32 or float64"):
+        sum_vectors(lambda r: (r[0].long(), r.half()), torch.zeros(3, 4), None, n_cells=1, n_values=4)
 
 
 def test_a_map_that_looks_at_other_records_cannot_be_written() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2, kstest
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.privacy.noise import LARGEST_STD, add_gaussian_noise
 from privsynth.privacy.secret import (
     OsEntropy,
     PredictableSourceForTests,
@@ -57,6 +57,25 @@ def test_a_missing_noise_level_is_refused(level):
         add_gaussian_noise(
             np.zeros(1, dtype=np.int64), noise_multiplier=level, units_per_one=1, secret=OsEntropy()
         )
+
+
+@pytest.mark.parametrize("units_per_one", [1, 2**36])
+def test_noise_that_no_integer_holds_is_refused_and_just_below_it_is_noise(units_per_one):
+    """Beyond 64 bits it would become one constant: counts would come out exact."""
+
+    def noisy(level):
+        return add_gaussian_noise(
+            np.zeros(1000, dtype=np.int64),
+            noise_multiplier=level,
+            units_per_one=units_per_one,
+            secret=OsEntropy(),
+        )
+
+    largest = LARGEST_STD / units_per_one
+    with pytest.raises(ParameterError, match="does not fit into 64-bit integers"):
+        noisy(1.001 * largest)
+    assert 0.8 < noisy(largest).std() / largest < 1.2
+    assert np.iinfo(np.int64).max > 9.3 * LARGEST_STD  # further out no draw lies
 
 
 def test_normals_and_gumbels_have_their_distributions():
