@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.image_shape import ImageShape
@@ -163,7 +164,7 @@ def _read_folder(folder: Path, shape: ImageShape, *, clip: bool) -> LabelledImag
         if FILE_COLUMN not in labels.columns:
             raise TableError(f"expected a column {FILE_COLUMN!r} in {str(table)!r} that names each image")
         files = [folder / str(name) for name in labels[FILE_COLUMN]]
-        if any(not file.resolve().is_relative_to(folder.resolve()) for file in files):
+        if not all(_lies_in(folder, file) for file in files):
             raise TableError(
                 f"a field of the column {FILE_COLUMN!r} in {str(table)!r} leads out of the folder"
             )
@@ -171,7 +172,7 @@ def _read_folder(folder: Path, shape: ImageShape, *, clip: bool) -> LabelledImag
     else:
         files = sorted(f for f in folder.glob("*/*") if f.suffix.lower() in SUFFIXES)
         labels = pd.DataFrame({IDX_LABEL: [file.parent.name for file in files]}, dtype=object)
-    if not files:
+    if table is None and not files:
         raise TableError(
             f"expected images in {str(folder)!r}: PNG or JPEG files with a table labels.csv (column "
             f"{FILE_COLUMN!r} and one for each label), or one subfolder a class"
@@ -182,23 +183,36 @@ def _read_folder(folder: Path, shape: ImageShape, *, clip: bool) -> LabelledImag
     return LabelledImages(images, labels)
 
 
+def _lies_in(folder: Path, file: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or no name of a file; they quote it
+        return False
+
+
 def _read_file(path: Path, folder: Path, shape: ImageShape, *, clip: bool) -> PixelArray:
     try:
-        with Image.open(path) as opened:
-            mode, size = ("L" if shape.channels == 1 else "RGB"), (shape.width, shape.height)
-            is_mode = opened.mode == mode or (mode == "L" and opened.mode == "1")
-            if not clip and not (is_mode and opened.size == size):
-                raise SchemaError(
-                    f"an image in {str(folder)!r} is not of {shape} as the schema says; mend the schema, or "
-                    'convert what differs with --on-violation clip (on_violation="clip")'
-                )
-            picture = opened.convert(mode)
-            if picture.size != size:
-                picture = picture.resize(size, Image.Resampling.BOX)
-            return np.asarray(picture, np.uint8).reshape(shape.axes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's tell of single files: of palettes, sizes, damage
+            return _read_picture(path, folder, shape, clip=clip)
+    except SchemaError:
+        raise
     except FileNotFoundError:
         raise TableError(f"a file that the labels of {str(folder)!r} name is not there") from None
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, SchemaError):
-            raise
+    except Exception:  # Pillow raises much more than OSError of a damaged file, and quotes it
         raise TableError(f"a file in {str(folder)!r} cannot be read as PNG or JPEG") from None
+
+
+def _read_picture(path: Path, folder: Path, shape: ImageShape, *, clip: bool) -> PixelArray:
+    with Image.open(path) as opened:
+        mode, size = ("L" if shape.channels == 1 else "RGB"), (shape.width, shape.height)
+        is_mode = opened.mode == mode or (mode == "L" and opened.mode == "1")
+        if not clip and not (is_mode and opened.size == size):
+            raise SchemaError(
+                f"an image in {str(folder)!r} is not of {shape} as the schema says; mend the schema, or "
+                'convert what differs with --on-violation clip (on_violation="clip")'
+            )
+        picture = opened.convert(mode)
+        if picture.size != size:
+            picture = picture.resize(size, Image.Resampling.BOX)
+        return np.asarray(picture, np.uint8).reshape(shape.axes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,27 @@ def test_clipping_turns_any_picture_into_the_shape(tmp_path: Path) -> None:
     assert np.abs(read.images.astype(int) - 200).max() <= 2  # JPEG rounds
 
 
+def test_what_is_clipped_is_not_told_by_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow warns of palettes and of sizes: with "clip" no single file may be heard of."""
+    (tmp_path / "a").mkdir()
+    palette = Image.fromarray(np.arange(30, dtype=np.uint8).reshape(6, 5)).convert("P")
+    palette.save(tmp_path / "a" / "1.png", transparency=b"\0\1\2")
+    Image.new("L", (60, 60)).save(tmp_path / "a" / "2.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    with pytest.warns(Image.DecompressionBombWarning), Image.open(tmp_path / "a" / "2.png"):
+        pass
+    with pytest.warns(UserWarning, match="Palette"), Image.open(tmp_path / "a" / "1.png") as opened:
+        opened.convert("L")
+    assert len(read_images(tmp_path, shape=SHAPE, on_violation="clip")) == 2  # warnings are errors here
+
+
+def test_a_folder_whose_table_has_no_rows_is_clipped_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label,age\n")
+    assert len(conform_images(tmp_path, SCHEMA, on_violation="clip").frame) == 0
+    with pytest.raises(TableError, match="the label table has no rows"):
+        conform_images(tmp_path, SCHEMA)
+
+
 # -- what does not fit -----------------------------------------------------------------------------------
 
 
@@ -109,6 +131,24 @@ def broken_folder(folder: Path, content: bytes = b"no picture", name: str = "pat
     folder.mkdir()
     pd.DataFrame({"file": [name], "label": ["a"], "age": [1]}).to_csv(folder / "labels.csv", index=False)
     (folder / "patient-smith.png").write_bytes(content)
+    return folder
+
+
+def damaged_png() -> bytes:
+    """Return a picture whose data end early: Pillow quotes what comes next, in a `SyntaxError`."""
+    packed = BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 5), dtype=np.uint8)).save(packed, "png")
+    content = bytearray(packed.getvalue())
+    length = content.index(b"IDAT") - 1
+    content[length] //= 2
+    end = length + 5 + content[length]
+    content[end + 8 : end + 12] = b"-smi"
+    return bytes(content)
+
+
+def linked_to_itself(folder: Path) -> Path:
+    broken_folder(folder, name="smith.png")
+    (folder / "smith.png").symlink_to(folder / "smith.png")
     return folder
 
 
@@ -125,6 +165,17 @@ MISTAKES: dict[str, tuple[Any, type[Exception], str]] = {
     "no file": (lambda p: p / "x.npz", TableError, "there is no file or folder"),
     "an empty folder": (lambda p: p, TableError, "expected images in .* one subfolder a class"),
     "no picture": (lambda p: broken_folder(p / "f"), TableError, "cannot be read as PNG or JPEG"),
+    "a damaged picture": (
+        lambda p: broken_folder(p / "f", damaged_png()),
+        TableError,
+        "cannot be read as PNG or JPEG",
+    ),
+    "a loop of links": (lambda p: linked_to_itself(p / "f"), TableError, "leads out of the folder"),
+    "no name at all": (
+        lambda p: (drawn(1), broken_folder(p / "f", name="\0.png"))[1],
+        TableError,
+        "leads out of the folder",
+    ),
     "a file that is not there": (
         lambda p: broken_folder(p / "f", name="gone.png"),
         TableError,
