@@ -24,9 +24,8 @@ RecordLoss = Callable[[Callable[[torch.Tensor], torch.Tensor], torch.Tensor], to
 """``loss(discriminator, records)`` returns one loss per record, ``(n,)``, each from its record alone."""
 
 ROUNDING = 1e-5  # clipped norms stay below the bound by this share, so that rounding cannot pass it
-LARGEST = (
-    1e15  # longer gradients, or inputs of layers, count as not finite: scaling them down would underflow
-)
+# Longer gradients, or inputs of layers, count as not finite: scaling them down would underflow.
+LARGEST = 1e15
 VANISHED = 1e-19
 _FLOATS_BY_RECORD = 2**24  # floats of per-record gradients in memory together: 64 MiB
 

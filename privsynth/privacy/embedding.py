@@ -49,7 +49,7 @@ def sum_vectors(
         n_values: Length of each vector; public.
 
     Raises:
-        ParameterError: If the map returns another shape, or vectors in low precision.
+        ParameterError: If the map returns another shape or type.
 
     Privacy:
         Not private: adding or removing one unit moves the sums by at most one unit times
@@ -63,10 +63,9 @@ def sum_vectors(
     for rows, weight in zip(records.split(at_once), by.split(at_once), strict=True) if len(records) else ():
         filled = torch.cat([rows, rows.new_zeros(at_once - len(rows), *rows.shape[1:])])
         cells, vectors = torch.func.vmap(embedding)(filled)
-        if cells.shape != (at_once,) or vectors.shape != (at_once, n_values):
-            raise ParameterError(f"expected a cell and {n_values} values of a record, got another shape")
-        if vectors.dtype not in (torch.float32, torch.float64):
-            raise ParameterError("expected vectors in float32 or float64: scaling rounds with less")
+        is_precise = vectors.dtype in (torch.float32, torch.float64)  # scaling rounds with less
+        if cells.shape != (at_once,) or vectors.shape != (at_once, n_values) or not is_precise:
+            raise ParameterError(f"expected a cell and {n_values} values of a record, float32 or float64")
         cells, vectors = cells[: len(rows)], vectors[: len(rows)]
         norms = torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64)
         counts = norms.isfinite() & (cells >= 0) & (cells < n_cells)

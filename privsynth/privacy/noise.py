@@ -36,16 +36,14 @@ def add_gaussian_noise(
         Noisy counts in units, same shape, float64 multiples of ``1 / units_per_one``.
 
     Raises:
-        ParameterError: If the noise is not positive and finite, or does not fit into 64-bit integers.
+        ParameterError: If the noise is not above 0, or does not fit into 64-bit integers.
 
     Privacy:
         Accounted: one Gaussian event with this ``noise_multiplier``.
     """
-    if not (np.isfinite(noise_multiplier) and noise_multiplier > 0):
-        raise ParameterError(f"expected a positive, finite noise_multiplier, got {noise_multiplier!r}")
-    if noise_multiplier * units_per_one > LARGEST_STD:
+    if not 0 < noise_multiplier * units_per_one <= LARGEST_STD:
         raise ParameterError(
-            f"noise of {noise_multiplier:.3g} does not fit into 64-bit integers; ask for a larger epsilon"
+            f"expected a noise_multiplier above 0 that 64-bit integers can hold, got {noise_multiplier!r}"
         )
     noise = standard_normals(counts.size, secret).reshape(counts.shape) * (noise_multiplier * units_per_one)
     return (counts + np.rint(noise).astype(np.int64)) / units_per_one

@@ -30,9 +30,8 @@ _GRID = 400  # points at which a profile is evaluated; between them it is bounde
 _LOSS_SHARE = (0.05, 0.2)  # step of the discretised losses over one step's spread: 0.05 and 0.3 % of mu²
 _LOSSES = 20_000  # the coarser where the finer would need more losses than this
 _SEARCH_TOLERANCE = 1e-4  # how close `noise_for_steps` comes, relative, from the safe side
-_LARGEST_EPSILON = (
-    500.0  # beyond it exp overflows: sampling is not counted on, and nobody is protected anyway
-)
+# Beyond it exp overflows: sampling is not counted on, and nobody is protected anyway.
+_LARGEST_EPSILON = 500.0
 _LEAST_NOISE = 0.1  # nor below this
 _SMALLEST_MU = 1e-9  # no finer
 
@@ -142,15 +141,11 @@ def noise_for_steps(mu_squared: float, *, sample_rate: float, n_steps: int, slac
     # Noise at which the steps are safe even if every unit were in every batch, and where the search ends.
     enough, least = 0.5 * math.log(n_steps / mu_squared), math.log(_LEAST_NOISE)
     if excess(least) <= 0:
-        return _rounded_up(math.exp(min(enough, least)))
+        return -rounded_down(-math.exp(min(enough, least)))
     noise = float(brentq(excess, least, enough + _SEARCH_TOLERANCE, xtol=_SEARCH_TOLERANCE))
-    while excess(math.log(_rounded_up(math.exp(noise)))) > 0:
+    while excess(math.log(-rounded_down(-math.exp(noise)))) > 0:
         noise += _SEARCH_TOLERANCE
-    return _rounded_up(math.exp(min(noise, enough)))
-
-
-def _rounded_up(noise: float) -> float:
-    return -rounded_down(-noise)
+    return -rounded_down(-math.exp(min(noise, enough)))
 
 
 def check_steps(*, noise_multiplier: float, sample_rate: float, n_steps: int) -> None:
