@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from privsynth.binning import bins_from_histogram
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, to_ticks
+from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, to_ticks
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
@@ -29,6 +28,7 @@ from privsynth.privacy.selection import exponential_mechanism
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
 from privsynth.sources import Records, conform
+from privsynth.synthesizers.domains import DomainBudget, find_domains
 
 AMPLE = Spend(1e12, 0.5)  # the audit judges the noise, not the budget
 NOISE = 1.0
@@ -124,47 +124,45 @@ def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, in
     return scores
 
 
-# Three rows in each of eight cells, and the target in the fourth: a bin ends where the released counts reach
-# their share, so one row more may move an edge and the shape inside.
+# Three rows in each of eight cells, but two and the target in the fourth: a bin ends where the released
+# counts reach their share, which without noise is behind that cell with the target, and one cell later else.
 LINE = Schema({"x": {"type": "integer", "low": 0, "high": 7}})
+ONE_WAY_ALONE = DomainBudget(discovery=0.0, spikes=0.0, one_way=NOISE**-2 / AMPLE.mu_squared, delta=0.0)
 
 
 def binning_scores(with_target: bool, n_runs: int) -> np.ndarray:
-    """Score by what bins tell of the row at 3: where they end, and how much of its bin each cell is.
+    """Score by what the bins that a fit makes tell of the row at 3: where they end, and how much is its cell.
 
     The bins are a function of the released histogram and of public settings alone, so they can show no more
-    than the histogram does; what they do show is the log-odds of the target's cell within its bin.
+    than the histogram does; what they do show is the edge behind the target's cell, and its share of its bin.
     """
-    column = LINE.columns["x"]
-    grid = NumericGrid.between(0, 7, discrete=True)
-    fine = {"x": NumericDomain(column, grid, np.arange(8), np.ones(8), False)}
-    records = conform(pd.DataFrame({"x": [*np.repeat(np.arange(8), 3), *[3] * with_target]}), LINE)
-    release = curator_of(records, LINE).count(
-        "counts", "audit", fine, [("x",)] * n_runs, noise_multiplier=NOISE
-    )
+    others = np.repeat(np.arange(8), [3, 3, 3, 2, 3, 3, 3, 3])
+    records = conform(pd.DataFrame({"x": [*others, *[3] * with_target]}), LINE)
 
-    def score(noisy: np.ndarray) -> float:
-        made = bins_from_histogram(column, grid, noisy, noise_std=NOISE, n_bins=2, has_missing=False)
+    def score() -> float:
+        found = find_domains(curator_of(records, LINE), LINE, ONE_WAY_ALONE, n_units=23.0, n_bins=2)
+        made = found.by_column["x"]
+        assert isinstance(made, NumericDomain)
         own = made.bin_of_cell == made.bin_of_cell[3]
-        return float(made.cell_weight[3] * own.sum() - (made.n_bins == 1))
+        return float(made.cell_weight[3] * own.sum() - (made.n_bins == 1) + 0.3 * (not own[4]))
 
-    return np.array([score(release.arrays[str(i)]) for i in range(n_runs)])
+    return np.array([score() for _ in range(n_runs)])
 
 
-def vector_scores(with_target: bool, n_runs: int) -> np.ndarray:
+def vector_scores(schema: Schema) -> Callable[[bool, int], np.ndarray]:
     """Score by a noisy sum along the target's vector, which is far longer than a record's may be."""
-    curator, domains = curator_of(ten_rows(with_target), TABLE), domains_of(TABLE)
+    domains = domains_of(schema)
 
     def embedding(record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.zeros((), dtype=torch.int64), 50.0 * record[:2].float()
 
-    def run(i: int) -> float:
+    def run(curator: Curator, key: str) -> float:
         release = curator.vector_sums(
-            str(i), "audit", domains, embedding, n_cells=1, n_values=2, noise_multiplier=NOISE
+            key, "audit", domains, embedding, n_cells=1, n_values=2, noise_multiplier=NOISE
         )
         return float(release.arrays["sums"].sum() / math.sqrt(2.0))
 
-    return np.array([run(i) for i in range(n_runs)])
+    return lambda with_target, n_runs: many(ten_rows(with_target, schema), schema, n_runs, run)
 
 
 def vectorised_count_scores(with_target: bool, n_runs: int) -> np.ndarray:
@@ -321,7 +319,8 @@ MECHANISMS = [
         "counts of persons", _gaussian(), count_scores(PERSONS, ("a", "b")), exact_mu=PERSON_WEIGHT
     ),
     Mechanism("bounds", _gaussian(), bound_scores, exact_mu=1.0),
-    Mechanism("sums of vectors", _gaussian(), vector_scores, exact_mu=1.0),
+    Mechanism("sums of vectors", _gaussian(), vector_scores(TABLE), exact_mu=1.0),
+    Mechanism("sums of vectors of persons", _gaussian(), vector_scores(PERSONS), exact_mu=PERSON_WEIGHT),
     # A threshold on a Gaussian count errs on both sides as the best test at that point does.
     Mechanism("discovery", _DISCOVERY, discovery_scores, exact_mu=1.0),
     # logit P moves from -e0/2 to e0/2: the claimed Gaussian curve passes through the kink of this one.

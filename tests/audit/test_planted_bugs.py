@@ -7,24 +7,42 @@ run on the honest code too (here or in its own module), where it passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from privsynth import drawing
 from privsynth.attacks import two_worlds
 from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
-from privsynth.privacy import accounting, budget, curator, discovery, held, ledger, noise, selection
+from privsynth.binning import bins_from_histogram
+from privsynth.encoding import Domain, NumericDomain, NumericGrid
+from privsynth.privacy import (
+    accounting,
+    budget,
+    curator,
+    discovery,
+    embedding,
+    held,
+    ledger,
+    noise,
+    selection,
+)
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding
+from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests, standard_normals
 from privsynth.privacy.selection import exponential_mechanism
 from privsynth.privacy.units import PERSON_GRID, Weighting
+from privsynth.schema import Column
+from privsynth.synthesizers import domains
+from privsynth.synthesizers.marginal import MarginalSynthesizer
 from tests.attacks import test_two_worlds
 from tests.audit import test_mechanisms
 from tests.audit.mechanisms import (
@@ -39,6 +57,8 @@ from tests.audit.mechanisms import (
     ten_rows,
 )
 from tests.audit.test_mechanisms import FALSE_ALARM, audit_of
+from tests.contracts import test_synthesizers
+from tests.contracts.synthesizers import maker
 from tests.privacy import test_accounting, test_curator, test_noise
 from tests.sampling import test_rows
 from tests.synthesizers import test_marginal
@@ -146,6 +166,38 @@ def count_of_an_event_ignored(patch: Patch) -> None:
     patch.setattr(accounting.Event, "mu_squared", property(bug))
 
 
+def vectors_as_long_as_they_are(patch: Patch) -> None:
+    def bug(
+        embedding: Embedding, records: torch.Tensor, weights: Any, *, n_cells: int, n_values: int
+    ) -> np.ndarray:
+        cells, vectors = torch.func.vmap(embedding)(records)
+        sums = torch.zeros(n_cells, n_values).index_add(0, cells, vectors)
+        return (sums * STEPS_PER_ONE).round().long().numpy()
+
+    patch.setattr(curator, "sum_vectors", bug)
+
+
+def vectors_twice_as_long_as_the_noise_knows(patch: Patch) -> None:
+    """Vectors are cut to another length than the one that the noise is scaled to."""
+    patch.setattr(embedding, "STEPS_PER_ONE", 2 * STEPS_PER_ONE)
+
+
+def bins_from_the_exact_histogram(patch: Patch) -> None:
+    """What is released has its noise, but the bins are cut where the records' own counts say."""
+    read: dict[str, np.ndarray] = {}
+    honest = HeldRecords.table
+
+    def table(self: HeldRecords, columns: tuple[str, ...], among: Mapping[str, Domain]) -> np.ndarray:
+        read[columns[-1]] = honest(self, columns, among) / self.weighting.units_per_one
+        return honest(self, columns, among)
+
+    def bins(column: Column, grid: NumericGrid, noisy: np.ndarray, **rest: Any) -> NumericDomain:
+        return bins_from_histogram(column, grid, read.pop(column.name, noisy)[: len(noisy)], **rest)
+
+    patch.setattr(HeldRecords, "table", table)
+    patch.setattr(domains, "bins_from_histogram", bins)
+
+
 LEAKS = [
     (half_the_noise, "2-way counts"),
     (half_the_noise, "bounds"),
@@ -159,6 +211,12 @@ LEAKS = [
     (selection_takes_the_best, "selection"),
     (scores_from_the_exact_total, "selection"),
     (selection_charged_at_half, "selection"),
+    (noise_in_grid_steps, "sums of vectors"),
+    (vectors_as_long_as_they_are, "sums of vectors"),
+    (vectors_twice_as_long_as_the_noise_knows, "sums of vectors"),
+    (rows_of_a_person_weigh_one_each, "sums of vectors of persons"),
+    (the_cap_is_not_applied, "sums of vectors of persons"),
+    (bins_from_the_exact_histogram, "bins of a number line"),
 ]
 
 
@@ -352,6 +410,14 @@ GUARDS = [
     (
         columns_dealt_out_in_one_order,
         alone(lambda: test_rows.test_rows_follow_the_exact_conditional(test_rows.CONDITIONS["a value"])),
+    ),
+    (
+        bins_from_the_exact_histogram,
+        in_fresh_ledger(
+            lambda kept: test_synthesizers.test_the_model_is_rebuilt_from_what_was_released_alone(
+                maker(MarginalSynthesizer), kept
+            )
+        ),
     ),
     (
         threshold_from_the_test_runs,
