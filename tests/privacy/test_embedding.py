@@ -15,6 +15,7 @@ from privsynth.errors import BudgetExceededError, ParameterError
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.embedding import STEPS_PER_ONE, sum_vectors
+from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.secret import OsEntropy
 from privsynth.privacy.units import weigh_records
 from privsynth.releases import ReleaseStore
@@ -49,6 +50,21 @@ def test_one_record_more_moves_the_sums_by_at_most_one(seed: int, n: int, log_le
     cell = int(np.floor(records[n, 0].astype(np.float32)))
     if 0 <= cell < N_CELLS and abs(records[n, 3]) < 2 and log_length > 2:
         assert length > 0.999 * STEPS_PER_ONE  # a long vector is scaled to the bound, not below it
+
+
+def test_rounding_lengthens_no_vector_beyond_the_bound() -> None:
+    """Every value may be rounded up, by half a step at most: of many values that is much in length."""
+    lengths = []
+    for n_values in range(20_000, 20_012):
+        sums = sum_vectors(
+            lambda record: (torch.zeros((), dtype=torch.int64), record.expand(n_values)),  # noqa: B023  # called here
+            torch.full((1, 1), 9.0),
+            None,
+            n_cells=1,
+            n_values=n_values,
+        )
+        lengths.append(np.linalg.norm(sums.astype(np.float64)) / STEPS_PER_ONE)
+    assert 0.9998 < max(lengths) <= 1.0
 
 
 def test_sums_do_not_depend_on_order_or_company() -> None:
@@ -164,6 +180,18 @@ def test_a_record_is_its_codes_and_its_image() -> None:
     release = c.vector_sums("s", "sums", DOMAINS, embedding, n_cells=1, n_values=5, noise_multiplier=1.0)
     assert release.arrays["sums"].shape == (1, 5)
     assert c._records.rows(DOMAINS).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 2, 2, 2]]
+
+
+def test_the_images_of_a_person_are_cut_with_the_rows() -> None:
+    persons = np.repeat(np.arange(20), 5)[::-1].copy()
+    codes = pd.Categorical.from_codes(persons % 2, categories=["a", "b"])
+    images = np.broadcast_to(persons.astype(np.uint8)[:, None, None, None], (100, 2, 2, 1))
+    records = Records(pd.DataFrame({"digit": codes}), persons, images)
+    held = HeldRecords(records, max_records_per_person=3, secret=OsEntropy()).rows(DOMAINS)
+    shades, counts = np.unique(held[:, 1].numpy(), return_counts=True)
+    assert shades.tolist() == list(range(20))
+    assert set(counts) == {3}
+    assert torch.equal(held[:, 0], held[:, 1] % 2)  # each with its own label
 
 
 def test_the_noise_is_the_noise_that_is_booked() -> None:
