@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from dataclasses import replace
 
@@ -32,6 +33,16 @@ from privsynth.synthesizers.base import Synthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
 from tests.helpers.tables import PATIENTS, patients
 
+PRIVATE_PATIENTS = Schema.from_dict(
+    {
+        "columns": {
+            **PATIENTS.to_dict()["columns"],
+            "age": {"type": "integer", "low": "private", "high": "private"},
+            "sex": {"type": "categorical", "categories": "private", "role": "group"},
+        }
+    }
+)
+SECONDS_LEFT = re.compile(r", \d+ s left")
 TRAINED = [kind for kind in QUICK_SETTINGS if hasattr(QUICK_SETTINGS[kind], "n_steps")]
 
 
@@ -151,21 +162,43 @@ def test_global_seeds_are_left_alone(make, ledger):
 
 def test_the_model_is_rebuilt_from_what_was_released_alone(make, ledger):
     """Releases, and for trained models the noisy gradients, in another curator that holds no records."""
-    synthesizer = make()
+    synthesizer = make(epsilon=10.0)
     store, tape = ReleaseStore(), []
-    source, schema = as_records(synthesizer, patients(600), PATIENTS)
+    source, schema = as_records(synthesizer, patients(600), PRIVATE_PATIENTS)
     records = synthesizer._read(source, schema, "error")
 
     def made(**source):
         curator = Curator(schema=schema, allowance=synthesizer._allowance(), store=store, **source)
         curator.tape = tape
-        return synthesizer._make(
-            curator, synthesizer.settings, seed=3, device="cpu", progress=lambda *args: None
+        told = []
+        model = synthesizer._make(
+            curator, synthesizer.settings, seed=3, device="cpu", progress=lambda *said: told.append(said)
         )
+        return synthesizer._arrays_of(model), [
+            (SECONDS_LEFT.sub("", text), *counts) for text, *counts in told
+        ]
 
-    first = synthesizer._arrays_of(made(records=records, charge=lambda event, key: None))
+    first, told = made(records=records, charge=lambda event, key: None)
     store.set_meta(**{key: 0 for key in store.meta if key.endswith("/begun")})
-    assert same(first, synthesizer._arrays_of(made()))
+    again, told_again = made()
+    assert same(first, again)
+    assert told == told_again  # nor does the progress line know more, but for the time
+
+
+def test_a_network_is_checked_before_it_sees_a_record(make_trained, ledger, monkeypatch):
+    class Checked(Exception):
+        pass
+
+    def check(clipper, rows):
+        raise Checked
+
+    def drawn(*arguments, **named):
+        raise AssertionError("records were drawn")
+
+    monkeypatch.setattr(f"{type(make_trained()).__module__}.check_records_do_not_mix", check)
+    monkeypatch.setattr("privsynth.privacy.units.Weighting.poisson_sample", drawn)
+    with pytest.raises(Checked):
+        fit(make_trained(), ledger)
 
 
 def test_planted_markers_leave_nothing_behind(make, tmp_path, capfd):
