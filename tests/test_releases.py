@@ -112,7 +112,11 @@ def test_a_release_that_cannot_be_written_is_kept_nowhere(tmp_path):
     assert len(ReleaseStore(tmp_path / "s")) == 0
 
 
-def test_a_store_that_a_process_is_at_work_with_is_refused_to_others_until_it_ends(tmp_path):
+@pytest.mark.parametrize("is_new", [True, False], ids=["new", "resumed"])
+def test_a_store_that_a_process_is_at_work_with_is_refused_to_others_until_it_ends(tmp_path, is_new):
+    """Also before it has written anything: a run that is resumed reads first."""
+    if not is_new:
+        ReleaseStore(tmp_path / "s").close()
     code = (
         "import sys\n"
         "from tests.test_releases import ReleaseStore\n"
