@@ -145,6 +145,29 @@ def test_one_person_moves_every_table_by_at_most_one(monkeypatch: pytest.MonkeyP
         assert 0.9 < np.abs(a - b).sum() <= 1 + 1e-9
 
 
+def test_the_rules_by_which_records_are_counted_come_from_synthetic_rows_alone(ledger: Ledger) -> None:
+    odd = pd.DataFrame({"age": [99], "pay": [0.0], "town": ["Aachen"], "ill": [False]})
+    others = pd.concat([draw(300, 7), *[odd] * 40], ignore_index=True)
+    thresholds = {
+        run(ledger, **sides)["hits"]["threshold"] for sides in ({}, {"real": others}, {"holdout": odd})
+    }
+    assert len(thresholds) == 1  # it is told without noise
+
+
+def test_every_table_gets_the_noise_that_is_booked_for_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[float] = []
+
+    def note(counts: np.ndarray, **rest) -> np.ndarray:
+        added.append(rest["noise_multiplier"])
+        return add_gaussian_noise(counts, **rest)
+
+    monkeypatch.setattr(paid, "add_gaussian_noise", note)
+    events = run(ledger)["events"]
+    assert added == [level for e in events for level in [e["noise_multiplier"]] * e["count"]]
+
+
 def test_noise_has_the_scale_that_is_booked(ledger: Ledger) -> None:
     found = run(ledger)
     hits = next(event for event in found["events"] if event["purpose"] == "units near synthetic rows")
