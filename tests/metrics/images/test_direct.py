@@ -66,15 +66,18 @@ def test_the_sample_rate_comes_from_a_noisy_count(real, watched) -> None:
     assert FEW.batch_size / len(labels) not in rates
 
 
-def test_a_person_is_one_unit(real, watched) -> None:
+def test_a_person_is_one_unit_of_rows_of_their_own(real, watched) -> None:
     labels, persons = real[1]["digit"].to_numpy(), np.arange(600) // 6
+    images = np.broadcast_to(persons.astype(np.uint8)[:, None, None, None], real[0].shape)  # all of one shade
     train_directly(
-        "logistic_regression", real[0], labels, persons, n_classes=10, epsilon=1000.0, delta=1e-5,
-        max_records_per_person=2, settings=FEW,
+        "logistic_regression", images, labels, persons, n_classes=10, epsilon=1000.0, delta=1e-5,
+        max_records_per_person=2, settings=DirectTraining(n_steps=2, batch_size=50, learning_rate=0.02),
     )  # fmt: skip
     (steps,) = watched
-    assert len(steps.records) == 200  # two of each of a hundred persons
-    assert steps.plan.sample_rate == 1.0  # 256 of about 100 units
+    shades, counts = np.unique(steps.records[:, 0].numpy(), return_counts=True)
+    assert len(shades) == 100
+    assert set(counts) == {2}
+    assert steps.plan.sample_rate == pytest.approx(0.5, abs=0.05)  # 50 of about 100 persons, not of 200 rows
 
 
 def test_more_budget_teaches_more(real, holdout) -> None:
