@@ -483,6 +483,11 @@ def test_threads_that_make_one_ledger_at_once_and_charge_one_run_stay_within_it(
     assert [p.name for p in tmp_path.iterdir()] == ["ledger.sqlite"]
 
 
+def test_a_charge_survives_a_power_cut(ledger: Ledger) -> None:
+    with ledger_file.LedgerFile(ledger.path).transaction(write=True) as database:
+        assert database.execute("PRAGMA synchronous").fetchone() == (3,)  # EXTRA: the folder is synced too
+
+
 def test_a_process_killed_right_after_the_charge_leaves_the_event(ledger: Ledger) -> None:
     script = (
         "import os, sys\n"
