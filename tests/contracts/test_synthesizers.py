@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +29,7 @@ from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
-from privsynth.synthesizers import SYNTHESIZERS
+from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.base import Synthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
 from tests.helpers.tables import PATIENTS, patients
@@ -134,6 +135,13 @@ def test_the_guarantee_is_json(make, ledger):
     assert statement["private"] is True
 
 
+def test_a_check_that_stops_without_noise_is_said_not_to_be_covered(ledger):
+    said = "whether a record breaks the schema: the check before the run stops without noise"
+    for on_violation, is_said in (("error", True), ("clip", False)):
+        synthesizer = fit(maker(MarginalSynthesizer)(), ledger, on_violation=on_violation)
+        assert (said in synthesizer.guarantee_["not_covered"]) == is_said
+
+
 # -- randomness ----------------------------------------------------------------------------------------
 
 
@@ -195,7 +203,9 @@ def test_a_network_is_checked_before_it_sees_a_record(make_trained, ledger, monk
     def drawn(*arguments, **named):
         raise AssertionError("records were drawn")
 
-    monkeypatch.setattr(f"{type(make_trained()).__module__}.check_records_do_not_mix", check)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("privsynth.synthesizers.") and hasattr(module, "check_records_do_not_mix"):
+            monkeypatch.setattr(module, "check_records_do_not_mix", check)
     monkeypatch.setattr("privsynth.privacy.units.Weighting.poisson_sample", drawn)
     with pytest.raises(Checked):
         fit(make_trained(), ledger)
