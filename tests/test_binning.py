@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privsynth.binning import bins_from_histogram, heavy_cells, merge_cells
+from privsynth.binning import JUMP_PENALTY, bins_from_histogram, denoise, heavy_cells, merge_cells, stretches
 from privsynth.encoding import NumericGrid
 from privsynth.schema import Column
 
@@ -29,6 +29,13 @@ def domain_from(ticks, grid, *, noise_std, n_bins=32, seed=0):
     return bins_from_histogram(public, grid, noisy, noise_std=noise_std, n_bins=n_bins, has_missing=False)
 
 
+def merged(counts, noise_std, n_bins):
+    """Return the bin of each cell of these counts."""
+    return merge_cells(
+        denoise(np.asarray(counts, dtype=float), noise_std=noise_std), noise_std=noise_std, n_bins=n_bins
+    )
+
+
 def redrawn(domain, ticks, seed=1):
     """Return as many ticks as given, drawn from the bins that they fall into."""
     codes = domain.encode(pd.Series(np.asarray(ticks, dtype=float)))
@@ -40,7 +47,7 @@ def redrawn(domain, ticks, seed=1):
 
 @given(counts_of_cells, st.integers(1, 20), st.sampled_from([0.0, 5.0, 50.0]))
 def test_bins_are_runs_of_cells_in_order(counts, n_bins, noise_std):
-    bins = merge_cells(np.array(counts), noise_std=noise_std, n_bins=n_bins)
+    bins = merged(counts, noise_std, n_bins)
     assert bins[0] == 0
     assert set(np.diff(bins).tolist()) <= {0, 1}
 
@@ -48,7 +55,7 @@ def test_bins_are_runs_of_cells_in_order(counts, n_bins, noise_std):
 @given(counts_of_cells, st.integers(1, 20), st.sampled_from([0.0, 5.0, 50.0]))
 def test_heavy_cells_stay_alone(counts, n_bins, noise_std):
     noisy = np.array(counts)
-    bins = merge_cells(noisy, noise_std=noise_std, n_bins=n_bins)
+    bins = merged(noisy, noise_std, n_bins)
     share = np.maximum(noisy, 0).sum() / n_bins
     for cell in np.flatnonzero((noisy >= max(share, 4 * noise_std)) & (noisy > 1e-9)):
         assert (bins == bins[cell]).sum() == 1
@@ -57,7 +64,7 @@ def test_heavy_cells_stay_alone(counts, n_bins, noise_std):
 @given(counts_of_cells, st.integers(1, 20), st.sampled_from([0.0, 5.0, 50.0]))
 def test_between_heavy_cells_only_a_lone_bin_may_be_within_its_noise(counts, n_bins, noise_std):
     noisy = np.array(counts)
-    bins = merge_cells(noisy, noise_std=noise_std, n_bins=n_bins)
+    bins = merged(noisy, noise_std, n_bins)
     heavy = np.flatnonzero(heavy_cells(noisy, noise_std=noise_std, n_bins=n_bins)[0])
     edges = [-1, *heavy, len(noisy)]
     for left, right in itertools.pairwise(edges):
@@ -69,14 +76,14 @@ def test_between_heavy_cells_only_a_lone_bin_may_be_within_its_noise(counts, n_b
 
 
 def test_equal_cells_give_as_many_bins_as_asked_for():
-    assert merge_cells(np.full(480, 100.0), noise_std=1.0, n_bins=48).max() == 47
+    assert merged(np.full(480, 100.0), 1.0, 48).max() == 47
 
 
 @pytest.mark.parametrize(
     ("counts", "n_bins", "bins"),
     [
-        # 25 units, a share of 12.5: closed at 18, and the 7 that are left over are clear of 4 sqrt(2)
-        ([6, 6, 6, 6, 1], 2, [0, 0, 0, 1, 1]),
+        # the last cell is within its noise and counts for nothing; of 24 units a share is 12
+        ([6, 6, 6, 6, 1], 2, [0, 0, 1, 1, 1]),
         # 16 units, a share of 8: closed at 12, and the 4 that are left over are not clear
         ([6, 6, 3, 1], 2, [0, 0, 0, 0]),
         # heavy cells stay alone, whatever is beside them
@@ -88,14 +95,44 @@ def test_equal_cells_give_as_many_bins_as_asked_for():
     ],
 )
 def test_bins_worked_by_hand(counts, n_bins, bins):
-    assert merge_cells(np.array(counts, dtype=float), noise_std=1.0, n_bins=n_bins).tolist() == bins
+    assert merged(counts, 1.0, n_bins).tolist() == bins
+
+
+@given(st.lists(st.floats(-30, 30), min_size=1, max_size=9), st.floats(0.1, 10))
+def test_stretches_are_the_best_of_all_divisions(counts, noise_std):
+    y, n = np.array(counts), len(counts)
+    penalty = JUMP_PENALTY * noise_std**2 * np.log(max(n, 2))
+
+    def cost(labels):
+        parts = [y[labels == label] for label in np.unique(labels)]
+        return sum(float(((part - part.mean()) ** 2).sum()) + penalty for part in parts)
+
+    best = min(cost(np.cumsum([0, *jumps])) for jumps in itertools.product([0, 1], repeat=n - 1))
+    assert cost(stretches(y, noise_std=noise_std)) == pytest.approx(best, abs=1e-6)
+
+
+def test_a_wide_gap_hides_nothing_that_lies_beyond_it():
+    # 100 empty cells have noise of 300 together, as much as is in the two clusters beyond them
+    exact = np.r_[np.zeros(100), np.full(3, 150.0), np.zeros(50), np.full(3, 150.0), np.zeros(50)]
+    rng = np.random.default_rng(0)
+    found = [merged(exact + rng.normal(0, 30, len(exact)), 30.0, 32) for _ in range(100)]
+    assert np.mean([bins[102] != bins[155] for bins in found]) > 0.9
+    assert max(bins.max() for bins in found) < 12
+
+
+def test_what_is_not_clear_of_its_noise_is_shrunk():
+    # six cells, 12 units in all at a noise of sqrt(6): 1 - 6/144 of them are left, spread evenly
+    cells = denoise(np.array([3.0, 1.0, 2.0, 2.0, 3.0, 1.0]), noise_std=1.3)
+    assert not cells.is_clear.any()
+    assert cells.mass == pytest.approx(np.full(6, 2.0 * (1 - 6 * 1.3**2 / 144)))
+    assert denoise(np.array([1.0, -1.0, 0.5]), noise_std=1.0).mass.tolist() == [0.0, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("n_cells", [1, 10, 100, 600])
 def test_noise_alone_gives_few_bins(n_cells):
     # a bin more needs a sum of n cells above 4 sqrt(n) deviations: about 3e-5 per start and length
     noise = np.random.default_rng(n_cells).normal(0, 30, (200, n_cells))
-    n_bins = [merge_cells(row, noise_std=30.0, n_bins=48).max() + 1 for row in noise]
+    n_bins = [merged(row, 30.0, 48).max() + 1 for row in noise]
     assert max(n_bins) <= 5
     assert np.mean(n_bins) < 1.3
 
@@ -141,7 +178,7 @@ def test_zeros_stay_zeros_on_a_wide_line():
 def test_spikes_are_bins_of_their_own_and_split_no_bin():
     grid = NumericGrid.between(0, 100_000, discrete=True)
     spikes = np.arange(1000.0, 60_000.0, 1000.0)
-    plain = merge_cells(np.full(grid.n_cells, 3.0), noise_std=5.0, n_bins=16).max() + 1
+    plain = merged(np.full(grid.n_cells, 3.0), 5.0, 16).max() + 1
     counts = np.full(grid.with_spikes(spikes).n_cells, 3.0)
     spiked = grid.with_spikes(spikes)
     at = spiked.index(spikes)
