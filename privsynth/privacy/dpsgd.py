@@ -108,6 +108,8 @@ class SecretNoiseOptimizer(DPOptimizer):
     them into the noisy mean gradient in ``p.grad``.
     """
 
+    accumulated_iterations = 1  # one batch a step, whatever the micro-batches
+
     def __init__(self, optimizer: torch.optim.Optimizer, plan: StepPlan) -> None:
         super().__init__(
             optimizer,
@@ -122,10 +124,11 @@ class SecretNoiseOptimizer(DPOptimizer):
         """Set ``p.grad`` to the clipped sum plus noise of ``noise_multiplier * max_grad_norm``."""
         if self.secret is None:
             raise ParameterError("expected noise from GradientSteps.noisy_gradient, which pays for the step")
-        std = self.noise_multiplier * self.max_grad_norm
-        for p in self.params:
-            noise = torch.from_numpy(standard_normals(p.numel(), self.secret) * std)
-            p.grad = p.summed_grad + noise.to(p).view_as(p)
+        sizes = [p.numel() for p in self.params]
+        noise = torch.from_numpy(standard_normals(sum(sizes), self.secret))
+        noise *= self.noise_multiplier * self.max_grad_norm
+        for p, part in zip(self.params, noise.split(sizes), strict=True):
+            p.grad = p.summed_grad + part.to(p).view_as(p)
 
 
 class GradientSteps:
@@ -186,7 +189,8 @@ class GradientSteps:
             raise ParameterError("expected a clipper with the max_grad_norm of the plan")
         if optimizer.plan != self.plan:
             raise ParameterError("expected an optimizer made by this block: another has another noise")
-        if {id(p) for p in optimizer.params} != {id(p) for p in clipper.parameters}:
+        parameters = clipper.parameters
+        if {id(p) for p in optimizer.params} != {id(p) for p in parameters}:
             raise ParameterError("expected an optimizer and a clipper of the same parameters")
         step = self.n_begun
         if self._records is None:
@@ -195,7 +199,7 @@ class GradientSteps:
                     "this private step is not on the tape, and there are no records to take it from"
                 )
             self.n_begun = step + 1
-            for p, gradient in zip(clipper.parameters, self._tape[step], strict=True):
+            for p, gradient in zip(parameters, self._tape[step], strict=True):
                 p.grad = gradient.clone()
             return
         assert self._weighting is not None
@@ -203,18 +207,19 @@ class GradientSteps:
         self.n_begun = step + 1
         secret = self._secret.for_step(step)
         rows = self._weighting.poisson_sample(self.plan.sample_rate, n_rows=len(self._records), secret=secret)
-        batch = self._records[torch.from_numpy(rows)].to(clipper.parameters[0].device)
+        batch = self._records.index_select(0, torch.from_numpy(rows)).to(parameters[0].device)
         sums = clipper.clipped_sum(batch)
-        optimizer.zero_grad(set_to_none=True)
         try:
-            for p, total in zip(clipper.parameters, sums, strict=True):
-                # Opacus keeps both as attributes of the parameter; no sample is left, all are clipped.
-                vars(p).update(summed_grad=total, grad_sample=total.new_zeros((0, *p.shape)))
+            for p, total in zip(parameters, sums, strict=True):
+                vars(p).update(
+                    summed_grad=total, grad_sample=None
+                )  # as Opacus does; no sample is left to clip
             optimizer.secret = secret
-            optimizer.pre_step()
+            optimizer.add_noise()
+            optimizer.scale_grad()
         finally:
             optimizer.secret = None
-            for p in clipper.parameters:  # parameters carry their attributes into copies and pickles
-                vars(p).update(summed_grad=None, grad_sample=None)
+            for p in parameters:  # parameters carry their attributes into copies and pickles
+                vars(p).update(summed_grad=None)
         if self._tape is not None:
-            self._tape.append([p.grad.clone() for p in clipper.parameters if p.grad is not None])
+            self._tape.append([p.grad.clone() for p in parameters if p.grad is not None])
