@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
@@ -65,13 +66,9 @@ class RecordClipper:
         self.max_grad_norm = max_grad_norm
         self.micro_batch_size = micro_batch_size
         if not self.parameters:
-            raise ParameterError(
-                "expected a discriminator with at least one parameter that requires a gradient"
-            )
+            raise ParameterError("expected at least one parameter that requires a gradient")
         if any(p.dtype not in (torch.float32, torch.float64) for p in self.parameters):
-            raise UnsupportedLayerError(
-                "expected parameters in float32 or float64: clipping rounds with less"
-            )
+            raise UnsupportedLayerError("expected float32 or float64 parameters: clipping rounds with less")
         self._linear = {} if by_record else _linear_layers(discriminator)
 
     @property
@@ -261,10 +258,10 @@ def _observed(layers: dict[str, nn.Linear]) -> Iterator[list[tuple[str, torch.Te
     """Note name, input and output of the layers during one forward pass, in the order of their calls."""
     seen: list[tuple[str, torch.Tensor, torch.Tensor]] = []
 
-    def note(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
-        return lambda module, inputs, output: seen.append((name, inputs[0], output))
+    def note(name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        seen.append((name, inputs[0], output))
 
-    handles = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
+    handles = [layer.register_forward_hook(partial(note, name)) for name, layer in layers.items()]
     try:
         yield seen
     finally:

@@ -27,6 +27,7 @@ from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
+from privsynth.ranks import Ranks
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
 from privsynth.sources import Records
@@ -48,6 +49,7 @@ class Curator:
         records: The real records; None replays the store.
         charge: Writes a charge durably to the ledger, before the read; None in a replay.
         secret: Source of noise; the operating system's entropy except in tests.
+        ranks: Other processes that help with gradient steps; those that help have no records.
 
     Privacy:
         Accounted: each release is charged before it is computed, and never above the allowance.
@@ -62,11 +64,12 @@ class Curator:
         records: Records | None = None,
         charge: Charge | None = None,
         secret: SecretSource | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.schema = schema
         self.allowance = allowance
         self.store = store
-        self._charge = charge
+        self._charge, self._ranks = charge, ranks
         self._secret = secret or OsEntropy()
         self._seen: set[str] = set()
         self._spent = 0.0
@@ -313,8 +316,9 @@ class Curator:
             weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=advance,
-            n_begun=0 if held is None else self.store.meta.get(f"{key}/begun", 0),
+            n_begun=self.store.meta.get(f"{key}/begun", 0),
             tape=self.tape,
+            ranks=self._ranks,
         )
         return self._blocks[key]
 

@@ -21,6 +21,7 @@ from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.sampled_gaussian import check_steps, noise_for_steps
 from privsynth.privacy.secret import SecretSource, standard_normals
 from privsynth.privacy.units import Weighting
+from privsynth.ranks import Ranks, summed_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +126,8 @@ class SecretNoiseOptimizer(DPOptimizer):
         if self.secret is None:
             raise ParameterError("expected noise from GradientSteps.noisy_gradient, which pays for the step")
         sizes = [p.numel() for p in self.params]
-        noise = torch.from_numpy(standard_normals(sum(sizes), self.secret))
-        noise *= self.noise_multiplier * self.max_grad_norm
+        std = self.noise_multiplier * self.max_grad_norm
+        noise = torch.from_numpy(standard_normals(sum(sizes), self.secret)) * std
         for p, part in zip(self.params, noise.split(sizes), strict=True):
             p.grad = p.summed_grad + part.to(p).view_as(p)
 
@@ -142,6 +143,7 @@ class GradientSteps:
         advance: Writes the number of steps begun durably, before a step draws; what it wrote is spent.
         n_begun: Steps begun by earlier, interrupted attempts.
         tape: If given, noisy gradients are added to it, or, without records, replayed from it.
+        ranks: The processes that a batch is divided among; without records this one helps the first.
 
     Privacy:
         Accounted: the block's event was charged before this object was made.
@@ -157,6 +159,7 @@ class GradientSteps:
         advance: Callable[[int], None],
         n_begun: int = 0,
         tape: list[list[torch.Tensor]] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.plan = plan
         self.n_begun = n_begun
@@ -164,7 +167,7 @@ class GradientSteps:
         self._weighting = weighting
         self._secret = secret
         self._advance = advance
-        self._tape = tape
+        self._tape, self._ranks = tape, ranks
 
     def optimizer(self, base: torch.optim.Optimizer) -> SecretNoiseOptimizer:
         """Wrap the discriminator's optimizer."""
@@ -194,13 +197,17 @@ class GradientSteps:
             raise ParameterError("expected an optimizer and a clipper of the same parameters")
         step = self.n_begun
         if self._records is None:
-            if self._tape is None or step >= len(self._tape):
+            if self._ranks is not None:
+                gradients = self._ranks.helped(clipper.clipped_sum)
+            elif self._tape is not None and step < len(self._tape):
+                gradients = [gradient.clone() for gradient in self._tape[step]]
+            else:
                 raise ReplayError(
                     "this private step is not on the tape, and there are no records to take it from"
                 )
-            self.n_begun = step + 1
-            for p, gradient in zip(parameters, self._tape[step], strict=True):
-                p.grad = gradient.clone()
+            self.n_begun += 1
+            for p, gradient in zip(parameters, gradients, strict=True):
+                p.grad = gradient
             return
         assert self._weighting is not None
         self._advance(step + 1)
@@ -208,12 +215,11 @@ class GradientSteps:
         secret = self._secret.for_step(step)
         rows = self._weighting.poisson_sample(self.plan.sample_rate, n_rows=len(self._records), secret=secret)
         batch = self._records.index_select(0, torch.from_numpy(rows)).to(parameters[0].device)
-        sums = clipper.clipped_sum(batch)
+        sums = summed_by(self._ranks, clipper.clipped_sum, batch)
         try:
             for p, total in zip(parameters, sums, strict=True):
-                vars(p).update(
-                    summed_grad=total, grad_sample=None
-                )  # as Opacus does; no sample is left to clip
+                # Opacus keeps both as attributes of the parameter; no sample is left, all are clipped.
+                vars(p).update(summed_grad=total, grad_sample=None)
             optimizer.secret = secret
             optimizer.add_noise()
             optimizer.scale_grad()
@@ -221,5 +227,8 @@ class GradientSteps:
             optimizer.secret = None
             for p in parameters:  # parameters carry their attributes into copies and pickles
                 vars(p).update(summed_grad=None)
+        gradients = [p.grad for p in parameters if p.grad is not None]
         if self._tape is not None:
-            self._tape.append([p.grad.clone() for p in parameters if p.grad is not None])
+            self._tape.append([gradient.clone() for gradient in gradients])
+        if self._ranks is not None:
+            self._ranks.share_gradient(gradients)

@@ -85,8 +85,8 @@ def test_normals_and_gumbels_have_their_distributions():
 
 
 def test_the_two_normals_of_one_radius_are_independent():
-    # First and second half share their radii. Correlated radii would show in the squares, whose variance is 2;
-    # the largest of the three statistics is standard normal but for 1/sqrt(n), so 5.5 is an alarm of 1e-7.
+    # First and second half share their radii, which would show in the squares, whose variance is 2. Each of
+    # the three statistics is standard normal but for 1/sqrt(n), so 5.5 is a false alarm of 1e-7.
     first, second = standard_normals(2 * N, OsEntropy()).reshape(2, N)
     for a, b, size in (
         (first, second, 1.0),
