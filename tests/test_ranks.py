@@ -1,4 +1,4 @@
-"""A fit by two processes of torchrun: one ledger, one batch, one noise, one model; planted bugs are caught."""
+"""A fit by two processes of torchrun: one ledger, one batch, one noise, one model; bugs are caught."""
 
 from __future__ import annotations
 

@@ -104,9 +104,7 @@ class RecordClipper:
         once = sorted(name for name, _, _ in seen) == sorted(self._linear)
         if not once or any(x.dim() != 2 or len(x) != n for _, x, _ in seen):
             return None
-        slopes = torch.autograd.grad(losses.sum(), [output for _, _, output in seen], allow_unused=True)
-        if any(slope is None for slope in slopes):
-            return None
+        slopes = torch.autograd.grad(losses.sum(), [output for *_, output in seen], materialize_grads=True)
         squared, largest = torch.zeros(2, n, dtype=torch.float64, device=records.device)
         norms = {id(x): _bounded_norms(x.detach()) for _, x, _ in seen}  # layers side by side share an input
         for (name, x, _), slope in zip(seen, slopes, strict=True):

@@ -316,7 +316,7 @@ class Curator:
             weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=advance,
-            n_begun=self.store.meta.get(f"{key}/begun", 0),
+            n_begun=0 if held is None and self._ranks is None else self.store.meta.get(f"{key}/begun", 0),
             tape=self.tape,
             ranks=self._ranks,
         )

@@ -127,7 +127,7 @@ class SecretNoiseOptimizer(DPOptimizer):
             raise ParameterError("expected noise from GradientSteps.noisy_gradient, which pays for the step")
         sizes = [p.numel() for p in self.params]
         std = self.noise_multiplier * self.max_grad_norm
-        noise = torch.from_numpy(standard_normals(sum(sizes), self.secret)) * std
+        noise = torch.from_numpy(standard_normals(sum(sizes), self.secret)).mul_(std)
         for p, part in zip(self.params, noise.split(sizes), strict=True):
             p.grad = p.summed_grad + part.to(p).view_as(p)
 
