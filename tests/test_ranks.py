@@ -15,7 +15,7 @@ from privsynth.privacy.ledger import Ledger
 from privsynth.ranks import Ranks
 from privsynth.releases import ReleaseStore
 from privsynth.synthesizers.joint import joint_fit
-from tests.helpers.joint_steps import SETTINGS
+from tests.helpers.joint_steps import SETTINGS, joint_fit_of_patients
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,7 +32,7 @@ def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("joint")
-    done = torchrun("tests.helpers.joint_steps", folder)
+    done = torchrun("tests.helpers.joint_steps", "all", folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -84,6 +84,23 @@ def test_all_ranks_end_with_one_usable_model(found):
     for key in ("model", "guarantee", "releases"):
         assert first[key] == helper[key]
     assert first["rows"] == helper["rows"] == 7
+
+
+def test_the_death_of_a_helper_ends_all_and_one_process_resumes_what_was_paid_for(tmp_path):
+    done = torchrun("tests.helpers.joint_steps", "dying", tmp_path)
+    assert done.returncode != 0
+    store = ReleaseStore(tmp_path / "1.partial")
+    run, n_begun = store.meta["run"], store.meta["steps/begun"]
+    store.close()
+    assert n_begun == 3  # the step that was lost stays spent
+    ledger = Ledger(tmp_path / "ledger-1")
+    events = ledger.events(run)
+    synthesizer = joint_fit_of_patients(tmp_path, None)
+    assert len(synthesizer.sample(7)) == 7
+    assert ledger.events(run) == events
+    assert ledger.status(run) == "finished"
+    (summary,) = ledger.datasets()
+    assert len(summary.runs) == 1
 
 
 def test_a_refusal_on_the_first_rank_ends_all(tmp_path):

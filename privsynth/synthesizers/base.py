@@ -136,6 +136,9 @@ class Synthesizer(Fitted[Model], ABC):
     ) -> Self:
         """Fit to records. Nothing is charged before arguments, schema and records are checked.
 
+        Under `torchrun`, every rank makes the same call, and all end with the same model: the first alone
+        reads the source, pays and writes, the others sum gradients for it.
+
         Args:
             source: The real records. A table: a frame, or a CSV or Parquet file. Images: see
                 `privsynth.image_sources.read_images`.
@@ -155,6 +158,7 @@ class Synthesizer(Fitted[Model], ABC):
             BudgetExceededError, LedgerError: If the ledger refuses; nothing has been read.
             FitInterrupted: After Ctrl-C in a training. The synthesizer then holds a usable model of what was
                 learnt so far, and the same call resumes.
+            RankStoppedError: If another rank of `torchrun` ended; the first rank says why.
 
         Privacy:
             Accounted: every release is charged to the ledger before the records are read for it.

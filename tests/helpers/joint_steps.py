@@ -1,4 +1,4 @@
-"""What two processes do in `tests/test_ranks.py`: ``torchrun ... -m tests.helpers.joint_steps OUT``.
+"""What two processes do in `tests/test_ranks.py`: ``torchrun ... -m tests.helpers.joint_steps all OUT``.
 
 Each rank runs the guarantee checks of the gradient steps on blocks that both ranks share, as they are and
 with a planted bug, then one joint fit; it writes what it found to ``OUT/rank-R.json``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,33 @@ def joint_blocks(ranks: Ranks) -> Callable[..., GradientSteps]:
     return block
 
 
+def joint_fit_of_patients(
+    out: Path, ranks: Ranks | None, progress: Callable[[str, int, int], None] | None = None
+) -> DPGANSynthesizer:
+    """Fit; each rank names files of its own, of which a helper should write none."""
+    is_first = ranks is None or ranks.is_first
+    synthesizer = DPGANSynthesizer(epsilon=1.0, settings=SETTINGS, device="cpu", random_state=0)
+    return synthesizer.fit(
+        patients(1500) if is_first else "no such table.csv",  # which would fail if it were read
+        schema=PATIENTS,
+        dataset="patients",
+        ledger=out / f"ledger-{int(is_first)}",
+        releases_path=out / f"{int(is_first)}.partial",
+        progress=progress,
+    )
+
+
+def fit_whose_helper_dies(out: Path) -> None:
+    """Fit until the helper's process ends in the third step."""
+    right, left = Ranks.helped, iter(range(2))
+
+    def helped(self, clipped_sum: Callable):
+        return right(self, clipped_sum) if next(left, None) is not None else os._exit(9)
+
+    with patch.object(Ranks, "helped", helped):
+        joint_fit_of_patients(out, Ranks.of_this_process())
+
+
 def main(out: Path) -> None:
     """Run checks and fit; write this rank's findings."""
     ranks = Ranks.of_this_process()
@@ -109,16 +137,7 @@ def main(out: Path) -> None:
                     with bug(ranks):
                         found[f"{name}: {what}"] = outcome(check)
     said: list[str] = []
-    synthesizer = DPGANSynthesizer(epsilon=1.0, delta=1e-6, random_state=0, settings=SETTINGS)
-    synthesizer.fit(
-        # A helper reads no table: it would fail on this one.
-        patients(1500) if ranks.is_first else "no such table.csv",
-        schema=PATIENTS,
-        dataset="patients",
-        ledger=out / f"ledger-{int(ranks.is_first)}",
-        releases_path=out / f"{int(ranks.is_first)}.partial",
-        progress=lambda message, done, total: said.append(message),
-    )
+    synthesizer = joint_fit_of_patients(out, ranks, lambda message, done, total: said.append(message))
     model = b"".join(array.tobytes() for array in synthesizer._arrays_of(synthesizer.model_).values())
     found |= {
         "model": hashlib.sha256(model).hexdigest(),
@@ -132,4 +151,4 @@ def main(out: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]))
+    {"all": main, "dying": fit_whose_helper_dies}[sys.argv[1]](Path(sys.argv[2]))
