@@ -24,7 +24,7 @@ from privsynth.privacy.curator import Charge, Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.ranks import Ranks
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases import Release
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
 from privsynth.sources import OnViolation, Records
@@ -170,17 +170,10 @@ class Synthesizer(Fitted[Model], ABC):
             records = self._read(source, schema, on_violation) if is_first else None
             if restart and releases_path is not None and is_first:
                 discard_run(releases_path, ledger)
-            self._fit(
-                records,
-                JointStore(releases_path if is_first else None),
-                ranks,
-                schema=schema,
-                dataset=dataset_name(source, dataset),
-                ledger=ledger,
-                on_violation=on_violation,
-                progress=progress,
-                secret=secret or OsEntropy(),
-            )
+            store = JointStore(releases_path if is_first else None)
+            name = dataset_name(source, dataset)
+            secret = secret or OsEntropy()
+            self._fit(records, store, ranks, schema, name, ledger, on_violation, progress, secret)
             if is_first:
                 self._warn_of_delta()
         return self
@@ -190,7 +183,6 @@ class Synthesizer(Fitted[Model], ABC):
         records: Records | None,
         store: JointStore,
         ranks: Ranks | None,
-        *,
         schema: Schema,
         dataset: str | None,
         ledger: str | Path | Ledger | None,
@@ -206,7 +198,22 @@ class Synthesizer(Fitted[Model], ABC):
                 store.begin(ranks)
                 model = self._follow(schema, settings, store, ranks)
             else:
-                self._know(store, schema, settings, dataset, on_violation, secret)
+                configuration = {
+                    "class": type(self).__name__,
+                    "epsilon": self.epsilon,
+                    "delta": self.delta,
+                    "settings": settings.to_dict(),
+                    "schema": schema.to_dict(),
+                    "dataset": dataset,
+                    "on_violation": on_violation,
+                    "random_state": self.random_state,
+                    "secret_source": secret.is_secret,
+                    "device": self.device_,
+                }
+                check_configuration(store, configuration)
+                if "seed" not in store.meta:
+                    fresh = secrets.randbits(32) if self.random_state is None else self.random_state
+                    store.set_meta(seed=fresh)
                 model = self._run(records, schema, settings, store, ranks, dataset, ledger, secret, progress)
         except FitInterrupted as stopped:
             interrupted, model = stopped, stopped.model
@@ -226,35 +233,6 @@ class Synthesizer(Fitted[Model], ABC):
         model.require_feasible()
         if interrupted is not None:
             raise interrupted
-
-    def _know(
-        self,
-        store: ReleaseStore,
-        schema: Schema,
-        settings: Settings,
-        dataset: str | None,
-        on_violation: OnViolation,
-        secret: SecretSource,
-    ) -> None:
-        """Compare a run with the interrupted one that it resumes; choose a fresh one's seed."""
-        check_configuration(
-            store,
-            {
-                "class": type(self).__name__,
-                "epsilon": self.epsilon,
-                "delta": self.delta,
-                "settings": settings.to_dict(),
-                "schema": schema.to_dict(),
-                "dataset": dataset,
-                "on_violation": on_violation,
-                "random_state": self.random_state,
-                "secret_source": secret.is_secret,
-                "device": self.device_,
-            },
-        )
-        if "seed" not in store.meta:
-            fresh = secrets.randbits(32) if self.random_state is None else self.random_state
-            store.set_meta(seed=fresh)
 
     def _follow(self, schema: Schema, settings: Settings, store: JointStore, ranks: Ranks | None) -> Model:
         """Make the model from what is released, as in a replay; ``ranks`` sends it as it is bought."""
