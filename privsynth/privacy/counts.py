@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
+Codes = NDArray[np.signedinteger]
+
+ROWS_AT_ONCE = 2**18
 
 
 def count_table(
-    codes: Sequence[IntArray],
+    codes: Sequence[Codes],
     sizes: Sequence[int],
     weights: IntArray | None,
     *,
@@ -24,7 +27,8 @@ def count_table(
     A row with a code of -1 in any of the columns is counted nowhere, so a unit adds at most 1 in all.
 
     Args:
-        codes: Codes of each column, each ``(n_rows,)`` in ``[-1, size)``; no column counts all rows.
+        codes: Codes of each column, each ``(n_rows,)`` in ``[-1, size)`` and of any signed type; no column
+            counts all rows.
         sizes: Number of codes of each column; public.
         weights: Weight of each row in grid steps, ``(n_rows,)``; None is one unit each.
         n_rows: Number of rows.
@@ -36,17 +40,26 @@ def count_table(
     Privacy:
         Not private: exact counts; L1 and L2 sensitivity is one unit.
     """
-    joint = np.zeros(n_rows, dtype=np.int64)
-    valid = np.ones(n_rows, dtype=bool)
-    for column, size in zip(codes, sizes, strict=True):
-        joint = joint * size + column
-        valid = valid & (column >= 0)
-    if not valid.all():
-        joint = joint[valid]
-        weights = None if weights is None else weights[valid]
     n_cells = math.prod(sizes)
-    if weights is None:
-        counts = np.bincount(joint, minlength=n_cells).astype(np.int64) * units_per_one
-    else:  # sums of whole numbers below 2^53 are exact in doubles
-        counts = np.rint(np.bincount(joint, weights=weights, minlength=n_cells)).astype(np.int64)
-    return counts.reshape(tuple(sizes))
+    counts = np.zeros(n_cells, dtype=np.int64)
+    at_once = max(ROWS_AT_ONCE, n_cells)  # bounds the memory, and no block costs more than its rows
+    for start in range(0, n_rows, at_once):
+        rows = slice(start, min(start + at_once, n_rows))
+        joint = np.zeros(rows.stop - start, dtype=np.int64)
+        valid = np.ones(len(joint), dtype=bool)
+        for column, size in zip(codes, sizes, strict=True):
+            joint *= size
+            joint += column[rows]
+            valid &= column[rows] >= 0
+        of_block = None if weights is None else weights[rows]
+        if not valid.all():
+            joint = joint[valid]
+            of_block = None if of_block is None else of_block[valid]
+        # sums of whole numbers below 2^53 are exact in doubles
+        counts += np.rint(np.bincount(joint, weights=of_block, minlength=n_cells)).astype(np.int64)
+    return counts.reshape(tuple(sizes)) * (units_per_one if weights is None else 1)
+
+
+def narrow(codes: NDArray[np.signedinteger], size: int) -> Codes:
+    """Return codes in ``[-1, size)`` in the smallest signed type that holds them."""
+    return codes.astype(np.min_scalar_type(-max(size, 1)), copy=False)

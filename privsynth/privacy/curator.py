@@ -136,7 +136,7 @@ class Curator:
 
         def answer(held_by_many: HeldByMany) -> Answer:
             codes, values = self._held.observed(column)
-            return {"values": sorted(values[i] for i in held_by_many(codes, len(values)))}, {}
+            return {"values": sorted(values[held_by_many(codes, len(values))].tolist())}, {}
 
         what = f"values of {column.name!r}"
         return self._discover(key, what, answer, noise_multiplier, delta, max_values)
