@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
-Codes = NDArray[np.signedinteger]
 
 ROWS_AT_ONCE = 2**18
 
 
 def count_table(
-    codes: Sequence[Codes],
+    codes: Sequence[NDArray[np.signedinteger]],
     sizes: Sequence[int],
     weights: IntArray | None,
     *,
@@ -40,26 +39,14 @@ def count_table(
     Privacy:
         Not private: exact counts; L1 and L2 sensitivity is one unit.
     """
-    n_cells = math.prod(sizes)
-    counts = np.zeros(n_cells, dtype=np.int64)
-    at_once = max(ROWS_AT_ONCE, n_cells)  # bounds the memory, and no block costs more than its rows
+    counts = np.zeros(math.prod(sizes), dtype=np.int64)
+    at_once = max(ROWS_AT_ONCE, len(counts))  # bounds the memory, and no block costs more than its rows
     for start in range(0, n_rows, at_once):
         rows = slice(start, min(start + at_once, n_rows))
         joint = np.zeros(rows.stop - start, dtype=np.int64)
-        valid = np.ones(len(joint), dtype=bool)
         for column, size in zip(codes, sizes, strict=True):
-            joint *= size
-            joint += column[rows]
-            valid &= column[rows] >= 0
-        of_block = None if weights is None else weights[rows]
-        if not valid.all():
-            joint = joint[valid]
-            of_block = None if of_block is None else of_block[valid]
-        # sums of whole numbers below 2^53 are exact in doubles
-        counts += np.rint(np.bincount(joint, weights=of_block, minlength=n_cells)).astype(np.int64)
+            joint = np.where((joint < 0) | (column[rows] < 0), -1, joint * size + column[rows])
+        by = None if weights is None else weights[rows]
+        # sums of whole numbers below 2^53 are exact in doubles; the first one is of what counts nowhere
+        counts += np.rint(np.bincount(joint + 1, weights=by, minlength=len(counts) + 1)[1:]).astype(np.int64)
     return counts.reshape(tuple(sizes)) * (units_per_one if weights is None else 1)
-
-
-def narrow(codes: NDArray[np.signedinteger], size: int) -> Codes:
-    """Return codes in ``[-1, size)`` in the smallest signed type that holds them."""
-    return codes.astype(np.min_scalar_type(-max(size, 1)), copy=False)

@@ -7,7 +7,7 @@ what is stored and refuses everything else, which is how a model is rebuilt from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain
+from privsynth.encoding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
@@ -203,7 +203,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         sets: Sequence[tuple[str, ...]],
         *,
         noise_multiplier: float,
@@ -225,7 +225,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         embedding: Embedding,
         *,
         n_cells: int,
@@ -255,9 +255,9 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         candidates: Sequence[tuple[str, ...]],
-        expected: Callable[[], list[FloatArray]],
+        expected: Callable[[], Iterable[FloatArray]],
         *,
         noise_std: float,
         epsilon0: float,
@@ -279,7 +279,7 @@ class Curator:
 
         def answer() -> Answer:
             one = self._held.weighting.units_per_one
-            exact = [self._held.table(columns, domains).ravel() / one for columns in candidates]
+            exact = (self._held.table(columns, domains).ravel() / one for columns in candidates)
             scores = marginal_scores(exact, expected(), noise_std)
             chosen = exponential_mechanism(
                 scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
@@ -289,7 +289,7 @@ class Curator:
         return self._obtain(key, event, answer)
 
     def gradient_steps(
-        self, key: str, purpose: str, domains: Mapping[str, Domain], plan: StepPlan
+        self, key: str, purpose: str, domains: Mapping[str, Coding], plan: StepPlan
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
@@ -321,7 +321,7 @@ class Curator:
     def votes(
         self,
         key: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         panel: Panel,
         teacher: Teacher,
         *,

@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain, to_ticks
-from privsynth.privacy.counts import Codes, count_table, narrow
+from privsynth.encoding import Codes, Coding, narrow, to_ticks
+from privsynth.privacy.counts import count_table
 from privsynth.privacy.discovery import bound_bin, bound_edges
 from privsynth.privacy.pate import Panel
 from privsynth.privacy.secret import SecretSource
@@ -42,12 +42,12 @@ class HeldRecords:
         self.frame = records.frame if rows is None else records.frame.iloc[rows]
         self._images = records.images if rows is None or records.images is None else records.images[rows]
         self._secret = secret
-        self._domains: Mapping[str, Domain] = {}
+        self._domains: Mapping[str, Coding] = {}
         self._codes: dict[str, Codes] = {}
-        self._tables: dict[tuple[str, ...], IntArray] = {}
+        self._tables: dict[tuple[str, ...], Codes] = {}
         self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
 
-    def rows(self, domains: Mapping[str, Domain]) -> torch.Tensor:
+    def rows(self, domains: Mapping[str, Coding]) -> torch.Tensor:
         """Return each row as the codes of its columns, in the order of ``domains``, -1 outside a domain.
 
         Returns:
@@ -60,7 +60,7 @@ class HeldRecords:
         shades = torch.from_numpy(self._images.reshape(len(codes), -1).astype(np.int16))
         return torch.cat([codes.to(torch.int16), shades], dim=1)
 
-    def parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
+    def parts(self, panel: Panel, domains: Mapping[str, Coding]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the records of each teacher, one row of each unit, and which are there."""
         if panel not in self._taught:
             secret = self._secret.for_step(0)
@@ -76,13 +76,14 @@ class HeldRecords:
             return pd.factorize(self._ticks(column))
         return values.cat.codes.to_numpy(), values.cat.categories.to_numpy(dtype=object)
 
-    def table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
+    def table(self, columns: tuple[str, ...], domains: Mapping[str, Coding]) -> IntArray:
         """Return the counts of the joint codes of some columns, in grid steps."""
         self._use(domains)
         if columns not in self._tables:
             codes = [self._encoded(name) for name in columns]
-            self._tables[columns] = self.count(codes, [domains[name].size for name in columns])
-        return self._tables[columns]
+            counts = self.count(codes, [domains[name].size for name in columns])
+            self._tables[columns] = narrow(counts, int(counts.max(initial=0)) + 1)
+        return self._tables[columns].astype(np.int64)
 
     def bound_counts(self, column: Column) -> IntArray:
         """Return the counts of the doubling bins of a number line, in grid steps."""
@@ -96,7 +97,7 @@ class HeldRecords:
     def _ticks(self, column: Column) -> NDArray[np.float64]:
         return to_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column)
 
-    def _use(self, domains: Mapping[str, Domain]) -> None:
+    def _use(self, domains: Mapping[str, Coding]) -> None:
         if self._domains is not domains:  # codes and tables belong to one set of domains
             self._domains, self._codes, self._tables = domains, {}, {}
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
 from privsynth.models.mixture import ProductMixture
@@ -226,7 +228,6 @@ def _candidates(domains: Domains, context: str | None) -> list[tuple[str, ...]]:
 
 
 def _expected(
-    fitter: MixtureFitter, domains: Domains, candidates: list[tuple[str, ...]]
-) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    tables = fitter.pair_shares() * domains.n_units
-    return [fitter.block(tables, columns).ravel() for columns in candidates]
+    fitter: MixtureFitter, domains: Domains, candidates: Sequence[tuple[str, ...]]
+) -> Iterator[NDArray[np.float64]]:
+    return (share.ravel() * domains.n_units for share in fitter.shares(candidates))

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from privsynth.encoding import narrow
 from privsynth.privacy import counts
-from privsynth.privacy.counts import count_table, narrow
+from privsynth.privacy.counts import count_table
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
 from privsynth.privacy.units import PERSON_GRID, weigh_records
 from tests.helpers.gradient_steps import check_batches_are_poisson
@@ -112,12 +113,6 @@ def test_tables_count_what_a_loop_counts(shape, rows_at_once, monkeypatch):
     assert np.array_equal(count_table(codes, shape, weights, n_rows=200, units_per_one=1), expected)
     unweighted = count_table(codes, shape, np.ones(200, dtype=np.int64), n_rows=200, units_per_one=1)
     assert np.array_equal(count_table(codes, shape, None, n_rows=200, units_per_one=9), 9 * unweighted)
-
-
-@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 2**15, 2**15 + 1, 2**31])
-def test_narrow_codes_are_the_same_codes(size):
-    codes = np.array([-1, 0, max(size - 1, 0)])
-    assert narrow(codes, size).tolist() == codes.tolist()
 
 
 def test_units_are_drawn_by_poisson_sampling():
