@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
-ROWS_AT_ONCE = 2**18
+ROWS_AT_ONCE = 2**18  # bounds the memory, whatever the number of rows
 
 
 def count_table(
@@ -39,14 +39,14 @@ def count_table(
     Privacy:
         Not private: exact counts; L1 and L2 sensitivity is one unit.
     """
-    counts = np.zeros(math.prod(sizes), dtype=np.int64)
-    at_once = max(ROWS_AT_ONCE, len(counts))  # bounds the memory, and no block costs more than its rows
-    for start in range(0, n_rows, at_once):
-        rows = slice(start, min(start + at_once, n_rows))
+    shape = [size + 1 for size in sizes]  # -1 has the first cell of each column, which is left out at the end
+    counts = np.zeros(math.prod(shape))  # sums of whole numbers below 2^53 are exact in doubles
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, n_rows))
         joint = np.zeros(rows.stop - start, dtype=np.int64)
-        for column, size in zip(codes, sizes, strict=True):
-            joint = np.where((joint < 0) | (column[rows] < 0), -1, joint * size + column[rows])
+        for column, size in zip(codes, shape, strict=True):
+            joint = joint * size + 1 + column[rows]
         by = None if weights is None else weights[rows]
-        # sums of whole numbers below 2^53 are exact in doubles; the first one is of what counts nowhere
-        counts += np.rint(np.bincount(joint + 1, weights=by, minlength=len(counts) + 1)[1:]).astype(np.int64)
-    return counts.reshape(tuple(sizes)) * (units_per_one if weights is None else 1)
+        counts += np.bincount(joint, weights=by, minlength=len(counts))
+    inside = counts.reshape(shape)[(slice(1, None),) * len(shape)].astype(np.int64)
+    return inside * (units_per_one if weights is None else 1)

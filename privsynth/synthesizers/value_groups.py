@@ -18,12 +18,12 @@ from privsynth.binning import merge_cells, shape_in_bins
 from privsynth.encoding import Coding, DiscreteDomain
 from privsynth.models.fitting import Measurement
 from privsynth.models.mixture import ProductMixture
-from privsynth.synthesizers.domains import Domains
+from privsynth.synthesizers.domains import MAX_VALUES, Domains
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-MAX_CODES = 256  # up to here every value has a code of its own
+MAX_CODES = MAX_VALUES + 2  # what is discovered, "other" and missing: up to here all have codes of their own
 N_GROUPS = 128  # codes aimed at beyond that
 
 
