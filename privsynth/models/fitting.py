@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.models.mixture import ProductMixture
-from privsynth.models.table_groups import TableGroup, cross, group_tables
+from privsynth.models.table_groups import TableGroup, cross, group_tables, jointly
 
 FloatArray = NDArray[np.float64]
 
@@ -168,14 +168,14 @@ class MixtureFitter:
         for (first, n_columns), run in itertools.groupby(
             sets, key=lambda columns: (columns[0], len(columns))
         ):
-            seconds = [self._span(columns[1]) for columns in run]
-            classes = None if n_columns == 2 else self._classes
-            group = TableGroup.over(self._span(first), seconds, classes, device=self.device)
-            tables = group.tables(probabilities).cpu().numpy().astype(np.float64)
-            for table in np.split(
-                tables, np.cumsum([span.stop - span.start for span in seconds])[:-1], axis=-1
-            ):
-                yield table if n_columns == 2 else np.moveaxis(table, 0, 2)
+            rows, spans = self._span(first), [self._span(columns[1]) for columns in run]
+            start, stop = min(span.start for span in spans), max(span.stop for span in spans)
+            left = jointly(probabilities, rows, None if n_columns == 2 else self._classes)
+            tables = cross(left, probabilities[start:stop]).div_(left.shape[1])
+            by_class = tables.view(-1, rows.stop - rows.start, stop - start).cpu().numpy().astype(np.float64)
+            for span in spans:
+                table = by_class[:, :, span.start - start : span.stop - start]
+                yield table[0] if n_columns == 2 else np.moveaxis(table, 0, 2)
 
     def _span(self, column: str) -> slice:
         j = self.columns.index(column)

@@ -7,7 +7,7 @@ Probabilities are laid out as ``(n_codes, K)``, so that the codes of a column ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -37,22 +37,12 @@ class TableGroup:
     shares: torch.Tensor
     weights: torch.Tensor
 
-    @classmethod
-    def over(cls, rows: slice, cols: Sequence[slice], classes: slice | None, *, device: str) -> TableGroup:
-        """Return tables without measurements."""
-        codes = torch.cat([torch.arange(span.start, span.stop) for span in cols]).to(device)
-        none = torch.zeros((), device=device)
-        return cls(rows=rows, cols=codes, classes=classes, shares=none, weights=none)
-
-    def tables(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Return the tables in shares, laid out like `shares`."""
-        return self._tables(self._left(probabilities), probabilities.index_select(0, self.cols))
-
     def add_gradient(self, probabilities: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         """Add the gradient in the probabilities to ``slope``, both ``(n_codes, K)``; return the loss."""
         k = probabilities.shape[1]
-        left, right = self._left(probabilities), probabilities.index_select(0, self.cols)
-        miss = self._tables(left, right) - self.shares
+        left = jointly(probabilities, self.rows, self.classes)
+        right = probabilities.index_select(0, self.cols)
+        miss = cross(left, right).div_(k).view_as(self.shares) - self.shares
         pull = self.weights * miss
         loss = (pull * miss).sum()
         pull = pull.mul_(2.0 / k).flatten(0, -2)
@@ -64,16 +54,6 @@ class TableGroup:
             back = by_class.mul_(probabilities[self.classes, None]).sum(dim=0)
         slope[self.rows] += back
         return loss
-
-    def _left(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Return the probabilities of the shared column; with classes, jointly with each class."""
-        rows = probabilities[self.rows]
-        return rows if self.classes is None else (probabilities[self.classes, None] * rows).flatten(0, 1)
-
-    def _tables(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        tables = cross(left, right).div_(left.shape[1])
-        n_rows = self.rows.stop - self.rows.start
-        return tables if self.classes is None else tables.view(-1, n_rows, len(right))
 
 
 def group_tables(tables: Sequence[Scaled], classes: slice | None, *, device: str) -> list[TableGroup]:
@@ -88,13 +68,29 @@ def group_tables(tables: Sequence[Scaled], classes: slice | None, *, device: str
     groups = []
     for start in sorted({rows.start for rows, *_ in tables}):
         own = sorted((table for table in tables if table[0].start == start), key=lambda table: table[1].start)
-        empty = TableGroup.over(own[0][0], [cols for _, cols, *_ in own], classes, device=device)
-        shares, weights = (
-            torch.from_numpy(np.concatenate([table[i] for table in own], axis=-1).astype(np.float32))
-            for i in (2, 3)
+        cols = torch.cat([torch.arange(span.start, span.stop) for _, span, *_ in own]).to(device)
+        _, _, *measured = zip(*own, strict=True)
+        shares, weights = (np.concatenate(parts, axis=-1).astype(np.float32) for parts in measured)
+        group = TableGroup(
+            rows=own[0][0],
+            cols=cols,
+            classes=classes,
+            shares=torch.from_numpy(shares).to(device),
+            weights=torch.from_numpy(weights).to(device),
         )
-        groups.append(replace(empty, shares=shares.to(device), weights=weights.to(device)))
+        groups.append(group)
     return groups
+
+
+def jointly(probabilities: torch.Tensor, rows: slice, classes: slice | None) -> torch.Tensor:
+    """Return a column's probabilities, jointly with each class where there are classes.
+
+    Returns:
+        ``(n_rows, K)``, or ``(n_classes * n_rows, K)``, class after class.
+    """
+    if classes is None:
+        return probabilities[rows]
+    return (probabilities[classes, None] * probabilities[rows]).flatten(0, 1)
 
 
 def cross(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
