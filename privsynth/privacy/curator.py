@@ -7,7 +7,7 @@ what is stored and refuses everything else, which is how a model is rebuilt from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain
+from privsynth.encoding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
@@ -139,7 +139,7 @@ class Curator:
 
         def answer(held_by_many: HeldByMany) -> Answer:
             codes, values = self._held.observed(column)
-            return {"values": sorted(values[i] for i in held_by_many(codes, len(values)))}, {}
+            return {"values": sorted(values[held_by_many(codes, len(values))].tolist())}, {}
 
         what = f"values of {column.name!r}"
         return self._discover(key, what, answer, noise_multiplier, delta, max_values)
@@ -206,7 +206,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         sets: Sequence[tuple[str, ...]],
         *,
         noise_multiplier: float,
@@ -228,7 +228,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         embedding: Embedding,
         *,
         n_cells: int,
@@ -258,9 +258,9 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         candidates: Sequence[tuple[str, ...]],
-        expected: Callable[[], list[FloatArray]],
+        expected: Callable[[], Iterable[FloatArray]],
         *,
         noise_std: float,
         epsilon0: float,
@@ -282,7 +282,7 @@ class Curator:
 
         def answer() -> Answer:
             one = self._held.weighting.units_per_one
-            exact = [self._held.table(columns, domains).ravel() / one for columns in candidates]
+            exact = (self._held.table(columns, domains).ravel() / one for columns in candidates)
             scores = marginal_scores(exact, expected(), noise_std)
             chosen = exponential_mechanism(
                 scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
@@ -292,7 +292,7 @@ class Curator:
         return self._obtain(key, event, answer)
 
     def gradient_steps(
-        self, key: str, purpose: str, domains: Mapping[str, Domain], plan: StepPlan
+        self, key: str, purpose: str, domains: Mapping[str, Coding], plan: StepPlan
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
@@ -325,7 +325,7 @@ class Curator:
     def votes(
         self,
         key: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         panel: Panel,
         teacher: Teacher,
         *,
