@@ -46,7 +46,7 @@ def bins_from_histogram(
     bin_of_cell[~is_spike] = merge_cells(cells, noise_std=noise_std, n_bins=n_bins)
     n_merged = int(bin_of_cell[~is_spike].max(initial=-1)) + 1
     bin_of_cell[is_spike] = n_merged + np.arange(is_spike.sum())
-    weight = _shape_in_bins(noisy, bin_of_cell, grid.widths(), noise_std)
+    weight = shape_in_bins(noisy, bin_of_cell, grid.widths(), noise_std)
     return NumericDomain(column, grid, bin_of_cell, weight, has_missing)
 
 
@@ -155,10 +155,16 @@ def _merge_run(cells: Cells, *, share: float, noise_std: float) -> IntArray:
     return bins
 
 
-def _shape_in_bins(
+def shape_in_bins(
     noisy: FloatArray, bin_of_cell: IntArray, width: FloatArray, noise_std: float
 ) -> FloatArray:
     """Return each cell's share of its bin: the released counts shrunk towards a smooth shape.
+
+    Args:
+        noisy: Released count of each cell, ``(n_cells,)``.
+        bin_of_cell: Bin of each cell, ``(n_cells,)``.
+        width: How much of the line each cell holds, ``(n_cells,)``; all alike where there is no line.
+        noise_std: Standard deviation of the noise in each cell.
 
     Within a bin the counts are mixed with the smooth shape by a James-Stein weight: what the counts vary
     beyond it, over what they vary in all, so that pure noise gives the smooth shape.

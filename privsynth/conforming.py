@@ -187,7 +187,8 @@ def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, list[str]
     label_codes = [
         -1 if blank else code_of.get(text, unknown_code) for text, blank in zip(texts, is_blank, strict=True)
     ]
-    row_codes = np.array([*label_codes, -1], dtype=np.int64)[codes]
+    smallest = np.min_scalar_type(-max(len(labels), 1))
+    row_codes = np.array([*label_codes, -1], dtype=smallest)[codes]
     return pd.Categorical.from_codes(row_codes, categories=_index(labels)), broken
 
 
@@ -236,6 +237,8 @@ def _single_values(raw: pd.Series, *, booleans_as_text: bool) -> tuple[pd.Series
         The column, and whether it held objects that are no single value; they become missing.
     """
     if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.categories.dtype == object:
+        if all(type(value) is str for value in raw.dtype.categories):
+            return raw, False  # texts, and each stands for itself
         raw = raw.astype(object)
     if raw.dtype != object:
         return raw, False

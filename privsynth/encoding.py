@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from privsynth.schema import Category, Column, category_text
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Codes = NDArray[np.signedinteger]
 
 MAX_UNIT_CELLS = 512  # up to here every value of a grid column has a cell of its own
 UNIFORM_CELLS = 128
@@ -261,6 +263,24 @@ class DiscreteDomain:
 
 
 Domain = NumericDomain | DiscreteDomain
+
+
+class Coding(Protocol):
+    """What turns a canonical column into codes: all that counting needs to know of a domain."""
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        ...
+
+    def encode(self, values: pd.Series) -> IntArray:
+        """Return the code of each value of a canonical column, ``(n,)``; -1 is counted nowhere."""
+        ...
+
+
+def narrow(codes: Codes, size: int) -> Codes:
+    """Return whole numbers from -1 to ``size - 1`` in the smallest signed type that holds them."""
+    return codes.astype(np.min_scalar_type(-max(size, 1)), copy=False)
 
 
 def to_ticks(values: FloatArray, column: Column) -> FloatArray:

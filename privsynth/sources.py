@@ -6,7 +6,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,22 @@ class Records:
     images: npt.NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True)
+class Fields:
+    """A table of which one column after the other is asked for, so that a tall one fits into memory.
+
+    Attributes:
+        names: Column names, each once.
+        n_rows: Number of rows.
+        column: Returns a column by its name: as `read_table` gives it, except that texts from a file may be
+            a categorical of texts.
+    """
+
+    names: list[str]
+    n_rows: int
+    column: Callable[[str], pd.Series]
+
+
 # -- reading -------------------------------------------------------------------------------------------
 
 
@@ -71,11 +87,39 @@ def read_table(table: pd.DataFrame | str | Path) -> pd.DataFrame:
     if isinstance(table, pd.DataFrame):
         check_column_names(list(table.columns), "the frame")
         return table
+    path = _path(table)
+    with reading(path):
+        if table_format(path) == "parquet":
+            return _read_parquet(path)
+        return _parse_csv(path, pa.string(), only=None).to_pandas()
+
+
+def open_table(table: pd.DataFrame | str | Path, only: Collection[str] | None = None) -> Fields:
+    """Open a table to read it column by column; see `read_table` for what is read, and for errors.
+
+    Args:
+        table: A frame, or the path of a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
+        only: Columns that will be asked for; None is all. The others of a CSV file are not kept.
+
+    Privacy:
+        Not private: gives the records themselves.
+    """
+    if isinstance(table, pd.DataFrame):
+        check_column_names(list(table.columns), "the frame")
+        return Fields(list(table.columns), len(table), table.__getitem__)
+    path = _path(table)
+    with reading(path):
+        if table_format(path) == "parquet":
+            return _open_parquet(path)
+        names = csv_header(path)
+        fields = _parse_csv(path, pa.dictionary(pa.int32(), pa.string()), only=only)
+    return Fields(names, fields.num_rows, lambda name: fields.column(name).to_pandas().rename(name))
+
+
+def _path(table: object) -> Path:
     if not isinstance(table, str | Path):
         raise TableError(f"expected a pandas DataFrame or a path, got {type(table).__name__}")
-    path = Path(table)
-    with reading(path):
-        return _read_parquet(path) if table_format(path) == "parquet" else _read_csv(path)
+    return Path(table)
 
 
 @contextmanager
@@ -136,31 +180,53 @@ def check_column_names(names: list[str], where: str) -> None:
         raise TableError(f"column {twice[0]!r} stands twice in {where}; rename or drop one")
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _parse_csv(path: Path, text: pa.DataType, *, only: Collection[str] | None) -> pa.Table:
+    """Return the fields of a CSV file, each as this type of text."""
     header = csv_header(path)
     compression = "gzip" if table_format(path) == "csv.gz" else None
+    kept = [name for name in header if only is None or name in only]
     with pa.input_stream(str(path), compression=compression) as stream:
-        fields = pyarrow.csv.read_csv(
+        return pyarrow.csv.read_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
             parse_options=pyarrow.csv.ParseOptions(
                 newlines_in_values=True,
                 ignore_empty_lines=len(header) > 1,  # in a single column an empty line is a missing field
             ),
-            convert_options=pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in header}),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(header, text), include_columns=kept or header
+            ),
         )
-    return fields.to_pandas()
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     fields = pyarrow.parquet.read_table(path)
     check_column_names(fields.column_names, repr(str(path)))
+    frame = _as_frame(fields)
+    frame.attrs |= _attrs(fields.schema.metadata or {})
+    return frame
+
+
+def _open_parquet(path: Path) -> Fields:
+    schema = pyarrow.parquet.ParquetDataset(path).schema
+    check_column_names(schema.names, repr(str(path)))
+    is_text = (pa.types.is_string, pa.types.is_large_string)
+    texts = [field.name for field in schema if any(is_kind(field.type) for is_kind in is_text)]
+    file = pyarrow.parquet.ParquetDataset(path, read_dictionary=texts)
+
+    def column(name: str) -> pd.Series:
+        with reading(path):
+            return _as_frame(file.read(columns=[name]))[name]
+
+    return Fields(schema.names, sum(part.count_rows() for part in file.fragments), column)
+
+
+def _as_frame(fields: pa.Table) -> pd.DataFrame:
     frame = fields.to_pandas(ignore_metadata=True)  # whoever wrote it: indices are columns like any other
     for name, column in zip(fields.column_names, fields.columns, strict=True):
         if pa.types.is_integer(column.type) and column.null_count > 0:
             exact = pd.UInt64Dtype() if pa.types.is_unsigned_integer(column.type) else pd.Int64Dtype()
             frame[name] = exact.__from_arrow__(column)
-    frame.attrs |= _attrs(fields.schema.metadata or {})
     return frame
 
 
@@ -189,7 +255,7 @@ def _reason(error: Exception) -> str:
 
 
 def conform(
-    table: pd.DataFrame, schema: Schema, *, on_violation: OnViolation = "error", name: str = "table"
+    table: pd.DataFrame | Fields, schema: Schema, *, on_violation: OnViolation = "error", name: str = "table"
 ) -> Records:
     """Hold a table against its schema and return its records in canonical form.
 
@@ -198,7 +264,7 @@ def conform(
     Columns that the schema does not name are ignored.
 
     Args:
-        table: The records, one a row, as `read_table` gives them.
+        table: The records, one a row, as `read_table` or, for one column at a time, `open_table` gives them.
         schema: What is public about them; complete.
         on_violation: What to do with values that break the schema. ``"error"`` raises. ``"clip"`` moves
             numbers into the public bounds and onto whole numbers, turns unknown values into a category
@@ -220,30 +286,36 @@ def conform(
         raise ParameterError(f"expected on_violation to be 'error' or 'clip', got {on_violation!r}")
     schema.require_complete()
     subject = "the table" if name == "table" else f"the {name} table"
-    if not isinstance(table, pd.DataFrame):
+    if isinstance(table, pd.DataFrame):
+        check_column_names(list(table.columns), subject)
+        table = open_table(table)
+    if not isinstance(table, Fields):
         raise TableError(f"expected {subject} as a pandas DataFrame, got {type(table).__name__}")
-    check_column_names(list(table.columns), subject)
-    _check_has_columns(table, schema, subject)
-    if len(table) == 0 and on_violation == "error":
+    _check_has_columns(table.names, schema, subject)
+    if table.n_rows == 0 and on_violation == "error":
         raise TableError(f"{subject} has no rows")
 
     columns, broken = {}, []
     for column in schema.modelled:
-        columns[column.name], rules = conform_column(table[column.name], column)
+        columns[column.name], rules = conform_column(table.column(column.name), column)
         broken += [f"column {column.name!r}: {rule}" for rule in rules]
     if broken and on_violation == "error":
         raise SchemaError(
             f"{subject} breaks its schema: {'; '.join(broken)}. Mend the table or the schema, or clip what "
             'breaks it with --on-violation clip (on_violation="clip")'
         )
-    persons = None if schema.person_id is None else person_codes(table[schema.person_id])
-    return Records(pd.DataFrame(columns), persons)
+    persons = None if schema.person_id is None else person_codes(table.column(schema.person_id))
+    return Records(pd.DataFrame(columns, copy=False), persons)
 
 
-def _check_has_columns(table: pd.DataFrame, schema: Schema, subject: str) -> None:
-    needed = [column.name for column in schema.modelled]
-    needed += [schema.person_id] if schema.person_id is not None else []
-    lacking = [repr(column) for column in needed if column not in table.columns]
+def needed_columns(schema: Schema) -> list[str]:
+    """Return the columns that a table must have: what is modelled, and who a row is about; public."""
+    person = [] if schema.person_id is None else [schema.person_id]
+    return [*(column.name for column in schema.modelled), *person]
+
+
+def _check_has_columns(names: list[str], schema: Schema, subject: str) -> None:
+    lacking = [repr(column) for column in needed_columns(schema) if column not in names]
     if lacking:
         raise SchemaError(
             f"{subject} has no column {', '.join(lacking)}, which the schema describes; add "

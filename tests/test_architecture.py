@@ -33,11 +33,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drawing": set(),
     "encoding": PLAIN,
     "releases": PLAIN,
+    "ranks": {"errors"},
     "models": PLAIN | {"models"},
     "sampling": PLAIN | {"models", "sampling"},
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
-    "privacy": PLAIN | {"sources", "privacy"},
-    "synthesizers": PLAIN | {"sources", "image_sources"} | MAKERS,
+    "privacy": PLAIN | {"sources", "ranks", "privacy"},
+    "synthesizers": PLAIN | {"sources", "image_sources", "ranks"} | MAKERS,
     "attacks": SCHEMA
     | {"sources", "attacks"}
     | {f"privacy.{part}" for part in ("accounting", "budget", "ledger", "noise", "secret")},
@@ -49,7 +50,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "resampling": PLAIN | RECORDS | MAKERS | {"resampling"},
     "augmentation": PLAIN | RECORDS | MAKERS | {"augmentation"},
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
-    "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "cli"},
+    "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "ranks", "cli"},
+    "__main__": {"cli"},
     "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"augmentation", "resampling"},
 }
 ONLY_IN = {

@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import ttest_ind
 
 from privsynth.schema import Schema
-from privsynth.sources import read_table, write_table
-from tests.benchmarks import tables
+from privsynth.sources import conform, read_table, write_table
+from tests.benchmarks import scaling, tables
 from tests.benchmarks.results import FIGURES, Results, compare, difference, markdown
 from tests.benchmarks.scoring import ABOVE_MEDIAN, MISSING, RARE, Scorer, independent_columns
 from tests.benchmarks.tables import TABLES, Table
@@ -208,3 +208,40 @@ def test_a_file_of_two_settings_is_not_compared() -> None:
 def test_files_that_share_nothing_are_not_compared() -> None:
     with pytest.raises(ValueError, match="in common"):
         compare([a_run(0, 0.8)], [a_run(0, 0.8, epsilon=3.0)])
+
+
+# -- scaling -------------------------------------------------------------------------------------------
+
+
+def test_made_tables_have_the_size_asked_for_and_columns_that_go_together(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(scaling, "ROWS_AT_ONCE", 1500)
+    scaling.write_made(tmp_path / "made.parquet", 4000, 7)
+    rows = conform(read_table(tmp_path / "made.parquet"), scaling.made_schema(7)).frame
+    assert rows.shape == (4000, 7)
+    amounts = np.log1p(rows[["x000", "x002", "x005"]])
+    assert np.abs(np.triu(amounts.corr(), 1)).max() > 6 / np.sqrt(4000)  # 6 deviations of chance
+
+
+def test_slopes_are_the_powers_by_which_costs_grow() -> None:
+    runs = [
+        {"rows": n, "columns": d, "fit_seconds": 1e-6 * n * d**2, "peak_mb": 400.0}
+        for n, d in [(1000, 10), (8000, 10), (2000, 10), (1000, 70), (1000, 30)]
+    ]
+    assert scaling.slopes(runs, "rows", "fit_seconds") == pytest.approx([1.0, 1.0])
+    assert scaling.slopes(runs, "columns", "fit_seconds") == pytest.approx([2.0, 2.0])
+    assert scaling.slopes(runs, "columns", "peak_mb") == pytest.approx([0.0, 0.0])
+
+
+def test_scaling_is_measured_drawn_and_not_measured_twice(tmp_path: Path) -> None:
+    quick = {"n_rounds": 1, "steps_per_round": 2, "final_steps": 2, "fit": {"n_components": 16}}
+    arguments = [str(tmp_path), "--settings", json.dumps(quick), "--sizes", "300x4", "600x4"]
+    scaling.main(arguments)
+    first = (tmp_path / "scaling.json").read_text()
+    assert [run["rows"] for run in json.loads(first)] == [300, 600]
+    assert all(run["fit_seconds"] > 0 and run["peak_mb"] > 50 for run in json.loads(first))
+    assert "| 600 | 4 |" in (tmp_path / "scaling.md").read_text()
+    assert "Plotly.newPlot" in (tmp_path / "scaling.html").read_text()
+    scaling.main(arguments)
+    assert (tmp_path / "scaling.json").read_text() == first

@@ -19,6 +19,7 @@ from privsynth.encoding import (
     NumericGrid,
     from_ticks,
     labels_to_values,
+    narrow,
     ticks_to_values,
     to_ticks,
 )
@@ -467,3 +468,9 @@ def test_numbers_match_categories_by_value():
     domain = discrete((1, 2, 3))
     values = pd.Series(pd.Categorical([3.0, 1.0], categories=[1.0, 3.0]))
     assert domain.encode(values).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 129, 2**15, 2**15 + 1, 2**31])
+def test_narrow_codes_are_the_same_codes(size):
+    codes = np.array([-1, 0, max(size - 1, 0)])
+    assert narrow(codes, size).tolist() == codes.tolist()

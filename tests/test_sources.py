@@ -7,6 +7,7 @@ import datetime as dt
 import gzip
 import json
 import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from privsynth import sources
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import PRIVATE, Schema
-from privsynth.sources import Records, conform, read_table, write_table
+from privsynth.sources import Fields, Records, conform, open_table, read_table, write_table
 from privsynth.writing import written_aside
 
 DATA = Path(os.environ.get("PRIVSYNTH_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -87,6 +88,61 @@ def test_parquet_keeps_types_exact_integers_and_the_index(tmp_path: Path) -> Non
     assert listed(read_table(tmp_path / "i.parquet")["id"]) == [big, None, big + 1]
 
 
+def test_a_table_is_opened_without_reading_its_other_columns(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a.b": ["x", None, "y", "x"], "n": [1, 2, 3, 4], "note": ["p", "q", "r", "s"]})
+    for name in ("t.csv", "t.parquet"):
+        write_table(table, tmp_path / name)
+        fields = open_table(tmp_path / name, ["a.b"])
+        assert fields.names == ["a.b", "n", "note"]
+        assert fields.n_rows == 4
+        texts = fields.column("a.b")
+        assert isinstance(texts.dtype, pd.CategoricalDtype)  # a text that stands often is held once
+        assert listed(texts) == listed(read_table(tmp_path / name)["a.b"])
+    with pytest.raises(KeyError):
+        open_table(tmp_path / "t.csv", ["a.b"]).column("note")
+
+
+def test_a_parquet_file_that_is_damaged_within_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    write_table(pd.DataFrame({"a": [f"SECRET {i}" for i in range(1000)]}), path)
+    path.write_bytes(path.read_bytes()[:4] + bytes(200) + path.read_bytes()[204:])
+    with pytest.raises(TableError, match="it is damaged or of another format than its name says") as caught:
+        open_table(path).column("a")
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet"])
+def test_texts_held_once_give_the_same_records_and_messages(name: str, tmp_path: Path) -> None:
+    texts = [" 1", "1", "x", "", "true", None, "other", "1e400", "2020-01-05", "x"]
+    table = pd.DataFrame({"x": pd.Series(texts, dtype=object)})
+    write_table(table, tmp_path / name)
+    declared: list[dict[str, Any]] = [
+        {"type": "integer", "low": 0, "high": 9, "missing": True},
+        {"type": "datetime", "low": "2020-01-01", "high": "2020-12-31", "missing": True},
+        {"type": "categorical", "categories": PRIVATE, "missing": PRIVATE, "missing_values": ["x"]},
+        {"type": "categorical", "categories": ["1", "other"]},
+        {"type": "boolean", "missing": True},
+    ]
+    for fields in declared:
+        schema = Schema({"x": fields})
+        whole, apart = (
+            conform(read(tmp_path / name), schema, on_violation="clip").frame
+            for read in (read_table, open_table)
+        )
+        pd.testing.assert_frame_equal(whole, apart)
+        assert complaint(read_table(tmp_path / name), schema) == complaint(
+            open_table(tmp_path / name), schema
+        )
+
+
+def complaint(table: pd.DataFrame | Fields, schema: Schema) -> str:
+    try:
+        conform(table, schema)
+    except SchemaError as error:
+        return str(error)
+    return ""
+
+
 def test_a_frame_is_returned_as_it_is() -> None:
     frame = pd.DataFrame({"a": [1]})
     assert read_table(frame) is frame
@@ -118,12 +174,15 @@ UNREADABLE: dict[str, tuple[str, bytes | None, str]] = {
 }
 
 
+@pytest.mark.parametrize("read", [read_table, open_table])
 @pytest.mark.parametrize(("name", "content", "message"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_cannot_be_read_is_named(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_named(
+    name: str, content: bytes | None, message: str, read: Callable[[Path], object], tmp_path: Path
+) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(TableError, match=message) as caught:
-        read_table(tmp_path / name)
+        read(tmp_path / name)
     assert "SECRET" not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
@@ -389,15 +448,18 @@ def typed_table() -> pd.DataFrame:
     )
 
 
+@pytest.mark.parametrize("read", [read_table, open_table])
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.parquet"])
-def test_every_file_format_gives_the_same_records(name: str, tmp_path: Path) -> None:
+def test_every_file_format_gives_the_same_records(
+    name: str, read: Callable[[Path], pd.DataFrame | Fields], tmp_path: Path
+) -> None:
     schema = Schema(
         {**ALL_TYPES.columns, "who": {"type": "id", "role": "person_id"}}, max_records_per_person=2
     )
     table = typed_table()
     table["o"] = table["o"].cat.rename_categories({"other": "Other"})
     write_table(table, tmp_path / name)
-    from_file = conform(read_table(tmp_path / name), schema)
+    from_file = conform(read(tmp_path / name), schema)
     expected = conform(table, schema)
     pd.testing.assert_frame_equal(from_file.frame, expected.frame)
     assert from_file.persons is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -96,9 +97,11 @@ def fit(
 ) -> None:
     """Fit a model under the budget.
 
-    The same command resumes an interrupted run.
+    The same command resumes an interrupted run. `torchrun --nproc-per-node K -m privsynth fit ...` divides
+    private steps among K processes.
     """
     from privsynth.cli.images import check_sheet, write_sheet
+    from privsynth.ranks import RankStoppedError, is_helper
     from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
     from privsynth.synthesizers.interruption import FitInterrupted
@@ -109,10 +112,14 @@ def fit(
             'is public, and set to "private" what shall be found under the budget'
         )
     declared = Schema.load(schema_path)
+    model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta, device=device.value)
+    if is_helper():
+        with suppress(RankStoppedError):  # the first rank says why, and its exit code is that of all
+            model.fit(table, schema=declared, dataset=dataset, on_violation=on_violation.value)
+        return
     check_sheet(sheet, synthesizer.value, force=force)
     partial = output.with_name(output.name + ".partial")
     check_output(output, force=force or partial.exists())  # an interrupted run may have left its model there
-    model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta, device=device.value)
     try:
         with progress_said() as progress:
             model.fit(

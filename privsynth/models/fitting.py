@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.models.mixture import ProductMixture
+from privsynth.models.table_groups import TableGroup, cross, group_tables, jointly
 
 FloatArray = NDArray[np.float64]
 
-ROWS_PER_PRODUCT = 512
 INITIAL_FLOOR = 0.01  # share spread over all codes before the first step, so that none starts at zero
 
 
@@ -41,6 +42,21 @@ class FitOptions:
     learning_rate: float = 0.05
     init_scale: float = 0.5
     entropy_weight: float = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """What the model's marginals are held against: shares, and weights of squared errors.
+
+    Attributes:
+        shares: 1-way shares of all columns, ``(n_codes,)``.
+        weights: Weight of each, ``(n_codes,)``.
+        groups: The tables of two columns, and of two columns and the context.
+    """
+
+    shares: torch.Tensor
+    weights: torch.Tensor
+    groups: list[TableGroup]
 
 
 @dataclass
@@ -82,7 +98,7 @@ class MixtureFitter:
             base = torch.from_numpy(np.log(share.astype(np.float32)))
             scatter = torch.randn(self.options.n_components, len(base), generator=rng)
             logits.append(base + self.options.init_scale * scatter)
-        self._logits = torch.cat(logits, dim=1).to(self.device)
+        self._logits = torch.cat(logits, dim=1).T.contiguous().to(self.device)  # (n_codes, K)
         self._ends = np.cumsum(self.sizes)
         self._starts = self._ends - np.asarray(self.sizes)
         self._first = torch.zeros_like(self._logits)
@@ -137,26 +153,29 @@ class MixtureFitter:
 
     def mixture(self) -> ProductMixture:
         """Return the mixture as it stands."""
-        probabilities = self._softmax().cpu()
-        blocks = (probabilities[:, a:b].numpy().copy() for a, b in zip(self._starts, self._ends, strict=True))
+        probabilities = self._softmax().cpu().numpy()
+        blocks = (probabilities[a:b].T.copy() for a, b in zip(self._starts, self._ends, strict=True))
         return ProductMixture(self.columns, tuple(blocks))
 
-    def pair_shares(self) -> FloatArray:
-        """Return the model's 2-way marginals by class of the context, ``(n_classes, S, S)`` shares.
+    def shares(self, sets: Sequence[tuple[str, ...]]) -> Iterator[FloatArray]:
+        """Yield the model's marginals over sets of columns, in shares, one after the other.
 
-        See `block`; without a context there is one class. Blocks that hold the context are of use in their
-        sum over the classes only.
+        Args:
+            sets: Pairs of columns, or two columns and the context in the third place. Those that begin with
+                the same column are computed together if they stand together.
         """
         probabilities = self._softmax()
-        classes = self._classes(probabilities)
-        tables = [_cross(probabilities * of_class, probabilities) for of_class in classes.split(1, dim=1)]
-        return torch.stack(tables).div_(len(probabilities)).cpu().numpy().astype(np.float64)
-
-    def block(self, tables: FloatArray, columns: Sequence[str]) -> FloatArray:
-        """Return a pair's table from `pair_shares`, or that of two columns and the context, in this order."""
-        rows, cols = map(self._span, columns[:2])
-        block = tables[:, rows, cols]
-        return block.sum(axis=0) if len(columns) == 2 else np.moveaxis(block, 0, 2)
+        for (first, n_columns), run in itertools.groupby(
+            sets, key=lambda columns: (columns[0], len(columns))
+        ):
+            rows, spans = self._span(first), [self._span(columns[1]) for columns in run]
+            start, stop = min(span.start for span in spans), max(span.stop for span in spans)
+            left = jointly(probabilities, rows, None if n_columns == 2 else self._classes)
+            tables = cross(left, probabilities[start:stop]).div_(left.shape[1])
+            by_class = tables.view(-1, rows.stop - rows.start, stop - start).cpu().numpy().astype(np.float64)
+            for span in spans:
+                table = by_class[:, :, span.start - start : span.stop - start]
+                yield table[0] if n_columns == 2 else np.moveaxis(table, 0, 2)
 
     def _span(self, column: str) -> slice:
         j = self.columns.index(column)
@@ -165,61 +184,46 @@ class MixtureFitter:
     # -- loss --------------------------------------------------------------------------------------------
 
     def _softmax(self) -> torch.Tensor:
-        blocks = torch.split(self._logits, list(self.sizes), dim=1)
-        return torch.cat([torch.softmax(block, dim=1) for block in blocks], dim=1)
+        blocks = torch.split(self._logits, list(self.sizes))
+        return torch.cat([torch.softmax(block, dim=0) for block in blocks])
 
-    def _classes(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Return the probability of each class of the context, ``(K, n_classes)``."""
-        if self.context is None:
-            return torch.ones_like(probabilities[:, :1])
-        return probabilities[:, self._span(self.context)]
+    @property
+    def _classes(self) -> slice | None:
+        return None if self.context is None else self._span(self.context)
 
-    def _targets(self) -> tuple[torch.Tensor, ...]:
-        """Return shares and weights of all measurements, laid out like the model's marginals."""
-        n, total = int(self._ends[-1]), float(self.n_measured_cells)
-        n_classes = 1 if self.context is None else self.sizes[self.columns.index(self.context)]
-        scale = self.n_units**2 / total
-        y1, w1, y2, w2 = np.zeros(n), np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
-        y3, w3 = np.zeros((n_classes, n, n)), np.zeros((n_classes, n, n))
+    def _targets(self) -> Targets:
+        """Return shares and weights of all measurements, the tables grouped by their first column."""
+        scale = self.n_units**2 / float(self.n_measured_cells)
+        shares, weights = np.zeros(int(self._ends[-1])), np.zeros(int(self._ends[-1]))
         for name, (counts, variance) in self._one_way.items():
-            y1[self._span(name)], w1[self._span(name)] = counts / self.n_units, scale / variance
-        for y, w, tables in ((y2, w2, self._pairs), (y3, w3, self._triples)):
-            for (first, second), (counts, variance) in tables.items():
-                rows, cols = self._span(first), self._span(second)
-                y[..., rows, cols], w[..., rows, cols] = counts / self.n_units, scale / variance
-                y[..., cols, rows] = y[..., rows, cols].swapaxes(-1, -2)
-                w[..., cols, rows] = w[..., rows, cols].swapaxes(-1, -2)
-        return tuple(torch.from_numpy(a.astype(np.float32)).to(self.device) for a in (y1, w1, y2, w2, y3, w3))
+            shares[self._span(name)], weights[self._span(name)] = counts / self.n_units, scale / variance
+        groups = []
+        for tables, classes in ((self._pairs, None), (self._triples, self._classes)):
+            scaled = [
+                (self._span(a), self._span(b), counts / self.n_units, scale / variance)
+                for (a, b), (counts, variance) in tables.items()
+            ]
+            groups += group_tables(scaled, classes, device=self.device)
+        y, w = (torch.from_numpy(a.astype(np.float32)).to(self.device) for a in (shares, weights))
+        return Targets(shares=y, weights=w, groups=groups)
 
-    def _loss_and_gradient(self, targets: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the weighted squared error per cell, and its gradient in the logits."""
-        y1, w1, y2, w2, y3, w3 = targets
+    def _loss_and_gradient(self, targets: Targets) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the weighted squared error per cell, and its gradient in the logits, ``(n_codes, K)``."""
         probabilities = self._softmax()
-        k = len(probabilities)
-        classes = self._classes(probabilities)
-        tables = [_cross(probabilities * c, probabilities).div_(k) for c in classes.split(1, dim=1)]
-        miss1 = probabilities.mean(dim=0) - y1
-        miss2 = torch.stack(tables).sum(dim=0) - y2
-        pull1, pull2 = w1 * miss1, w2 * miss2
-        loss = (pull1 * miss1).sum() + 0.5 * (pull2 * miss2).sum()
-        slope = torch.zeros_like(probabilities).add_(pull1, alpha=2.0 / k)
-        within = []  # what each class of the context gains by the tables within it
-        for c, table in enumerate(tables):
-            miss3 = table - y3[c]
-            pull3 = w3[c] * miss3
-            loss = loss + 0.5 * (pull3 * miss3).sum()
-            pulled = probabilities @ pull3.add_(pull2)
-            slope.addcmul_(classes[:, c : c + 1], pulled, value=2.0 / k)
-            within.append((pulled * probabilities).sum(dim=1) / k)
-        if self.context is not None:
-            slope[:, self._span(self.context)] += torch.stack(within, dim=1)
+        k = probabilities.shape[1]
+        miss = probabilities.mean(dim=1) - targets.shares
+        pull = targets.weights * miss
+        loss = (pull * miss).sum()
+        slope = torch.zeros_like(probabilities).add_(pull[:, None], alpha=2.0 / k)
+        for group in targets.groups:
+            loss = loss + group.add_gradient(probabilities, slope)
         for measurement in self._higher:
             loss = loss + self._add_higher(measurement, probabilities, slope)
         slope.add_((probabilities + 1e-12).log_(), alpha=self.options.entropy_weight / k)
         slope.mul_(probabilities)
         for a, b in zip(self._starts, self._ends, strict=True):
-            block = slope[:, a:b]
-            block.sub_(probabilities[:, a:b] * block.sum(dim=1, keepdim=True))
+            block = slope[a:b]
+            block.sub_(probabilities[a:b] * block.sum(dim=0))
         return loss, slope
 
     def _add_higher(
@@ -227,28 +231,19 @@ class MixtureFitter:
     ) -> torch.Tensor:
         """Add the gradient of one table of three or more columns to ``slope``; return its loss."""
         spans = [self._span(name) for name in measurement.columns]
-        leaves = [probabilities[:, span].clone().requires_grad_(True) for span in spans]
+        leaves = [probabilities[span].clone().requires_grad_(True) for span in spans]
         joint = leaves[0]
         for leaf in leaves[1:-1]:
-            joint = (joint[:, :, None] * leaf[:, None, :]).flatten(1)
-        model = _cross(joint, leaves[-1]) / len(probabilities)
+            joint = (joint[:, None] * leaf).flatten(0, 1)
+        model = cross(joint, leaves[-1]) / probabilities.shape[1]
         shares = torch.from_numpy((measurement.counts / self.n_units).astype(np.float32)).to(self.device)
         scale = self.n_units**2 / self.n_measured_cells
         weight = torch.from_numpy(np.asarray(scale / measurement.variance, dtype=np.float32)).to(self.device)
         miss = model.reshape(shares.shape) - shares
         loss = (weight * miss**2).sum()
         for span, gradient in zip(spans, torch.autograd.grad(loss, leaves), strict=True):
-            slope[:, span] += gradient
+            slope[span] += gradient
         return loss.detach()
-
-
-def _cross(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Return ``left.T @ right``, added up over short runs of rows in their order.
-
-    A product over all rows at once is divided among threads, so its last bits would follow their number.
-    """
-    runs = zip(left.split(ROWS_PER_PRODUCT), right.split(ROWS_PER_PRODUCT), strict=True)
-    return torch.stack([a.T @ b for a, b in runs]).sum(dim=0)
 
 
 def _settle_kernels() -> None:

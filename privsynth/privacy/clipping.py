@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
@@ -65,13 +66,9 @@ class RecordClipper:
         self.max_grad_norm = max_grad_norm
         self.micro_batch_size = micro_batch_size
         if not self.parameters:
-            raise ParameterError(
-                "expected a discriminator with at least one parameter that requires a gradient"
-            )
+            raise ParameterError("expected at least one parameter that requires a gradient")
         if any(p.dtype not in (torch.float32, torch.float64) for p in self.parameters):
-            raise UnsupportedLayerError(
-                "expected parameters in float32 or float64: clipping rounds with less"
-            )
+            raise UnsupportedLayerError("expected float32 or float64 parameters: clipping rounds with less")
         self._linear = {} if by_record else _linear_layers(discriminator)
 
     @property
@@ -88,14 +85,13 @@ class RecordClipper:
         Privacy:
             Not private: adding or removing one record moves the sum by at most ``max_grad_norm`` in L2.
         """
-        total = [torch.zeros_like(p) for p in self.parameters]
+        total: list[torch.Tensor] | None = None
         for part in records.split(self.micro_batch_size):
             if len(part):
                 sums = self._by_layer(part) if self._linear else None
                 for piece in [sums] if sums is not None else self._by_record(part):
-                    for whole, addend in zip(total, piece, strict=True):
-                        whole += addend
-        return total
+                    total = piece if total is None else [a.add_(b) for a, b in zip(total, piece, strict=True)]
+        return [torch.zeros_like(p) for p in self.parameters] if total is None else total
 
     # -- by layer ----------------------------------------------------------------------------------------
 
@@ -105,30 +101,27 @@ class RecordClipper:
         with _observed(self._linear) as seen:
             losses = self.loss(self.discriminator, records)
         _check_one_loss_each(losses, n)
-        once = sorted(seen.names) == sorted(self._linear)
-        if not once or any(x.dim() != 2 or len(x) != n for x in seen.inputs):
+        once = sorted(name for name, _, _ in seen) == sorted(self._linear)
+        if not once or any(x.dim() != 2 or len(x) != n for _, x, _ in seen):
             return None
-        slopes = torch.autograd.grad(losses.sum(), seen.outputs, allow_unused=True)
-        if any(slope is None for slope in slopes):
-            return None
+        slopes = torch.autograd.grad(losses.sum(), [output for *_, output in seen], materialize_grads=True)
         squared, largest = torch.zeros(2, n, dtype=torch.float64, device=records.device)
-        for name, x, slope in zip(seen.names, seen.inputs, slopes, strict=True):
+        norms = {id(x): _bounded_norms(x.detach()) for _, x, _ in seen}  # layers side by side share an input
+        for (name, x, _), slope in zip(seen, slopes, strict=True):
             weight, bias = _trained(self._linear[name])
-            norm_x, norm_slope = _bounded_norms(x), _bounded_norms(slope)
+            norm_x, norm_slope = norms[id(x)], _bounded_norms(slope)
             squared += norm_slope**2 * (weight * norm_x**2 + bias)
             largest = torch.maximum(largest, norm_x)
         factor = self._factor(torch.where(largest < LARGEST, squared.sqrt(), torch.nan))
-        kept = torch.nonzero(factor > 0).squeeze(1)  # leaves out what is not finite: 0 times inf is no number
-        whole = len(kept) == n
+        rows = _kept(factor)
+        scale = factor.to(losses.dtype)[rows, None]
         of_parameter: dict[int, torch.Tensor] = {}
-        for name, x, slope in zip(seen.names, seen.inputs, slopes, strict=True):
+        for (name, x, _), slope in zip(seen, slopes, strict=True):
             layer = self._linear[name]
             weight, bias = _trained(layer)
-            scaled = (
-                slope * factor.to(slope)[:, None] if whole else slope[kept] * factor.to(slope)[kept, None]
-            )
+            scaled = slope[rows] * scale
             if weight:
-                of_parameter[id(layer.weight)] = scaled.T @ (x if whole else x[kept])
+                of_parameter[id(layer.weight)] = scaled.T @ x.detach()[rows]
             if bias:
                 of_parameter[id(layer.bias)] = scaled.sum(0)
         return [of_parameter[id(p)] for p in self.parameters]
@@ -151,13 +144,11 @@ class RecordClipper:
         gradients_of = vmap(grad(loss_of_one), in_dims=(None, 0), randomness="different")
         for part in records.split(max(1, _FLOATS_BY_RECORD // sum(p.numel() for p in chosen.values()))):
             flat = {name: g.flatten(1) for name, g in gradients_of(chosen, part).items()}
-            factor = self._factor(torch.stack([_norms(g) ** 2 for g in flat.values()]).sum(0).sqrt())
-            kept = torch.nonzero(factor > 0).squeeze(1)
-            whole = len(kept) == len(part)
-            yield [
-                (factor.to(g) @ g if whole else factor.to(g)[kept] @ g[kept]).view_as(named[name])
-                for name, g in ((name, flat[name]) for name in named)
-            ]
+            # In float64: squares of float32 may vanish or overflow.
+            norms = [torch.linalg.vector_norm(g, dim=1, dtype=torch.float64) for g in flat.values()]
+            factor = self._factor(torch.stack(norms).square().sum(0).sqrt())
+            kept = _kept(factor)
+            yield [(factor.to(g)[kept] @ g[kept]).view_as(named[name]) for name, g in flat.items()]
 
     def _factor(self, norm: torch.Tensor) -> torch.Tensor:
         """Return what each record's gradient is multiplied by: at most 1, and 0 where it is not finite."""
@@ -165,15 +156,17 @@ class RecordClipper:
         return torch.where(norm < LARGEST, (bound / norm.clamp_min(1e-30)).clamp_max(1.0), 0.0)
 
 
-def _norms(rows: torch.Tensor) -> torch.Tensor:
-    """Return the L2 norm of each row, ``(n,)``, in float64: squares of float32 may vanish or overflow."""
-    return torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+def _kept(factor: torch.Tensor) -> torch.Tensor | slice:
+    """Return an index of the records that contribute: 0 times what is not finite would be no number."""
+    kept = torch.nonzero(factor > 0).squeeze(1)
+    return slice(None) if len(kept) == len(factor) else kept
 
 
 def _bounded_norms(rows: torch.Tensor) -> torch.Tensor:
-    """Return the same a little too long, which is faster: squares in float32, summed pairwise by torch.
+    """Return the L2 norm of each row a little too long: squares in float32, summed pairwise by torch.
 
-    What vanishes when it is squared is shorter than 4e-23 each, so less than ``VANISHED`` for any width.
+    That is faster than float64. What vanishes when it is squared is shorter than 4e-23 each, so less than
+    ``VANISHED`` for any width.
     """
     return rows.square().sum(1).double().sqrt() + VANISHED
 
@@ -249,11 +242,7 @@ def check_records_do_not_mix(clipper: RecordClipper, records: torch.Tensor) -> N
                 "rows one by one, so one record would be felt in the gradients of others; the loss must be "
                 "one number per record, from that record alone"
             )
-    gradients = torch.autograd.grad(loss(network, records).sum(), clipper.parameters, allow_unused=True)
-    plain = [
-        p if g is None else g
-        for g, p in zip(gradients, map(torch.zeros_like, clipper.parameters), strict=True)
-    ]
+    plain = torch.autograd.grad(loss(network, records).sum(), clipper.parameters, materialize_grads=True)
     true = torch.cat([g.flatten() for g in plain])
     if not torch.allclose(unclipped, true, rtol=1e-3, atol=1e-4 * float(true.norm())):
         raise UnsupportedLayerError(
@@ -262,29 +251,15 @@ def check_records_do_not_mix(clipper: RecordClipper, records: torch.Tensor) -> N
         )
 
 
-class _Seen:
-    """Inputs and outputs of linear layers in the order of their calls."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.inputs: list[torch.Tensor] = []
-        self.outputs: list[torch.Tensor] = []
-
-
 @contextmanager
-def _observed(layers: dict[str, nn.Linear]) -> Iterator[_Seen]:
-    """Note what goes into and out of the layers during one forward pass."""
-    seen = _Seen()
+def _observed(layers: dict[str, nn.Linear]) -> Iterator[list[tuple[str, torch.Tensor, torch.Tensor]]]:
+    """Note name, input and output of the layers during one forward pass, in the order of their calls."""
+    seen: list[tuple[str, torch.Tensor, torch.Tensor]] = []
 
-    def note(name: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-            seen.names.append(name)
-            seen.inputs.append(inputs[0].detach())
-            seen.outputs.append(output)
+    def note(name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        seen.append((name, inputs[0], output))
 
-        return hook
-
-    handles = [layer.register_forward_hook(note(name)) for name, layer in layers.items()]
+    handles = [layer.register_forward_hook(partial(note, name)) for name, layer in layers.items()]
     try:
         yield seen
     finally:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 IntArray = NDArray[np.int64]
 
+ROWS_AT_ONCE = 2**18  # bounds the memory, whatever the number of rows
+
 
 def count_table(
-    codes: Sequence[IntArray],
+    codes: Sequence[NDArray[np.signedinteger]],
     sizes: Sequence[int],
     weights: IntArray | None,
     *,
@@ -24,7 +26,8 @@ def count_table(
     A row with a code of -1 in any of the columns is counted nowhere, so a unit adds at most 1 in all.
 
     Args:
-        codes: Codes of each column, each ``(n_rows,)`` in ``[-1, size)``; no column counts all rows.
+        codes: Codes of each column, each ``(n_rows,)`` in ``[-1, size)`` and of any signed type; no column
+            counts all rows.
         sizes: Number of codes of each column; public.
         weights: Weight of each row in grid steps, ``(n_rows,)``; None is one unit each.
         n_rows: Number of rows.
@@ -36,17 +39,14 @@ def count_table(
     Privacy:
         Not private: exact counts; L1 and L2 sensitivity is one unit.
     """
-    joint = np.zeros(n_rows, dtype=np.int64)
-    valid = np.ones(n_rows, dtype=bool)
-    for column, size in zip(codes, sizes, strict=True):
-        joint = joint * size + column
-        valid = valid & (column >= 0)
-    if not valid.all():
-        joint = joint[valid]
-        weights = None if weights is None else weights[valid]
-    n_cells = math.prod(sizes)
-    if weights is None:
-        counts = np.bincount(joint, minlength=n_cells).astype(np.int64) * units_per_one
-    else:  # sums of whole numbers below 2^53 are exact in doubles
-        counts = np.rint(np.bincount(joint, weights=weights, minlength=n_cells)).astype(np.int64)
-    return counts.reshape(tuple(sizes))
+    shape = [size + 1 for size in sizes]  # -1 has the first cell of each column, which is left out at the end
+    counts = np.zeros(math.prod(shape))  # sums of whole numbers below 2^53 are exact in doubles
+    for start in range(0, n_rows, ROWS_AT_ONCE):
+        rows = slice(start, min(start + ROWS_AT_ONCE, n_rows))
+        joint = np.zeros(rows.stop - start, dtype=np.int64)
+        for column, size in zip(codes, shape, strict=True):
+            joint = joint * size + 1 + column[rows]
+        by = None if weights is None else weights[rows]
+        counts += np.bincount(joint, weights=by, minlength=len(counts))
+    inside = counts.reshape(shape)[(slice(1, None),) * len(shape)].astype(np.int64)
+    return inside * (units_per_one if weights is None else 1)

@@ -7,7 +7,7 @@ what is stored and refuses everything else, which is how a model is rebuilt from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain
+from privsynth.encoding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
@@ -27,6 +27,7 @@ from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
+from privsynth.ranks import Ranks
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
 from privsynth.sources import Records
@@ -48,6 +49,7 @@ class Curator:
         records: The real records; None replays the store.
         charge: Writes a charge durably to the ledger, before the read; None in a replay.
         secret: Source of noise; the operating system's entropy except in tests.
+        ranks: Other processes that help with gradient steps; those that help have no records.
 
     Privacy:
         Accounted: each release is charged before it is computed, and never above the allowance.
@@ -62,11 +64,12 @@ class Curator:
         records: Records | None = None,
         charge: Charge | None = None,
         secret: SecretSource | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.schema = schema
         self.allowance = allowance
         self.store = store
-        self._charge = charge
+        self._charge, self._ranks = charge, ranks
         self._secret = secret or OsEntropy()
         self._seen: set[str] = set()
         self._spent = 0.0
@@ -136,7 +139,7 @@ class Curator:
 
         def answer(held_by_many: HeldByMany) -> Answer:
             codes, values = self._held.observed(column)
-            return {"values": sorted(values[i] for i in held_by_many(codes, len(values)))}, {}
+            return {"values": sorted(values[held_by_many(codes, len(values))].tolist())}, {}
 
         what = f"values of {column.name!r}"
         return self._discover(key, what, answer, noise_multiplier, delta, max_values)
@@ -203,7 +206,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         sets: Sequence[tuple[str, ...]],
         *,
         noise_multiplier: float,
@@ -225,7 +228,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         embedding: Embedding,
         *,
         n_cells: int,
@@ -255,9 +258,9 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         candidates: Sequence[tuple[str, ...]],
-        expected: Callable[[], list[FloatArray]],
+        expected: Callable[[], Iterable[FloatArray]],
         *,
         noise_std: float,
         epsilon0: float,
@@ -279,7 +282,7 @@ class Curator:
 
         def answer() -> Answer:
             one = self._held.weighting.units_per_one
-            exact = [self._held.table(columns, domains).ravel() / one for columns in candidates]
+            exact = (self._held.table(columns, domains).ravel() / one for columns in candidates)
             scores = marginal_scores(exact, expected(), noise_std)
             chosen = exponential_mechanism(
                 scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
@@ -289,7 +292,7 @@ class Curator:
         return self._obtain(key, event, answer)
 
     def gradient_steps(
-        self, key: str, purpose: str, domains: Mapping[str, Domain], plan: StepPlan
+        self, key: str, purpose: str, domains: Mapping[str, Coding], plan: StepPlan
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
@@ -313,15 +316,16 @@ class Curator:
             weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=advance,
-            n_begun=0 if held is None else self.store.meta.get(f"{key}/begun", 0),
+            n_begun=0 if held is None and self._ranks is None else self.store.meta.get(f"{key}/begun", 0),
             tape=self.tape,
+            ranks=self._ranks,
         )
         return self._blocks[key]
 
     def votes(
         self,
         key: str,
-        domains: Mapping[str, Domain],
+        domains: Mapping[str, Coding],
         panel: Panel,
         teacher: Teacher,
         *,

@@ -21,6 +21,7 @@ from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.sampled_gaussian import check_steps, noise_for_steps
 from privsynth.privacy.secret import SecretSource, standard_normals
 from privsynth.privacy.units import Weighting
+from privsynth.ranks import Ranks, summed_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,8 @@ class SecretNoiseOptimizer(DPOptimizer):
     them into the noisy mean gradient in ``p.grad``.
     """
 
+    accumulated_iterations = 1  # one batch a step, whatever the micro-batches
+
     def __init__(self, optimizer: torch.optim.Optimizer, plan: StepPlan) -> None:
         super().__init__(
             optimizer,
@@ -122,10 +125,11 @@ class SecretNoiseOptimizer(DPOptimizer):
         """Set ``p.grad`` to the clipped sum plus noise of ``noise_multiplier * max_grad_norm``."""
         if self.secret is None:
             raise ParameterError("expected noise from GradientSteps.noisy_gradient, which pays for the step")
+        sizes = [p.numel() for p in self.params]
         std = self.noise_multiplier * self.max_grad_norm
-        for p in self.params:
-            noise = torch.from_numpy(standard_normals(p.numel(), self.secret) * std)
-            p.grad = p.summed_grad + noise.to(p).view_as(p)
+        noise = torch.from_numpy(standard_normals(sum(sizes), self.secret)).mul_(std)
+        for p, part in zip(self.params, noise.split(sizes), strict=True):
+            p.grad = p.summed_grad + part.to(p).view_as(p)
 
 
 class GradientSteps:
@@ -139,6 +143,7 @@ class GradientSteps:
         advance: Writes the number of steps begun durably, before a step draws; what it wrote is spent.
         n_begun: Steps begun by earlier, interrupted attempts.
         tape: If given, noisy gradients are added to it, or, without records, replayed from it.
+        ranks: The processes that a batch is divided among; without records this one helps the first.
 
     Privacy:
         Accounted: the block's event was charged before this object was made.
@@ -154,6 +159,7 @@ class GradientSteps:
         advance: Callable[[int], None],
         n_begun: int = 0,
         tape: list[list[torch.Tensor]] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.plan = plan
         self.n_begun = n_begun
@@ -161,7 +167,7 @@ class GradientSteps:
         self._weighting = weighting
         self._secret = secret
         self._advance = advance
-        self._tape = tape
+        self._tape, self._ranks = tape, ranks
 
     def optimizer(self, base: torch.optim.Optimizer) -> SecretNoiseOptimizer:
         """Wrap the discriminator's optimizer."""
@@ -186,35 +192,43 @@ class GradientSteps:
             raise ParameterError("expected a clipper with the max_grad_norm of the plan")
         if optimizer.plan != self.plan:
             raise ParameterError("expected an optimizer made by this block: another has another noise")
-        if {id(p) for p in optimizer.params} != {id(p) for p in clipper.parameters}:
+        parameters = clipper.parameters
+        if {id(p) for p in optimizer.params} != {id(p) for p in parameters}:
             raise ParameterError("expected an optimizer and a clipper of the same parameters")
         step = self.n_begun
         if self._records is None:
-            if self._tape is None or step >= len(self._tape):
+            if self._ranks is not None:
+                gradients = self._ranks.helped(clipper.clipped_sum)
+            elif self._tape is not None and step < len(self._tape):
+                gradients = [gradient.clone() for gradient in self._tape[step]]
+            else:
                 raise ReplayError(
                     "this private step is not on the tape, and there are no records to take it from"
                 )
-            self.n_begun = step + 1
-            for p, gradient in zip(clipper.parameters, self._tape[step], strict=True):
-                p.grad = gradient.clone()
+            self.n_begun += 1
+            for p, gradient in zip(parameters, gradients, strict=True):
+                p.grad = gradient
             return
         assert self._weighting is not None
         self._advance(step + 1)
         self.n_begun = step + 1
         secret = self._secret.for_step(step)
         rows = self._weighting.poisson_sample(self.plan.sample_rate, n_rows=len(self._records), secret=secret)
-        batch = self._records[torch.from_numpy(rows)].to(clipper.parameters[0].device)
-        sums = clipper.clipped_sum(batch)
-        optimizer.zero_grad(set_to_none=True)
+        batch = self._records.index_select(0, torch.from_numpy(rows)).to(parameters[0].device)
+        sums = summed_by(self._ranks, clipper.clipped_sum, batch)
         try:
-            for p, total in zip(clipper.parameters, sums, strict=True):
+            for p, total in zip(parameters, sums, strict=True):
                 # Opacus keeps both as attributes of the parameter; no sample is left, all are clipped.
-                vars(p).update(summed_grad=total, grad_sample=total.new_zeros((0, *p.shape)))
+                vars(p).update(summed_grad=total, grad_sample=None)
             optimizer.secret = secret
-            optimizer.pre_step()
+            optimizer.add_noise()
+            optimizer.scale_grad()
         finally:
             optimizer.secret = None
-            for p in clipper.parameters:  # parameters carry their attributes into copies and pickles
-                vars(p).update(summed_grad=None, grad_sample=None)
+            for p in parameters:  # parameters carry their attributes into copies and pickles
+                vars(p).update(summed_grad=None)
+        gradients = [p.grad for p in parameters if p.grad is not None]
         if self._tape is not None:
-            self._tape.append([p.grad.clone() for p in clipper.parameters if p.grad is not None])
+            self._tape.append([gradient.clone() for gradient in gradients])
+        if self._ranks is not None:
+            self._ranks.share_gradient(gradients)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain, to_ticks
+from privsynth.encoding import Codes, Coding, narrow, to_ticks
 from privsynth.privacy.counts import count_table
 from privsynth.privacy.discovery import bound_bin, bound_edges
 from privsynth.privacy.pate import Panel
@@ -42,25 +42,25 @@ class HeldRecords:
         self.frame = records.frame if rows is None else records.frame.iloc[rows]
         self._images = records.images if rows is None or records.images is None else records.images[rows]
         self._secret = secret
-        self._domains: Mapping[str, Domain] = {}
-        self._codes: dict[str, IntArray] = {}
-        self._tables: dict[tuple[str, ...], IntArray] = {}
+        self._domains: Mapping[str, Coding] = {}
+        self._codes: dict[str, Codes] = {}
+        self._tables: dict[tuple[str, ...], Codes] = {}
         self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
 
-    def rows(self, domains: Mapping[str, Domain]) -> torch.Tensor:
+    def rows(self, domains: Mapping[str, Coding]) -> torch.Tensor:
         """Return each row as the codes of its columns, in the order of ``domains``, -1 outside a domain.
 
         Returns:
             ``(n_rows, n_columns)`` int64; with images int16, the shades of each row's image behind its codes.
         """
         self._use(domains)
-        codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]))
+        codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]).astype(np.int64))
         if self._images is None:
             return codes
         shades = torch.from_numpy(self._images.reshape(len(codes), -1).astype(np.int16))
         return torch.cat([codes.to(torch.int16), shades], dim=1)
 
-    def parts(self, panel: Panel, domains: Mapping[str, Domain]) -> tuple[torch.Tensor, torch.Tensor]:
+    def parts(self, panel: Panel, domains: Mapping[str, Coding]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the records of each teacher, one row of each unit, and which are there."""
         if panel not in self._taught:
             secret = self._secret.for_step(0)
@@ -69,27 +69,27 @@ class HeldRecords:
         rows, teachers = self._taught[panel]
         return panel.divide(self.rows(domains)[torch.from_numpy(rows)], teachers)
 
-    def observed(self, column: Column) -> tuple[IntArray, list[Any]]:
+    def observed(self, column: Column) -> tuple[Codes, NDArray[Any]]:
         """Return codes of the observed values of a column and the values, -1 for missing."""
         values = self.frame[column.name]
         if column.is_numeric:
-            codes, observed = pd.factorize(pd.Series(self._ticks(column)))
-            return codes.astype(np.int64), [float(v) for v in observed]
-        return values.cat.codes.to_numpy(dtype=np.int64), list(values.cat.categories)
+            return pd.factorize(self._ticks(column))
+        return values.cat.codes.to_numpy(), values.cat.categories.to_numpy(dtype=object)
 
-    def table(self, columns: tuple[str, ...], domains: Mapping[str, Domain]) -> IntArray:
+    def table(self, columns: tuple[str, ...], domains: Mapping[str, Coding]) -> IntArray:
         """Return the counts of the joint codes of some columns, in grid steps."""
         self._use(domains)
         if columns not in self._tables:
             codes = [self._encoded(name) for name in columns]
-            self._tables[columns] = self.count(codes, [domains[name].size for name in columns])
-        return self._tables[columns]
+            counts = self.count(codes, [domains[name].size for name in columns])
+            self._tables[columns] = narrow(counts, int(counts.max(initial=0)) + 1)
+        return self._tables[columns].astype(np.int64)
 
     def bound_counts(self, column: Column) -> IntArray:
         """Return the counts of the doubling bins of a number line, in grid steps."""
         return self.count([bound_bin(self._ticks(column))], [len(bound_edges()) - 1])
 
-    def count(self, codes: Sequence[IntArray], sizes: Sequence[int]) -> IntArray:
+    def count(self, codes: Sequence[Codes], sizes: Sequence[int]) -> IntArray:
         """Return the counts of joint codes, in grid steps."""
         w = self.weighting
         return count_table(codes, sizes, w.weights, n_rows=len(self.frame), units_per_one=w.units_per_one)
@@ -97,11 +97,12 @@ class HeldRecords:
     def _ticks(self, column: Column) -> NDArray[np.float64]:
         return to_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column)
 
-    def _use(self, domains: Mapping[str, Domain]) -> None:
+    def _use(self, domains: Mapping[str, Coding]) -> None:
         if self._domains is not domains:  # codes and tables belong to one set of domains
             self._domains, self._codes, self._tables = domains, {}, {}
 
-    def _encoded(self, name: str) -> IntArray:
+    def _encoded(self, name: str) -> Codes:
         if name not in self._codes:
-            self._codes[name] = self._domains[name].encode(self.frame[name])
+            domain = self._domains[name]
+            self._codes[name] = narrow(domain.encode(self.frame[name]), domain.size)
         return self._codes[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,12 +41,12 @@ def exponential_mechanism(
     return np.argsort(-(logits + standard_gumbels(len(scores), secret)), kind="stable")[:n_select]
 
 
-def marginal_scores(exact: list[FloatArray], expected: list[FloatArray], noise_std: float) -> FloatArray:
+def marginal_scores(exact: Iterable[FloatArray], model: Iterable[FloatArray], noise_std: float) -> FloatArray:
     """Score candidate tables: how far the model is from the records, beyond the noise of measuring it.
 
-    ``|exact - expected|_1 - sqrt(2 / pi) * noise_std * n_cells``. One unit moves ``exact`` by at most 1 in
-    L1 and nothing else, so the sensitivity is 1; it would not be if ``expected`` used the exact number of
-    records, and so it must not.
+    ``|exact - model|_1 - sqrt(2 / pi) * noise_std * n_cells``. One unit moves ``exact`` by at most 1 in
+    L1 and nothing else, so the sensitivity is 1; it would not be if ``model`` used the exact number of
+    records, and so it must not. Tables are asked for one after the other: all together may be many.
 
     Privacy:
         Not private: goes into the exponential mechanism only.
@@ -53,4 +55,4 @@ def marginal_scores(exact: list[FloatArray], expected: list[FloatArray], noise_s
         McKenna, Mullins, Sheldon and Miklau, "AIM", PVLDB 15(11), 2022.
     """
     penalty = np.sqrt(2.0 / np.pi) * noise_std
-    return np.asarray([np.abs(a - b).sum() - penalty * a.size for a, b in zip(exact, expected, strict=True)])
+    return np.asarray([np.abs(a - b).sum() - penalty * a.size for a, b in zip(exact, model, strict=True)])

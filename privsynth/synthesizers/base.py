@@ -23,7 +23,8 @@ from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Charge, Curator
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import OsEntropy, SecretSource
-from privsynth.releases import Release, ReleaseStore
+from privsynth.ranks import Ranks
+from privsynth.releases import Release
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
 from privsynth.sources import OnViolation, Records
@@ -31,6 +32,7 @@ from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, S
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
+from privsynth.synthesizers.joint import JointStore, joint_fit
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
 from privsynth.synthesizers.run import check_configuration, dataset_name, discard_run, ledger_run
 
@@ -134,6 +136,9 @@ class Synthesizer(Fitted[Model], ABC):
     ) -> Self:
         """Fit to records. Nothing is charged before arguments, schema and records are checked.
 
+        Under `torchrun`, every rank makes the same call, and all end with the same model: the first alone
+        reads the source, pays and writes, the others sum gradients for it.
+
         Args:
             source: The real records. A table: a frame, or a CSV or Parquet file. Images: see
                 `privsynth.image_sources.read_images`.
@@ -153,24 +158,47 @@ class Synthesizer(Fitted[Model], ABC):
             BudgetExceededError, LedgerError: If the ledger refuses; nothing has been read.
             FitInterrupted: After Ctrl-C in a training. The synthesizer then holds a usable model of what was
                 learnt so far, and the same call resumes.
+            RankStoppedError: If another rank of `torchrun` ended; the first rank says why.
 
         Privacy:
             Accounted: every release is charged to the ledger before the records are read for it.
         """
         self._check_arguments(schema, on_violation)
-        records = self._read(source, schema, on_violation)
-        if restart and releases_path is not None:
-            discard_run(releases_path, ledger)
-        self.device_ = resolve_device(self.device)
-        secret = secret or OsEntropy()
+        with joint_fit(self.device) as ranks:
+            self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
+            is_first = ranks is None or ranks.is_first
+            records = self._read(source, schema, on_violation) if is_first else None
+            if restart and releases_path is not None and is_first:
+                discard_run(releases_path, ledger)
+            store = JointStore(releases_path if is_first else None)
+            name = dataset_name(source, dataset)
+            secret = secret or OsEntropy()
+            self._fit(records, store, ranks, schema, name, ledger, on_violation, progress, secret)
+            if is_first:
+                self._warn_of_delta()
+        return self
+
+    def _fit(
+        self,
+        records: Records | None,
+        store: JointStore,
+        ranks: Ranks | None,
+        schema: Schema,
+        dataset: str | None,
+        ledger: str | Path | Ledger | None,
+        on_violation: OnViolation,
+        progress: Progress | None,
+        secret: SecretSource,
+    ) -> None:
+        """Run, and adopt what comes of it; a helper of the first rank has no records."""
         settings = self.settings or self.settings_type()
-        dataset = dataset_name(source, dataset)
-        store = ReleaseStore(releases_path)
         interrupted: FitInterrupted | None = None
         try:
-            check_configuration(
-                store,
-                {
+            if records is None:
+                store.begin(ranks)
+                model = self._follow(schema, settings, store, ranks)
+            else:
+                configuration = {
                     "class": type(self).__name__,
                     "epsilon": self.epsilon,
                     "delta": self.delta,
@@ -181,13 +209,12 @@ class Synthesizer(Fitted[Model], ABC):
                     "random_state": self.random_state,
                     "secret_source": secret.is_secret,
                     "device": self.device_,
-                },
-            )
-            if "seed" not in store.meta:
-                fresh = secrets.randbits(32) if self.random_state is None else self.random_state
-                store.set_meta(seed=fresh)
-            seed = int(store.meta["seed"])
-            model = self._run(records, schema, settings, seed, store, dataset, ledger, secret, progress)
+                }
+                check_configuration(store, configuration)
+                if "seed" not in store.meta:
+                    fresh = secrets.randbits(32) if self.random_state is None else self.random_state
+                    store.set_meta(seed=fresh)
+                model = self._run(records, schema, settings, store, ranks, dataset, ledger, secret, progress)
         except FitInterrupted as stopped:
             interrupted, model = stopped, stopped.model
         finally:
@@ -202,12 +229,21 @@ class Synthesizer(Fitted[Model], ABC):
             is_secret=secret.is_secret,
             interrupted=None if interrupted is None else str(interrupted),
         )
-        self._adopt(settings, seed, tuple(store), model, statement)
+        self._adopt(settings, int(store.meta["seed"]), tuple(store), model, statement)
         model.require_feasible()
         if interrupted is not None:
             raise interrupted
-        self._warn_of_delta()
-        return self
+
+    def _follow(self, schema: Schema, settings: Settings, store: JointStore, ranks: Ranks | None) -> Model:
+        """Make the model from what is released, as in a replay; ``ranks`` sends it as it is bought."""
+        curator = Curator(schema=schema, allowance=self._allowance(), store=store, ranks=ranks)
+        return self._make(
+            curator,
+            settings,
+            seed=int(store.meta["seed"]),
+            device=resolve_device(self.device_),
+            progress=lambda *args: None,
+        )
 
     def _check_arguments(self, schema: Schema, on_violation: str) -> None:
         if not isinstance(schema, Schema):
@@ -229,8 +265,8 @@ class Synthesizer(Fitted[Model], ABC):
         records: Records,
         schema: Schema,
         settings: Settings,
-        seed: int,
-        store: ReleaseStore,
+        store: JointStore,
+        ranks: Ranks | None,
         dataset: str | None,
         ledger: str | Path | Ledger | None,
         secret: SecretSource,
@@ -239,6 +275,7 @@ class Synthesizer(Fitted[Model], ABC):
         report = progress or (lambda message, done, total: None)
 
         def make(charge: Charge) -> Model:
+            store.begin(ranks)
             curator = Curator(
                 schema=schema,
                 allowance=self._allowance(),
@@ -246,7 +283,9 @@ class Synthesizer(Fitted[Model], ABC):
                 records=records,
                 charge=charge,
                 secret=secret,
+                ranks=ranks,
             )
+            seed = int(store.meta["seed"])
             return self._make(curator, settings, seed=seed, device=self.device_, progress=report)
 
         if self.epsilon is None:
@@ -346,15 +385,8 @@ class Synthesizer(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        store = ReleaseStore()
+        store = JointStore()
+        store.set_meta(seed=self.seed_)
         for release in self.releases_:
             store.append(release)
-        curator = Curator(schema=self.schema_, allowance=self._allowance(), store=store)
-        model = self._make(
-            curator,
-            self.settings_,
-            seed=self.seed_,
-            device=resolve_device(self.device_),
-            progress=lambda *args: None,
-        )
-        return self._arrays_of(model)
+        return self._arrays_of(self._follow(self.schema_, self.settings_, store, None))

@@ -28,13 +28,14 @@ class Interruption:
 def deferred_interruption() -> Iterator[Interruption]:
     """Hold back the first Ctrl-C until the training asks for it; a second one raises at once.
 
-    Outside the main thread, where signals do not arrive, nothing is held back.
+    Outside the main thread, where signals do not arrive, nothing is held back; where Ctrl-C is ignored, as
+    in a helping rank of `torchrun`, it stays ignored.
     """
     interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or previous is signal.SIG_IGN:
         yield interruption
         return
-    previous = signal.getsignal(signal.SIGINT)
 
     def note(number: int, frame: FrameType | None) -> None:
         if interruption.requested:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-import numpy as np
-
+from privsynth.encoding import Coding
 from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounded_down
@@ -26,8 +26,10 @@ from privsynth.synthesizers.preliminaries import (
     Preliminaries,
     PreliminarySettings,
     buy_preliminaries,
+    condition_columns,
     count_units,
 )
+from privsynth.synthesizers.value_groups import FittedCodes
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
@@ -131,27 +133,28 @@ def fit_marginals(
     settings = settings.adapted_to(n_units * math.sqrt(mu_squared)).within(share)
     first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=delta_share)
     domains = first.domains
-    names = tuple(domains.by_column)
+    codes = FittedCodes.of(domains, whole=condition_columns(curator.schema))
+    names = tuple(codes.by_column)
     fitter = MixtureFitter(
         columns=names,
-        sizes=tuple(domains.by_column[name].size for name in names),
+        sizes=tuple(codes.by_column[name].size for name in names),
         options=settings.fit,
         seed=seed,
         device=device,
         context=_context(curator.schema, domains),
     )
-    fitter.start(domains.one_way, domains.n_units)
+    fitter.start(codes.one_way, domains.n_units)
     if first.condition is not None:
         fitter.add(first.condition)
     losses, reserve = [], curator.allowance.mu_squared - mu_squared
     for round_index in range(settings.n_rounds):
         progress("measuring and fitting", round_index, settings.n_rounds)
-        if not _measure_round(curator, domains, fitter, settings, round_index, reserve):
+        if not _measure_round(curator, codes.by_column, fitter, settings, round_index, reserve):
             break
         losses.append(fitter.step_many(settings.steps_per_round))
     losses.append(fitter.step_many(settings.final_steps, final=True))
     progress("fitted", settings.n_rounds, settings.n_rounds)
-    return FittedTable(first, fitter.mixture(), tuple(losses))
+    return FittedTable(first, codes.parted(fitter.mixture()), tuple(losses))
 
 
 def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
@@ -162,7 +165,7 @@ def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
 
 def _measure_round(
     curator: Curator,
-    domains: Domains,
+    codings: Mapping[str, Coding],
     fitter: MixtureFitter,
     settings: MarginalSettings,
     index: int,
@@ -172,10 +175,10 @@ def _measure_round(
 
     What is left of the budget, beyond a reserve, is divided evenly over the rounds to come.
     """
-    candidates = _candidates(domains, fitter.context)
+    candidates = _candidates(codings, fitter.context)
     if not candidates:
         return False
-    n_select = pairs_per_round(len(domains.by_column), settings)
+    n_select = pairs_per_round(len(codings), settings)
     key = f"round-{index:02d}"
     share = (curator.remaining(f"{key}/select") - reserve) / (settings.n_rounds - index)
     each = share / n_select
@@ -186,9 +189,9 @@ def _measure_round(
     chosen = curator.select(
         f"{key}/select",
         "choice of tables",
-        domains.by_column,
+        codings,
         candidates,
-        lambda: _expected(fitter, domains, candidates),
+        lambda: (share.ravel() * fitter.n_units for share in fitter.shares(candidates)),
         noise_std=settings.noise_penalty * noise,
         epsilon0=epsilon0,
         n_select=n_select,
@@ -200,7 +203,7 @@ def _measure_round(
     release = curator.count(
         f"{key}/measure",
         "2- and 3-way marginals",
-        domains.by_column,
+        codings,
         [candidates[i] for i in chosen],
         noise_multiplier=noise,
     )
@@ -218,15 +221,8 @@ def _context(schema: Schema, domains: Domains) -> str | None:
     return None
 
 
-def _candidates(domains: Domains, context: str | None) -> list[tuple[str, ...]]:
+def _candidates(codings: Mapping[str, Coding], context: str | None) -> list[tuple[str, ...]]:
     """Return all pairs, and all pairs within the classes of the context."""
-    pairs = list(itertools.combinations(domains.by_column, 2))
+    pairs = list(itertools.combinations(codings, 2))
     triples = [] if context is None else [(*pair, context) for pair in pairs if context not in pair]
     return [*pairs, *triples]
-
-
-def _expected(
-    fitter: MixtureFitter, domains: Domains, candidates: list[tuple[str, ...]]
-) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    tables = fitter.pair_shares() * domains.n_units
-    return [fitter.block(tables, columns).ravel() for columns in candidates]

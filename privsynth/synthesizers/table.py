@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from privsynth.errors import SchemaError
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.sources import OnViolation, Records, conform, read_table
+from privsynth.sources import OnViolation, Records, conform, needed_columns, open_table
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.sampler import TableSampler
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
@@ -30,7 +30,7 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
                 "the schema describes images, and this synthesizer learns tables; fit image-feature "
                 "(ImageFeatureSynthesizer), or leave 'image' out to fit the columns alone"
             )
-        return conform(read_table(source), schema, on_violation=on_violation)
+        return conform(open_table(source, needed_columns(schema)), schema, on_violation=on_violation)
 
     @staticmethod
     def _arrays_of(model: TableModel) -> dict[str, NDArray[Any]]:

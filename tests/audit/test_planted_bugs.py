@@ -7,7 +7,7 @@ run on the honest code too (here or in its own module), where it passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,8 @@ def selection_takes_the_best(patch: Patch) -> None:
 def scores_from_the_exact_total(patch: Patch) -> None:
     """The model's table is scaled to the exact number of records: sensitivity up to 2 instead of 1."""
 
-    def bug(exact: list[np.ndarray], expected: list[np.ndarray], noise_std: float) -> np.ndarray:
+    def bug(exact: Iterable[np.ndarray], expected: Iterable[np.ndarray], noise_std: float) -> np.ndarray:
+        exact, expected = list(exact), list(expected)
         scaled = [e * a.sum() / e.sum() for a, e in zip(exact, expected, strict=True)]
         return selection.marginal_scores(exact, scaled, noise_std)
 

@@ -15,6 +15,7 @@ from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import StepPlan
+from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
@@ -130,6 +131,16 @@ def test_every_method_charges_before_it_reads():
         with pytest.raises(Refused):
             call()
     assert len(c.store) == 0
+
+
+def test_tables_are_the_same_when_asked_for_again():
+    records, by_column = conform(table(), SCHEMA), domains()
+    exact = HeldRecords(records, max_records_per_person=None, secret=PredictableSourceForTests(0))
+    by_hand = np.zeros((2, 100), dtype=np.int64)
+    np.add.at(by_hand, (table()["sex"].eq("M").to_numpy().astype(int), table()["age"].to_numpy()), 1)
+    for _ in range(2):
+        assert np.array_equal(exact.table(("sex", "age"), by_column), by_hand)
+        assert exact.table(("age",), by_column).tolist() == by_hand.sum(axis=0).tolist()
 
 
 def test_a_charge_above_the_allowance_is_refused_before_anything_is_charged():

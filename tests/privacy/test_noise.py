@@ -84,6 +84,21 @@ def test_normals_and_gumbels_have_their_distributions():
     assert kstest(uniforms(N, OsEntropy()), "uniform").pvalue > FALSE_ALARM
 
 
+def test_the_two_normals_of_one_radius_are_independent():
+    # First and second half share their radii, which would show in the squares, whose variance is 2. Each of
+    # the three statistics is standard normal but for 1/sqrt(n), so 5.5 is a false alarm of 1e-7.
+    first, second = standard_normals(2 * N, OsEntropy()).reshape(2, N)
+    for a, b, size in (
+        (first, second, 1.0),
+        (first**2 - 1, second**2 - 1, 2.0),
+        (first, second**2 - 1, 2**0.5),
+    ):
+        assert abs(float((a * b).mean())) * N**0.5 / size < 5.5
+    assert abs(float(((first**2 - 1) * (first**2 - 1)).mean())) * N**0.5 / 2.0 > 5.5  # power: equal radii
+    assert len(standard_normals(0, OsEntropy())) == 0
+    assert len(standard_normals(3, OsEntropy())) == 3
+
+
 def test_extreme_bytes_give_finite_values():
     class Extreme(PredictableSourceForTests):
         def read(self, n_bytes: int) -> bytes:

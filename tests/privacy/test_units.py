@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from privsynth.encoding import narrow
+from privsynth.privacy import counts
 from privsynth.privacy.counts import count_table
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
 from privsynth.privacy.units import PERSON_GRID, weigh_records
@@ -95,10 +97,13 @@ def test_more_rows_than_the_grid_has_steps_are_impossible():
     assert PERSON_GRID // 2**16 == 1  # the schema caps rows per person at 2^16, so that no weight is zero
 
 
-@pytest.mark.parametrize("shape", [[3], [3, 2], [3, 2, 2]])
-def test_tables_count_what_a_loop_counts(shape):
+@pytest.mark.parametrize("shape", [[3], [3, 2], [3, 2, 2], [100, 2]])
+@pytest.mark.parametrize("rows_at_once", [7, 200, 1000])
+def test_tables_count_what_a_loop_counts(shape, rows_at_once, monkeypatch):
+    monkeypatch.setattr(counts, "ROWS_AT_ONCE", rows_at_once)
     rng = np.random.default_rng(0)
-    codes = [rng.integers(-1, size, 200) for size in shape]
+    codes = [narrow(rng.integers(-1, size, 200), size) for size in shape]
+    assert all(column.itemsize == 1 for column in codes)
     weights = rng.integers(1, 9, 200)
     expected = np.zeros(shape)
     for row in range(200):
@@ -106,6 +111,8 @@ def test_tables_count_what_a_loop_counts(shape):
         if min(index) >= 0:
             expected[index] += weights[row]
     assert np.array_equal(count_table(codes, shape, weights, n_rows=200, units_per_one=1), expected)
+    unweighted = count_table(codes, shape, np.ones(200, dtype=np.int64), n_rows=200, units_per_one=1)
+    assert np.array_equal(count_table(codes, shape, None, n_rows=200, units_per_one=9), 9 * unweighted)
 
 
 def test_units_are_drawn_by_poisson_sampling():

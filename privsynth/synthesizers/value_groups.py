@@ -1,0 +1,125 @@
+"""Columns of many values: rare neighbours share a code while a model is fitted, and part again afterwards.
+
+A table of a column of ten thousand values by another is mostly cells that noise drowns, and the model would
+hold as many numbers for each component. The groups are made from the released 1-way counts, so they cost
+nothing; within a group the values keep their released shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.binning import merge_cells, shape_in_bins
+from privsynth.encoding import Coding, DiscreteDomain
+from privsynth.models.fitting import Measurement
+from privsynth.models.mixture import ProductMixture
+from privsynth.synthesizers.domains import MAX_VALUES, Domains
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+MAX_CODES = MAX_VALUES + 2  # what is discovered, "other" and missing: up to here all have codes of their own
+N_GROUPS = 128  # codes aimed at beyond that
+
+
+@dataclass(frozen=True)
+class ValueGroups:
+    """A discrete column whose rare values share codes with their neighbours in the list of values.
+
+    Attributes:
+        domain: The column's whole domain.
+        group_of_code: Group of each code, ``(domain.size,)``; "other" and missing stay alone.
+        share: Released share of each code within its group, ``(domain.size,)``.
+    """
+
+    domain: DiscreteDomain
+    group_of_code: IntArray
+    share: FloatArray
+
+    @property
+    def size(self) -> int:
+        """Number of groups."""
+        return int(self.group_of_code.max()) + 1
+
+    def encode(self, values: pd.Series) -> IntArray:
+        """Return the group of each value of a canonical column, ``(n,)``."""
+        return np.append(self.group_of_code, -1)[self.domain.encode(values)]
+
+    def grouped(self, measured: Measurement) -> Measurement:
+        """Return the 1-way measurement of the groups."""
+        variance = np.broadcast_to(measured.variance, self.share.shape)
+        return Measurement(
+            columns=measured.columns,
+            counts=np.bincount(self.group_of_code, weights=measured.counts).astype(np.float64),
+            variance=np.bincount(self.group_of_code, weights=variance).astype(np.float64),
+        )
+
+    def parted(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the probabilities of each code from those of the groups, ``(K, domain.size)``."""
+        return block[:, self.group_of_code] * self.share.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FittedCodes:
+    """What a model is fitted over: the domains, some of them grouped.
+
+    Attributes:
+        by_column: What encodes each column.
+        one_way: The 1-way measurements over these codes.
+    """
+
+    by_column: Mapping[str, Coding]
+    one_way: list[Measurement]
+
+    @classmethod
+    def of(cls, domains: Domains, *, whole: Collection[str]) -> FittedCodes:
+        """Group the rare values of columns that have more than `MAX_CODES`.
+
+        Args:
+            domains: Domains and 1-way measurements.
+            whole: Columns that stay as they are, however many values they have.
+
+        Privacy:
+            Post-processing of the released 1-way marginals.
+        """
+        by_column: dict[str, Coding] = dict(domains.by_column)
+        one_way = []
+        for measured in domains.one_way:
+            (name,) = measured.columns
+            domain = domains.by_column[name]
+            if isinstance(domain, DiscreteDomain) and domain.size > MAX_CODES and name not in whole:
+                by_column[name] = groups = group_values(domain, measured)
+                measured = groups.grouped(measured)
+            one_way.append(measured)
+        is_grouped = any(isinstance(coding, ValueGroups) for coding in by_column.values())
+        return cls(by_column if is_grouped else domains.by_column, one_way)
+
+    def parted(self, mixture: ProductMixture) -> ProductMixture:
+        """Return a mixture over the whole domains from one over these codes."""
+        blocks = (
+            coding.parted(block) if isinstance(coding, ValueGroups) else block
+            for coding, block in zip(self.by_column.values(), mixture.blocks, strict=True)
+        )
+        return ProductMixture(mixture.columns, tuple(blocks))
+
+
+def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
+    """Group a column's values: often ones alone, runs of rare ones between them together.
+
+    Privacy:
+        Post-processing of a release.
+    """
+    n_values = len(domain.values)
+    noise_std = float(np.sqrt(np.mean(measured.variance)))
+    noisy = np.asarray(measured.counts, dtype=np.float64)[:n_values]
+    group = merge_cells(noisy, noise_std=noise_std, n_bins=N_GROUPS)
+    share = shape_in_bins(noisy, group, np.ones(n_values), noise_std)
+    n_alone = domain.size - n_values
+    return ValueGroups(
+        domain, np.r_[group, group.max() + 1 + np.arange(n_alone)], np.r_[share, np.ones(n_alone)]
+    )
