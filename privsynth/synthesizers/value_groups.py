@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.binning import merge_cells, shape_in_bins
+from privsynth.binning import Cells, merge_cells, shape_in_bins
 from privsynth.encoding import Coding, DiscreteDomain
 from privsynth.models.fitting import Measurement
 from privsynth.models.mixture import ProductMixture
@@ -117,7 +117,8 @@ def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
     n_values = len(domain.values)
     noise_std = float(np.sqrt(np.mean(measured.variance)))
     noisy = np.asarray(measured.counts, dtype=np.float64)[:n_values]
-    group = merge_cells(noisy, noise_std=noise_std, n_bins=N_GROUPS)
+    cells = Cells(noisy, np.ones(n_values, dtype=bool))  # neighbours in a list need not be alike
+    group = merge_cells(cells, noise_std=noise_std, n_bins=N_GROUPS)
     share = shape_in_bins(noisy, group, np.ones(n_values), noise_std)
     n_alone = domain.size - n_values
     return ValueGroups(
