@@ -33,6 +33,7 @@ from privsynth.synthesizers.value_groups import FittedCodes
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
+MOST_BINS = 4.0  # times as many as at the reference strength
 MAX_CLASSES = 4  # of a target within whose classes dependence is measured
 
 _RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
@@ -51,8 +52,10 @@ class MarginalSettings(PreliminarySettings):
         steps_per_round: Gradient steps after each round.
         final_steps: Gradient steps at the end.
         fit: How the mixture is fitted.
+        n_bins: Bins aimed at for a number line at `REFERENCE_STRENGTH`; a stronger signal gets more.
     """
 
+    n_bins: int = 20
     selection_share: float = 0.10
     noise_penalty: float = 0.5
     n_rounds: int = 12
@@ -62,11 +65,12 @@ class MarginalSettings(PreliminarySettings):
     fit: FitOptions = field(default_factory=FitOptions)
 
     def adapted_to(self, strength: float) -> MarginalSettings:
-        """Return the settings for a weaker signal: more for the 1-way marginals, fewer pairs.
+        """Return the settings for a weaker signal, more for the 1-way marginals and fewer pairs, or a
+        stronger one, more bins.
 
         Args:
             strength: Number of units (noisy, or a public guess) times ``mu`` of the whole budget. The
-                settings as they stand are for `REFERENCE_STRENGTH` and above.
+                settings as they stand are for `REFERENCE_STRENGTH`.
         """
         weakness = max(1.0, REFERENCE_STRENGTH / max(strength, 1.0))
         return replace(
@@ -74,6 +78,7 @@ class MarginalSettings(PreliminarySettings):
             one_way_share=self.one_way_share * min(5.0, weakness**0.44),
             spikes_share=self.spikes_share * min(4.0, weakness**0.8),
             pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
+            n_bins=round(self.n_bins * min(MOST_BINS, max(1.0, strength / REFERENCE_STRENGTH) ** 0.25)),
         )
 
     def within(self, share: float) -> Self:

@@ -28,6 +28,7 @@ from privsynth.schema import Schema
 from privsynth.synthesizers.domains import one_way_parts
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.plan import plan
+from privsynth.synthesizers.recipe import MarginalSettings
 from privsynth.synthesizers.table_file import model_arrays
 from tests.helpers.tables import PATIENTS, QUICK, patients
 
@@ -41,6 +42,13 @@ def fitted(ledger, *, epsilon=3.0, frame=None, schema=PATIENTS, dataset="patient
     synthesizer = MarginalSynthesizer(epsilon=epsilon, settings=settings, random_state=0)
     table = patients() if frame is None else frame
     return synthesizer.fit(table, schema=schema, dataset=dataset, ledger=ledger, **fit)
+
+
+@pytest.mark.parametrize(
+    ("strength", "n_bins"), [(0.0, 20), (100.0, 20), (7000.0, 20), (16 * 7000.0, 40), (math.inf, 80)]
+)
+def test_a_stronger_signal_gets_more_bins(strength, n_bins):
+    assert MarginalSettings().adapted_to(strength).n_bins == n_bins
 
 
 # -- the budget ----------------------------------------------------------------------------------------
