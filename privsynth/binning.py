@@ -65,7 +65,7 @@ class Cells:
 
 
 def denoise(noisy: FloatArray, *, noise_std: float) -> Cells:
-    """Find the stretches of cells in which something is, and shrink the others by James and Stein.
+    """Find the cells, and stretches of them, in which something is; shrink the others by James and Stein.
 
     Args:
         noisy: Released count of each cell, ``(n_cells,)``.
@@ -75,12 +75,12 @@ def denoise(noisy: FloatArray, *, noise_std: float) -> Cells:
         Post-processing of a release.
     """
     stretch = stretches(noisy, noise_std=noise_std)
-    size = np.bincount(stretch)
-    total, noise = np.bincount(stretch, weights=noisy), noise_std * np.sqrt(size)
-    is_clear = total >= NOISE_MARGIN * noise
-    keep = 1.0 - (noise / np.where(total > noise, total, np.inf)) ** 2
-    left = np.where(total > noise, total * keep / size, 0.0)
-    return Cells(np.where(is_clear[stretch], noisy, left[stretch]), is_clear[stretch])
+    alone = noisy >= NOISE_MARGIN * noise_std
+    size = np.maximum(np.bincount(stretch, weights=~alone), 1.0)
+    total, noise = np.bincount(stretch, weights=np.where(alone, 0.0, noisy)), noise_std * np.sqrt(size)
+    is_clear = alone | (total >= NOISE_MARGIN * noise)[stretch]
+    left = np.where(total > noise, total - noise**2 / np.where(total > noise, total, 1.0), 0.0) / size
+    return Cells(np.where(is_clear, noisy, left[stretch]), is_clear)
 
 
 def stretches(noisy: FloatArray, *, noise_std: float) -> IntArray:
