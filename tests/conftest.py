@@ -1,9 +1,10 @@
-"""What holds for every test: one thread each, as they run side by side, and not the user's own ledger."""
+"""What holds for every test: one thread each, as they run side by side; Ctrl-C; not the user's own ledger."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -13,7 +14,13 @@ _FOLDER = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Point the ledger into a folder of this test process."""
+    """Point the ledger into a folder of this test process, and listen to Ctrl-C.
+
+    A shell starts background commands with SIGINT ignored, a fit leaves it so, and children inherit it: the
+    tests of Ctrl-C would wait for what never comes.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_FOLDER] = tempfile.mkdtemp(prefix="privsynth-tests-")
     os.environ["PRIVSYNTH_LEDGER"] = os.path.join(config.stash[_FOLDER], "ledger.sqlite")
 
