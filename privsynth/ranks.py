@@ -5,28 +5,32 @@ The others get each release as it is bought, of each batch the part whose clippe
 noisy gradient that comes of it: they follow as a replay does, and end with the same model. So the mechanism
 is that of one process, a batch's clipped sum being added up from parts, and privacy does not rest on the
 ranks' being in step: whatever weights a helper has, a record moves the sum by at most the bound. Messages are
-pickles between processes that `torchrun` started for one user, by gloo.
+plain data, JSON and safetensors, by gloo between processes that `torchrun` started for one user.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_tensors
 
 from privsynth.errors import PrivsynthError
+from privsynth.releases import tensor_bytes
 
 PATIENCE = timedelta(days=30)  # helpers wait while the first rank reads and fits
 FAREWELL = timedelta(seconds=5)
 STOP = -1
 
 ClippedSum = Callable[[torch.Tensor], list[torch.Tensor]]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 class RankStoppedError(PrivsynthError):
@@ -57,60 +61,67 @@ class Ranks:
             dist.init_process_group("gloo", timeout=PATIENCE)
         return cls() if dist.get_world_size() > 1 else None
 
-    def share(self, value: Any) -> None:
+    def share(self, header: Mapping[str, Any], arrays: Arrays) -> None:
         """Send to every helper what it will get by `received`."""
         for rank in self._helpers:
-            self._send(value, rank)
+            self._send(rank, header, arrays)
 
-    def received(self, rank: int = 0) -> Any:
-        """Wait for what another rank sends.
+    def received(self, rank: int = 0) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Wait for what another rank sends: facts that JSON can hold, and arrays by name.
 
         Raises:
             RankStoppedError: If it stopped instead, or its process died.
         """
-        size = torch.empty(1, dtype=torch.int64)
-        self._wait(dist.irecv, size, rank)
-        if size == STOP:
+        sizes = torch.empty(2, dtype=torch.int64)
+        self._wait(dist.irecv, sizes, rank)
+        n_header, n_arrays = sizes.tolist()
+        if n_header == STOP:
             raise RankStoppedError("the first rank stopped; it says why itself")
-        data = torch.empty(int(size), dtype=torch.uint8)
+        data = torch.empty(n_header + n_arrays, dtype=torch.uint8)
         self._wait(dist.irecv, data, rank)
-        return pickle.loads(data.numpy().tobytes())  # noqa: S301  # from a process of this very training
+        message = data.numpy().tobytes()
+        return json.loads(message[:n_header]), load_tensors(message[n_header:])
 
     def helped(self, clipped_sum: ClippedSum) -> list[torch.Tensor]:
         """Sum over this helper's part of a batch, and return the noisy gradient that came of the whole."""
-        self._send([p.numpy() for p in clipped_sum(torch.from_numpy(self.received()))], 0)
-        return [torch.from_numpy(gradient) for gradient in self.received()]
+        (records,) = self._received_tensors(0)
+        self._send(0, {}, _numbered(clipped_sum(records)))
+        return self._received_tensors(0)
 
     def share_gradient(self, gradient: list[torch.Tensor]) -> None:
         """Send the noisy gradient of a step to every helper."""
-        self.share([g.numpy() for g in gradient])
+        self.share({}, _numbered(gradient))
 
     def summed(self, clipped_sum: ClippedSum, batch: torch.Tensor) -> list[torch.Tensor]:
         """See `summed_by`."""
         parts = batch.tensor_split(len(self._helpers) + 1)
         for rank in self._helpers:
-            self._send(parts[rank].numpy(), rank)
+            self._send(rank, {}, _numbered([parts[rank]]))
         try:
             total = clipped_sum(parts[0])
         finally:  # answers are taken up whatever happens, so that the ranks stay in step
-            answers = [self.received(rank) for rank in self._helpers]
+            answers = [self._received_tensors(rank) for rank in self._helpers]
         for answer in answers:
             for whole, addend in zip(total, answer, strict=True):
-                whole += torch.from_numpy(addend)
+                whole += addend
         return total
 
     def stop(self) -> None:
         """Let the helpers end too, if they still listen (first rank only)."""
         for rank in self._helpers:
             with suppress(RuntimeError):
-                work = dist.isend(torch.tensor([STOP]), rank, group=self._group)
+                work = dist.isend(torch.tensor([STOP, 0]), rank, group=self._group)
                 if work is not None:
                     work.wait(FAREWELL)
 
-    def _send(self, value: Any, rank: int) -> None:
-        data = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
-        self._wait(dist.isend, torch.tensor([len(data)]), rank)
-        self._wait(dist.isend, data, rank)
+    def _received_tensors(self, rank: int) -> list[torch.Tensor]:
+        _, arrays = self.received(rank)
+        return [torch.from_numpy(arrays[str(i)]) for i in range(len(arrays))]
+
+    def _send(self, rank: int, header: Mapping[str, Any], arrays: Arrays) -> None:
+        parts = [json.dumps(header).encode(), tensor_bytes(arrays)]
+        self._wait(dist.isend, torch.tensor([len(part) for part in parts]), rank)
+        self._wait(dist.isend, torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8), rank)
 
     def _wait(self, send_or_receive: Callable[..., Any], tensor: torch.Tensor, rank: int) -> None:
         try:
@@ -119,6 +130,10 @@ class Ranks:
             raise RankStoppedError(
                 f"rank {rank} of this training ended; what was paid for is kept, and the same command resumes"
             ) from None
+
+
+def _numbered(tensors: Iterable[torch.Tensor]) -> dict[str, NDArray[Any]]:
+    return {str(i): tensor.numpy() for i, tensor in enumerate(tensors)}
 
 
 def summed_by(ranks: Ranks | None, clipped_sum: ClippedSum, batch: torch.Tensor) -> list[torch.Tensor]:

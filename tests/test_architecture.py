@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drawing": set(),
     "encoding": PLAIN,
     "releases": PLAIN,
-    "ranks": {"errors"},
+    "ranks": {"errors", "releases"},
     "models": PLAIN | {"models"},
     "sampling": PLAIN | {"models", "sampling"},
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),

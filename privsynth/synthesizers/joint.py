@@ -10,7 +10,7 @@ from pathlib import Path
 
 from privsynth.errors import ParameterError
 from privsynth.ranks import Ranks
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases import Release, ReleaseStore, release_from
 
 
 class JointStore(ReleaseStore):
@@ -26,21 +26,29 @@ class JointStore(ReleaseStore):
         if ranks is None:
             return
         if ranks.is_first:
-            ranks.share((dict(self.meta), list(self), self._checkpoints))
+            keys = list(self._checkpoints)
+            ranks.share({"meta": self.meta, "n_releases": len(self), "checkpoints": keys}, {})
+            for release in self:
+                ranks.share(release.header(), release.arrays)
+            for arrays in self._checkpoints.values():
+                ranks.share({}, arrays)
         else:
-            self.meta, self._releases, self._checkpoints = ranks.received()
+            left, _ = ranks.received()
+            self.meta = left["meta"]
+            self._releases = [release_from(*ranks.received()) for _ in range(left["n_releases"])]
+            self._checkpoints = {key: ranks.received()[1] for key in left["checkpoints"]}
 
     def append(self, release: Release) -> None:
         """Keep a release; on return it is durable."""
         super().append(release)
         if self.ranks is not None and self.ranks.is_first:
-            self.ranks.share(release)
+            self.ranks.share(release.header(), release.arrays)
 
     def bought(self, key: str) -> Release | None:
         """Return the release with this key; a helper waits for it."""
         known = super().bought(key)
         if known is None and self.ranks is not None and not self.ranks.is_first:
-            known = self.ranks.received()
+            known = release_from(*self.ranks.received())
             assert known.key == key
             super().append(known)
         return known
