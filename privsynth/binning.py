@@ -46,7 +46,9 @@ def bins_from_histogram(
     bin_of_cell[~is_spike] = merge_cells(cells, noise_std=noise_std, n_bins=n_bins)
     n_merged = int(bin_of_cell[~is_spike].max(initial=-1)) + 1
     bin_of_cell[is_spike] = n_merged + np.arange(is_spike.sum())
-    weight = shape_in_bins(noisy, bin_of_cell, grid.widths(), noise_std)
+    mass, is_clear = noisy.copy(), is_spike.copy()
+    mass[~is_spike], is_clear[~is_spike] = cells.mass, cells.is_clear
+    weight = shape_in_bins(Cells(mass, is_clear), bin_of_cell, grid.widths(), noise_std)
     return NumericDomain(column, grid, bin_of_cell, weight, has_missing)
 
 
@@ -155,33 +157,41 @@ def _merge_run(cells: Cells, *, share: float, noise_std: float) -> IntArray:
     return bins
 
 
-def shape_in_bins(
-    noisy: FloatArray, bin_of_cell: IntArray, width: FloatArray, noise_std: float
-) -> FloatArray:
-    """Return each cell's share of its bin: the released counts shrunk towards a smooth shape.
+def shape_in_bins(cells: Cells, bin_of_cell: IntArray, width: FloatArray, noise_std: float) -> FloatArray:
+    """Return each cell's share of its bin.
+
+    Clear cells of a bin share what they hold by their counts, shrunk towards a smooth shape: mixed with it by
+    a James-Stein weight, what the counts vary beyond it over what they vary in all, so that pure noise gives
+    the smooth shape. The others get no more than is left of them: a long tail in which nothing is seen would
+    take over whatever a smooth shape gave it.
 
     Args:
-        noisy: Released count of each cell, ``(n_cells,)``.
+        cells: What is known of each cell.
         bin_of_cell: Bin of each cell, ``(n_cells,)``.
         width: How much of the line each cell holds, ``(n_cells,)``; all alike where there is no line.
         noise_std: Standard deviation of the noise in each cell.
-
-    Within a bin the counts are mixed with the smooth shape by a James-Stein weight: what the counts vary
-    beyond it, over what they vary in all, so that pure noise gives the smooth shape.
     """
-    weight = np.zeros_like(noisy)
+    weight = np.zeros_like(cells.mass)
     for b in range(int(bin_of_cell.max()) + 1):
-        cells = np.flatnonzero(bin_of_cell == b)
-        counts = noisy[cells]
-        total = max(float(counts.sum()), 0.0)
-        smooth = _smooth_shape(counts, total, width[cells])
-        excess = counts - total * smooth
-        spread = float((excess**2).sum())
-        noise = noise_std**2 * (len(cells) - 1)
-        keep = max(0.0, 1.0 - noise / spread) if spread > 0 and total > 0 else 0.0
-        shape = np.maximum(total * smooth + keep * excess, 0.0)
-        weight[cells] = shape / shape.sum() if shape.sum() > 0 else smooth
+        own = np.flatnonzero(bin_of_cell == b)
+        shape = np.maximum(cells.mass[own], 0.0)
+        is_clear = cells.is_clear[own]
+        if is_clear.any():
+            clear = own[is_clear]
+            shape[is_clear] = _shrunken(cells.mass[clear], width[clear], noise_std)
+        weight[own] = shape / shape.sum() if shape.sum() > 0 else 1.0 / len(own)
     return weight
+
+
+def _shrunken(counts: FloatArray, width: FloatArray, noise_std: float) -> FloatArray:
+    """Return counts of cells, shrunk towards a smooth shape of the same sum."""
+    total = max(float(counts.sum()), 0.0)
+    smooth = _smooth_shape(counts, total, width)
+    excess = counts - total * smooth
+    spread = float((excess**2).sum())
+    noise = noise_std**2 * (len(counts) - 1)
+    keep = max(0.0, 1.0 - noise / spread) if spread > 0 and total > 0 else 0.0
+    return np.maximum(total * smooth + keep * excess, 0.0)
 
 
 def _smooth_shape(counts: FloatArray, total: float, width: FloatArray) -> FloatArray:

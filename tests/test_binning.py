@@ -217,6 +217,15 @@ def test_shares_inside_bins_are_probabilities(seed, scale, discrete):
     assert totals == pytest.approx(np.ones(domain.n_bins))
 
 
+def test_a_tail_in_which_nothing_is_seen_takes_over_little():
+    # amounts around 10,000 on a line to 2,000,000, of which the last 1.8 million hold one in a hundred
+    rng = np.random.default_rng(0)
+    ticks = np.minimum(np.floor(np.exp(rng.normal(10, 1, 6000))), 2_000_000.0)
+    grid = NumericGrid.between(0, 2_000_000, discrete=True)
+    means = [redrawn(domain_from(ticks, grid, noise_std=15.0, seed=seed), ticks).mean() for seed in range(20)]
+    assert 0.85 < np.mean(means) / ticks.mean() < 1.25
+
+
 def test_clear_counts_are_kept_inside_a_bin():
     grid = NumericGrid.between(0, 9, discrete=True)
     noisy = np.array([100.0, 300.0, 0.0, 200.0, 400.0, 100.0, 300.0, 0.0, 200.0, 400.0])

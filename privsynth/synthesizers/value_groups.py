@@ -119,7 +119,7 @@ def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
     noisy = np.asarray(measured.counts, dtype=np.float64)[:n_values]
     cells = Cells(noisy, np.ones(n_values, dtype=bool))  # neighbours in a list need not be alike
     group = merge_cells(cells, noise_std=noise_std, n_bins=N_GROUPS)
-    share = shape_in_bins(noisy, group, np.ones(n_values), noise_std)
+    share = shape_in_bins(cells, group, np.ones(n_values), noise_std)
     n_alone = domain.size - n_values
     return ValueGroups(
         domain, np.r_[group, group.max() + 1 + np.arange(n_alone)], np.r_[share, np.ones(n_alone)]
