@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.drawing import AliasTable
+from privsynth.drawing import Distributions
 from privsynth.schema import Category, Column, category_text
 
 IntArray = NDArray[np.int64]
@@ -195,7 +195,7 @@ class Pieces:
         return np.bincount(self.bin, weights=self.weight, minlength=n_bins).astype(np.float64)
 
     @cached_property
-    def _pieces_of_bin(self) -> tuple[IntArray, AliasTable]:
+    def _pieces_of_bin(self) -> tuple[IntArray, Distributions]:
         """Return the pieces of each bin, padded to equally many, and the table that chooses among them."""
         order = np.argsort(self.bin, kind="stable")
         start = np.searchsorted(self.bin[order], np.arange(self.bin.max() + 2))
@@ -204,7 +204,7 @@ class Pieces:
         pieces, weights = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         pieces[self.bin[order], position] = order
         weights[self.bin[order], position] = self.weight[order]
-        return pieces, AliasTable(weights)
+        return pieces, Distributions(weights)
 
     def draw(self, bins: IntArray, rng: np.random.Generator) -> FloatArray:
         """Draw a tick for each bin code, uniformly inside a piece chosen by weight, ``(n,)``.

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.drawing import draw_by_inversion
+from privsynth.drawing import Distributions
 from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.images import PixelArray
@@ -104,7 +104,7 @@ class ImageMixture:
         """Draw the shades of an image for each cell, ``(n, n_values)``; they may pass beyond 0 and 1."""
         shares = np.zeros((int(self.cells.max()) + 1, len(self.weights)))
         shares[self.cells, np.arange(len(self.weights))] = self.weights
-        which = draw_by_inversion(shares, cells, rng)
+        which = Distributions(shares).draw(cells, rng)
         z = rng.standard_normal((len(cells), len(self.loadings)), dtype=np.float32)
         flat = torch.from_numpy(self.prototypes[which] + z @ self.loadings)
         return as_rows(self.deformation.apply(as_planes(flat, self.shape), rng))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.drawing import draw_by_inversion
+from privsynth.drawing import Distributions
 from privsynth.encoding import Domain, NumericDomain, Pieces
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
@@ -179,7 +179,7 @@ def _draw_components(
                 "fields of it empty"
             )
         rows = np.flatnonzero((of_row >= begin) & (of_row < begin + CELLS_AT_ONCE))
-        component[rows] = draw_by_inversion(weights, of_row[rows] - begin, rng)
+        component[rows] = Distributions(weights).draw(of_row[rows] - begin, rng)
     return component
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.constraints import Combinations, Inequality
-from privsynth.drawing import AliasTable
+from privsynth.drawing import Distributions
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
 from privsynth.sampling.conditions import Restriction, code_of
 from privsynth.sampling.factors import Drawn, multiply_by_blocks
@@ -83,8 +83,8 @@ class PreparedCombinations:
         return self._weights.sum(axis=1)
 
     @cached_property
-    def _table(self) -> AliasTable:
-        return AliasTable(self._weights)
+    def _table(self) -> Distributions:
+        return Distributions(self._weights)
 
     def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
         """Draw a combination for each row."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.drawing import AliasTable
+from privsynth.drawing import Distributions
 from privsynth.encoding import Domain, NumericDomain, Pieces
 from privsynth.sampling.conditions import Restriction
 
@@ -115,9 +115,9 @@ class PreparedColumn:
         return self.factor.block.astype(np.float64) @ self.restriction.share
 
     @cached_property
-    def _codes(self) -> AliasTable:
-        weights = self.factor.block.astype(np.float64)
-        return AliasTable(weights if self.restriction is None else weights * self.restriction.share)
+    def _codes(self) -> Distributions:
+        block = self.factor.block
+        return Distributions(block if self.restriction is None else block * self.restriction.share)
 
     @cached_property
     def _pieces(self) -> Pieces | None:

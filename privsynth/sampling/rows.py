@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.constraints import Sum
-from privsynth.drawing import draw_by_inversion
+from privsynth.drawing import Distributions
 from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.made import MadeColumns
@@ -103,10 +103,8 @@ def _draw_components(
     asked = np.flatnonzero(sizes)
     parts = np.array_split(asked, max(1, -(-len(asked) // CELLS_AT_ONCE)))
     drawn = [
-        draw_by_inversion(
-            plan.prepared.weights(cells, without=without),
-            np.repeat(np.arange(len(cells)), sizes[cells]),
-            rng,
+        Distributions(plan.prepared.weights(cells, without=without)).draw(
+            np.repeat(np.arange(len(cells)), sizes[cells]), rng
         )
         for cells in parts
     ]
@@ -124,7 +122,7 @@ def _draw_components_given(
         part = slice(begin, begin + CELLS_AT_ONCE)
         codes = {name: values[part] for name, values in known.items()}
         weights = weigh(model, plan.prepared.weights(cell[part], without=known), codes)
-        component[part] = draw_by_inversion(weights, np.arange(len(weights)), rng)
+        component[part] = Distributions(weights).draw(np.arange(len(weights)), rng)
     return component
 
 

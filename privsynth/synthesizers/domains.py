@@ -178,7 +178,9 @@ def _fine_domain(
                 delta=delta,
                 max_values=MAX_VALUES,
             )
-            return DiscreteDomain(column, _as_numbers(release.facts["values"]), True, has_missing)
+            texts = release.facts["values"]
+            values = _as_numbers(texts) if column.missing else tuple(texts)  # "other" is no number
+            return DiscreteDomain(column, values, True, has_missing)
         return DiscreteDomain(column, values, False, has_missing)
     low, high = _bounds(curator, column, budget)
     grid = _grid(column, low, high, resolution)

@@ -361,12 +361,12 @@ def values_in_another_order(patch: Patch) -> None:
 
 def columns_dealt_out_in_one_order(patch: Patch) -> None:
     """Each column of the rows is dealt out sorted, so that independent columns become dependent."""
-    honest = drawing.AliasTable.draw
+    honest = drawing.Distributions.draw
 
-    def bug(self: drawing.AliasTable, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def bug(self: drawing.Distributions, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return np.sort(honest(self, rows, rng))
 
-    patch.setattr(drawing.AliasTable, "draw", bug)
+    patch.setattr(drawing.Distributions, "draw", bug)
 
 
 def threshold_from_the_test_runs(patch: Patch) -> None:
