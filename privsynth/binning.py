@@ -15,6 +15,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 JUMP_PENALTY = 2.0  # of a stretch of equal counts, in variances of the noise times the log of the cells
+FAINT = 0.1  # deviations of a cell's noise that the cells of a bin in which nothing is seen hold together
 NOISE_MARGIN = 4.0  # a bin holds at least this many standard deviations of its own noise
 
 
@@ -163,7 +164,8 @@ def shape_in_bins(cells: Cells, bin_of_cell: IntArray, width: FloatArray, noise_
     Clear cells of a bin share what they hold by their counts, shrunk towards a smooth shape: mixed with it by
     a James-Stein weight, what the counts vary beyond it over what they vary in all, so that pure noise gives
     the smooth shape. The others get no more than is left of them: a long tail in which nothing is seen would
-    take over whatever a smooth shape gave it.
+    take over whatever a smooth shape gave it. But they get a little, however many they are: a rare value at
+    the end of a line is not to be ruled out.
 
     Args:
         cells: What is known of each cell.
@@ -176,6 +178,7 @@ def shape_in_bins(cells: Cells, bin_of_cell: IntArray, width: FloatArray, noise_
         own = np.flatnonzero(bin_of_cell == b)
         shape = np.maximum(cells.mass[own], 0.0)
         is_clear = cells.is_clear[own]
+        shape[~is_clear] = np.maximum(shape[~is_clear], FAINT * noise_std / max(int((~is_clear).sum()), 1))
         if is_clear.any():
             clear = own[is_clear]
             shape[is_clear] = _shrunken(cells.mass[clear], width[clear], noise_std)

@@ -45,7 +45,8 @@ class Distributions:
         row = rows[order]
         size = np.bincount(rows, minlength=self._n_rows)
         rank = np.arange(len(rows)) - (np.cumsum(size) - size)[row]
-        level = (rank + rng.random(self._n_rows)[row]) / size[row]
+        shift = rng.random((self._n_rows,))
+        level = (rank + shift[row]) / size[row]
         level = row + (1.0 - np.spacing(float(self._n_rows))) * level
         codes = np.empty(len(rows), dtype=np.int64)
         codes[order] = np.searchsorted(self._line, level, side="right") - row * self._n_codes

@@ -226,6 +226,16 @@ def test_a_tail_in_which_nothing_is_seen_takes_over_little():
     assert 0.85 < np.mean(means) / ticks.mean() < 1.25
 
 
+def test_a_rare_value_at_the_end_of_a_line_stays_possible():
+    # at this noise the 40 units of the first value are not clear, and in one run of three none is seen
+    ticks = np.repeat(np.arange(8), [40, 120, 200, 600, 900, 500, 5000, 3000])
+    grid = NumericGrid.between(0, 7, discrete=True)
+    domains = [domain_from(ticks, grid, noise_std=26.0, seed=seed) for seed in range(40)]
+    assert all((domain.cell_weight > 0).all() for domain in domains)
+    ends = [redrawn(domain, ticks).min() for domain in domains]
+    assert np.mean(np.equal(ends, 0)) > 0.7  # a tenth of the noise of one cell is two or three units
+
+
 def test_clear_counts_are_kept_inside_a_bin():
     grid = NumericGrid.between(0, 9, discrete=True)
     noisy = np.array([100.0, 300.0, 0.0, 200.0, 400.0, 100.0, 300.0, 0.0, 200.0, 400.0])

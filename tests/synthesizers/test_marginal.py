@@ -24,7 +24,8 @@ from privsynth.privacy.budget import Spend
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
-from privsynth.schema import Schema
+from privsynth.schema import Schema, category_text
+from privsynth.sources import conform
 from privsynth.synthesizers.domains import one_way_parts
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.plan import plan
@@ -72,6 +73,21 @@ def test_the_delta_of_discovery_is_booked(ledger):
     booked = sum(p.get("delta", 0.0) for p in parameters)
     assert booked == pytest.approx(0.05 * 1e-6)  # half of what is set aside: one share is kept in reserve
     assert synthesizer.model_.domains["town"].values == ("Bonn", "Ulm")  # Rome is one record
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_codes_found_under_the_budget_are_written_so_that_the_schema_takes_them(ledger, missing):
+    schema = Schema({"code": {"type": "categorical", "categories": "private", "missing": missing}})
+    frame = pd.DataFrame({"code": [250, 401] * 400 + list(range(1000, 1200))})
+    synthesizer = fitted(ledger, schema=schema, frame=frame)
+    rows = synthesizer.sample(500, random_state=0)
+    codes = conform(rows, schema).frame[
+        "code"
+    ]  # a number that was not found is no number, and none is missing
+    assert codes.isna().any() if missing else "other" in set(codes)
+    assert {"250", "401"} <= {category_text(value) for value in codes.dropna()}
+    only = synthesizer.sample(10, conditions={"code": 401})["code"]
+    assert {category_text(value) for value in only} == {"401"}
 
 
 def test_the_one_way_marginals_cost_their_share_whatever_the_sizes_of_their_tables(ledger):
