@@ -27,6 +27,8 @@ MAX_SPIKES = 64  # single numbers published of a column
 FALSE_BOUND_PROBABILITY = 0.01  # that noise alone passes for a bound
 ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
+LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
+MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
 MISSING_MARGIN = 3.0  # a private missing cell is kept when it stands this many noise deviations out
 
 
@@ -35,13 +37,15 @@ class DomainBudget:
     """Shares of ``mu**2`` for finding domains and for 1-way marginals; public.
 
     Attributes:
-        discovery: For each private list of categories, and each pair of private bounds.
+        lists: For each private list of categories or combinations.
+        bounds: For each pair of private bounds.
         spikes: For the single values of each number line whose grid is not fine.
         one_way: For all 1-way marginals together.
         delta: For all lists and single values together; a delta, no share.
     """
 
-    discovery: float
+    lists: float
+    bounds: float
     spikes: float
     one_way: float
     delta: float
@@ -101,12 +105,38 @@ def one_way_parts(n_cells: Sequence[int]) -> FloatArray:
     return EVEN_PART / len(weight) + (1.0 - EVEN_PART) * weight / weight.sum()
 
 
-def n_discoveries(schema: Schema) -> tuple[int, int]:
-    """Return how many columns and constraints need discovery, and how many columns may need their single
-    values; public."""
-    private = sum(1 for c in schema.modelled if set(c.private_facts) - {"missing"})
-    private += len(private_combinations(schema))
-    return private, sum(1 for c in schema.modelled if c.is_numeric and not _has_fine_grid(c))
+@dataclass(frozen=True)
+class Discoveries:
+    """What has to be found under the budget; public.
+
+    Attributes:
+        n_lists: Private lists of categories and of combinations.
+        n_bounds: Number lines with a private bound.
+        n_wide: Number lines that may need their single values.
+    """
+
+    n_lists: int
+    n_bounds: int
+    n_wide: int
+
+    @classmethod
+    def of(cls, schema: Schema) -> Discoveries:
+        """Count what a schema keeps private."""
+        lists = sum(1 for c in schema.modelled if c.categories == PRIVATE)
+        return cls(
+            n_lists=lists + len(private_combinations(schema)),
+            n_bounds=sum(1 for c in schema.modelled if {"low", "high"} & set(c.private_facts)),
+            n_wide=sum(1 for c in schema.modelled if c.is_numeric and not _has_fine_grid(c)),
+        )
+
+    def shares(self, share: float) -> tuple[float, float]:
+        """Return what each list and each pair of bounds gets of the share of discovery.
+
+        Every private list adds a quarter to the share, up to `MOST_FOR_LISTS` of it.
+        """
+        total = share * min(MOST_FOR_LISTS, 1.0 + self.n_lists / 4.0)
+        each = total / max(LIST_WEIGHT * self.n_lists + self.n_bounds, 1.0)
+        return LIST_WEIGHT * each, each
 
 
 def private_combinations(schema: Schema) -> list[Combinations]:
@@ -130,7 +160,7 @@ def find_combinations(
         release = curator.discover_combinations(
             f"combinations/{'/'.join(constraint.columns)}",
             [schema.columns[name] for name in constraint.columns],
-            noise_multiplier=noise_for(budget.discovery * curator.allowance.mu_squared),
+            noise_multiplier=noise_for(budget.lists * curator.allowance.mu_squared),
             delta=_delta_per_discovery(budget, schema),
             max_values=MAX_COMBINATIONS,
         )
@@ -153,8 +183,8 @@ def _has_fine_grid(column: Column) -> bool:
 
 def _delta_per_discovery(budget: DomainBudget, schema: Schema) -> float:
     """Divide the delta evenly, with one share to spare for an answer that is lost in a crash."""
-    lists = sum(1 for c in schema.modelled if c.categories == PRIVATE) + len(private_combinations(schema))
-    return budget.delta / (lists + n_discoveries(schema)[1] + 1)
+    found = Discoveries.of(schema)
+    return budget.delta / (found.n_lists + found.n_wide + 1)
 
 
 def _fine_domain(
@@ -174,7 +204,7 @@ def _fine_domain(
             release = curator.discover_values(
                 f"values/{column.name}",
                 column,
-                noise_multiplier=noise_for(budget.discovery * mu_squared),
+                noise_multiplier=noise_for(budget.lists * mu_squared),
                 delta=delta,
                 max_values=MAX_VALUES,
             )
@@ -213,7 +243,7 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
     low, high = column.bounds
     if low is not None and high is not None:
         return low, high
-    noise = noise_for(budget.discovery * curator.allowance.mu_squared)
+    noise = noise_for(budget.bounds * curator.allowance.mu_squared)
     release = curator.discover_bounds(f"bounds/{column.name}", column, noise_multiplier=noise)
     found = bounds_from_counts(release.arrays["counts"], noise_std=noise)
     if found is None:

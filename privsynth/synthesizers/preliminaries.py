@@ -21,12 +21,13 @@ from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.domains import (
     EVEN_PART,
+    MOST_FOR_LISTS,
     ONE_WAY,
+    Discoveries,
     DomainBudget,
     Domains,
     find_combinations,
     find_domains,
-    n_discoveries,
 )
 
 MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured
@@ -37,7 +38,8 @@ class PreliminarySettings:
     """Public settings that every table recipe has; shares are of ``mu**2``.
 
     Attributes:
-        discovery_share: For private categories and bounds, all columns together; only if there are any.
+        discovery_share: For private categories and bounds, all columns together; only if there are any, and
+            more of it if there are private lists (see `Discoveries.shares`).
         spikes_share: For the single values of wide number lines; only if there are any.
         one_way_share: For the 1-way marginals, which make the bins and where a model starts.
         units_share: For a first count of the units.
@@ -54,7 +56,7 @@ class PreliminarySettings:
 
     def __post_init__(self) -> None:
         shares = (
-            self.discovery_share,
+            MOST_FOR_LISTS * self.discovery_share,
             self.spikes_share,
             self.one_way_share,
             self.units_share,
@@ -63,7 +65,8 @@ class PreliminarySettings:
         if not (min(shares) > 0 and sum(shares) < 1 and self.n_bins >= 1):
             raise ParameterError(
                 "expected shares above 0 that leave some of the budget for the model, and n_bins >= 1, got "
-                f"shares of {sum(shares):g} in all, the least {min(shares):g}, and n_bins={self.n_bins!r}"
+                f"shares of {sum(shares):g} in all, discovery counted {MOST_FOR_LISTS:g} times for private "
+                f"lists, the least {min(shares):g}, and n_bins={self.n_bins!r}"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -150,10 +153,12 @@ def buy_preliminaries(
         Accounted: by the curator, release by release.
     """
     schema = curator.schema
-    n_private, n_wide = n_discoveries(schema)
+    private = Discoveries.of(schema)
+    lists, bounds = private.shares(settings.discovery_share)
     budget = DomainBudget(
-        discovery=settings.discovery_share / max(n_private, 1),
-        spikes=settings.spikes_share / max(n_wide, 1),
+        lists=lists,
+        bounds=bounds,
+        spikes=settings.spikes_share / max(private.n_wide, 1),
         one_way=settings.one_way_share,
         delta=delta_share * curator.allowance.added_delta,
     )
@@ -173,10 +178,12 @@ def planned_preliminaries(
     Privacy:
         Public: reads no record.
     """
-    n_private, n_wide = n_discoveries(schema)
+    private = Discoveries.of(schema)
+    lists, bounds = private.shares(settings.discovery_share)
     bought = [
-        ("finding private categories, bounds and combinations", settings.discovery_share, n_private),
-        ("single values of wide number lines", settings.spikes_share, n_wide),
+        ("finding private categories and combinations", private.n_lists * lists, private.n_lists),
+        ("finding private bounds", private.n_bounds * bounds, private.n_bounds),
+        ("single values of wide number lines", settings.spikes_share, private.n_wide),
         ("number of units", settings.units_share, 1),
         (ONE_WAY, settings.one_way_share, len(schema.modelled)),
         ("joint table of target and groups", settings.condition_share, len(condition_columns(schema)) > 1),
