@@ -26,7 +26,7 @@ from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema, category_text
 from privsynth.sources import conform
-from privsynth.synthesizers.domains import one_way_parts
+from privsynth.synthesizers.domains import Discoveries, one_way_parts
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.plan import plan
 from privsynth.synthesizers.recipe import MarginalSettings
@@ -88,6 +88,36 @@ def test_codes_found_under_the_budget_are_written_so_that_the_schema_takes_them(
     assert {"250", "401"} <= {category_text(value) for value in codes.dropna()}
     only = synthesizer.sample(10, conditions={"code": 401})["code"]
     assert {category_text(value) for value in only} == {"401"}
+
+
+@pytest.mark.parametrize(
+    ("n_lists", "n_bounds", "total"), [(0, 0, 0.0), (0, 3, 0.1), (1, 0, 0.125), (2, 5, 0.15), (9, 1, 0.2)]
+)
+def test_lists_get_four_times_what_bounds_get_and_more_of_the_whole(n_lists, n_bounds, total):
+    lists, bounds = Discoveries(n_lists, n_bounds, n_wide=0).shares(0.1)
+    assert lists == 4 * bounds
+    assert n_lists * lists + n_bounds * bounds == pytest.approx(total)
+
+
+def test_finding_lists_and_bounds_costs_what_the_plan_says(ledger):
+    schema = Schema(
+        {
+            "town": {"type": "categorical", "categories": "private"},
+            "age": {"type": "integer", "low": "private", "high": 120},
+            "ill": {"type": "boolean"},
+        }
+    )
+    frame = pd.DataFrame({"town": ["Ulm", "Bonn"] * 500, "age": [20, 30, 40, 50] * 250, "ill": [True] * 1000})
+    synthesizer = fitted(ledger, schema=schema, frame=frame)
+    steps = plan(schema, len(frame), 3.0, 1e-6, settings=QUICK)["steps"]
+    planned = [step["noise_std"] for step in steps if step["purpose"].startswith("finding")]
+    paid = [
+        event["parameters"]["noise_multiplier"]
+        for event in synthesizer.guarantee_["events"]
+        if event["purpose"].endswith("held by many") or event["purpose"].startswith("bounds of")
+    ]
+    assert sorted(paid) == pytest.approx(sorted(planned), rel=1e-3)
+    assert max(paid) == pytest.approx(2 * min(paid), rel=1e-3)  # lists cost four times as much
 
 
 def test_the_one_way_marginals_cost_their_share_whatever_the_sizes_of_their_tables(ledger):
