@@ -29,6 +29,7 @@ ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
+MOST_BINS_TOGETHER = 4  # doubling bins that may stand clear of their noise together
 MISSING_MARGIN = 3.0  # a private missing cell is kept when it stands this many noise deviations out
 
 
@@ -263,17 +264,31 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
 
 
 def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, float] | None:
-    """Return the outer edges of the outermost bins that stand clear of their noise, or None.
+    """Return the outer edges of what stands clear of its noise, or None.
+
+    Neighbouring bins, up to `MOST_BINS_TOGETHER`, may stand clear together: a long tail has little in each of
+    its doubling bins. Bins of which a part stands clear already say nothing about the others.
 
     Privacy:
         Post-processing of noisy counts of every doubling bin, empty ones included.
     """
     n_bins = len(noisy)
-    clear = np.flatnonzero(noisy > noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / n_bins))
-    if not len(clear):
+    margin = noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / (n_bins * MOST_BINS_TOGETHER))
+    sums = np.r_[0.0, np.cumsum(noisy)]
+    first, last, is_clear = [], [], np.zeros(n_bins + 1, dtype=bool)
+    for n_together in range(1, MOST_BINS_TOGETHER + 1):
+        total = sums[n_together:] - sums[:-n_together]
+        part_is_clear = (
+            is_clear[: len(total)] | is_clear[1 : len(total) + 1]
+        )  # of one bin less, from either end
+        new = ~part_is_clear & (total > margin * math.sqrt(n_together))
+        first += np.flatnonzero(new).tolist()
+        last += (np.flatnonzero(new) + n_together).tolist()
+        is_clear[: len(total)] = part_is_clear | new
+    if not first:
         return None
     edges = bound_edges()
-    return float(edges[clear[0]]), float(edges[clear[-1] + 1])
+    return float(edges[min(first)]), float(edges[max(last)])
 
 
 def _grid(column: Column, low: float, high: float, resolution: float) -> NumericGrid:

@@ -99,6 +99,27 @@ def test_bounds_are_the_outer_edges_of_what_stands_clear():
     assert bounds_from_counts(np.zeros_like(counts), noise_std=5.0) is None
 
 
+def test_bins_stand_clear_together_but_not_beyond_one_that_is_clear_alone():
+    # at noise 5 a bin is clear from about 21, two from 30 together, three from 37; empty ones add nothing
+    counts = np.zeros(len(bound_edges()) - 1)
+    counts[bound_bin(np.array([3.0, 5.0, 9.0, 17.0]))] = [100.0, 13.0, 14.0, 12.0]
+    assert bounds_from_counts(counts, noise_std=5.0) == (2.0, 32.0)
+    counts[bound_bin(np.array([17.0]))] = 0.0
+    assert bounds_from_counts(counts, noise_std=5.0) == (2.0, 4.0)
+
+
+def test_a_thin_tail_is_cut_where_nothing_is_left_of_it():
+    # 5,000 days, most of them -1 and 0, one in seven up to a year later: none of their bins is clear alone
+    rng = np.random.default_rng(0)
+    days = np.where(
+        rng.random(5000) < 0.14, np.floor(np.exp(rng.uniform(0, 6, 5000))), rng.integers(-1, 1, 5000)
+    )
+    counts = np.bincount(bound_bin(days), minlength=len(bound_edges()) - 1)
+    highs = [bounds_from_counts(add_noise(33.0)(counts), noise_std=33.0)[1] for _ in range(20)]
+    assert np.median(highs) >= 128.0
+    assert max(highs) <= 4096.0
+
+
 def test_noise_alone_gives_bounds_as_rarely_as_stated():
     n_runs, n_bins = 3000, len(bound_edges()) - 1
     found = sum(
