@@ -26,6 +26,7 @@ MAX_VALUES = 256  # categories published of a column
 MAX_SPIKES = 64  # single numbers published of a column
 FALSE_BOUND_PROBABILITY = 0.01  # that noise alone passes for a bound
 ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
+LISTS = "finding private categories and combinations"  # the purpose in plans
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
@@ -130,6 +131,13 @@ class Discoveries:
             n_wide=sum(1 for c in schema.modelled if c.is_numeric and not _has_fine_grid(c)),
         )
 
+    def delta_each(self, delta: float) -> float:
+        """Return what each list, and each search for single values, may use of a delta.
+
+        One share is spared for an answer that is lost in a crash.
+        """
+        return delta / (self.n_lists + self.n_wide + 1)
+
     def shares(self, share: float) -> tuple[float, float]:
         """Return what each list and each pair of bounds gets of the share of discovery.
 
@@ -162,7 +170,7 @@ def find_combinations(
             f"combinations/{'/'.join(constraint.columns)}",
             [schema.columns[name] for name in constraint.columns],
             noise_multiplier=noise_for(budget.lists * curator.allowance.mu_squared),
-            delta=_delta_per_discovery(budget, schema),
+            delta=Discoveries.of(schema).delta_each(budget.delta),
             max_values=MAX_COMBINATIONS,
         )
         found = tuple(tuple(texts) for texts in release.facts["combinations"])
@@ -182,19 +190,13 @@ def _has_fine_grid(column: Column) -> bool:
     return low is not None and high is not None and _grid(column, low, high, resolution=1.0).is_fine
 
 
-def _delta_per_discovery(budget: DomainBudget, schema: Schema) -> float:
-    """Divide the delta evenly, with one share to spare for an answer that is lost in a crash."""
-    found = Discoveries.of(schema)
-    return budget.delta / (found.n_lists + found.n_wide + 1)
-
-
 def _fine_domain(
     curator: Curator, schema: Schema, column: Column, budget: DomainBudget, resolution: float
 ) -> Domain:
     """Return a column's domain at the finest: every category, or a bin for each cell of its grid."""
     mu_squared = curator.allowance.mu_squared
     has_missing = bool(column.missing)
-    delta = _delta_per_discovery(budget, schema)
+    delta = Discoveries.of(schema).delta_each(budget.delta)
     if not column.is_numeric:
         values: tuple[Category, ...]
         if column.type == "boolean":

@@ -7,10 +7,11 @@ from typing import Any
 
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.privacy.budget import Spend
+from privsynth.privacy.discovery import discovery_threshold
 from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR, Settings
-from privsynth.synthesizers.domains import ONE_WAY
+from privsynth.synthesizers.domains import LISTS, ONE_WAY, Discoveries
 from privsynth.synthesizers.guarantee import spent
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise
@@ -73,7 +74,11 @@ def plan(
         "steps": list(sketch.steps),
         "memory_mb": sketch.memory_mb,
         "seconds": sketch.seconds,
-        "advice": [*_advice(schema, sketch.steps, n_rows, delta), *sketch.advice],
+        "advice": [
+            *_advice(schema, sketch.steps, n_rows, delta),
+            *_advice_on_lists(schema, sketch.steps, allowance.added_delta),
+            *sketch.advice,
+        ],
     }
 
 
@@ -105,6 +110,18 @@ def _advice(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int, delt
             "they are public, frees their share"
         )
     return advice
+
+
+def _advice_on_lists(schema: Schema, steps: tuple[dict[str, Any], ...], added_delta: float) -> list[str]:
+    noise = [step["noise_std"] for step in steps if step["purpose"] == LISTS]
+    if not noise:
+        return []
+    delta = Discoveries.of(schema).delta_each(added_delta)
+    held = discovery_threshold(noise[0], delta=delta, max_records=schema.max_records_per_person or 1)
+    return [
+        f"a category of a private list is found if about {held:.0f} {schema.unit}s hold it; rarer ones "
+        "become 'other' or missing, unless the schema lists them"
+    ]
 
 
 def describe_plan(fields: dict[str, Any]) -> str:

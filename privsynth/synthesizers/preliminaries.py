@@ -21,6 +21,7 @@ from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.domains import (
     EVEN_PART,
+    LISTS,
     MOST_FOR_LISTS,
     ONE_WAY,
     Discoveries,
@@ -181,7 +182,7 @@ def planned_preliminaries(
     private = Discoveries.of(schema)
     lists, bounds = private.shares(settings.discovery_share)
     bought = [
-        ("finding private categories and combinations", private.n_lists * lists, private.n_lists),
+        (LISTS, private.n_lists * lists, private.n_lists),
         ("finding private bounds", private.n_bounds * bounds, private.n_bounds),
         ("single values of wide number lines", settings.spikes_share, private.n_wide),
         ("number of units", settings.units_share, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from privsynth.errors import (
     SchemaError,
 )
 from privsynth.privacy.budget import Spend
+from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
@@ -118,6 +120,21 @@ def test_finding_lists_and_bounds_costs_what_the_plan_says(ledger):
     ]
     assert sorted(paid) == pytest.approx(sorted(planned), rel=1e-3)
     assert max(paid) == pytest.approx(2 * min(paid), rel=1e-3)  # lists cost four times as much
+
+
+def test_a_plan_says_how_many_hold_a_category_that_is_found(ledger):
+    schema = Schema({"town": {"type": "categorical", "categories": "private"}, "ill": {"type": "boolean"}})
+    advice = " ".join(plan(schema, 2000, 1.0, 1e-6)["advice"])
+    held = int(re.search(r"found if about (\d+) records hold it", advice).group(1))
+    towns = (
+        ["Ulm"] * (2 * held) + ["Bonn"] * (2 * held) + ["Rome"] * (held // 6)
+    )  # four deviations of the noise off
+    frame = pd.DataFrame({"town": towns, "ill": [True] * len(towns)})
+    synthesizer = fitted(ledger, epsilon=1.0, schema=schema, frame=frame)
+    assert synthesizer.model_.domains["town"].values == ("Bonn", "Ulm")
+    noise = [e["parameters"] for e in synthesizer.guarantee_["events"] if "held by many" in e["purpose"]]
+    threshold = discovery_threshold(noise[0]["noise_multiplier"], delta=noise[0]["delta"], max_records=1)
+    assert held == pytest.approx(threshold, abs=1.0)
 
 
 def test_the_one_way_marginals_cost_their_share_whatever_the_sizes_of_their_tables(ledger):
