@@ -44,7 +44,7 @@ INTERVALS = (
     "Those of models are percentile bootstraps over the holdout's units. They cover "
     "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit; with "
     "several twins those of privacy's effect also cover how fits without privacy differ. The "
-    "interval of the label parity difference redraws the synthetic rows only."
+    "interval of the label parity difference covers the sampling of synthetic rows only."
 )
 
 
