@@ -9,7 +9,8 @@ from privsynth.errors import ParameterError, SchemaError
 from privsynth.privacy.budget import Spend
 from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
-from privsynth.synthesizers.base import SAFE_DELTA_FACTOR, Settings
+from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
+from privsynth.synthesizers.contract import Settings
 from privsynth.synthesizers.domains import ONE_WAY
 from privsynth.synthesizers.guarantee import spent
 
