@@ -7,7 +7,7 @@ from typing import Any
 
 from privsynth.report.svg import short
 
-LONGEST_LABEL = 26
+LONGEST_LABEL = 28
 
 Chart = dict[str, Any]
 Section = dict[str, Any]
