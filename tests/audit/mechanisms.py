@@ -127,7 +127,9 @@ def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, in
 # Three rows in each of eight cells, but two and the target in the fourth: a bin ends where the released
 # counts reach their share, which without noise is behind that cell with the target, and one cell later else.
 LINE = Schema({"x": {"type": "integer", "low": 0, "high": 7}})
-ONE_WAY_ALONE = DomainBudget(discovery=0.0, spikes=0.0, one_way=NOISE**-2 / AMPLE.mu_squared, delta=0.0)
+ONE_WAY_ALONE = DomainBudget(
+    lists=0.0, bounds=0.0, spikes=0.0, one_way=NOISE**-2 / AMPLE.mu_squared, delta=0.0
+)
 
 
 def binning_scores(with_target: bool, n_runs: int) -> np.ndarray:
