@@ -25,6 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from privsynth.metrics.downstream import Target
 from privsynth.metrics.figures import figure, not_assessed, number
 from privsynth.metrics.tables import Tables
+from privsynth.metrics.units import n_units
 from privsynth.schema import Column, category_text
 
 MAX_TERMS = 60
@@ -106,7 +107,7 @@ def compare_coefficients(tables: Tables, target: Target) -> dict[str, Any]:
         )
     floor_rows = tables.independent_sample(len(ones), np.random.default_rng(0))
     floor = estimate(design, floor_rows, ones, target, None)
-    n_real = len(tables.real.frame) if tables.real.persons is None else int(tables.real.persons.max()) + 1
+    n_real = n_units(tables.real)
     widening = math.sqrt(1 + len(ones) / n_real)
     usable = (np.abs(real.coefficients) < LARGEST) & (np.abs(synthetic.coefficients) < LARGEST)
     terms = [

@@ -67,7 +67,8 @@ def interval_text(low: float | None, high: float | None, column: Column) -> str:
         return f"≥ {number_text(low, column)}"
     first = number_text(low, column)
     last = number_text(high if column.type == "real" else max(low, np.ceil(high) - 1), column)
-    return first if first == last else f"{first}–{last}"
+    between = " to " if "-" in first + last else "–"  # of negative numbers, and of dates
+    return first if first == last else f"{first}{between}{last}"
 
 
 def _number_bars(

@@ -17,6 +17,7 @@ from privsynth.metrics import learners
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.scores import Task
 from privsynth.metrics.tables import Tables
+from privsynth.metrics.units import unit_of_rows
 from privsynth.schema import Category
 
 Source = Literal["real", "synthetic", "augmented", "balanced", "twin", "independent"]
@@ -137,7 +138,7 @@ def predict_holdout(
     training = training_tables(tables, target)
     known, labels = target.known_labels(tables.holdout.frame)
     rows = tables.holdout.frame[known].reset_index(drop=True)
-    units = np.arange(len(known)) if tables.holdout.persons is None else tables.holdout.persons
+    units = unit_of_rows(tables.holdout)
     names = target.families if families is None else tuple(families)
     of: dict[tuple[str, Source], np.ndarray] = {}
     trained: dict[tuple[str, Source], learners.Learner] = {}

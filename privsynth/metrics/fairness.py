@@ -26,6 +26,7 @@ from privsynth.metrics.learners import BOOSTING
 from privsynth.metrics.privacy_effect import privacy_effect
 from privsynth.metrics.rates import Rates, parity_difference, rates_by_group
 from privsynth.metrics.tables import Table, Tables, load_tables
+from privsynth.metrics.units import unit_of_rows
 from privsynth.metrics.utility import NO_HOLDOUT, NO_TARGET
 from privsynth.schema import Schema
 
@@ -44,7 +45,7 @@ INTERVALS = (
     "Those of models are percentile bootstraps over the holdout's units. They cover "
     "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit; with "
     "several twins those of privacy's effect also cover how fits without privacy differ. The "
-    "interval of the label parity difference redraws the synthetic rows only."
+    "interval of the label parity difference covers the sampling of synthetic rows only."
 )
 
 
@@ -136,10 +137,10 @@ def assess_fairness(
     by_columns: list[dict[str, Any]] = []
     listed = groupings(tables)
     under_models: dict[tuple[str, ...], tuple[Replicates, list[ByRate]]] = {}
-    family = 1 - FAMILY_WISE_ERROR / 2 / sum(len(grouping.groups) for grouping in listed)
+    family_confidence = 1 - FAMILY_WISE_ERROR / 2 / sum(len(grouping.groups) for grouping in listed)
     for grouping in listed:
         groups, label_parity = _compare_tables(
-            tables, grouping, target if is_binary else None, family, generator
+            tables, grouping, target if is_binary else None, family_confidence, generator
         )
         differences: dict[str, Any] = {}
         if predictions is not None and draws is not None:
@@ -173,11 +174,14 @@ def _why_no_models(target: Target | None, is_binary: bool) -> str:
 
 
 def _compare_tables(
-    tables: Tables, grouping: Grouping, target: Target | None, family: float, generator: np.random.Generator
+    tables: Tables,
+    grouping: Grouping,
+    target: Target | None,
+    family_confidence: float,
+    generator: np.random.Generator,
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Return each group's share and target rate on both sides, and the difference in target rates."""
-    real_units = np.arange(len(tables.real.frame)) if tables.real.persons is None else tables.real.persons
-    synthetic_units = np.arange(len(tables.synthetic.frame))
+    real_units, synthetic_units = unit_of_rows(tables.real), unit_of_rows(tables.synthetic)
     sides: dict[str, Rates] = {
         "real": rates_by_group(tables.real.frame, tables.real_weights, real_units, grouping, target),
         "synthetic": rates_by_group(
@@ -185,15 +189,16 @@ def _compare_tables(
         ),
     }
     if tables.holdout is not None:
-        units = (
-            np.arange(len(tables.holdout.frame)) if tables.holdout.persons is None else tables.holdout.persons
-        )
         sides["holdout"] = rates_by_group(
-            tables.holdout.frame, tables.holdout_weights, units, grouping, target
+            tables.holdout.frame, tables.holdout_weights, unit_of_rows(tables.holdout), grouping, target
         )
     n_real = count_units(grouping.members(tables.real.frame), real_units, len(grouping.groups))
     groups = [
-        {"group": group, "n_real": int(n_real[i]), **_gaps(sides, i, int(n_real[i]), target, family)}
+        {
+            "group": group,
+            "n_real": int(n_real[i]),
+            **_gaps(sides, i, int(n_real[i]), target, family_confidence),
+        }
         for i, group in enumerate(grouping.groups)
     ]
     large = n_real >= MIN_UNITS
@@ -201,10 +206,10 @@ def _compare_tables(
 
 
 def _gaps(
-    sides: dict[str, Rates], i: int, n_real: int, target: Target | None, family: float
+    sides: dict[str, Rates], i: int, n_real: int, target: Target | None, family_confidence: float
 ) -> dict[str, Any]:
     share = {side: float(rates.share[i]) for side, rates in sides.items()}
-    out: dict[str, Any] = {"share": _gap(share, sides, "share", i, family)}
+    out: dict[str, Any] = {"share": _gap(share, sides, "share", i, family_confidence)}
     if target is None:
         return out
     rate = {side: float(rates.target_rate[i]) for side, rates in sides.items()}
@@ -216,14 +221,14 @@ def _gaps(
     elif math.isnan(rate["real"]):
         reason = "no real rows with a known target in this group"
     if reason is None:
-        out["target_rate"] = _gap(rate, sides, "target_rate", i, family)
+        out["target_rate"] = _gap(rate, sides, "target_rate", i, family_confidence)
     else:
         out["target_rate"] = {"real": None, "synthetic": None, "gap": figure(None), "reason": reason}
     return out
 
 
 def _gap(
-    values: dict[str, float], sides: dict[str, Rates], what: str, i: int, family: float
+    values: dict[str, float], sides: dict[str, Rates], what: str, i: int, family_confidence: float
 ) -> dict[str, Any]:
     """Return both sides and their difference, with its intervals; the ceiling is the holdout's gap."""
     known = [
@@ -237,5 +242,5 @@ def _gap(
     return {
         "real": values["real"],
         "synthetic": values["synthetic"],
-        "gap": {**gap, "family_interval": difference_interval(*known, confidence=family)},
+        "gap": {**gap, "family_interval": difference_interval(*known, confidence=family_confidence)},
     }

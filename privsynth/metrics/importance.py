@@ -12,6 +12,7 @@ from privsynth.metrics.figures import figure, not_assessed, number
 from privsynth.metrics.learners import Learner
 from privsynth.metrics.scores import SCORES, score
 from privsynth.metrics.tables import Tables
+from privsynth.metrics.units import unit_of_rows
 
 N_REPEATS = 3
 MIN_COLUMNS = 3
@@ -36,7 +37,7 @@ def compare_importances(tables: Tables, predictions: Predictions, *, random_stat
     if len(columns) < MIN_COLUMNS:
         return not_assessed(TOO_FEW)
     generator = np.random.default_rng(random_state)
-    units = np.arange(len(tables.real.frame)) if tables.real.persons is None else tables.real.persons
+    units = unit_of_rows(tables.real)
     in_first = (generator.permutation(int(units.max()) + 1) % 2 == 0)[units]
     shuffles = [generator.permutation(len(predictions.rows)) for _ in range(N_REPEATS)]
     sides: dict[str, Learner] = {

@@ -19,6 +19,7 @@ from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.marginals import Discretiser
 from privsynth.metrics.rates import rates_by_group
 from privsynth.metrics.tables import Tables
+from privsynth.metrics.units import unit_of_rows
 from privsynth.metrics.yardsticks import Yardsticks
 
 FAMILY_WISE_ERROR = 0.05
@@ -71,20 +72,20 @@ def privacy_effect(
     )
     by_group: list[dict[str, Any]] = []
     slopes: list[dict[str, Any]] = []
-    family = 1 - FAMILY_WISE_ERROR / 3 / sum(len(grouping.groups) for grouping in groupings)
+    family_confidence = 1 - FAMILY_WISE_ERROR / 3 / sum(len(grouping.groups) for grouping in groupings)
     for grouping in groupings:
         real, synthetic, *of_twins = _shares(tables, grouping)
         for i, group in enumerate(grouping.groups):
             entry: dict[str, Any] = {
                 "group": group,
-                "share": _share_entry(real, synthetic, of_twins, i, family),
+                "share": _share_entry(real, synthetic, of_twins, i, family_confidence),
             }
             distance, twin = _tv_of(private, group), _over_fits([_tv_of(found, group) for found in twins])
             ratio = distance / twin.mean if distance is not None and twin.mean else None
             entry["tv_2way"] = {"synthetic": distance, **twin.told("twin"), "ratio": ratio}
             found = under_models.get(grouping.columns)
             for score in ("accuracy", "auc"):
-                entry[score] = None if found is None else _score_entry(*found, score, i, family)
+                entry[score] = None if found is None else _score_entry(*found, score, i, family_confidence)
             by_group.append(entry)
         mean_shares = np.mean([share for share, _ in of_twins], axis=0)
         slopes.append(
@@ -179,7 +180,7 @@ def _shares(tables: Tables, grouping: Grouping) -> list[Shares]:
     """Return shares and the effective numbers of units behind them, of real, synthetic and twin rows."""
     out = []
     for records in (tables.real, tables.synthetic, *tables.twins):
-        units = np.arange(len(records.frame)) if records.persons is None else records.persons
+        units = unit_of_rows(records)
         weights = tables.real_weights if records is tables.real else np.ones(len(units))
         rates = rates_by_group(records.frame, weights, units, grouping, None)
         out.append((rates.share, rates.share_units))
@@ -187,7 +188,7 @@ def _shares(tables: Tables, grouping: Grouping) -> list[Shares]:
 
 
 def _share_entry(
-    real: Shares, synthetic: Shares, twins: Sequence[Shares], i: int, family: float
+    real: Shares, synthetic: Shares, twins: Sequence[Shares], i: int, family_confidence: float
 ) -> dict[str, Any]:
     value, behind = float(synthetic[0][i]), float(synthetic[1][i])
     twin = _over_fits([share[i] for share, _ in twins])
@@ -204,12 +205,12 @@ def _share_entry(
         "real": float(real[0][i]),
         **twin.told("twin"),
         "synthetic": value,
-        "cost": {**figure(cost, interval=interval(0.95)), "family_interval": interval(family)},
+        "cost": {**figure(cost, interval=interval(0.95)), "family_interval": interval(family_confidence)},
     }
 
 
 def _score_entry(
-    rates: Replicates, twins: Sequence[ByRate], score: str, i: int, family: float
+    rates: Replicates, twins: Sequence[ByRate], score: str, i: int, family_confidence: float
 ) -> dict[str, Any]:
     """Return a score; the intervals of its cost cover the holdout's units and, with several twins, fits."""
     synthetic = rates["synthetic", score][i]
@@ -221,8 +222,8 @@ def _score_entry(
     if percentiles is not None:
         interval = _widened(cost, percentiles, twin.margin())
         # by the bootstrap's standard error: so far out there are no replicates
-        margin = norm.ppf((1 + family) / 2) * np.nanstd(costs[1:], ddof=1)
-        of_family = _widened(cost, [cost - margin, cost + margin], twin.margin(family))
+        margin = norm.ppf((1 + family_confidence) / 2) * np.nanstd(costs[1:], ddof=1)
+        of_family = _widened(cost, [cost - margin, cost + margin], twin.margin(family_confidence))
     return {
         "real": number(rates["real", score][i, 0]),
         **twin.told("twin"),

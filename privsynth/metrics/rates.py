@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.metrics.downstream import Target
-from privsynth.metrics.figures import figure, percentile_interval
+from privsynth.metrics.figures import figure
 from privsynth.metrics.grouping import Grouping
 
 N_DRAWS = 1000
@@ -72,13 +72,15 @@ def parity_difference(
 ) -> dict[str, Any]:
     """Return the largest difference in target rates between two groups: the synthetic table's as the value.
 
-    The interval redraws the synthetic rows; the ceiling is what the real table shows, the floor none.
+    The interval draws each group's rate from Jeffreys' posterior given its synthetic rows, so that a group
+    without a positive row is not taken to be sure of none. The ceiling is what the real table shows, the
+    floor none.
 
     Args:
         real: Rates of the real table.
         synthetic: Rates of the synthetic table.
         large: Which groups have members enough to be compared, ``(n_groups,)`` bool.
-        generator: Source of the redrawn rows.
+        generator: Source of the drawn rates.
 
     Privacy:
         Not private: rates of real records.
@@ -87,10 +89,12 @@ def parity_difference(
     if used.sum() < 2:
         return {**figure(None), "reason": "fewer than two groups are large enough to be compared"}
     n_known, rate = synthetic.n_known[used], synthetic.target_rate[used]
-    redrawn = generator.binomial(n_known, np.clip(rate, 0, 1), size=(N_DRAWS, int(used.sum()))) / n_known
+    n_positive = n_known * np.clip(rate, 0, 1)
+    drawn = generator.beta(n_positive + 0.5, n_known - n_positive + 0.5, size=(N_DRAWS, int(used.sum())))
+    value, (low, high) = float(np.ptp(rate)), np.quantile(np.ptp(drawn, axis=1), [0.025, 0.975])
     return figure(
-        float(np.ptp(rate)),
-        interval=percentile_interval(np.ptp(redrawn, axis=1)),
+        value,
+        interval=[min(low, value), max(high, value)],
         ceiling=float(np.ptp(real.target_rate[used])),
         floor=0.0,
     )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from privsynth.attacks.shadow import shadow_attack
-from privsynth.metrics.units import n_units
+from privsynth.attacks.shadow import Refit, shadow_attack
+from privsynth.metrics.units import n_units, unit_of_rows
 from privsynth.schema import Schema
 from privsynth.sources import Records, conform
-
-Refit = Callable[[pd.DataFrame, int], pd.DataFrame]
-"""From records, as a table would hold them, and a seed to as many synthetic rows as were released."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +19,10 @@ class Shadowing:
     """A shadow-model attack that is asked for.
 
     Attributes:
-        refit: Fits the generator afresh and samples it; called in parallel processes, so it must be
-            picklable. It gets the person column too, where there is one. What it reads is attacked and not
-            released: give a synthesizer with a budget a ledger of its own.
+        refit: Fits the generator afresh, to records as a table would hold them, and draws as many rows as
+            were released; called in parallel processes, so it must be picklable. It gets the person column
+            too, where there is one. What it reads is attacked and not released: give a synthesizer with a
+            budget a ledger of its own.
         n_fits: Number of fits.
         n_targets: Members, and outsiders, that are attacked, persons with all of their rows: half the most
             isolated, half at random.
@@ -104,7 +101,7 @@ def _targets(isolation: np.ndarray, n_targets: int, generator: np.random.Generat
 
 def _labelled(records: Records, first: int) -> pd.DataFrame:
     """Return the rows, their index the number of their unit, from ``first``."""
-    units = np.arange(len(records.frame)) if records.persons is None else records.persons
+    units = unit_of_rows(records)
     return records.frame.set_axis(first + units, axis=0)
 
 

@@ -16,6 +16,15 @@ def n_units(records: Records) -> int:
     return len(records.frame) if records.persons is None else int(records.persons.max()) + 1
 
 
+def unit_of_rows(records: Records) -> np.ndarray:
+    """Return the unit of each row, ``(n_rows,)``: its person, or the row itself without a person column.
+
+    Privacy:
+        Not private: which rows belong together.
+    """
+    return np.arange(len(records.frame)) if records.persons is None else records.persons
+
+
 def some_units(records: Records, n_most: int | None, generator: np.random.Generator) -> Records:
     """Return ``n_most`` units drawn at random, or all of them if there are no more.
 

@@ -18,6 +18,7 @@ from privsynth.errors import ParameterError
 from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
 from privsynth.models.generator import MixtureGenerator
 from privsynth.models.state import (
+    averaging_weight,
     module_arrays,
     optimizer_arrays,
     restore_module,
@@ -162,8 +163,8 @@ class Gan:
             loss.backward()
             self.generator_optimizer.step()
         self.discriminator.requires_grad_(True)
-        decay = min(self.options.averaging, 1.0 - 1.0 / self.n_steps)
-        self.average.mul_(decay).add_(self.generator.logits.detach(), alpha=1.0 - decay)
+        weight = averaging_weight(self.options.averaging, self.n_steps)
+        self.average.lerp_(self.generator.logits.detach(), weight)
         return score
 
     def _is_worth_following(self, scores: torch.Tensor) -> bool:

@@ -6,7 +6,6 @@ is as good as they are. Its discriminator begins as one that tells their draws f
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
 from privsynth.models.image_tensors import draw_images, one_hot_cells
 from privsynth.models.state import (
+    averaged_network,
     module_arrays,
     optimizer_arrays,
     restore_module,
@@ -269,8 +269,7 @@ class ImageGan:
     def averaged(self) -> GeneratedImages:
         """Return the averaged generator, apart from the one that goes on learning."""
         of = self.generated
-        network = copy.deepcopy(of.network).cpu().requires_grad_(False)
-        network.load_state_dict(self._average.module.state_dict())
+        network = averaged_network(self._average)
         return GeneratedImages(network, of.start, of.n_cells, of.latent_dim)
 
     def _one_hot(self, cells: NDArray[np.int64]) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,21 +39,33 @@ def restore_module(name: str, module: nn.Module, arrays: Mapping[str, Array]) ->
         raise ValueError(f"the arrays {name!r} are those of another network") from None
 
 
-def running_average(network: nn.Module, decay: float) -> AveragedModel:
-    """Return the running average of a network's weights, which so far is the network as it stands.
+def averaging_weight(decay: float, n: int) -> float:
+    """Return what the n-th value, from 1, weighs in a running average: as much as each before it, at first.
 
-    The first updates weigh all alike, so that the start is soon left behind: the decay is at most
-    ``1 - 1/(n + 1)`` after n of them.
+    Example:
+        >>> [averaging_weight(0.75, n) for n in (1, 2, 4, 100)]
+        [1.0, 0.5, 0.25, 0.25]
+    """
+    return max(1.0 - decay, 1.0 / n)
+
+
+def running_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Return the running average of a network's weights; before the first update, the network as it stands.
+
+    Each update weighs what `averaging_weight` says; the start counts for nothing.
     """
 
     def towards(averaged: Any, present: Any, n: torch.Tensor | int) -> None:
-        weight = 1.0 - min(decay, 1.0 - 1.0 / (int(n) + 1))
+        weight = averaging_weight(decay, int(n) + 1)
         for mean, p in zip(averaged, present, strict=True):
             mean.lerp_(p, weight)
 
-    average = AveragedModel(network, multi_avg_fn=towards)
-    average.update_parameters(network)
-    return average.requires_grad_(False)
+    return AveragedModel(network, multi_avg_fn=towards).requires_grad_(False)
+
+
+def averaged_network(average: AveragedModel) -> Any:
+    """Return a copy of the averaged network on the CPU, apart from what goes on learning."""
+    return copy.deepcopy(average.module).cpu()
 
 
 def optimizer_arrays(name: str, optimizer: torch.optim.Optimizer) -> dict[str, Array]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from privsynth.report.svg import short
 
-LONGEST_LABEL = 26
+LONGEST_LABEL = 28
 
 Chart = dict[str, Any]
 Section = dict[str, Any]
@@ -109,8 +109,8 @@ def heat_map(z: list[list[float | None]], names: Sequence[str], colours: Section
 
 
 def log_ticks(low: float, high: float) -> Section:
-    """Return a logarithmic axis in percent, with ticks at 1, 2 and 5 of each power of ten."""
-    ticks = [m * 10.0**k for k in range(-7, 1) for m in (1, 2, 5)]
+    """Return a logarithmic axis in percent: ticks at 1, 2 and 5 of few powers of ten, at 1 of many."""
+    ticks = [m * 10.0**k for k in range(-7, 1) for m in ((1,) if high > 100 * low else (1, 2, 5))]
     shown = [tick for tick in ticks if low / 2 <= tick <= high * 2]
     texts = [f"{100 * tick:g}%" for tick in shown]
     return {"type": "log", "tickvals": shown, "ticktext": texts, "tickformat": None}
@@ -140,7 +140,7 @@ def layout_of(height: int, *, legend_above: bool = False, legend_below: bool = F
     layout: Section = {
         "height": height,
         "autosize": True,
-        "margin": {"l": 8, "r": 8, "t": 34 if legend_above else 10, "b": 10},
+        "margin": {"l": 8, "r": 8, "t": 34 if legend_above else 10, "b": 66 if legend_below else 10},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": "var(--ink)", "size": 13, "family": "system-ui, sans-serif"},

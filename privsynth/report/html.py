@@ -79,11 +79,8 @@ class Charts:
         key = f"chart-{name}"
         assert key not in self._charts, key
         self._charts[key] = _escaped(chart)
-        height = int(chart["layout"]["height"])
         kind = " heat-map" if chart["data"][0]["type"] == "heatmap" else ""
-        return Markup('<div class="chart height-{}{}" id="{}" role="img" aria-label="{}"></div>').format(
-            min(-(-height // 100), 5), kind, key, alt
-        )
+        return Markup('<div class="chart{}" id="{}" role="img" aria-label="{}"></div>').format(kind, key, alt)
 
     def json(self) -> Markup:
         """Return all figures as JSON that holds nothing a browser would take for markup."""

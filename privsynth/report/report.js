@@ -2,9 +2,10 @@
   const root = document.documentElement;
   const charts = JSON.parse(document.getElementById("chart-data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const config = { displayModeBar: false, responsive: true };
+  const config = { displayModeBar: false };
   const drawn = new Set();
   let printing = false;
+  let width = innerWidth;
 
   // Colours are named by the style sheet, so a figure is drawn anew when the theme changes.
   function resolve(value, style) {
@@ -23,6 +24,11 @@
     const { data, layout } = resolve(charts[id], getComputedStyle(root));
     if (printing) Object.assign(layout, { width: 640, autosize: false });
     Plotly.react(place, data, layout, config);
+    // On a narrow page a legend takes more lines than there is room for: the figure grows by them.
+    const legend = place.querySelector(".legend");
+    const room = layout.legend?.y < 0 ? layout.margin.b : layout.margin.t;
+    const missing = legend ? Math.ceil(legend.getBBox().height - room) : 0;
+    if (missing > 0) Plotly.relayout(place, { height: layout.height + missing });
     drawn.add(id);
     place.dataset.drawn = "true";
   }
@@ -36,7 +42,11 @@
       }
     }
   }, { rootMargin: "800px" });
-  Object.keys(charts).forEach((id) => seen.observe(document.getElementById(id)));
+  for (const [id, { layout }] of Object.entries(charts)) {
+    const place = document.getElementById(id);
+    place.style.minHeight = `${layout.height}px`; // so that links lead to the right place before it is drawn
+    seen.observe(place);
+  }
 
   document.getElementById("theme").addEventListener("click", () => {
     const isDark = root.dataset.theme ? root.dataset.theme === "dark" : dark.matches;
@@ -44,6 +54,10 @@
     drawAgain();
   });
   dark.addEventListener("change", drawAgain);
+  addEventListener("resize", () => {
+    if (innerWidth !== width) drawAgain(); // and not where a phone hides its address bar
+    width = innerWidth;
+  });
 
   addEventListener("beforeprint", () => {
     printing = true;

@@ -14,14 +14,20 @@ from privsynth.errors import ParameterError
 from privsynth.models.denoiser import TableDenoiser
 from privsynth.models.distillation import distilled, draw_rows, reordered
 from privsynth.models.generator import allot_conditions, smoothed_shares
-from privsynth.models.state import optimizer_arrays, restore_optimizer, tensor_array
+from privsynth.models.state import (
+    module_arrays,
+    optimizer_arrays,
+    restore_module,
+    restore_optimizer,
+    running_average,
+)
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress, Sketch
+from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
     condition_columns,
@@ -159,7 +165,7 @@ class DenoisingTrainer:
         places = {name: place for place, name in enumerate(first.domains.by_column)}
         self._order = torch.tensor([places[name] for name in self._names], device=device)
         self._parameters = list(self.denoiser.parameters())
-        self.average = [p.detach().clone() for p in self._parameters]
+        self._average = running_average(self.denoiser, settings.averaging)
         self.n_steps = 0
         self._clipper: RecordClipper | None = None
         self._base: torch.optim.Optimizer | None = None
@@ -188,26 +194,20 @@ class DenoisingTrainer:
             group["lr"] = self._settings.learning_rate * min(1.0, 2.0 * left)
         self._adam().step()
         self.n_steps += 1
-        decay = min(self._settings.averaging, 1.0 - 1.0 / self.n_steps)
-        with torch.no_grad():
-            for mean, p in zip(self.average, self._parameters, strict=True):
-                mean.mul_(decay).add_(p, alpha=1.0 - decay)
+        self._average.update_parameters(self.denoiser)
         return self._loss_on_own_rows()
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as a checkpoint keeps it."""
         arrays = {"n_steps": np.array(self.n_steps)}
-        arrays |= {f"weights/{i}": tensor_array(p) for i, p in enumerate(self._parameters)}
-        arrays |= {f"average/{i}": tensor_array(p) for i, p in enumerate(self.average)}
+        arrays |= module_arrays("denoiser", self.denoiser) | module_arrays("average", self._average)
         return arrays | optimizer_arrays("adam", self._adam())
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up a checkpoint."""
         self.n_steps = int(arrays["n_steps"])
-        with torch.no_grad():
-            for i, (p, mean) in enumerate(zip(self._parameters, self.average, strict=True)):
-                p.copy_(torch.from_numpy(arrays[f"weights/{i}"]))
-                mean.copy_(torch.from_numpy(arrays[f"average/{i}"]))
+        restore_module("denoiser", self.denoiser, arrays)
+        restore_module("average", self._average, arrays)
         restore_optimizer("adam", self._adam(), arrays)
 
     @torch.no_grad()
@@ -216,12 +216,11 @@ class DenoisingTrainer:
 
         It depends on the weights and the seed alone, wherever the training was interrupted.
         """
-        trained = [p.detach().clone() for p in self._parameters]
-        self._set(self.average)
+        averaged = self._average.module
+        assert isinstance(averaged, TableDenoiser)
         rng = torch.Generator().manual_seed(self._draw_seed)
         given = torch.from_numpy(allot_conditions(self._counts, self._settings.n_components))
-        rows, predicted = draw_rows(self.denoiser, given, self._shares, rng)
-        self._set(trained)
+        rows, predicted = draw_rows(averaged, given, self._shares, rng)
         mixture = distilled(
             rows,
             predicted,
@@ -242,10 +241,6 @@ class DenoisingTrainer:
         rows, _ = draw_rows(self.denoiser, given, self._shares, rng)
         codes = torch.stack([b.argmax(1) for b in rows.split(list(self.denoiser.sizes), 1)], dim=1)
         return -float(self.denoiser(codes).mean())
-
-    def _set(self, values: list[torch.Tensor]) -> None:
-        for p, value in zip(self._parameters, values, strict=True):
-            p.copy_(value)
 
     def _adam(self) -> torch.optim.Optimizer:
         if self._base is None:

@@ -13,7 +13,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.adversarial import AdversarialTrainer
-from privsynth.synthesizers.base import Progress, Sketch
+from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
     expected_width,

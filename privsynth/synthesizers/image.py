@@ -18,7 +18,8 @@ from privsynth.sampling.image_model import ImageGenerator, ImageModel, check_cel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.sources import OnViolation, Records
-from privsynth.synthesizers.base import Progress, Synthesizer
+from privsynth.synthesizers.base import Synthesizer
+from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.image_sampler import ImageSampler
 from privsynth.synthesizers.marginal import MarginalSynthesizer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -16,6 +15,7 @@ from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions, 
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_tensors import one_hot_cells
 from privsynth.models.state import (
+    averaged_network,
     module_arrays,
     optimizer_arrays,
     restore_module,
@@ -181,8 +181,7 @@ class ImageDiffusionTrainer:
 
     def averaged(self) -> DiffusionImages:
         """Return the averaged denoiser, apart from the one that goes on learning."""
-        network = copy.deepcopy(self.drawn.network).cpu().requires_grad_(False)
-        network.load_state_dict(self._average.module.state_dict())
+        network = averaged_network(self._average)
         return DiffusionImages(network, self.drawn.n_cells, self.drawn.n_levels)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:

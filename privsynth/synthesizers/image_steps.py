@@ -19,8 +19,7 @@ from privsynth.privacy.dpsgd import StepPlan
 from privsynth.sampling.image_model import ImageGenerator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress
-from privsynth.synthesizers.contract import Sketch
+from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
 from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.prototypes import fit_prototypes

@@ -9,7 +9,7 @@ from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress, Sketch
+from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.preliminaries import planned_counts, planned_preliminaries
 from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals, pairs_per_round
 from privsynth.synthesizers.table import TableSynthesizer

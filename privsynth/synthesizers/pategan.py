@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from privsynth.errors import ParameterError
+from privsynth.models.state import averaging_weight
 from privsynth.models.teachers import PairKernel, Student
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.budget import Spend
@@ -16,7 +17,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.pate import Panel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.base import Progress, Sketch
+from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
@@ -219,7 +220,7 @@ class _Game:
         shares = torch.from_numpy(release.arrays["votes"]).float() / self._panel.n_teachers
         self._answers.append((queries, shares - shares.mean(), noise / self._panel.n_teachers))
         self._follow(self._student())
-        weight = 1.0 - min(settings.averaging, 1.0 - 1.0 / (index + 1))
+        weight = averaging_weight(settings.averaging, index + 1)
         self._average.lerp_(self._generator.logits.detach(), weight)
         return True
 

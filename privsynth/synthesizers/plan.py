@@ -10,7 +10,8 @@ from privsynth.privacy.budget import Spend
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
-from privsynth.synthesizers.base import SAFE_DELTA_FACTOR, Settings
+from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
+from privsynth.synthesizers.contract import Settings
 from privsynth.synthesizers.domains import LISTS, ONE_WAY, Discoveries
 from privsynth.synthesizers.guarantee import spent
 

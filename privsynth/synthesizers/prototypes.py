@@ -24,7 +24,7 @@ from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_moments import Spread, low_frequencies
 from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
-from privsynth.synthesizers.base import Progress
+from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.image_reader import (
     MIDDLE,
     Cells,

@@ -19,6 +19,7 @@ from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.sampling.table_model import TableModel
+from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
 from privsynth.synthesizers.preliminaries import (
     Preliminaries,
@@ -26,8 +27,6 @@ from privsynth.synthesizers.preliminaries import (
     buy_preliminaries,
     count_units,
 )
-
-Progress = Callable[[str, int, int], None]
 
 N_REPORTS = 20
 CHECKPOINT_SECONDS = 30.0

@@ -16,14 +16,17 @@ from privsynth.attacks.two_worlds import TwoWorldAudit, audit_scores, refuse_ide
 from privsynth.privacy.discovery import discovery_threshold
 from tests.audit.mechanisms import (
     DISCOVERY_DELTA,
+    IN_CELLS,
     MECHANISMS,
     NOISE,
     PERSONS,
+    PERSONS_IN_CELLS,
     TABLE,
     VECTORISED,
     Mechanism,
     curator_of,
     domains_of,
+    noisy_vectors,
     own_values_published,
     ten_rows,
 )
@@ -127,3 +130,9 @@ def test_no_two_runs_share_their_noise(schema) -> None:
     sets = [("a", "b", "c")] * 500
     release = curator.count("counts", "audit", domains_of(schema), sets, noise_multiplier=1e6)
     refuse_identical_runs(np.stack([release.arrays[str(i)].ravel() for i in range(500)]))
+
+
+@pytest.mark.parametrize("schema", [IN_CELLS, PERSONS_IN_CELLS], ids=["records", "persons"])
+def test_no_two_cells_of_vectors_share_their_noise(schema) -> None:
+    release = noisy_vectors(True, schema)
+    refuse_identical_runs(np.concatenate([release("first"), release("second")]))

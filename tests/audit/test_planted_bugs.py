@@ -47,6 +47,7 @@ from tests.attacks import test_two_worlds
 from tests.audit import test_mechanisms
 from tests.audit.mechanisms import (
     DISCOVERY_DELTA,
+    IN_CELLS,
     NOISE,
     TABLE,
     Mechanism,
@@ -246,11 +247,13 @@ def test_all_cells_together_show_no_more_than_their_noise_allows() -> None:
     assert 0.3 < audit_of_all_cells().mu <= 1 / NOISE  # 0.66, with a standard deviation of 0.04 over audits
 
 
-def test_one_noise_for_all_cells_is_found(monkeypatch: Patch) -> None:
-    def bug(n: int, source: Any) -> np.ndarray:  # a scalar that is broadcast: differences of cells are exact
-        return np.repeat(standard_normals(1, source), n)
+def one_noise_for_all_cells(patch: Patch) -> None:
+    """A scalar is broadcast, so that differences of cells are exact."""
+    patch.setattr(noise, "standard_normals", lambda n, source: np.repeat(standard_normals(1, source), n))
 
-    monkeypatch.setattr(noise, "standard_normals", bug)
+
+def test_one_noise_for_all_cells_is_found(monkeypatch: Patch) -> None:
+    one_noise_for_all_cells(monkeypatch)
     assert audit_of_all_cells().mu > 1 / NOISE
 
 
@@ -388,6 +391,10 @@ def alone(test: Callable[[], None]) -> Callable[[Path], None]:
 GUARDS = [
     (fixed_seed, alone(test_noise.test_the_secret_source_ignores_and_leaves_global_seeds)),
     (fixed_seed, alone(lambda: test_mechanisms.test_no_two_runs_share_their_noise(TABLE))),
+    (
+        one_noise_for_all_cells,
+        alone(lambda: test_mechanisms.test_no_two_cells_of_vectors_share_their_noise(IN_CELLS)),
+    ),
     (fixed_seed, in_fresh_ledger(test_marginal.test_two_fits_with_one_random_state_differ_in_their_noise)),
     (
         budget_never_full,

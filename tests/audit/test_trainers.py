@@ -10,31 +10,28 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from privsynth.synthesizers.table import TableSynthesizer
 from tests.audit.test_mechanisms import FALSE_ALARM
-from tests.audit.trainers import SETTINGS, claimed_mu, no_noise, shown_mu
+from tests.audit.trainers import TRAINERS, Trainer, claimed_mu, no_noise, shown_mu
 
-TRAINERS = pytest.mark.parametrize("kind", list(SETTINGS), ids=lambda kind: kind.name)
+each_trainer = pytest.mark.parametrize("trainer", TRAINERS.values(), ids=TRAINERS)
 N_REPETITIONS = 40
 
 
-@TRAINERS
-def test_a_fit_betrays_no_more_than_is_claimed(
-    kind: type[TableSynthesizer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert shown_mu(kind, monkeypatch, confidence=1 - FALSE_ALARM) <= claimed_mu()
+@each_trainer
+def test_a_fit_betrays_no_more_than_is_claimed(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown_mu(trainer, monkeypatch, confidence=1 - FALSE_ALARM) <= claimed_mu()
 
 
-@TRAINERS
-def test_a_fit_without_noise_is_caught(kind: type[TableSynthesizer], monkeypatch: pytest.MonkeyPatch) -> None:
+@each_trainer
+def test_a_fit_without_noise_is_caught(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     no_noise(monkeypatch)
-    assert shown_mu(kind, monkeypatch, confidence=1 - FALSE_ALARM) > claimed_mu()
+    assert shown_mu(trainer, monkeypatch, confidence=1 - FALSE_ALARM) > claimed_mu()
 
 
 @pytest.mark.audit
-@TRAINERS
+@each_trainer
 def test_over_many_fits_exceedances_stay_within_the_binomial_range(
-    kind: type[TableSynthesizer], monkeypatch: pytest.MonkeyPatch
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = [shown_mu(kind, monkeypatch, confidence=0.95) for _ in range(N_REPETITIONS)]
+    shown = [shown_mu(trainer, monkeypatch, confidence=0.95) for _ in range(N_REPETITIONS)]
     assert np.sum(np.array(shown) > claimed_mu()) <= binom.ppf(1 - FALSE_ALARM, N_REPETITIONS, 0.05)

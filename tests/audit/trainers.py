@@ -3,7 +3,7 @@
 A canary is a row of two columns of `N_CODES` codes, a cell off the diagonal of their joint table, in or out
 by a coin of its own. The 1-way marginals, which are released too, hardly know it; the pair is what a trainer
 learns.
-The attacker sees what a fit publishes: rows drawn from the model, or its releases.
+The attacker sees what a fit publishes: rows drawn from the model, or the votes that it released.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,30 +36,6 @@ N_COMMON = 1  # rows of everybody else in each cell of the diagonal
 N_GUESSES = 100
 N_SAMPLED = 1000  # rows for each code of the first column
 PAIR = Schema({name: {"type": "categorical", "categories": list(range(N_CODES))} for name in "ab"})
-
-# The whole table in every batch, and half of the budget on 1-way marginals, so that noise there does not hide
-# what the trainer gives away.
-SETTINGS: dict[type[TableSynthesizer], Any] = {
-    DPGANSynthesizer: DPGANSettings(
-        n_steps=200,
-        batch_size=10**6,
-        one_way_share=0.5,
-        gan=GanOptions(n_states=1024, fake_batch_size=1024, averaging=0.9),
-    ),
-    DenoisingSynthesizer: DenoisingSettings(
-        n_steps=60, batch_size=10**6, one_way_share=0.5, hidden=0, soft_share=0.0
-    ),
-    PATEGANSynthesizer: PATEGANSettings(
-        n_rounds=40,
-        queries_per_round=400,
-        one_way_share=0.5,
-        units_per_teacher=1,
-        n_states=1024,
-        memory=1,
-        generator_rate=1e-4,  # which rows are asked about hardly moves: every canary's cell is among them
-        generator_steps=1,
-    ),
-}
 
 
 def claimed_mu() -> float:
@@ -92,39 +69,81 @@ def scores_from_rows(synthesizer: TableSynthesizer) -> np.ndarray:
     return shares[tuple(CELLS.T)]
 
 
-class VoteWatcher:
-    """Notes which generated rows teachers were asked about: a function of public settings and of releases."""
+def scores_from_votes(synthesizer: TableSynthesizer, queries: list[np.ndarray]) -> np.ndarray:
+    """Score canaries by the released votes on their cells.
 
-    def __init__(self) -> None:
-        self.queries: list[np.ndarray] = []
+    A teacher that holds one row votes for all rows with one of its codes, and only once for its own cell:
+    one vote fewer there than rows and columns of the table add up to.
+    """
+    votes = [r.arrays["votes"] for r in synthesizer.releases_ if r.key.startswith("votes")]
+    total, n_asked = np.zeros((N_CODES, N_CODES)), np.zeros((N_CODES, N_CODES))
+    for asked, counts in zip(queries, votes, strict=True):
+        np.add.at(total, tuple(asked.T), counts)
+        np.add.at(n_asked, tuple(asked.T), 1.0)
+    off = np.where(np.eye(N_CODES, dtype=bool), 0.0, n_asked)
+    residual = doubly_centred(total / np.maximum(n_asked, 1.0), off)
+    return -residual[tuple(CELLS.T)]
 
-    def watching(self, honest: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `Curator.votes`, watched."""
 
-        def votes(curator: Curator, key: str, domains: Any, panel: Any, teacher: Any, **rest: Any) -> Any:
-            self.queries.append(teacher.keywords["queries"].numpy())
-            return honest(curator, key, domains, panel, teacher, **rest)
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """One trainer under audit, and how its canaries are scored.
 
-        return votes
+    Attributes:
+        kind: The synthesizer.
+        settings: Of its fit: the whole table in every batch, and half of the budget on 1-way marginals, so
+            that noise there does not hide what the trainer gives away.
+        score: From the fitted synthesizer, and the generated rows that teachers were asked about in each
+            round (a function of public settings and of releases), to one score for each canary; higher = in.
+    """
 
-    def scores(self, synthesizer: TableSynthesizer) -> np.ndarray:
-        """Score canaries by the released votes on their cells.
+    kind: type[TableSynthesizer]
+    settings: Any
+    score: Callable[[TableSynthesizer, list[np.ndarray]], np.ndarray]
 
-        A teacher that holds one row votes for all rows with one of its codes, and only once for its own cell:
-        one vote fewer there than rows and columns of the table add up to.
-        """
-        votes = [r.arrays["votes"] for r in synthesizer.releases_ if r.key.startswith("votes")]
-        total, n_asked = np.zeros((N_CODES, N_CODES)), np.zeros((N_CODES, N_CODES))
-        for queries, counts in zip(self.queries, votes, strict=True):
-            np.add.at(total, tuple(queries.T), counts)
-            np.add.at(n_asked, tuple(queries.T), 1.0)
-        off = np.where(np.eye(N_CODES, dtype=bool), 0.0, n_asked)
-        residual = doubly_centred(total / np.maximum(n_asked, 1.0), off)
-        return -residual[tuple(CELLS.T)]
+
+PATEGAN = PATEGANSettings(
+    n_rounds=40, queries_per_round=400, one_way_share=0.5, units_per_teacher=1, n_states=1024
+)
+TRAINERS = {
+    "rows of dpgan": Trainer(
+        kind=DPGANSynthesizer,
+        settings=DPGANSettings(
+            n_steps=200,
+            batch_size=10**6,
+            one_way_share=0.5,
+            gan=GanOptions(n_states=1024, fake_batch_size=1024, averaging=0.9),
+        ),
+        score=lambda synthesizer, queries: scores_from_rows(synthesizer),
+    ),
+    "rows of denoising": Trainer(
+        kind=DenoisingSynthesizer,
+        settings=DenoisingSettings(
+            n_steps=60, batch_size=10**6, one_way_share=0.5, hidden=0, soft_share=0.0
+        ),
+        score=lambda synthesizer, queries: scores_from_rows(synthesizer),
+    ),
+    # The student believes the votes, however noisy, and the generator follows it away from filled cells,
+    # where votes are one fewer than the codes by themselves explain: what is seldom among the rows was in.
+    "rows of pategan": Trainer(
+        kind=PATEGANSynthesizer,
+        settings=replace(
+            PATEGAN, n_rounds=12, queries_per_round=800, memory=2, vote_spread=1e5, generator_rate=0.1,
+            generator_steps=30, one_way_weight=50.0, averaging=0.0,
+        ),
+        score=lambda synthesizer, queries: -scores_from_rows(synthesizer),
+    ),
+    # Which rows are asked about hardly moves: every canary's cell is among them.
+    "votes of pategan": Trainer(
+        kind=PATEGANSynthesizer,
+        settings=replace(PATEGAN, memory=1, generator_rate=1e-4, generator_steps=1),
+        score=scores_from_votes,
+    ),
+}  # fmt: skip
 
 
 def shown_mu(
-    kind: type[TableSynthesizer],
+    trainer: Trainer,
     patch: Any,
     *,
     confidence: float,
@@ -133,23 +152,27 @@ def shown_mu(
     """Fit once with canaries in or out by coins, guess which were in, and return the bound on mu.
 
     Args:
-        kind: Which trainer.
-        patch: Pytest's ``MonkeyPatch``, for the watcher of votes.
+        trainer: What is fitted and how it is attacked.
+        patch: Pytest's ``MonkeyPatch``, to note what teachers are asked.
         confidence: Of the bound.
         generator: Tosses the coins.
     """
     generator = generator or np.random.default_rng()
     included = generator.random(len(CELLS)) < 0.5
-    watcher = VoteWatcher()
+    queries: list[np.ndarray] = []
+    honest = Curator.votes
+
+    def votes(curator: Curator, key: str, domains: Any, panel: Any, teacher: Any, **rest: Any) -> Any:
+        queries.append(teacher.keywords["queries"].numpy())
+        return honest(curator, key, domains, panel, teacher, **rest)
+
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, patch.context() as watched:
         warnings.simplefilter("ignore")  # cells without support are asked for, by design
-        watched.setattr(Curator, "votes", watcher.watching(Curator.votes))
-        synthesizer = kind(epsilon=EPSILON, delta=DELTA, settings=SETTINGS[kind], device="cpu").fit(
+        watched.setattr(Curator, "votes", votes)
+        synthesizer = trainer.kind(epsilon=EPSILON, delta=DELTA, settings=trainer.settings, device="cpu").fit(
             table_with(included), schema=PAIR, dataset="canaries", ledger=Path(folder) / "ledger.sqlite"
         )
-        scores = (
-            watcher.scores(synthesizer) if watcher.queries else scores_from_rows(synthesizer)
-        ) + 1e-9 * generator.random(len(CELLS))  # ties by chance
+        scores = trainer.score(synthesizer, queries) + 1e-9 * generator.random(len(CELLS))  # ties by chance
     n_correct = count_correct_guesses(scores, included, n_guesses=N_GUESSES)
     return one_run_mu(n_canaries=len(CELLS), n_guesses=N_GUESSES, n_correct=n_correct, confidence=confidence)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from privsynth.metrics.group_models import (
 )
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.privacy_effect import _score_entry, _share_entry, representation_slope
-from privsynth.metrics.rates import _ratio
+from privsynth.metrics.rates import Rates, _ratio, parity_difference
 from privsynth.metrics.scores import mean_of
 from privsynth.metrics.tables import load_tables
 from privsynth.schema import Schema
@@ -348,6 +349,24 @@ def test_intervals_of_privacys_effect_cover_other_fits_only_with_several_twins(
         low, high = _share_entry(synthetic, synthetic, twins, 0, 0.99)["cost"]["interval"]
         covered += low <= p_private - p_twin <= high
     assert binom.ppf(5e-7, n_runs, at_least) <= covered <= binom.ppf(1 - 5e-7, n_runs, at_most)
+
+
+def test_the_interval_of_the_largest_difference_covers_a_group_with_hardly_a_positive_row() -> None:
+    # One row in twenty of a group of 33, beside half of 2,000: every sixth table has none of the former.
+    generator, nothing = np.random.default_rng(3), np.full(2, np.nan)
+    n_known, truth, n_runs = np.array([2000, 33]), np.array([0.5, 0.05]), 400
+    real = Rates(
+        share=nothing, share_units=nothing, target_rate=truth, target_rate_units=nothing, n_known=n_known
+    )
+    limits = []
+    for _ in range(n_runs):
+        drawn = replace(real, target_rate=generator.binomial(n_known, truth) / n_known)
+        found = parity_difference(real, drawn, np.array([True, True]), generator)
+        assert found["interval"][0] <= found["value"] <= found["interval"][1]
+        limits.append(found["interval"])
+    covered = sum(low <= np.ptp(truth) <= high for low, high in limits)
+    assert covered >= binom.ppf(1e-6, n_runs, 0.95)
+    assert np.median(np.ptp(limits, axis=1)) < 0.2  # and they say something
 
 
 def test_bootstrapped_gaps_of_a_small_group_cover_about_what_they_say() -> None:

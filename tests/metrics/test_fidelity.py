@@ -8,6 +8,7 @@ import pytest
 from sdmetrics.single_column import KSComplement, TVComplement
 
 from privsynth.metrics import fidelity
+from privsynth.metrics.distributions import interval_text
 from privsynth.schema import Schema
 
 
@@ -82,6 +83,18 @@ def test_distributions_are_shares_of_each_side(draw, schema: Schema) -> None:
     assert [bar["label"] for bar in by_name["owner"]] == ["false", "true"]
     assert by_name["owner"][1]["synthetic"] == pytest.approx(synthetic["owner"].mean())
     assert by_name["joined"][0]["label"].startswith("< 2020-")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (18, 25, "18–24"), (18, 19, "18"), (-15, -1, "-15 to -2"), (-3, 3, "-3 to 2"),
+        (None, 3, "< 3"), (4, None, "≥ 4"),
+    ],
+)  # fmt: skip
+def test_bars_of_whole_numbers_say_what_is_in_them(low: float | None, high: float | None, told: str) -> None:
+    (column,) = Schema({"x": {"type": "integer", "low": -20, "high": 30}}).columns.values()
+    assert interval_text(low, high, column) == told
 
 
 def test_column_shapes_are_those_of_sdmetrics(draw, schema: Schema) -> None:

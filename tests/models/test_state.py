@@ -34,11 +34,12 @@ def test_a_running_average_weighs_the_first_alike_and_then_decays():
             network.weight.fill_(value)
         return network
 
-    average = running_average(now(values[0]), decay=0.75)
-    expected = values[0]
-    for n, value in enumerate(values[1:], 1):
+    average = running_average(now(7.0), decay=0.75)
+    assert average.module.weight.item() == 7.0  # where it starts, which counts for nothing
+    expected = 0.0
+    for n, value in enumerate(values, 1):
         average.update_parameters(now(value))
-        expected = sum(values[: n + 1]) / (n + 1) if n <= 3 else 0.75 * expected + 0.25 * value
+        expected = sum(values[:n]) / n if n <= 4 else 0.75 * expected + 0.25 * value
         assert average.module.weight.item() == pytest.approx(expected)
     again = running_average(now(0.0), decay=0.75)
     restore_module("average", again, module_arrays("average", average))

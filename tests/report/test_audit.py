@@ -64,6 +64,19 @@ def test_a_full_copy_under_a_claim_is_a_problem(draw, schema: Schema) -> None:
     assert "more members than the guarantee allows" in verdict["evidence"]
 
 
+def test_a_twin_is_fitted_as_often_as_asked_and_stands_for_several_fits(draw, schema: Schema) -> None:
+    seeds = iter(range(3, 9))
+    found = audit(
+        real=draw(300, 0), synthetic=draw(300, 1), schema=schema, quick=True,
+        twin=lambda: draw(300, next(seeds)), n_twins=3,
+    )  # fmt: skip
+    assert next(seeds) == 6
+    effect = found.fairness["privacy_effect"]
+    assert effect["n_twins"] == 3
+    low, high = effect["by_group"][0]["share"]["twin_interval"]
+    assert low < effect["by_group"][0]["share"]["twin"] < high
+
+
 def test_target_and_groups_override_the_schema(draw, schema: Schema) -> None:
     found = audit(
         real=draw(200, 0), synthetic=draw(200, 1), holdout=draw(150, 2), schema=schema,

@@ -227,6 +227,19 @@ def test_the_page_fits_a_phone_and_prints_in_light_colours(tab: Tab) -> None:
     tab.resize(390, 30_000)
     tab.wait_for("document.querySelector('#chart-trade-off svg').getBoundingClientRect().width < 380")
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    title, legend = (
+        tab.evaluate(
+            f"(({{top, bottom}}) => [top, bottom])"
+            f"(document.querySelector('#chart-trade-off {name}').getBoundingClientRect())"
+        )
+        for name in (".xtitle", ".legend")
+    )
+    assert title[1] < legend[0]
+    rooms = tab.evaluate(
+        "[...document.querySelectorAll('.chart')]"
+        ".map((c) => c.offsetHeight - c.querySelector('svg').clientHeight)"
+    )
+    assert max(map(abs, rooms)) < 10  # nothing is left empty below a figure
     tab.resize(1280, 30_000)
     tab.evaluate("document.getElementById('theme').click()")  # dark
     pdf = tab.call("Page.printToPDF")["data"]

@@ -104,6 +104,7 @@ def test_groups_of_very_different_size_stand_on_a_logarithmic_axis() -> None:
     rows = [("large", {"real": 0.9, "synthetic": 0.8}), ("small", {"real": 0.001, "synthetic": None})]
     figure = valid(charts.groups(rows, axis="share"))
     assert figure.layout.xaxis.type == "log"
+    assert list(figure.layout.xaxis.ticktext) == ["0.1%", "1%", "10%", "100%"]
     assert [trace.name for trace in figure.data[1:]] == ["real", "synthetic"]
     assert list(figure.data[2].x) == [0.8]
     assert valid(charts.groups([("a", {"real": None})])).layout.yaxis.ticktext == ()

@@ -145,8 +145,8 @@ def test_the_way_to_the_floor_is_measured_in_either_direction() -> None:
     ("two_way", "verdict", "opening"),
     [
         (0.04, "ok", "Mean distance over single columns 0.010 (real rows 0.010"),
-        (0.085, "attention", "Nearer to independent columns than to real rows."),
-        (0.3, "attention", "Farther from the source than independent columns are."),
+        (0.085, "attention", "Pairs of columns are nearer to independent columns than to real rows."),
+        (0.3, "attention", "Pairs of columns are farther from the source than independent columns are."),
     ],
 )
 def test_fidelity_follows_floor_and_ceiling(two_way: float, verdict: str, opening: str) -> None:
@@ -171,7 +171,7 @@ def test_rows_beyond_a_floor_that_is_as_low_as_the_ceiling_are_found(value: floa
     }
     found = verdicts(fidelity=section)["fidelity"]
     assert found["verdict"] == verdict
-    assert found["evidence"].startswith("Farther from the source") == (verdict == "attention")
+    assert found["evidence"].startswith("Pairs of columns are farther from") == (verdict == "attention")
 
 
 @pytest.mark.parametrize(("auc", "ceiling", "verdict"), [

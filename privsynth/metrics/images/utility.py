@@ -16,6 +16,7 @@ from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.metrics.images.membership import NO_HOLDOUT
 from privsynth.metrics.scores import score
 from privsynth.metrics.tables import row_weights
+from privsynth.metrics.units import unit_of_rows
 from privsynth.metrics.utility import N_BOOTSTRAP, NO_DIRECT, score_figure
 from privsynth.schema import Schema
 
@@ -114,7 +115,7 @@ def predict_holdout(
             )
             of[family, source] = classifier.probabilities(images.pixels["holdout"][known])
         of[family, "independent"] = constant_prediction(images.tables, target, int(known.sum()))
-    units = np.arange(len(known)) if holdout.persons is None else holdout.persons
+    units = unit_of_rows(holdout)
     return Predictions(
         target=target,
         rows=holdout.frame[known].reset_index(drop=True),

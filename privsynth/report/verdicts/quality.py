@@ -34,16 +34,20 @@ def fidelity_verdict(fidelity: Section, drawing: Section | None = None) -> Verdi
         if figure["value"] is not None
     ]
     evidence = sentence("; ".join(told)) + _told_apart(fidelity) + by_request(drawing)
-    judged = (fidelity["tv_2way"], fidelity["tv_3way"])
-    ways = [way for way in map(way_to_floor, judged) if way is not None]
-    is_beyond = any(map(_is_beyond_floor, judged)) or max(ways, default=0.0) > 1
-    if is_beyond or max(ways, default=0.0) > 0.5:
-        how = "Farther from the source than" if is_beyond else "Nearer to independent columns than to"
-        what = "independent columns are" if is_beyond else "real rows"
+    judged = {name: scores[name] for name in ("pairs of columns", "triples of columns")}
+    ways = {name: way_to_floor(figure) or 0.0 for name, figure in judged.items()}
+    beyond = [name for name, figure in judged.items() if _is_beyond_floor(figure) or ways[name] > 1]
+    far = [name for name in judged if ways[name] > 0.5]
+    if beyond or far:
+        how = (
+            f"{' and '.join(beyond)} are farther from the source than independent columns are"
+            if beyond
+            else f"{' and '.join(far)} are nearer to independent columns than to real rows"
+        )
         return verdict(
             question,
             "attention",
-            f"{how} {what}. {evidence}",
+            f"{sentence(how)} {evidence}",
             "Look at the worst columns and pairs; more records, a larger epsilon or fewer columns help.",
         )
     spoilt = [
