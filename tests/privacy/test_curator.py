@@ -168,6 +168,25 @@ def test_discovered_values_are_sorted_not_in_order_of_appearance():
     assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_rows_decides_nothing_of_what_is_discovered(seed):
+    # Many values of equal counts, more than may be published: which ones are must not tell whose row leads.
+    frame = table(600).assign(pay=np.arange(600) % 40, age=np.arange(600) % 20)
+    backward = frame.iloc[::-1].reset_index(drop=True)
+    town, age, pay = (SCHEMA.columns[name] for name in ("town", "age", "pay"))
+    level = {"noise_multiplier": 2.0, "delta": 1e-4, "max_values": 7}
+
+    def found(rows, buy):
+        return buy(curator(frame=rows, seed=seed)).facts
+
+    for buy in (
+        lambda c: c.discover_values("v", pay, **level),
+        lambda c: c.discover_combinations("c", [town, age], **level),
+    ):
+        assert found(frame, buy) == found(backward, buy)
+        assert [len(values) for values in found(frame, buy).values()] == [7]
+
+
 def test_combinations_held_by_many_are_published_sorted_and_those_of_few_are_not():
     frame = table(600)
     frame.loc[:3, "town"] = "Oslo"  # four records: two of them F, which is all that Oslo has
