@@ -347,6 +347,10 @@ PECULIAR += ["2020-01-01T10:00:00+05:00", dt.datetime(2020, 1, 1), np.datetime64
         ({"type": "categorical", "categories": PRIVATE, "missing": True}, ["3", "a", "true"]),
         ({"type": "categorical", "categories": PRIVATE, "missing": True}, [1, 2, 3]),
         ({"type": "integer", "low": PRIVATE, "high": PRIVATE}, ["3", "18446744073709551615", 7]),
+        (
+            {"type": "real", "low": PRIVATE, "high": PRIVATE},
+            ["3", "9223372036854775808", "12345678901234567"],
+        ),
         ({"type": "real", "low": 0, "high": 9, "decimals": 2}, ["3.5", 1.25, 7]),
         ({"type": "boolean", "missing": True}, ["true", 0, "False"]),
         (
