@@ -109,6 +109,20 @@ def test_extreme_bytes_give_finite_values():
     assert np.abs(standard_normals(4, Extreme(0))).max() > 9.0
 
 
+def test_the_least_noise_has_all_of_its_bits():
+    # Sums of vectors of persons lie 2^-36 apart. Noise that comes in coarse steps about zero, 2^-26 and more
+    # as logarithms of doubles just below 1 do, would show in what it hardly moves where that lay.
+    class Extreme(PredictableSourceForTests):
+        def read(self, n_bytes: int) -> bytes:
+            either_end = np.r_[np.arange(1000), -1 - np.arange(1000)].astype("<i8")  # of the words of radii
+            return either_end.tobytes() + bytes(n_bytes - either_end.nbytes)
+
+    radii = np.sort(np.abs(standard_normals(4000, Extreme(0))[:2000]))
+    near_zero = radii[radii < 1e-3]
+    assert len(np.unique(near_zero)) == len(near_zero) > 100
+    assert 0 < np.diff(near_zero, prepend=0.0).max() < 2.0**-31
+
+
 def test_the_secret_source_ignores_and_leaves_global_seeds():
     np.random.seed(0)  # noqa: NPY002  # the point: global seeds have no say
     before = np.random.get_state()[1].copy()  # noqa: NPY002  # the point: global seeds have no say
