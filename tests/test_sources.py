@@ -375,6 +375,22 @@ def test_a_numeric_column_of_private_categories_keeps_its_labels_beside_a_text()
     assert listed(stored_as_numbers) == listed(stored_as_objects)[:2]
 
 
+@pytest.mark.parametrize("n", [127, 128, 129, 300])
+def test_private_categories_may_be_many(n: int) -> None:
+    texts = [f"{i:03d}" for i in range(n)]
+    column = one([*texts[::-1], ""], type="categorical", categories=PRIVATE, missing=True)
+    assert listed(column) == [*texts[::-1], None]
+
+
+@pytest.mark.parametrize("fields", [{"type": "categorical", "categories": PRIVATE}, REAL])
+def test_a_category_that_is_no_single_value_is_read_as_an_object_is(fields: dict[str, Any]) -> None:
+    objects = pd.Series(["3", 2.5, (1, 2), b"1", dt.date(2020, 1, 1)], dtype=object)
+    fields = {**fields, "missing": True}
+    assert listed(one(objects.astype("category"), clip=True, **fields)) == listed(
+        one(objects, clip=True, **fields)
+    )
+
+
 def test_an_empty_line_of_a_single_column_is_a_missing_field(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("x\na\n\nb\n")
     assert [value or None for value in read_table(tmp_path / "t.csv")["x"]] == ["a", None, "b"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -141,6 +143,10 @@ def test_tables_are_the_same_when_asked_for_again():
     for _ in range(2):
         assert np.array_equal(exact.table(("sex", "age"), by_column), by_hand)
         assert exact.table(("age",), by_column).tolist() == by_hand.sum(axis=0).tolist()
+    halves = replace(by_column["age"], bin_of_cell=np.arange(100) // 50)
+    assert (
+        exact.table(("age",), {"age": halves}).tolist() == by_hand.reshape(2, 2, 50).sum(axis=(0, 2)).tolist()
+    )
 
 
 def test_a_charge_above_the_allowance_is_refused_before_anything_is_charged():
@@ -161,8 +167,9 @@ def test_discovery_deltas_are_limited_too():
         c.discover_values("b", town, noise_multiplier=50.0, delta=6e-4, max_values=9)
 
 
-def test_discovered_values_are_sorted_not_in_order_of_appearance():
-    release = curator().discover_values(
+@pytest.mark.parametrize("seed", range(5))
+def test_discovered_values_are_sorted_not_in_order_of_appearance(seed):
+    release = curator(seed=seed).discover_values(
         "v", SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9
     )
     assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
@@ -221,9 +228,11 @@ def test_a_combination_of_one_record_is_published_no_more_often_than_delta():
 def test_a_stored_release_is_served_again_and_not_charged_again():
     store, book = ReleaseStore(), Book()
     first = count(curator(store, charge=book))
-    again = count(curator(store, charge=book, seed=99))
+    resumed = curator(store, charge=book, seed=99)
+    again = count(resumed)
     assert np.array_equal(first.arrays["1"], again.arrays["1"])
     assert len(book.charged) == 1
+    assert resumed.remaining("next") == ALLOWANCE.mu_squared - 2 / 4.0**2  # it stays spent
 
 
 def test_without_records_a_curator_replays_and_nothing_else():

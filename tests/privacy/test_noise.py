@@ -84,6 +84,11 @@ def test_normals_and_gumbels_have_their_distributions():
     assert kstest(uniforms(N, OsEntropy()), "uniform").pvalue > FALSE_ALARM
 
 
+def test_no_noise_is_used_twice():
+    # Long vectors are drawn part by part. Where two cells share their noise, their difference is exact.
+    assert len(np.unique(np.abs(standard_normals(N, OsEntropy())))) == N
+
+
 def test_the_two_normals_of_one_radius_are_independent():
     # First and second half share their radii, which would show in the squares, whose variance is 2. Each of
     # the three statistics is standard normal but for 1/sqrt(n), so 5.5 is a false alarm of 1e-7.
