@@ -136,8 +136,10 @@ def _fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, list[str]]:
 
 def _numbers(values: Sequence[object] | npt.NDArray[np.object_]) -> FloatArray:
     """Return values as numbers, NaN where they are none."""
-    parsed = pd.to_numeric(np.array(values, dtype=object), errors="coerce")
-    return np.asarray(parsed, dtype=np.float64)
+    # Beside a fraction pandas reads every number by itself; without one, whole numbers of 17 digits and more
+    # are rounded otherwise, and one record would change how others are read.
+    parsed = pd.to_numeric(np.array([*values, 0.5], dtype=object), errors="coerce")
+    return np.asarray(parsed[:-1], dtype=np.float64)
 
 
 def _steps_of_texts(values: Iterable[object], *, resolution_seconds: int) -> FloatArray:

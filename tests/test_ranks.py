@@ -86,7 +86,8 @@ def test_all_ranks_end_with_one_usable_model(found):
     assert first["rows"] == helper["rows"] == 7
 
 
-def test_the_death_of_a_helper_ends_all_and_one_process_resumes_what_was_paid_for(tmp_path):
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_the_death_of_a_helper_ends_all_and_the_same_call_resumes_what_was_paid_for(n_processes, tmp_path):
     done = torchrun("tests.helpers.joint_steps", "dying", tmp_path)
     assert done.returncode != 0
     store = ReleaseStore(tmp_path / "1.partial")
@@ -95,8 +96,13 @@ def test_the_death_of_a_helper_ends_all_and_one_process_resumes_what_was_paid_fo
     assert n_begun == 3  # the step that was lost stays spent
     ledger = Ledger(tmp_path / "ledger-1")
     events = ledger.events(run)
-    synthesizer = joint_fit_of_patients(tmp_path, None)
-    assert len(synthesizer.sample(7)) == 7
+    if n_processes == 1:
+        assert len(joint_fit_of_patients(tmp_path, None).sample(7)) == 7
+    else:
+        done = torchrun("tests.helpers.joint_steps", "fit", tmp_path)
+        assert done.returncode == 0, done.stderr[-3000:]
+        first, helper = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
+        assert first["model"] == helper["model"]
     assert ledger.events(run) == events
     assert ledger.status(run) == "finished"
     (summary,) = ledger.datasets()

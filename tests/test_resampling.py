@@ -179,6 +179,8 @@ def test_augmented_rows_hold_the_real_ones_and_say_that_they_are_not_private():
     pd.testing.assert_frame_equal(features.iloc[: len(X)], X)
     pd.testing.assert_series_equal(labels.iloc[: len(y)], y)
     assert labels.value_counts().to_dict() == {0: y.eq(0).sum(), 1: y.eq(0).sum()}
+    with pytest.warns(UserWarning, match="sampling_strategy_ tells how many there are"):
+        assert not private(mode="augment").fit(X, y).is_private_
 
 
 def test_without_a_schema_everything_is_private():
@@ -282,10 +284,13 @@ def test_labels_come_back_in_the_type_they_were_given_in(y, dtype):
     assert set(labels) == set(y)
 
 
-def test_types_that_were_found_in_lists_are_said_not_to_be_covered():
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_types_that_were_found_in_lists_are_said_not_to_be_covered(kind):
     X, y = diagnoses()
-    said = without_schema().fit(X.to_numpy().tolist(), y.tolist()).synthesizer_.guarantee_["not_covered"]
-    assert any("column types" in what for what in said)
+    resampler = without_schema()
+    rows, _ = resampler.fit_resample(kind(X.to_numpy().tolist()), kind(y.tolist()))
+    assert isinstance(rows[0], list)
+    assert any("column types" in what for what in resampler.synthesizer_.guarantee_["not_covered"])
     said = without_schema().fit(X, y).synthesizer_.guarantee_["not_covered"]
     assert not any("column types" in what for what in said)
 

@@ -347,6 +347,10 @@ PECULIAR += ["2020-01-01T10:00:00+05:00", dt.datetime(2020, 1, 1), np.datetime64
         ({"type": "categorical", "categories": PRIVATE, "missing": True}, ["3", "a", "true"]),
         ({"type": "categorical", "categories": PRIVATE, "missing": True}, [1, 2, 3]),
         ({"type": "integer", "low": PRIVATE, "high": PRIVATE}, ["3", "18446744073709551615", 7]),
+        (
+            {"type": "real", "low": PRIVATE, "high": PRIVATE},
+            ["3", "9223372036854775808", "12345678901234567"],
+        ),
         ({"type": "real", "low": 0, "high": 9, "decimals": 2}, ["3.5", 1.25, 7]),
         ({"type": "boolean", "missing": True}, ["true", 0, "False"]),
         (
@@ -369,6 +373,22 @@ def test_a_numeric_column_of_private_categories_keeps_its_labels_beside_a_text()
     private = {"type": "categorical", "categories": PRIVATE, "missing": True}
     stored_as_numbers, stored_as_objects = one(pd.Series([1, 2]), **private), one([1, 2, "zz"], **private)
     assert listed(stored_as_numbers) == listed(stored_as_objects)[:2]
+
+
+@pytest.mark.parametrize("n", [127, 128, 129, 300])
+def test_private_categories_may_be_many(n: int) -> None:
+    texts = [f"{i:03d}" for i in range(n)]
+    column = one([*texts[::-1], ""], type="categorical", categories=PRIVATE, missing=True)
+    assert listed(column) == [*texts[::-1], None]
+
+
+@pytest.mark.parametrize("fields", [{"type": "categorical", "categories": PRIVATE}, REAL])
+def test_a_category_that_is_no_single_value_is_read_as_an_object_is(fields: dict[str, Any]) -> None:
+    objects = pd.Series(["3", 2.5, (1, 2), b"1", dt.date(2020, 1, 1)], dtype=object)
+    fields = {**fields, "missing": True}
+    assert listed(one(objects.astype("category"), clip=True, **fields)) == listed(
+        one(objects, clip=True, **fields)
+    )
 
 
 def test_an_empty_line_of_a_single_column_is_a_missing_field(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ class Curator:
 
         def answer(held_by_many: HeldByMany) -> Answer:
             observed = [self._held.observed(column) for column in columns]
-            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize()
+            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize(sort=True)
             texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
             published = held_by_many(codes.astype(np.int64), len(distinct))
             found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]

@@ -35,10 +35,10 @@ def published_values(
 
     Values of count zero are never considered: leaving them out is what ``delta`` pays for. That holds for
     values that occur only in rows which the cap cut away, too: the threshold does not reckon with them.
-    If more than ``max_values`` pass, those with the largest noisy counts are kept.
+    If more than ``max_values`` pass, those with the largest noisy counts are kept, of equal ones the first.
 
     Args:
-        counts: Exact count of each value in grid steps, ``(n_values,)``.
+        counts: Exact count of each value in grid steps, ``(n_values,)``, in an order that rows do not decide.
         threshold: As `discovery_threshold` returns it, in units.
         max_values: Largest number of values published; public.
         add_noise: Adds the noise that is accounted for, and returns units.

@@ -70,10 +70,13 @@ class HeldRecords:
         return panel.divide(self.rows(domains)[torch.from_numpy(rows)], teachers)
 
     def observed(self, column: Column) -> tuple[Codes, NDArray[Any]]:
-        """Return codes of the observed values of a column and the values, -1 for missing."""
+        """Return codes of the observed values of a column and the values, -1 for missing.
+
+        Their order is that of the values: which of two comes first must not tell whose row does.
+        """
         values = self.frame[column.name]
         if column.is_numeric:
-            return pd.factorize(self._ticks(column))
+            return pd.factorize(self._ticks(column), sort=True)
         return values.cat.codes.to_numpy(), values.cat.categories.to_numpy(dtype=object)
 
     def table(self, columns: tuple[str, ...], domains: Mapping[str, Coding]) -> IntArray:

@@ -4,7 +4,7 @@ Counts are held as whole multiples of a grid step (1 for records; 2^-16 for pers
 fraction each). ``c + round(Z)`` equals ``round(c + Z)`` because ``c`` is on the grid: rounding is
 post-processing of the Gaussian mechanism, so the release is exactly as private as the Gaussian one, and no
 bits beyond the grid leak. What is not covered: ``Z`` itself comes from doubles, two of them from
-126 random bits, so its distribution differs from the Gaussian by about 2^-53 relative, cell by cell.
+127 random bits, so its distribution differs from the Gaussian by about 2^-53 relative, cell by cell.
 """
 
 from __future__ import annotations

@@ -26,7 +26,10 @@ from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.table import TableSynthesizer
 
 MODES = ("replace", "augment")
-AUGMENTED = "the rows returned hold the real ones: they are not private, and no guarantee covers them"
+AUGMENTED = (
+    "the rows returned hold the real ones, and sampling_strategy_ tells how many there are of each class: "
+    "they are not private, and no guarantee covers them"
+)
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         classes_: Classes that the model knows.
         class_counts_: Their noisy sizes.
         sampling_strategy_: Class to number of synthetic rows that are drawn of it.
-        is_private_: Whether what `fit_resample` returned is covered by the guarantee.
+        is_private_: Whether all of this, and what `fit_resample` returned, is covered by the guarantee.
 
     Example:
         >>> X = pd.DataFrame({"age": [34, 51, 29, 62] * 500})
@@ -117,7 +120,8 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
             **params: None are taken; for imbalanced-learn's pipelines.
 
         Privacy:
-            Accounted: by the synthesizer's fit.
+            Accounted with ``mode="replace"``, by the synthesizer's fit; *Not private* with ``"augment"``,
+            where ``sampling_strategy_`` counts the real rows of each class.
         """
         self._fit(Container(X, y))
         return self
@@ -144,9 +148,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         self._fit(container)
         rows = self._draw(container.target)
         if self.mode == "augment":
-            warnings.warn(AUGMENTED, stacklevel=2)
             rows = pd.concat([container.frame, rows[container.frame.columns]], ignore_index=True)
-        self.is_private_ = self.mode == "replace" and bool(self.synthesizer_.guarantee_["private"])
         return container.give_back(rows)
 
     def _fit(self, container: Container) -> None:
@@ -172,6 +174,9 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         wanted = class_sizes(self.sampling_strategy, counts)
         have = counts if self.mode == "augment" else dict.fromkeys(counts, 0)
         self.sampling_strategy_ = {label: max(0, wanted[label] - have[label]) for label in counts}
+        self.is_private_ = self.mode == "replace" and bool(self.synthesizer_.guarantee_["private"])
+        if self.mode == "augment":
+            warnings.warn(AUGMENTED, stacklevel=3)
 
     def _classes(self, target: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the classes that the model knows, and their noisy sizes of at least one."""

@@ -55,7 +55,7 @@ class Container:
             frame = pd.DataFrame(checked.toarray() if sparse.issparse(checked) else checked)
         self.columns = list(frame.columns)
         self.frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-        self.types_from_records = isinstance(X, list) or isinstance(y, list)
+        self.types_from_records = isinstance(X, list | tuple) or isinstance(y, list | tuple)
         self._dtypes = list(frame.dtypes)
         for column, dtype in self.frame.dtypes.items():
             if isinstance(dtype, pd.SparseDtype):
@@ -78,7 +78,7 @@ class Container:
         return self._features(features.set_axis(self.columns, axis=1)), self._labels(rows[self.target])
 
     def _features(self, frame: pd.DataFrame) -> Any:
-        if isinstance(self._X, list):  # which types numpy found in it, the records decided
+        if isinstance(self._X, list | tuple):  # which types numpy found in it, the records decided
             return [list(row) for row in frame.itertuples(index=False, name=None)]
         typed = zip(self.columns, self._dtypes, strict=True)
         frame = pd.DataFrame({name: _of_dtype(frame[name], dtype) for name, dtype in typed})

@@ -136,6 +136,13 @@ def main(out: Path) -> None:
                 else:
                     with bug(ranks):
                         found[f"{name}: {what}"] = outcome(check)
+    fit(out, found)
+
+
+def fit(out: Path, found: dict[str, object] | None = None) -> None:
+    """Fit, and write this rank's findings, with what it has found before."""
+    ranks, found = Ranks.of_this_process(), found or {}
+    assert ranks is not None
     said: list[str] = []
     synthesizer = joint_fit_of_patients(out, ranks, lambda message, done, total: said.append(message))
     model = b"".join(array.tobytes() for array in synthesizer._arrays_of(synthesizer.model_).values())
@@ -151,4 +158,4 @@ def main(out: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    {"all": main, "dying": fit_whose_helper_dies}[sys.argv[1]](Path(sys.argv[2]))
+    {"all": main, "dying": fit_whose_helper_dies, "fit": fit}[sys.argv[1]](Path(sys.argv[2]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from scipy.stats import binom, chi2
 
 from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
+from privsynth.privacy import curator as curator_module
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper
@@ -141,6 +144,10 @@ def test_tables_are_the_same_when_asked_for_again():
     for _ in range(2):
         assert np.array_equal(exact.table(("sex", "age"), by_column), by_hand)
         assert exact.table(("age",), by_column).tolist() == by_hand.sum(axis=0).tolist()
+    halves = replace(by_column["age"], bin_of_cell=np.arange(100) // 50)
+    assert (
+        exact.table(("age",), {"age": halves}).tolist() == by_hand.reshape(2, 2, 50).sum(axis=(0, 2)).tolist()
+    )
 
 
 def test_a_charge_above_the_allowance_is_refused_before_anything_is_charged():
@@ -161,11 +168,31 @@ def test_discovery_deltas_are_limited_too():
         c.discover_values("b", town, noise_multiplier=50.0, delta=6e-4, max_values=9)
 
 
-def test_discovered_values_are_sorted_not_in_order_of_appearance():
-    release = curator().discover_values(
+@pytest.mark.parametrize("seed", range(5))
+def test_discovered_values_are_sorted_not_in_order_of_appearance(seed):
+    release = curator(seed=seed).discover_values(
         "v", SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9
     )
     assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_rows_decides_nothing_of_what_is_discovered(seed):
+    # Many values of equal counts, more than may be published: which ones are must not tell whose row leads.
+    frame = table(600).assign(pay=np.arange(600) % 40, age=np.arange(600) % 20)
+    backward = frame.iloc[::-1].reset_index(drop=True)
+    town, age, pay = (SCHEMA.columns[name] for name in ("town", "age", "pay"))
+    level = {"noise_multiplier": 2.0, "delta": 1e-4, "max_values": 7}
+
+    def found(rows, buy):
+        return buy(curator(frame=rows, seed=seed)).facts
+
+    for buy in (
+        lambda c: c.discover_values("v", pay, **level),
+        lambda c: c.discover_combinations("c", [town, age], **level),
+    ):
+        assert found(frame, buy) == found(backward, buy)
+        assert [len(values) for values in found(frame, buy).values()] == [7]
 
 
 def test_combinations_held_by_many_are_published_sorted_and_those_of_few_are_not():
@@ -202,9 +229,11 @@ def test_a_combination_of_one_record_is_published_no_more_often_than_delta():
 def test_a_stored_release_is_served_again_and_not_charged_again():
     store, book = ReleaseStore(), Book()
     first = count(curator(store, charge=book))
-    again = count(curator(store, charge=book, seed=99))
+    resumed = curator(store, charge=book, seed=99)
+    again = count(resumed)
     assert np.array_equal(first.arrays["1"], again.arrays["1"])
     assert len(book.charged) == 1
+    assert resumed.remaining("next") == ALLOWANCE.mu_squared - 2 / 4.0**2  # it stays spent
 
 
 def test_without_records_a_curator_replays_and_nothing_else():
@@ -258,6 +287,68 @@ def test_neighbours_differ_by_at_most_one_unit_under_the_same_noise():
     rest = count(curator(seed=5, frame=table().drop(index=17)))
     for name in ("0", "1"):
         assert np.abs(whole.arrays[name] - rest.arrays[name]).sum() == 1
+
+
+PERSONS = Schema(
+    {
+        "who": {"type": "id", "role": "person_id"},
+        "sex": {"type": "categorical", "categories": ["F", "M"]},
+        "town": {"type": "categorical", "categories": "private"},
+    },
+    max_records_per_person=4,
+)
+
+
+def of_persons(n_persons, n_rows):
+    """Return a curator with hardly any noise; each person has rows of one sex."""
+    frame = pd.DataFrame({"who": np.repeat(np.arange(n_persons), n_rows).astype(str), "town": "Ulm"})
+    frame["sex"] = np.where(frame["who"].astype(int) % 2, "M", "F")
+    return Curator(
+        schema=PERSONS,
+        allowance=Spend(mu_squared=1e15, added_delta=0.5),
+        store=ReleaseStore(),
+        records=conform(frame, PERSONS),
+        charge=Book(),
+    )
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 9])
+def test_one_person_more_moves_counts_vectors_and_scores_by_what_is_booked(n_rows, monkeypatch):
+    sex = {"sex": DiscreteDomain(PERSONS.columns["sex"], ("F", "M"), False, False)}
+    asked = []
+
+    def note(scores, *, sensitivity, **levels):
+        asked.append((scores, sensitivity))
+        return np.arange(1)
+
+    monkeypatch.setattr(curator_module, "exponential_mechanism", note)
+
+    def released(c):
+        level = {"noise_multiplier": 1e-6}
+        counts = c.count("c", "test", sex, [("sex",)], **level).arrays["0"]
+        one = lambda record: (torch.tensor(0), torch.ones(1))  # noqa: E731
+        vectors = c.vector_sums("v", "test", sex, one, n_cells=1, n_values=1, **level).arrays["sums"]
+        expected = [np.array([2.0, 2.0])]
+        c.select("s", "test", sex, [("sex",)], lambda: expected, noise_std=1.0, epsilon0=1.0, n_select=1)
+        return counts, vectors
+
+    more, fewer = released(of_persons(6, n_rows)), released(of_persons(5, n_rows))
+    for a, b in zip(more, fewer, strict=True):
+        assert 0.9 < np.abs(a - b).sum() < 1 + 1e-4  # a person counts once, however many rows are theirs
+    (scores, sensitivity), (before, _) = asked
+    assert 0.9 < np.abs(scores - before).max() / sensitivity <= 1
+
+
+def test_values_of_persons_have_the_threshold_of_all_of_their_rows(monkeypatch):
+    used = []
+    right = curator_module.discovery_threshold
+    monkeypatch.setattr(
+        curator_module, "discovery_threshold", lambda *a, **k: used.append(k["max_records"]) or right(*a, **k)
+    )
+    level = {"noise_multiplier": 2.0, "delta": 1e-4, "max_values": 9}
+    of_persons(5, 2).discover_values("v", PERSONS.columns["town"], **level)
+    curator().discover_values("v", SCHEMA.columns["town"], **level)
+    assert used == [4, 1]
 
 
 def test_no_release_holds_anything_that_was_not_booked():

@@ -84,6 +84,11 @@ def test_normals_and_gumbels_have_their_distributions():
     assert kstest(uniforms(N, OsEntropy()), "uniform").pvalue > FALSE_ALARM
 
 
+def test_no_noise_is_used_twice():
+    # Long vectors are drawn part by part. Where two cells share their noise, their difference is exact.
+    assert len(np.unique(np.abs(standard_normals(N, OsEntropy())))) == N
+
+
 def test_the_two_normals_of_one_radius_are_independent():
     # First and second half share their radii, which would show in the squares, whose variance is 2. Each of
     # the three statistics is standard normal but for 1/sqrt(n), so 5.5 is a false alarm of 1e-7.
@@ -107,6 +112,20 @@ def test_extreme_bytes_give_finite_values():
     assert np.isfinite(standard_normals(4, Extreme(0))).all()
     assert np.isfinite(standard_gumbels(4, Extreme(0))).all()
     assert np.abs(standard_normals(4, Extreme(0))).max() > 9.0
+
+
+def test_the_least_noise_has_all_of_its_bits():
+    # Sums of vectors of persons lie 2^-36 apart. Noise that comes in coarse steps about zero, 2^-26 and more
+    # as logarithms of doubles just below 1 do, would show in what it hardly moves where that lay.
+    class Extreme(PredictableSourceForTests):
+        def read(self, n_bytes: int) -> bytes:
+            either_end = np.r_[np.arange(1000), -1 - np.arange(1000)].astype("<i8")  # of the words of radii
+            return either_end.tobytes() + bytes(n_bytes - either_end.nbytes)
+
+    radii = np.sort(np.abs(standard_normals(4000, Extreme(0))[:2000]))
+    near_zero = radii[radii < 1e-3]
+    assert len(np.unique(near_zero)) == len(near_zero) > 100
+    assert 0 < np.diff(near_zero, prepend=0.0).max() < 2.0**-31
 
 
 def test_the_secret_source_ignores_and_leaves_global_seeds():

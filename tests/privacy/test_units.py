@@ -97,7 +97,7 @@ def test_more_rows_than_the_grid_has_steps_are_impossible():
     assert PERSON_GRID // 2**16 == 1  # the schema caps rows per person at 2^16, so that no weight is zero
 
 
-@pytest.mark.parametrize("shape", [[3], [3, 2], [3, 2, 2], [100, 2]])
+@pytest.mark.parametrize("shape", [[3], [3, 2], [3, 2, 2], [100, 2], [120, 120, 120]])
 @pytest.mark.parametrize("rows_at_once", [7, 200, 1000])
 def test_tables_count_what_a_loop_counts(shape, rows_at_once, monkeypatch):
     monkeypatch.setattr(counts, "ROWS_AT_ONCE", rows_at_once)

@@ -17,6 +17,7 @@ from privsynth.models.fitting import FitOptions
 from privsynth.models.image_diffusion import DiffusionOptions
 from privsynth.models.image_gan import ImageGanOptions
 from privsynth.privacy import curator
+from privsynth.privacy.accounting import Event
 from privsynth.privacy.ledger import Ledger
 from privsynth.schema import Schema
 from privsynth.synthesizers import (
@@ -292,6 +293,12 @@ def test_convolutions_and_augmentations_take_private_steps(ledger):
     synthesizer = adversarial(ledger, n_steps=3, batch_size=64, gan=gan, augmentations=3, flips=True)
     assert len(synthesizer.sample(20)) == 20
     assert synthesizer.guarantee_["events"][-1]["purpose"] == "private steps of the discriminator"
+    *images, steps = (
+        Event.from_dict(release.event).mu_squared
+        for release in synthesizer.releases_
+        if release.key.startswith(("image/", "steps"))
+    )
+    assert steps / (steps + sum(images)) == pytest.approx(1 - ADVERSARIAL.prototypes_share, abs=0.01)
     with pytest.raises(ParameterError, match="expected 1 to 14 augmentations with flips=True"):
         replace(ADVERSARIAL, augmentations=15, flips=True)
     with pytest.raises(ParameterError, match="expected 1 to 7 augmentations with flips=False"):
