@@ -168,12 +168,12 @@ def test_discovery_deltas_are_limited_too():
         c.discover_values("b", town, noise_multiplier=50.0, delta=6e-4, max_values=9)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_discovered_values_are_sorted_not_in_order_of_appearance(seed):
-    release = curator(seed=seed).discover_values(
-        "v", SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9
-    )
-    assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
+def test_discovered_values_are_sorted_not_in_order_of_appearance():
+    for seed in range(5):
+        release = curator(seed=seed).discover_values(
+            "v", SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9
+        )
+        assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
 
 
 @pytest.mark.parametrize("seed", range(3))
