@@ -136,7 +136,6 @@ def test_the_default_balances_by_noisy_sizes_and_stays_private(tmp_path):
     features, labels = resampler.fit_resample(X, y)
     sizes = labels.value_counts()
     assert sizes[0] == sizes[1] == resampler.class_counts_.max()
-    assert sizes[0] != y.eq(0).sum()  # noisy: equal by chance once in dozens of runs
     assert abs(sizes[0] - y.eq(0).sum()) < 300
     assert resampler.is_private_
     assert resampler.synthesizer_.guarantee_["epsilon"] == 2.0
@@ -146,6 +145,14 @@ def test_the_default_balances_by_noisy_sizes_and_stays_private(tmp_path):
     assert features["age"][labels == 1].mean() - features["age"][labels == 0].mean() > 10
     (summary,) = Ledger(tmp_path / "ledger.sqlite").datasets()
     assert (summary.dataset, len(summary.runs)) == ("clinic", 1)
+    exact = y.eq(0).sum()  # noise of dozens: four runs in a row are that exact once in a million
+    assert any(
+        private(dataset="clinic", ledger=tmp_path / "ledger.sqlite", random_state=0)
+        .fit(X, y)
+        .class_counts_.max()
+        != exact
+        for _ in range(4)
+    )
 
 
 def test_counts_that_are_asked_for_are_met_exactly():

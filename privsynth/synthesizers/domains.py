@@ -31,7 +31,7 @@ EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their 
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
 MOST_BINS_TOGETHER = 4  # doubling bins that may stand clear of their noise together
-MISSING_MARGIN = 3.0  # a private missing cell is kept when it stands this many noise deviations out
+REST_MARGIN = 3.0  # "other" and a private missing cell stay if they stand this many noise deviations out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,9 +211,9 @@ def _fine_domain(
                 delta=delta,
                 max_values=MAX_VALUES,
             )
-            texts = release.facts["values"]
-            values = _as_numbers(texts) if column.missing else tuple(texts)  # "other" is no number
-            return DiscreteDomain(column, values, True, has_missing)
+            texts = tuple(release.facts["values"])
+            in_order = map(category_text, sorted(_as_numbers(texts)))
+            return DiscreteDomain(column, tuple(in_order), True, has_missing)
         return DiscreteDomain(column, values, False, has_missing)
     low, high = _bounds(curator, column, budget)
     grid = _grid(column, low, high, resolution)
@@ -231,14 +231,14 @@ def _fine_domain(
     return NumericDomain(column, grid, cells, np.ones(grid.n_cells), has_missing)
 
 
-def _as_numbers(texts: list[str]) -> tuple[Category, ...]:
+def _as_numbers(texts: tuple[str, ...]) -> tuple[Category, ...]:
     """Return published texts as numbers if all are written like numbers; a function of the release alone."""
     try:
         numbers = [int(text) if text.lstrip("-").isdigit() else float(text) for text in texts]
     except ValueError:
-        return tuple(texts)
+        return texts
     is_plain = all(math.isfinite(n) and category_text(n) == t for n, t in zip(numbers, texts, strict=True))
-    return tuple(sorted(numbers)) if is_plain else tuple(texts)
+    return tuple(numbers) if is_plain else texts
 
 
 def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float]:
@@ -305,8 +305,9 @@ def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tup
     has_missing = _keeps_missing(fine, counts, noise)
     name = fine.column.name
     if isinstance(fine, DiscreteDomain):
-        domain: Domain = replace(fine, has_missing=has_missing)
-        return domain, Measurement(columns=(name,), counts=counts[: domain.size], variance=noise**2)
+        domain = _kept(fine, counts, noise, has_missing)
+        codes = [*range(len(fine.values) + domain.has_other), *([-1] if has_missing else [])]
+        return domain, Measurement(columns=(name,), counts=counts[codes], variance=noise**2)
     n_cells = fine.grid.n_cells
     merged = bins_from_histogram(
         fine.column, fine.grid, counts[:n_cells], noise_std=noise, n_bins=n_bins, has_missing=has_missing
@@ -320,8 +321,22 @@ def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tup
     )
 
 
+def _kept(fine: DiscreteDomain, counts: FloatArray, noise: float, has_missing: bool) -> DiscreteDomain:
+    """Return a domain with "other" and missing if they stay: "other" if its released count stands out.
+
+    Values that were found are numbers again if nothing beside them has to be written as a text.
+    """
+    if not fine.has_other:
+        return replace(fine, has_missing=has_missing)
+    n_values = len(fine.values)
+    has_other = not n_values or bool(counts[n_values] > REST_MARGIN * noise)
+    texts = tuple(map(category_text, fine.values))
+    values = _as_numbers(texts) if fine.column.missing or not has_other else texts
+    return replace(fine, values=values, has_other=has_other, has_missing=has_missing)
+
+
 def _keeps_missing(fine: Domain, counts: FloatArray, noise: float) -> bool:
     """Whether missing stays in the domain: as declared, or if its released count stands out."""
     if fine.column.missing == PRIVATE:
-        return bool(counts[-1] > MISSING_MARGIN * noise)
+        return bool(counts[-1] > REST_MARGIN * noise)
     return fine.has_missing

@@ -92,6 +92,17 @@ def test_codes_found_under_the_budget_are_written_so_that_the_schema_takes_them(
     assert {category_text(value) for value in only} == {"401"}
 
 
+def test_a_list_that_is_found_whole_has_no_other_and_keeps_its_numbers(ledger):
+    schema = Schema({"code": {"type": "categorical", "categories": "private"}})
+    frame = pd.DataFrame({"code": [2] * 600 + [10] * 300 + [1] * 1500})  # as texts: 1, 10, 2
+    synthesizer = fitted(ledger, schema=schema, frame=frame)
+    domain = synthesizer.model_.domains["code"]
+    assert (domain.values, domain.has_other) == ((1, 2, 10), False)
+    codes = synthesizer.sample(2400, random_state=0)["code"]
+    assert codes.dtype == np.int64
+    assert codes.value_counts().to_dict() == pytest.approx({1: 1500, 2: 600, 10: 300}, abs=100)
+
+
 @pytest.mark.parametrize(
     ("n_lists", "n_bounds", "total"), [(0, 0, 0.0), (0, 3, 0.1), (1, 0, 0.125), (2, 5, 0.15), (9, 1, 0.2)]
 )
