@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         PATEGANSynthesizer,
         load,
     )
+    from privsynth.synthesizers.sample_grids import SampleGrids
 
 __all__ = [
     "AuditReport",
@@ -38,6 +39,7 @@ __all__ = [
     "LabelledImages",
     "MarginalSynthesizer",
     "PATEGANSynthesizer",
+    "SampleGrids",
     "Schema",
     "audit",
     "augment_for",
@@ -62,6 +64,7 @@ _HOMES = {
     "ImageGANSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
+    "SampleGrids": "privsynth.synthesizers.sample_grids",
     "load": "privsynth.synthesizers",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from privsynth.cli.console import check_output
+from privsynth.cli.console import Progress, check_output
 from privsynth.errors import ParameterError
 from privsynth.synthesizers.image import ImageSynthesizer
 from privsynth.synthesizers.table import TableSynthesizer
@@ -44,6 +44,26 @@ def check_sheet(sheet: Path | None, synthesizer: str, *, force: bool) -> None:
     if sheet.suffix.lower() != ".png":
         raise ParameterError(f"expected --sheet to end in .png, got {str(sheet)!r}")
     check_output(sheet, force=force)
+
+
+def with_grids(progress: Progress, grids: Path | None, synthesizer: str, *, force: bool) -> Progress:
+    """Return a progress callback that also writes sheets while images are learnt, if they are asked for.
+
+    Raises:
+        ParameterError: If there is nothing to show.
+        TableError: If the folder cannot be made, or holds the sheets of another fit.
+    """
+    from privsynth.synthesizers import SYNTHESIZERS
+    from privsynth.synthesizers.image_steps import ImageStepSynthesizer
+    from privsynth.synthesizers.sample_grids import SampleGrids
+
+    if grids is None:
+        return progress
+    if not issubclass(SYNTHESIZERS[synthesizer], ImageStepSynthesizer):
+        raise ParameterError(
+            f"--grids shows images as private steps learn them, and {synthesizer} takes none; leave it out"
+        )
+    return SampleGrids(grids, progress, force=force)
 
 
 def write_sheet(

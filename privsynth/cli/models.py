@@ -88,6 +88,10 @@ def fit(
     ] = None,
     device: Annotated[Device, typer.Option(help="Where to fit.")] = Device.AUTO,
     sheet: Sheet = None,
+    grids: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Sheets of what is learnt so far, for image-gan, image-diffusion."),
+    ] = None,
     on_violation: Annotated[OnViolation, typer.Option()] = OnViolation.ERROR,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
@@ -100,7 +104,7 @@ def fit(
     The same command resumes an interrupted run. `torchrun --nproc-per-node K -m privsynth fit ...` divides
     private steps among K processes.
     """
-    from privsynth.cli.images import check_sheet, write_sheet
+    from privsynth.cli.images import check_sheet, with_grids, write_sheet
     from privsynth.ranks import RankStoppedError, is_helper
     from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
@@ -119,9 +123,11 @@ def fit(
         return
     check_sheet(sheet, synthesizer.value, force=force)
     partial = output.with_name(output.name + ".partial")
-    check_output(output, force=force or partial.exists())  # an interrupted run may have left its model there
+    goes_on = force or partial.exists()  # an interrupted run may have left its model there, and sheets
+    check_output(output, force=goes_on)
     try:
-        with progress_said() as progress:
+        with progress_said() as said:
+            progress = with_grids(said, grids, synthesizer.value, force=goes_on)
             model.fit(
                 table,
                 schema=declared,

@@ -18,8 +18,8 @@ from privsynth.schema import Schema
 from privsynth.sources import read_table
 
 INTERVALS = (
-    "Intervals cover the drawing of rows from the model. They say nothing about how far the model is from "
-    "the records behind it: that is in the guarantee's noise."
+    "Intervals cover the drawing of {things} from the model. They say nothing about how far the model is "
+    "from the records behind it: that is in the guarantee's noise."
 )
 
 
@@ -70,7 +70,7 @@ def describe_released(synthetic: Table, *, schema: Schema) -> dict[str, Any]:
         "positive": None if target is None else target.positive,
         "by_group": _by_group(tables, target if target is not None and target.task == "binary" else None),
         "notes": sorted({note.replace("real table", "synthetic table") for note in tables.notes}),
-        "intervals": INTERVALS,
+        "intervals": INTERVALS.format(things="rows" if schema.image is None else "images"),
     }
 
 

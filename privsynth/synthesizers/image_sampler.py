@@ -9,6 +9,7 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
+from privsynth.errors import ParameterError
 from privsynth.image_files import check_image_output, write_contact_sheet, write_images
 from privsynth.images import LabelledImages, PixelArray
 from privsynth.sampling.image_model import ImageModel
@@ -90,8 +91,11 @@ class ImageSampler(RequestSampler[ImageModel]):
         """Write a contact sheet as PNG: a row of images for each combination that images are drawn given.
 
         Raises:
+            ParameterError: If ``n_columns`` is below 1.
             TableError: If the file cannot be written, or exists and ``force`` is not set.
         """
+        if n_columns < 1:
+            raise ParameterError(f"expected n_columns >= 1, got {n_columns!r}")
         write_contact_sheet(self.gallery(n_columns, random_state), path, n_columns=n_columns, force=force)
 
     def gallery(self, per_cell: int, random_state: int | None = None) -> PixelArray:

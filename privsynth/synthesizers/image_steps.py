@@ -23,6 +23,7 @@ from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
 from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.prototypes import fit_prototypes
+from privsynth.synthesizers.sample_grids import SampleGrids
 from privsynth.synthesizers.training import (
     SLACK_SHARE,
     StepOptions,
@@ -131,6 +132,8 @@ class ImageStepSynthesizer(ImageSynthesizer):
                 reserve=(1.0 - settings.prototypes_share) * curator.remaining("image/means"),
             )
         trainer = self._trainer(table, cells, settings, start, seed=seed, device=device)
+        if isinstance(progress, SampleGrids):
+            progress = progress.watching(trainer.averaged, cells.n)
         take_steps(
             curator,
             settings,

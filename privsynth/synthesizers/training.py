@@ -221,6 +221,7 @@ def train(
     started, begun_at = time.monotonic(), steps.n_begun
     kept = started
     with deferred_interruption() as interruption:
+        progress("training", begun_at, plan.n_steps)
         while steps.n_begun < plan.n_steps:
             value = trainer.step(steps)
             is_last = steps.n_begun == plan.n_steps

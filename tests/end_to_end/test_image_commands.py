@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from PIL import Image
 from privsynth.cli import main
 from privsynth.image_files import write_images
 from privsynth.privacy.ledger import Ledger
+from privsynth.synthesizers import ImageGANSynthesizer
+from privsynth.synthesizers.image_gan import ImageGANSettings
 from tests.helpers.digits import DIGITS, digits
 
 
@@ -72,6 +75,26 @@ def test_from_a_folder_of_images_to_balanced_ones(run, files):
     assert run("show", model)[0] == 0
 
 
+def test_sheets_are_written_as_images_are_learnt(run, files, monkeypatch):
+    @dataclass(frozen=True, kw_only=True)
+    class Quick(ImageGANSettings):
+        n_steps: int = 2
+
+    monkeypatch.setattr(ImageGANSynthesizer, "settings_type", Quick)
+    fit = ("fit", files / "digits", "--schema", files / "s.json", "--synthesizer", "image-gan")
+    fit = (*fit, "--epsilon", 10, "--delta", 1e-5, "--grids", files / "grids")
+    assert run(*fit, "-o", files / "m.privsynth")[0] == 0
+    sheets = sorted(file.name for file in (files / "grids").iterdir())
+    assert sheets == ["step-000000.png", "step-000001.png", "step-000002.png"]
+    with Image.open(files / "grids" / sheets[0]) as sheet:
+        assert sheet.size == (10 * 50 + 2, 10 * 50 + 2)
+    code, _, err = run(*fit, "-o", files / "again.privsynth")
+    assert code == 2
+    assert "holds the sheets of another fit" in err
+    assert len(Ledger(files / "ledger.sqlite").datasets()[0].runs) == 1
+    assert not (files / "again.privsynth.partial").exists()
+
+
 def test_the_plan_of_images(run, files):
     code, out, _ = run(
         *("plan", "--schema", files / "s.json", "--rows", 60_000, "--epsilon", 1),
@@ -84,6 +107,8 @@ def test_the_plan_of_images(run, files):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--synthesizer", "image-feature", "--grids", "g"], "and image-feature takes none; leave it out"),
+        (["--synthesizer", "image-gan", "--grids", "missing/g"], "sheets cannot be written to"),
         (["--synthesizer", "marginal"], "the schema describes images, and this synthesizer learns tables"),
         (["--synthesizer", "image-feature", "--sheet", "s.pdf"], "expected --sheet to end in .png"),
         (["--synthesizer", "marginal", "--sheet", "s.png"], "--sheet shows images, and marginal makes rows"),

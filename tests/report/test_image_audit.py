@@ -168,6 +168,17 @@ def test_a_public_page_reads_and_shows_no_real_image() -> None:
     assert "nearest real" not in page
 
 
+def test_a_public_page_speaks_of_images() -> None:
+    schema = Schema(
+        {"digit": {"type": "categorical", "categories": CLASSES, "role": "group"}},
+        image={"height": 8, "width": 8},
+    )
+    page = public_report(synthetic=part(300, 600), schema=schema).to_html()
+    assert "Intervals cover the drawing of images from the model" in page
+    of_rows = public_report(synthetic=part(300, 600)[1], schema=Schema(schema.columns)).to_html()
+    assert "Intervals cover the drawing of rows from the model" in of_rows
+
+
 def test_a_request_behind_the_images_is_said_and_excuses_their_shares() -> None:
     cost = {"columns": ["digit"], "total_variation": 0.25, "decorrelated": []}
     pixels, labels = part(300, 600)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +14,9 @@ import pytest
 from PIL import Image
 
 import privsynth
+from privsynth import SampleGrids
 from privsynth.errors import ParameterError, RequestError, SchemaError, TableError
+from privsynth.image_files import contact_sheet
 from privsynth.images import LabelledImages
 from privsynth.models.fitting import FitOptions
 from privsynth.models.image_diffusion import DiffusionOptions
@@ -19,6 +24,7 @@ from privsynth.models.image_gan import ImageGanOptions
 from privsynth.privacy import curator
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.ledger import Ledger
+from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.schema import Schema
 from privsynth.synthesizers import (
     ImageDiffusionSynthesizer,
@@ -353,3 +359,90 @@ def test_a_u_net_takes_private_steps(ledger):
 def test_denoisers_out_of_range_are_refused(change):
     with pytest.raises(ParameterError, match="expected"):
         DiffusionOptions(**change)
+
+
+# -- sheets of what is learnt so far ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(ImageGANSynthesizer, "gan"), (ImageDiffusionSynthesizer, "")]
+)
+def test_grids_show_the_training_and_change_nothing_of_it(ledger, tmp_path, kind, settings):
+    settings = replace(ADVERSARIAL if settings else DIFFUSION, n_steps=40)
+
+    def fit(progress):
+        secret = PredictableSourceForTests(5)
+        return fitted(ledger, kind=kind, settings=settings, secret=secret, progress=progress)
+
+    told: list[tuple[str, int, int]] = []
+    plain = fit(lambda *said: told.append(said))
+    said: list[tuple[str, int, int]] = []
+    watched = fit(SampleGrids(tmp_path / "grids", lambda *step: said.append(step)))
+    assert [step[1:] for step in said] == [step[1:] for step in told]
+    first, second = (s._arrays_of(s.model_) for s in (plain, watched))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    names = sorted(file.name for file in (tmp_path / "grids").iterdir())
+    assert names == [f"step-{step:06d}.png" for step in range(0, 41, 2)]
+    cells = np.repeat(np.arange(10), 10)
+    expected = contact_sheet(watched.model_.generator.draw(cells, np.random.default_rng(0)), n_columns=10)
+    with (
+        Image.open(tmp_path / "grids" / names[-1]) as last,
+        Image.open(tmp_path / "grids" / names[0]) as start,
+    ):
+        assert np.array_equal(np.asarray(last), np.asarray(expected))
+        assert not np.array_equal(np.asarray(last), np.asarray(start))
+
+
+def test_a_grid_that_cannot_be_written_costs_no_paid_step(ledger, tmp_path):
+    grids = tmp_path / "grids"
+    progress = SampleGrids(grids)
+    grids.rmdir()
+    settings = replace(ADVERSARIAL, n_steps=3)
+    with pytest.warns(UserWarning, match="a sheet is left out"):
+        synthesizer = fitted(ledger, kind=ImageGANSynthesizer, settings=settings, progress=progress)
+    assert len(synthesizer.sample(5)) == 5
+    assert [run.status for run in ledger.datasets()[0].runs] == ["finished"]
+
+
+def test_grids_of_another_fit_are_not_mixed_with_new_ones(ledger, tmp_path):
+    grids = tmp_path / "grids"
+    grids.mkdir()
+    (grids / "step-000099.png").touch()
+    (grids / "mine.png").touch()
+    with pytest.raises(TableError, match="holds the sheets of another fit; replace them with --force"):
+        SampleGrids(grids)
+    settings = replace(ADVERSARIAL, n_steps=1)
+    fitted(ledger, kind=ImageGANSynthesizer, settings=settings, progress=SampleGrids(grids, force=True))
+    assert sorted(f.name for f in grids.iterdir()) == ["mine.png", "step-000000.png", "step-000001.png"]
+    with pytest.raises(TableError, match=r"sheets cannot be written to .*mine\.png"):
+        SampleGrids(grids / "mine.png")
+
+
+def test_a_fit_that_goes_on_adds_to_its_grids(ledger, tmp_path):
+    """After Ctrl-C in the second of six steps, from the state that was kept."""
+    grids, partial = tmp_path / "grids", tmp_path / "m.partial"
+    settings = replace(ADVERSARIAL, n_steps=6)
+
+    def press_ctrl_c(message, done, total):
+        if done == 2 and message.startswith("training"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for progress, force in ((press_ctrl_c, False), (None, True)):
+        with suppress(KeyboardInterrupt):
+            synthesizer = fitted(
+                ledger,
+                kind=ImageGANSynthesizer,
+                settings=settings,
+                releases_path=partial,
+                progress=SampleGrids(grids, progress, force=force),
+            )
+        written = sorted(file.name for file in grids.iterdir())
+        assert written == [f"step-{step:06d}.png" for step in range(3 if progress else 7)]
+    assert "interrupted" not in synthesizer.guarantee_ or not synthesizer.guarantee_["interrupted"]
+
+
+def test_a_contact_sheet_has_columns(ledger, tmp_path):
+    for n_columns in (0, -1):
+        with pytest.raises(ParameterError, match=f"expected n_columns >= 1, got {n_columns}"):
+            fitted(ledger, epsilon=None).contact_sheet(tmp_path / "s.png", n_columns=n_columns)
+    assert not (tmp_path / "s.png").exists()
