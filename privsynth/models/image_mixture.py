@@ -1,7 +1,7 @@
 """A generator of images: prototypes of each cell, directions in which images vary, small deformations.
 
-``x = deform(prototype_k + sum_j z_j * loading_j + grain)`` with standard normal ``z``. Labels are exact,
-drawing is fast, and what the generator knows can be looked at: its prototypes are images.
+``x = deform(prototype_k + sum_j z_j * loading_j)`` with standard normal ``z``. Labels are exact, drawing is
+fast, and what the generator knows can be looked at: its prototypes are images.
 """
 
 from __future__ import annotations
@@ -90,7 +90,6 @@ class ImageMixture:
         weights: Share of each prototype within its cell, up to a factor, ``(n_prototypes,)``.
         cells: Cell of each prototype, ``(n_prototypes,)``; every cell has at least one.
         loadings: Directions in which images vary, ``(n_directions, n_values)`` float32.
-        grain: Deviation of each value by itself, beside these, ``(n_values,)`` float32.
         deformation: Of drawn images.
     """
 
@@ -99,7 +98,6 @@ class ImageMixture:
     weights: FloatArray
     cells: IntArray
     loadings: NDArray[np.float32]
-    grain: NDArray[np.float32]
     deformation: Deformation
 
     def shades(self, cells: IntArray, rng: np.random.Generator) -> torch.Tensor:
@@ -108,16 +106,8 @@ class ImageMixture:
         shares[self.cells, np.arange(len(self.weights))] = self.weights
         which = Distributions(shares).draw(cells, rng)
         z = rng.standard_normal((len(cells), len(self.loadings)), dtype=np.float32)
-        flat = torch.from_numpy(self.prototypes[which] + z @ self.loadings + self._grains(which, rng))
+        flat = torch.from_numpy(self.prototypes[which] + z @ self.loadings)
         return as_rows(self.deformation.apply(as_planes(flat, self.shape), rng))
-
-    def _grains(self, which: IntArray, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Draw fine detail: most of it where a prototype is neither black nor white."""
-        # A shade of mean p has a variance of at most p (1 - p); the root is the geometric mean of both.
-        room = np.sqrt(self.prototypes * (1.0 - self.prototypes))
-        level = np.sqrt(room / max(float(room.mean()), 1e-6)) * self.grain
-        level *= np.sqrt(np.square(self.grain).mean() / max(float(np.square(level).mean()), 1e-12))
-        return level[which] * rng.standard_normal((len(which), len(self.grain)), dtype=np.float32)
 
     def draw(self, cells: IntArray, rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
@@ -130,14 +120,13 @@ class ImageMixture:
             "weights": self.weights,
             "cells": self.cells,
             "loadings": self.loadings,
-            "grain": self.grain,
         }
 
     @classmethod
     def from_arrays(
         cls, shape: ImageShape, deformation: Deformation, arrays: Mapping[str, NDArray[Any]]
     ) -> ImageMixture:
-        """Take up what `to_arrays` returned, in this version or an older one, which knew no grain."""
-        none = {"grain": np.zeros(shape.n_values, np.float32)}
-        names = ("prototypes", "weights", "cells", "loadings", "grain")
-        return cls(shape=shape, deformation=deformation, **{n: {**none, **arrays}[n] for n in names})
+        """Take up what `to_arrays` returned."""
+        return cls(shape=shape, deformation=deformation, **{name: arrays[name] for name in cls._names})
+
+    _names = ("prototypes", "weights", "cells", "loadings")

@@ -107,17 +107,6 @@ class Spread:
         kept = self.variances > 0
         return scale * (self.waves @ (self.directions[:, kept] * np.sqrt(self.variances[kept]))).T
 
-    def grain(self, scale: float) -> FloatArray:
-        """Return ``scale`` times the deviation of each value beyond the waves, ``(n_values,)``.
-
-        Their squares add up to what the waves leave out; where images vary little in the waves, they are
-        taken to vary little beyond.
-        """
-        n_values, n_waves = self.waves.shape
-        seen = np.square(self.loadings(1.0)).sum(0)
-        level = seen / seen.sum() if seen.any() else np.full(n_values, 1.0 / n_values)
-        return scale * np.sqrt(self.rest * (n_values - n_waves) * level)
-
 
 def symmetric(upper: FloatArray, n: int) -> FloatArray:
     """Return the symmetric matrix whose upper triangle, off-diagonals times the root of two, is given.

@@ -170,7 +170,6 @@ def fit_prototypes(
         weights=np.maximum(prototypes.counts, 1e-3),
         cells=prototypes.cells,
         loadings=within.loadings(settings.spread).astype(np.float32),
-        grain=within.grain(settings.spread).astype(np.float32),
         deformation=settings.deformation,
     )
 

@@ -21,7 +21,7 @@ SHAPE = ImageShape(height=8, width=6, channels=3)
 GREY = ImageShape(height=8, width=8)
 
 
-def mixture(deformation: Deformation | None = None, spread: float = 0.0, grain: float = 0.0) -> ImageMixture:
+def mixture(deformation: Deformation | None = None, spread: float = 0.0) -> ImageMixture:
     """Three prototypes: one of cell 0, two of cell 1 with shares of one to three."""
     prototypes = np.zeros((3, SHAPE.n_values), np.float32)
     prototypes[0], prototypes[1], prototypes[2] = 0.2, 0.5, 0.9
@@ -32,7 +32,6 @@ def mixture(deformation: Deformation | None = None, spread: float = 0.0, grain: 
         weights=np.array([1.0, 1.0, 3.0]),
         cells=np.array([0, 1, 1]),
         loadings=loadings,
-        grain=np.full(SHAPE.n_values, grain, np.float32),
         deformation=deformation or Deformation(),
     )
 
@@ -52,26 +51,6 @@ def test_images_vary_along_the_loadings_as_widely_as_these_are_long():
     drawn = mixture(spread=0.05).shades(np.zeros(20_000, dtype=np.int64), np.random.default_rng(0)).numpy()
     assert drawn.std(0) == pytest.approx(0.05, rel=0.03)
     assert np.corrcoef(drawn[:, 0], drawn[:, -1])[0, 1] == pytest.approx(1.0)
-
-
-def test_grain_is_of_each_value_by_itself_and_most_in_greys():
-    cells = np.repeat([0, 1], [10_000, 40_000])
-    drawn = mixture(grain=0.05).shades(cells, np.random.default_rng(0)).numpy()
-    means = drawn[:10_000].mean(), 0.5, 0.9
-    assert means[0] == pytest.approx(0.2, abs=0.001)
-    middle = drawn[10_000:, 0] < 0.7
-    stds = drawn[:10_000].std(), drawn[10_000:][middle].std(), drawn[10_000:][~middle].std()
-    assert np.sqrt(np.mean(np.square(stds))) == pytest.approx(0.05, rel=0.01)
-    assert np.square(stds) / stds[1] ** 2 == pytest.approx([0.8, 1.0, 0.6], rel=0.03)  # roots of p (1 - p)
-    assert abs(np.corrcoef(drawn[:10_000, 0], drawn[:10_000, 1])[0, 1]) < 6 / np.sqrt(10_000)
-
-
-def test_a_mixture_of_an_older_version_has_no_grain():
-    arrays = mixture(spread=0.1, grain=0.1).to_arrays()
-    again = ImageMixture.from_arrays(SHAPE, Deformation(), arrays)
-    older = ImageMixture.from_arrays(SHAPE, Deformation(), {k: v for k, v in arrays.items() if k != "grain"})
-    assert again.grain.max() > 0 == older.grain.max()
-    assert older.draw(np.array([0, 1]), np.random.default_rng(0)).shape == (2, 8, 6, 3)
 
 
 def test_deformations_move_what_is_drawn_and_nothing_else():
@@ -145,17 +124,6 @@ def test_shrinking_is_the_posterior_mean():
     assert np.allclose(spread.shrink(noisy, towards, noise), expected, atol=1e-6)
 
 
-def test_grain_holds_what_the_waves_leave_out():
-    waves = low_frequencies(GREY, 12)
-    variances = np.array([4.0, *np.zeros(11)])
-    grain = Spread(waves, np.eye(12), variances, 0.1).grain(2.0)
-    assert np.square(grain).sum() == pytest.approx(4 * 0.1 * 52)
-    assert np.allclose(grain / grain.max(), np.abs(waves[:, 0]) / np.abs(waves[:, 0]).max())
-    flat = Spread(waves, np.eye(12), np.zeros(12), 0.1).grain(1.0)
-    assert np.ptp(flat) == 0
-    assert np.square(flat).sum() == pytest.approx(0.1 * 52)
-
-
 def test_widened_spreads_reach_the_means():
     waves = low_frequencies(GREY, 12)
     narrow = Spread(waves, np.eye(12), np.zeros(12), 0.0)
@@ -179,7 +147,6 @@ def test_a_generator_with_a_start_begins_as_good_as_that(architecture, shape):
         weights=np.ones(2),
         cells=np.arange(2),
         loadings=np.zeros((0, shape.n_values), np.float32),
-        grain=np.zeros(shape.n_values, np.float32),
         deformation=Deformation(),
     )
     options = ImageGanOptions(architecture=architecture, generator_width=8, latent_dim=4)
