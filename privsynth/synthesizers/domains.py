@@ -27,6 +27,7 @@ MAX_SPIKES = 64  # single numbers published of a column
 FALSE_BOUND_PROBABILITY = 0.01  # that noise alone passes for a bound
 ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 LISTS = "finding private categories and combinations"  # the purpose in plans
+BOUNDS = "finding private bounds"
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
@@ -265,6 +266,12 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
     return min(low, high), max(low, high)
 
 
+def clear_of_noise(noise_std: float) -> float:
+    """Return the noisy count from which a single doubling bin stands clear of its noise; public."""
+    n_windows = (len(bound_edges()) - 1) * MOST_BINS_TOGETHER
+    return float(noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / n_windows))
+
+
 def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, float] | None:
     """Return the outer edges of what stands clear of its noise, or None.
 
@@ -274,8 +281,7 @@ def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, f
     Privacy:
         Post-processing of noisy counts of every doubling bin, empty ones included.
     """
-    n_bins = len(noisy)
-    margin = noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / (n_bins * MOST_BINS_TOGETHER))
+    n_bins, margin = len(noisy), clear_of_noise(noise_std)
     sums = np.r_[0.0, np.cumsum(noisy)]
     first, last, is_clear = [], [], np.zeros(n_bins + 1, dtype=bool)
     for n_together in range(1, MOST_BINS_TOGETHER + 1):

@@ -12,10 +12,11 @@ from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.contract import Settings
-from privsynth.synthesizers.domains import LISTS, ONE_WAY, Discoveries
+from privsynth.synthesizers.domains import BOUNDS, LISTS, ONE_WAY, Discoveries, clear_of_noise
 from privsynth.synthesizers.guarantee import spent
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise
+TYPICAL_BIN = 0.3  # of the units, that the fullest doubling bin of a number line may be hoped to hold
 LEAST_UNITS = 300  # below this, no synthesizer was seen to keep more than the largest groups at epsilon 1
 
 
@@ -78,6 +79,7 @@ def plan(
         "advice": [
             *_advice(schema, sketch.steps, n_rows, delta),
             *_advice_on_lists(schema, sketch.steps, allowance.added_delta),
+            *_advice_on_bounds(schema, sketch.steps, n_rows),
             *sketch.advice,
         ],
     }
@@ -122,6 +124,17 @@ def _advice_on_lists(schema: Schema, steps: tuple[dict[str, Any], ...], added_de
     return [
         f"a category of a private list is found if about {held:.0f} {schema.unit}s hold it; rarer ones "
         "become 'other' or missing, unless the schema lists them"
+    ]
+
+
+def _advice_on_bounds(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int) -> list[str]:
+    noise = [step["noise_std"] for step in steps if step["purpose"] == BOUNDS]
+    if not noise or (clear := clear_of_noise(noise[0])) < TYPICAL_BIN * n_rows:
+        return []
+    return [
+        f"private bounds are found if about {clear:.0f} {schema.unit}s lie within a factor of two of one "
+        f"another: with {n_rows} that is in doubt, and a fit that finds none stops; declare bounds, or raise "
+        "epsilon"
     ]
 
 

@@ -20,6 +20,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.domains import (
+    BOUNDS,
     EVEN_PART,
     LISTS,
     MOST_FOR_LISTS,
@@ -183,7 +184,7 @@ def planned_preliminaries(
     lists, bounds = private.shares(settings.discovery_share)
     bought = [
         (LISTS, private.n_lists * lists, private.n_lists),
-        ("finding private bounds", private.n_bounds * bounds, private.n_bounds),
+        (BOUNDS, private.n_bounds * bounds, private.n_bounds),
         ("single values of wide number lines", settings.spikes_share, private.n_wide),
         ("number of units", settings.units_share, 1),
         (ONE_WAY, settings.one_way_share, len(schema.modelled)),

@@ -148,6 +148,19 @@ def test_a_plan_says_how_many_hold_a_category_that_is_found(ledger):
     assert held == pytest.approx(threshold, abs=1.0)
 
 
+def test_a_plan_warns_of_bounds_that_will_hardly_be_found():
+    columns = {"pay": {"type": "integer", "low": 0, "high": "private"}, "ill": {"type": "boolean"}}
+
+    def warned(n_rows, epsilon):
+        advice = plan(Schema(columns), n_rows, epsilon, 1e-6)["advice"]
+        return [sentence for sentence in advice if "private bounds are found if" in sentence]
+
+    assert "declare bounds" in " ".join(warned(200, 0.3))
+    assert not warned(5000, 1.0)
+    columns["pay"]["high"] = 100
+    assert not warned(200, 0.3)
+
+
 def test_the_one_way_marginals_cost_their_share_whatever_the_sizes_of_their_tables(ledger):
     settings = replace(QUICK, one_way_share=0.2)
     many = patients(40_000)  # so many that the share stays as it is
