@@ -62,7 +62,11 @@ def doubly_centred(cells: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def scores_from_rows(synthesizer: TableSynthesizer) -> np.ndarray:
     """Score canaries by their cells' shares among many rows, given each of the cell's codes by itself."""
-    rows = synthesizer.sample(N_CODES * N_SAMPLED, balance=["a"], on_unsupported="warn")
+    support = synthesizer.support(balance=["a"])
+    possible = support.loc[support["model_mass"] > 0, "a"].tolist()  # a code that noise hid whole has no rows
+    rows = synthesizer.sample(
+        N_CODES * N_SAMPLED, conditions={"a": possible}, balance=["a"], on_unsupported="warn"
+    )
     cells = np.zeros((N_CODES, N_CODES))
     np.add.at(cells, (rows["a"].astype(int), rows["b"].astype(int)), 1.0)
     shares = cells / np.maximum(cells.sum(axis=0, keepdims=True), 1.0)
