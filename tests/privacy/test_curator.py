@@ -323,11 +323,13 @@ def test_one_person_more_moves_counts_vectors_and_scores_by_what_is_booked(n_row
 
     monkeypatch.setattr(curator_module, "exponential_mechanism", note)
 
+    def one_each(record):
+        return torch.tensor(0), torch.ones(1)
+
     def released(c):
         level = {"noise_multiplier": 1e-6}
         counts = c.count("c", "test", sex, [("sex",)], **level).arrays["0"]
-        one = lambda record: (torch.tensor(0), torch.ones(1))  # noqa: E731
-        vectors = c.vector_sums("v", "test", sex, one, n_cells=1, n_values=1, **level).arrays["sums"]
+        vectors = c.vector_sums("v", "test", sex, one_each, n_cells=1, n_values=1, **level).arrays["sums"]
         expected = [np.array([2.0, 2.0])]
         c.select("s", "test", sex, [("sex",)], lambda: expected, noise_std=1.0, epsilon0=1.0, n_select=1)
         return counts, vectors
