@@ -286,9 +286,8 @@ def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, f
     first, last, is_clear = [], [], np.zeros(n_bins + 1, dtype=bool)
     for n_together in range(1, MOST_BINS_TOGETHER + 1):
         total = sums[n_together:] - sums[:-n_together]
-        part_is_clear = (
-            is_clear[: len(total)] | is_clear[1 : len(total) + 1]
-        )  # of one bin less, from either end
+        # of one bin less, from either end
+        part_is_clear = is_clear[: len(total)] | is_clear[1 : len(total) + 1]
         new = ~part_is_clear & (total > margin * math.sqrt(n_together))
         first += np.flatnonzero(new).tolist()
         last += (np.flatnonzero(new) + n_together).tolist()
