@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 SCHEMA = {"columns", "constraints", "errors", "image_shape", "schema", "sdv_metadata", "writing"}
-PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "images", "releases"}
+PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "images", "release_kinds", "releases"}
 RECORDS = {"sources", "image_sources", "conforming", "splitting", "drafting", "datasets"}
 JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "drawing": set(),
     "encoding": PLAIN,
     "releases": PLAIN,
+    "release_kinds": {"releases"},
     "ranks": {"errors", "releases"},
     "models": PLAIN | {"models"},
     "sampling": PLAIN | {"models", "sampling"},

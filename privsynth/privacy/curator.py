@@ -28,6 +28,7 @@ from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
 from privsynth.ranks import Ranks
+from privsynth.release_kinds import checked
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
 from privsynth.sources import Records
@@ -72,8 +73,7 @@ class Curator:
         self._charge, self._ranks = charge, ranks
         self._secret = secret or OsEntropy()
         self._seen: set[str] = set()
-        self._spent = 0.0
-        self._spent_delta = 0.0
+        self._spent, self._spent_delta = 0.0, 0.0
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
         self._records: HeldRecords | None = None
@@ -122,7 +122,7 @@ class Curator:
         self._charge(event, key)
         self._book(event)
         facts, arrays = answer()
-        release = Release(key=key, event=event.to_dict(), facts=facts, arrays=arrays)
+        release = checked(Release(key=key, event=event.to_dict(), facts=facts, arrays=arrays))
         self.store.append(release)
         return release
 
