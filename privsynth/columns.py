@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from privsynth.errors import SchemaError
+from privsynth.number_format import NumberFormat
 
 PRIVATE = "private"
 
@@ -26,8 +27,8 @@ RESOLUTION_SECONDS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 MAX_GRID_INTEGER = 2**53
 
 _FIELDS_OF_TYPE: dict[str, frozenset[str]] = {
-    "integer": frozenset({"low", "high", "missing", "missing_values"}),
-    "real": frozenset({"low", "high", "decimals", "missing", "missing_values"}),
+    "integer": frozenset({"low", "high", "format", "missing", "missing_values"}),
+    "real": frozenset({"low", "high", "decimals", "format", "missing", "missing_values"}),
     "datetime": frozenset({"low", "high", "resolution", "missing", "missing_values"}),
     "categorical": frozenset({"categories", "missing", "missing_values"}),
     "boolean": frozenset({"values", "missing", "missing_values"}),
@@ -50,6 +51,7 @@ class Column:
         high: Largest value (inclusive); as ``low``.
         decimals: Digits after the point of a real column; None keeps full precision.
         resolution: Step of a datetime column: day, hour, minute or second.
+        format: How a table writes the column: of numbers, how it writes 1234.5, as in "$1,234.50".
         missing: Whether a field may be empty, or ``"private"``.
         missing_values: Strings that mean "missing" besides the empty field.
         values: The two values of a boolean column, false first.
@@ -66,6 +68,7 @@ class Column:
     high: float | int | str | None = None
     decimals: int | None = None
     resolution: str | None = None
+    format: str | None = None
     missing: bool | str = False
     missing_values: tuple[str, ...] = ()
     values: tuple[Category, Category] | None = None
@@ -138,6 +141,8 @@ class Column:
             raise SchemaError(
                 f"column {self.name!r}: 'decimals' is a whole number from 0 to 12, got {self.decimals!r}"
             )
+        if self.type in ("integer", "real") and self.format is not None:
+            self.number_format  # noqa: B018  # raises if it is none
         low, high = self._bound("low"), self._bound("high")
         if low is not None and high is not None and low > high:
             raise SchemaError(
@@ -217,6 +222,13 @@ class Column:
         return 1.0
 
     @property
+    def number_format(self) -> NumberFormat | None:
+        """How the table writes the numbers of an integer or real column; None for plain ones."""
+        if self.format is None or self.type not in ("integer", "real"):
+            return None
+        return NumberFormat.parse(self.format, f"column {self.name!r}")
+
+    @property
     def bounds(self) -> tuple[float | None, float | None]:
         """Public bounds as numbers; datetimes as whole steps of the resolution since 1970."""
         return self._bound("low"), self._bound("high")
@@ -268,7 +280,7 @@ class Column:
                     value = getattr(self, field)
                     if value is not None or not self.is_computed:
                         out[field] = list(value) if isinstance(value, tuple) else value
-        for field in ("decimals", "resolution", "generator"):
+        for field in ("decimals", "resolution", "format", "generator"):
             if getattr(self, field) is not None:
                 out[field] = getattr(self, field)
         if self.missing:

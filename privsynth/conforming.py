@@ -17,11 +17,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from privsynth.errors import SchemaError
+from privsynth.number_format import NumberFormat
 from privsynth.schema import PRIVATE, Category, Column, category_text, datetime_to_step
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+BrokenRules = dict[str, BoolArray]  # a sentence for each rule that some value breaks, and where
 
+NUMBER_HINT = "words for missing go into 'missing_values'; separators, currency or percent need a 'format'"
 MISSING_RULE = "a field is missing, but 'missing' is not true"
 _TIME_WITHOUT_ZONE = re.compile(r"[T ]\d[^zZ+-]*$")
 _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
@@ -41,9 +45,20 @@ def conform_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Cate
     Privacy:
         Not private: holds the records, and the broken rules tell something about them.
     """
-    raw, has_foreign = _single_values(raw, booleans_as_text=not column.is_numeric)
+    values, broken = read_column(raw, column)
+    return values, list(broken)
+
+
+def read_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Categorical, BrokenRules]:
+    """Read a column as `conform_column` does, and say of each broken rule which rows break it.
+
+    Privacy:
+        Not private: holds the records.
+    """
+    raw, is_foreign = _single_values(raw, booleans_as_text=not column.is_numeric)
     values, broken = _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
-    return values, ["a field is not one number, text or date"] * has_foreign + broken
+    foreign = {"a field is not one number, text or date": is_foreign} if is_foreign.any() else {}
+    return values, foreign | broken
 
 
 def person_codes(raw: pd.Series) -> IntArray:
@@ -67,8 +82,8 @@ def person_codes(raw: pd.Series) -> IntArray:
 # -- numbers and times ---------------------------------------------------------------------------------
 
 
-def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, list[str]]:
-    parse = _numbers
+def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, BrokenRules]:
+    parse = partial(_numbers, written=column.number_format)
     if column.type == "datetime":
         parse = partial(_steps_of_texts, resolution_seconds=column.resolution_seconds)
     numbers = _stored_numbers(raw, column)
@@ -83,16 +98,11 @@ def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, list[str]]:
     if column.missing_values:
         is_blank |= np.isin(numbers, parse(column.missing_values))
 
-    broken = []
     is_unreadable = ~np.isfinite(numbers) & ~is_blank
-    if is_unreadable.any():
-        what = "an ISO-8601 date or time" if column.type == "datetime" else "a finite number"
-        broken.append(f"a field is not {what}")
+    what = "an ISO-8601 date or time" if column.type == "datetime" else f"a finite number ({NUMBER_HINT})"
     numbers, rules = _fit(np.where(is_blank | is_unreadable, np.nan, numbers), column)
-    broken += rules
-    if column.missing is False and (is_blank.any() or (codes is not None and (codes < 0).any())):
-        broken.append(MISSING_RULE)
-    return numbers if codes is None else np.append(numbers, np.nan)[codes], broken
+    rules = {f"a field is not {what}": is_unreadable, **rules, **_missing_rule(is_blank, column)}
+    return numbers if codes is None else np.append(numbers, np.nan)[codes], _broken_rows(rules, codes)
 
 
 def _stored_numbers(raw: pd.Series, column: Column) -> FloatArray | None:
@@ -106,36 +116,38 @@ def _stored_numbers(raw: pd.Series, column: Column) -> FloatArray | None:
     return raw.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, list[str]]:
+def _fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:
     """Move numbers onto the column's grid and into its public bounds; name the rules they broke.
 
     A real off its ``decimals`` is rounded and breaks no rule. A number counts as outside only if its
     rounded value is outside too.
     """
-    broken = []
+    broken: BrokenRules = {}
     rounded = numbers
     low, high = column.bounds
     if column.type == "integer":
         rounded = np.rint(numbers)
-        if (np.abs(numbers - rounded) > 0).any():
-            broken.append("a value is not a whole number")
+        broken["a value is not a whole number"] = np.abs(numbers - rounded) > 0
     elif column.type == "real" and column.decimals is not None:
         with np.errstate(all="ignore"):  # a number too large to be rounded stays as it is
             tried = np.round(numbers, column.decimals)
         rounded = np.where(np.isfinite(tried), tried, numbers)
-    is_low = False if low is None else (np.fmax(numbers, rounded) < low).any()
-    is_high = False if high is None else (np.fmin(numbers, rounded) > high).any()
-    if is_low or is_high:
+    if low is not None or high is not None:
+        is_low = np.fmax(numbers, rounded) < (-np.inf if low is None else low)
+        is_high = np.fmin(numbers, rounded) > (np.inf if high is None else high)
         public = [f"{which}={getattr(column, which)}" for which in ("low", "high")]
         shown = [text for text, bound in zip(public, (low, high), strict=True) if bound is not None]
-        broken.append(f"a value is outside the public bounds ({', '.join(shown)})")
-    if low is not None or high is not None:
+        broken[f"a value is outside the public bounds ({', '.join(shown)})"] = is_low | is_high
         rounded = np.clip(rounded, low, high)
     return rounded + 0.0, broken  # -0.0 becomes 0.0
 
 
-def _numbers(values: Sequence[object] | npt.NDArray[np.object_]) -> FloatArray:
+def _numbers(
+    values: Sequence[object] | npt.NDArray[np.object_], written: NumberFormat | None = None
+) -> FloatArray:
     """Return values as numbers, NaN where they are none."""
+    if written is not None:
+        values = [written.plain_text(value) if isinstance(value, str) else value for value in values]
     # Beside a fraction pandas reads every number by itself; without one, whole numbers of 17 digits and more
     # are rounded otherwise, and one record would change how others are read.
     parsed = pd.to_numeric(np.array([*values, 0.5], dtype=object), errors="coerce")
@@ -169,7 +181,7 @@ def _steps(moments: pd.DatetimeIndex, resolution_seconds: int) -> FloatArray:
 # -- categories ----------------------------------------------------------------------------------------
 
 
-def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, list[str]]:
+def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, BrokenRules]:
     codes, distinct = _distinct(raw)
     texts = [_text(value) for value in distinct]
     blanks = _blanks(column)
@@ -178,12 +190,8 @@ def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, list[str]
     is_blank = np.array([text in blanks for text in texts], dtype=bool)
     is_unknown = np.array([text not in code_of for text in texts], dtype=bool) & ~is_blank
 
-    broken = []
-    if is_unknown.any():
-        what = "neither of its two values" if column.type == "boolean" else "not among its categories"
-        broken.append(f"a value is {what}")
-    if column.missing is False and (is_blank.any() or (codes < 0).any()):
-        broken.append(MISSING_RULE)
+    what = "neither of its two values" if column.type == "boolean" else "not among its categories"
+    rules = {f"a value is {what}": is_unknown, **_missing_rule(is_blank, column)}
     other = next((code for text, code in code_of.items() if text.lower() == "other"), -1)
     unknown_code = other if column.type == "categorical" else -1
     label_codes = [
@@ -191,7 +199,7 @@ def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, list[str]
     ]
     smallest = np.min_scalar_type(-max(len(labels), 1))
     row_codes = np.array([*label_codes, -1], dtype=smallest)[codes]
-    return pd.Categorical.from_codes(row_codes, categories=_index(labels)), broken
+    return pd.Categorical.from_codes(row_codes, categories=_index(labels)), _broken_rows(rules, codes)
 
 
 def _labels(column: Column, texts: list[str], blanks: set[str]) -> Sequence[Category]:
@@ -220,6 +228,21 @@ def _index(labels: Sequence[Category]) -> pd.Index:
     return pd.Index(list(labels)) if is_one_type else pd.Index(list(labels), dtype=object)
 
 
+# -- broken rules --------------------------------------------------------------------------------------
+
+
+def _missing_rule(is_blank: BoolArray, column: Column) -> BrokenRules:
+    return {MISSING_RULE: is_blank} if column.missing is False else {}
+
+
+def _broken_rows(rules: BrokenRules, codes: IntArray | None) -> BrokenRules:
+    """Turn rules broken by distinct values into those broken by rows; a row of code -1 is empty."""
+    if codes is None:
+        return {rule: rows for rule, rows in rules.items() if rows.any()}
+    of_rows = {rule: np.append(values, rule == MISSING_RULE)[codes] for rule, values in rules.items()}
+    return {rule: rows for rule, rows in of_rows.items() if rows.any()}
+
+
 # -- distinct values -----------------------------------------------------------------------------------
 
 
@@ -229,28 +252,27 @@ def _distinct(raw: pd.Series) -> tuple[IntArray, npt.NDArray[np.object_]]:
     return codes, np.asarray(values, dtype=object)
 
 
-def _single_values(raw: pd.Series, *, booleans_as_text: bool) -> tuple[pd.Series, bool]:
+def _single_values(raw: pd.Series, *, booleans_as_text: bool) -> tuple[pd.Series, BoolArray]:
     """Turn a column of Python objects into texts, numbers and None, each by itself.
 
     Equal objects of different types (1 and True, two kinds of date) would be one distinct value, and its
     text would depend on which row comes first.
 
     Returns:
-        The column, and whether it held objects that are no single value; they become missing.
+        The column, and which rows held objects that are no single value; they become missing.
     """
+    is_foreign = np.zeros(len(raw), dtype=bool)
     if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.categories.dtype == object:
         if all(type(value) is str for value in raw.dtype.categories):
-            return raw, False  # texts, and each stands for itself
+            return raw, is_foreign  # texts, and each stands for itself
         raw = raw.astype(object)
     if raw.dtype != object:
-        return raw, False
+        return raw, is_foreign
     values = raw.to_numpy(dtype=object, copy=True)
     kinds = np.fromiter(map(type, values), dtype=object, count=len(values))
-    has_foreign = False
     for row in np.flatnonzero(~pd.Index(kinds).isin([str, float, type(None)])):
-        values[row], is_foreign = _single_value(values[row], booleans_as_text=booleans_as_text)
-        has_foreign |= is_foreign
-    return pd.Series(values, name=raw.name, dtype=object), has_foreign
+        values[row], is_foreign[row] = _single_value(values[row], booleans_as_text=booleans_as_text)
+    return pd.Series(values, name=raw.name, dtype=object), is_foreign
 
 
 def _single_value(value: object, *, booleans_as_text: bool) -> tuple[object, bool]:

@@ -13,21 +13,44 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "privsynth"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-SCHEMA = {"columns", "constraints", "errors", "image_shape", "schema", "sdv_metadata", "writing"}
+SCHEMA = {
+    "code_books",
+    "columns",
+    "constraints",
+    "errors",
+    "image_shape",
+    "number_format",
+    "schema",
+    "schema_files",
+    "sdv_metadata",
+    "writing",
+}
 PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "images", "release_kinds", "releases"}
-RECORDS = {"sources", "image_sources", "conforming", "splitting", "drafting", "datasets"}
+RECORDS = {
+    "checking",
+    "conforming",
+    "datasets",
+    "drafting",
+    "image_sources",
+    "inference",
+    "sources",
+    "splitting",
+}
 JUDGES = {"attacks", "metrics", "report"}
 MAKERS = {"models", "sampling", "privacy", "synthesizers"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "writing": {"errors"},
-    "columns": {"errors"},
+    "number_format": {"errors"},
+    "columns": {"errors", "number_format"},
     "image_shape": {"errors"},
     "images": {"errors", "image_shape"},
     "image_files": {"errors", "images", "writing"},
     "constraints": {"columns", "errors"},
     "schema": SCHEMA,
+    "code_books": SCHEMA,
+    "schema_files": SCHEMA,
     "sdv_metadata": SCHEMA,
     "binning": PLAIN,
     "drawing": set(),

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privsynth import sources
+from privsynth.conforming import NUMBER_HINT
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import PRIVATE, Schema
 from privsynth.sources import Fields, Records, conform, open_table, read_table, write_table
@@ -648,9 +649,9 @@ def test_all_broken_rules_are_named_at_once() -> None:
     with pytest.raises(SchemaError) as caught:
         conform(table, schema, name="holdout")
     assert str(caught.value) == (
-        "the holdout table breaks its schema: column 'age': a field is not a finite number; column 'age': "
-        "a value is not a whole number; column 'age': a value is outside the public bounds (low=0, high=99); "
-        "column 'sex': a value is not among its categories. " + OUT
+        f"the holdout table breaks its schema: column 'age': a field is not a finite number ({NUMBER_HINT}); "
+        "column 'age': a value is not a whole number; column 'age': a value is outside the public bounds "
+        "(low=0, high=99); column 'sex': a value is not among its categories. " + OUT
     )
 
 
