@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.ledger import Ledger
+from privsynth.ledger.ledger import Ledger
 from privsynth.ranks import Ranks
 from privsynth.releases import ReleaseStore
 from privsynth.synthesizers.joint import joint_fit

@@ -19,8 +19,8 @@ from sklearn.linear_model import LogisticRegression
 
 from privsynth import BalancedResampler, MarginalSynthesizer, Schema
 from privsynth.errors import ParameterError, PrivsynthError, SchemaError
+from privsynth.ledger.ledger import Ledger
 from privsynth.models.fitting import FitOptions
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.resampling.strategy import class_sizes
 from tests.helpers.tables import QUICK

@@ -24,9 +24,9 @@ from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
 from privsynth.attacks.queries import QueryView
 from privsynth.errors import ParameterError
+from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.accounting import Event, noise_for
 from privsynth.privacy.budget import Spend, Unit
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.schema import Schema

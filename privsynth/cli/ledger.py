@@ -12,7 +12,7 @@ from privsynth.cli.options import AsJson, LedgerPath
 from privsynth.errors import LedgerError
 
 if TYPE_CHECKING:
-    from privsynth.privacy.ledger import DatasetSummary, RunSummary
+    from privsynth.ledger.ledger import DatasetSummary, RunSummary
 
 ledger_app = typer.Typer(
     help="What has been spent on each data set, and how much may be.",
@@ -30,7 +30,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show every data set, its limit and its runs."""
-    from privsynth.privacy.ledger import Ledger, ledger_path
+    from privsynth.ledger.ledger import Ledger, ledger_path
 
     path = ledger_path(ledger)
     all_of_them = Ledger(path).datasets() if path.exists() else []
@@ -50,7 +50,7 @@ def limit(
     as_json: AsJson = False,
 ) -> None:
     """Set the limit of a data set; without --epsilon, show it."""
-    from privsynth.privacy.ledger import Ledger
+    from privsynth.ledger.ledger import Ledger
 
     book = Ledger(ledger)
     if epsilon is not None:
@@ -71,7 +71,7 @@ def close(
 
     What it charged stays spent, the rest of its reservation is given back.
     """
-    from privsynth.privacy.ledger import Ledger
+    from privsynth.ledger.ledger import Ledger
 
     book = Ledger(ledger)
     runs = [r for s in book.datasets() if s.dataset == dataset for r in s.runs]

@@ -19,9 +19,10 @@ from typing import Any, ClassVar, Self
 from numpy.typing import NDArray
 
 from privsynth.errors import ModelFileError, ParameterError, SchemaError
+from privsynth.ledger.ledger import Ledger
+from privsynth.ledger.run import check_configuration, dataset_name, discard_run, ledger_run
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Charge, Curator
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.ranks import Ranks
 from privsynth.releases import Release
@@ -34,7 +35,6 @@ from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.joint import JointStore, joint_fit
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
-from privsynth.synthesizers.run import check_configuration, dataset_name, discard_run, ledger_run
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
 SAFE_DELTA_FACTOR = 10.0

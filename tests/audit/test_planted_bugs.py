@@ -21,6 +21,8 @@ from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
 from privsynth.binning import bins_from_histogram
 from privsynth.encoding import Domain, NumericDomain, NumericGrid
+from privsynth.ledger import ledger
+from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import (
     accounting,
     budget,
@@ -28,14 +30,12 @@ from privsynth.privacy import (
     discovery,
     embedding,
     held,
-    ledger,
     noise,
     selection,
 )
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding
 from privsynth.privacy.held import HeldRecords
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests, standard_normals
 from privsynth.privacy.selection import exponential_mechanism

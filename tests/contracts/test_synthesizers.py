@@ -24,8 +24,8 @@ from privsynth.errors import (
     TableError,
 )
 from privsynth.images import LabelledImages
+from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from privsynth.cli import main
-from privsynth.privacy.ledger import Ledger
+from privsynth.ledger.ledger import Ledger
 from privsynth.synthesizers import load
 
 COLUMNS = {

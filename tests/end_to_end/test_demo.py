@@ -10,7 +10,7 @@ import pytest
 
 from privsynth.cli import main
 from privsynth.demo import OUTPUTS
-from privsynth.privacy.ledger import Ledger
+from privsynth.ledger.ledger import Ledger
 
 pytest.importorskip("statsmodels", reason="the RAND table comes in its wheel (extra `demo`)")
 

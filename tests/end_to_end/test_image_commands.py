@@ -13,7 +13,7 @@ from PIL import Image
 
 from privsynth.cli import main
 from privsynth.image_files import write_images
-from privsynth.privacy.ledger import Ledger
+from privsynth.ledger.ledger import Ledger
 from privsynth.synthesizers import ImageGANSynthesizer
 from privsynth.synthesizers.image_gan import ImageGANSettings
 from tests.helpers.digits import DIGITS, digits

@@ -9,7 +9,7 @@ import pytest
 
 from privsynth.attacks.paid import AuditBudget
 from privsynth.errors import ParameterError
-from privsynth.privacy.ledger import Ledger
+from privsynth.ledger.ledger import Ledger
 from privsynth.report import AuditReport, audit
 from privsynth.schema import Schema
 

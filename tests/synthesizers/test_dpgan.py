@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 from privsynth.errors import UnsupportedLayerError
+from privsynth.ledger.ledger import Ledger
 from privsynth.models.discriminator import TableDiscriminator
 from privsynth.models.gan import Gan, GanOptions
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.ledger import Ledger
 from privsynth.schema import Schema
 from privsynth.synthesizers.dpgan import DPGANSettings, DPGANSynthesizer, GanTrainer
 from privsynth.synthesizers.plan import describe_plan, plan

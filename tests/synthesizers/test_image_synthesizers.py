@@ -18,12 +18,12 @@ from privsynth import SampleGrids
 from privsynth.errors import ParameterError, RequestError, SchemaError, TableError
 from privsynth.image_files import contact_sheet
 from privsynth.images import LabelledImages
+from privsynth.ledger.ledger import Ledger
 from privsynth.models.fitting import FitOptions
 from privsynth.models.image_diffusion import DiffusionOptions
 from privsynth.models.image_gan import ImageGanOptions
 from privsynth.privacy import curator
 from privsynth.privacy.accounting import Event
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.schema import Schema
 from privsynth.synthesizers import (

@@ -21,9 +21,9 @@ from privsynth.errors import (
     ParameterError,
     SchemaError,
 )
+from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.discovery import discovery_threshold
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema, category_text

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from privsynth.errors import ParameterError
+from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.ledger import Ledger
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.synthesizers import PATEGANSynthesizer, pategan
 from privsynth.synthesizers.pategan import PATEGANSettings

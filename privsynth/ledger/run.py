@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from privsynth.errors import LedgerError, ModelFileError
+from privsynth.ledger.ledger import Ledger
+from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Unit
-from privsynth.privacy.curator import Charge
-from privsynth.privacy.ledger import Ledger
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
+
+Charge = Callable[[Event, str], None]
 
 
 def dataset_name(table: object, dataset: str | None) -> str | None:
@@ -123,7 +125,7 @@ def ledger_run(
         book.finish(run)
 
 
-def _charge(book: Ledger, run: str, event: Any, key: str) -> None:
+def _charge(book: Ledger, run: str, event: Event, key: str) -> None:
     book.charge(run, event, key)
 
 

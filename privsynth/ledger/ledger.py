@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
+from privsynth.ledger.file import LedgerFile, ledger_path
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend, Unit
-from privsynth.privacy.ledger_file import LedgerFile, ledger_path
 
 
 @dataclass(frozen=True, kw_only=True)

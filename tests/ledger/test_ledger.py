@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
-from privsynth.privacy import ledger_file
+from privsynth.ledger import file as ledger_file
+from privsynth.ledger.file import ledger_path
+from privsynth.ledger.ledger import Ledger, Unit
 from privsynth.privacy.accounting import Event, gdp_epsilon, gdp_mu
-from privsynth.privacy.ledger import Ledger, Unit
-from privsynth.privacy.ledger_file import ledger_path
 
 RECORD = Unit(unit="record")
 PERSON = Unit(unit="person", person_column="zper", max_records_per_person=5)
@@ -433,7 +433,7 @@ def test_a_ledger_that_vanishes_or_stays_locked_is_an_error_not_an_empty_ledger(
 RESERVE_AS_OFTEN_AS_ALLOWED = """
 import sys
 from privsynth.errors import BudgetExceededError
-from privsynth.privacy.ledger import Ledger, Unit
+from privsynth.ledger.ledger import Ledger, Unit
 ledger, n = Ledger(sys.argv[1]), 0
 sys.stdin.readline()
 for _ in range(15):
@@ -492,7 +492,7 @@ def test_a_process_killed_right_after_the_charge_leaves_the_event(ledger: Ledger
     script = (
         "import os, sys\n"
         "from privsynth.privacy.accounting import Event\n"
-        "from privsynth.privacy.ledger import Ledger, Unit\n"
+        "from privsynth.ledger.ledger import Ledger, Unit\n"
         "ledger = Ledger(sys.argv[1])\n"
         "unit = Unit(unit='record')\n"
         "run = ledger.reserve(dataset='adult', unit=unit, epsilon=1, delta=1e-6, description='d')\n"
