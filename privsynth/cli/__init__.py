@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from privsynth.cli import models, tables
 from privsynth.cli.audit import audit
-from privsynth.cli.console import say, warnings_said
+from privsynth.cli.commands import CommandLine, Commands, run_commands
+from privsynth.cli.console import be_quiet
 from privsynth.cli.demo import demo
 from privsynth.cli.ledger import ledger_app
+from privsynth.cli.options import Quiet
 from privsynth.cli.report import report
-from privsynth.errors import PrivsynthError
 
-INTERRUPTED = 130
-
-
-class Commands(TyperGroup):
-    """The commands; Ctrl-C in any of them ends with one line that says what was kept."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as interrupt:
-            say(f"interrupted; {str(interrupt) or 'nothing was written'}")
-            raise typer.Exit(INTERRUPTED) from None
-
-
-app = typer.Typer(
+app = CommandLine(
     name="privsynth",
     cls=Commands,
     no_args_is_help=True,
@@ -68,22 +52,12 @@ def privsynth(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Synthetic data under differential privacy: fit a sensitive table, sample balanced rows, audit them."""
+    be_quiet(quiet)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit; any error is one message on stderr, without a traceback."""
-    try:
-        with warnings_said():
-            app(None if arguments is None else list(arguments))
-    except PrivsynthError as error:
-        say(f"error: {error}")
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if os.environ.get("PRIVSYNTH_DEBUG"):
-            raise
-        # Its own message may quote a record.
-        say(f"error: unexpected {type(error).__name__}; PRIVSYNTH_DEBUG=1 shows where, message included")
-        sys.exit(1)
-    sys.exit(0)
+    """Run the command line and exit."""
+    sys.exit(run_commands(app, sys.argv[1:] if arguments is None else arguments))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from privsynth.cli.console import check_output_folder, print_result, say
+from privsynth.cli.console import check_output_folder, print_result, say_step
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, SchemaPath
 
 VERDICT_REACHED = 5
@@ -118,7 +118,7 @@ def audit(
             groups=[name.strip() for name in groups.split(",")] if groups else None,
             quick=quick,
             budget=budget,
-            progress=say,
+            progress=say_step,
         )
     report.save(output, force=force)
     html = output / HTML_NAME

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from privsynth.cli.audit import describe_verdicts
-from privsynth.cli.console import check_output_folder, print_result, say
+from privsynth.cli.console import check_output_folder, print_result, say_step
 from privsynth.cli.options import AsJson, Force
 
 
@@ -27,7 +27,7 @@ def demo(
     check_output_folder(out, OUTPUTS, force=force)
     check_output_folder(out / REPORT, (JSON_NAME, HTML_NAME), force=force)
     try:
-        result = run_demo(out, epsilon=epsilon, force=force, progress=say)
+        result = run_demo(out, epsilon=epsilon, force=force, progress=say_step)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"what was made so far is in {str(out)!r}; --force starts again") from None
     text = f"{describe_verdicts(result.verdicts)}\n\n{result.describe()}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from privsynth.cli.commands import CommandLine
 from privsynth.cli.console import print_result, say
 from privsynth.cli.options import AsJson, LedgerPath
 from privsynth.errors import LedgerError
@@ -14,7 +15,7 @@ from privsynth.errors import LedgerError
 if TYPE_CHECKING:
     from privsynth.ledger.ledger import DatasetSummary, RunSummary
 
-ledger_app = typer.Typer(
+ledger_app = CommandLine(
     help="What has been spent on each data set, and how much may be.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -26,4 +26,7 @@ Delta = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Makes the result repeatable.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace existing output.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; an error is JSON too, on stderr.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="No progress and no notes; warnings and errors are still said.")
+]
