@@ -183,10 +183,16 @@ class Curator:
         )
 
         def held_by_many(codes: IntArray, n_values: int) -> IntArray:
-            most = self._held.weighting.max_records
+            weighting = self._held.weighting
+            steps = discovery_threshold(
+                noise_multiplier,
+                delta=delta,
+                max_records=weighting.max_records,
+                units_per_one=weighting.units_per_one,
+            )
             return published_values(
                 self._held.count([codes], [max(n_values, 1)])[:n_values],
-                threshold=discovery_threshold(noise_multiplier, delta=delta, max_records=most),
+                threshold=steps / weighting.units_per_one,
                 max_values=max_values,
                 add_noise=lambda exact: self._noisy(exact, noise_multiplier),
             )

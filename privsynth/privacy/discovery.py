@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -14,18 +14,33 @@ FloatArray = NDArray[np.float64]
 BOUND_EXPONENTS = np.arange(-20, 54)  # |values| from 2^-20 (about 1e-6) to 2^53
 
 
-def discovery_threshold(noise_std: float, *, delta: float, max_records: int) -> float:
-    """Return the noisy count above which a value is published.
+def discovery_threshold(
+    noise_multiplier: float, *, delta: float, max_records: int, units_per_one: int = 1
+) -> int:
+    """Return the least whole number of grid steps that a noisy count must exceed to be published.
 
-    A unit with ``m`` rows may hold ``m`` values that nobody else holds, each weighing ``1/m``; the chance
-    that any is published is at most ``m * P(Z > threshold - 1/m)``, which is within ``delta`` for every
-    ``m`` up to ``max_records``.
+    Noise ``R`` is rounded to the grid, so the chance that a count of ``c`` steps exceeds ``t`` is
+    ``P(R > t - c)``, that of a Gaussian beyond ``t - c + 1/2``. A unit with ``m`` rows may hold ``m`` values
+    that nobody else holds, ``floor(G / m)`` of the ``G`` steps in one unit each; the chance that any is
+    published is at most ``m * P(R > t - floor(G / m))``, which is within ``delta`` for every ``m`` up to
+    ``max_records``. Values that share the rows unevenly are published less often than the worst of these:
+    the Gaussian tail is convex there.
+
+    Args:
+        noise_multiplier: Standard deviation of the noise before it is rounded, in units.
+        delta: Probability that is booked, below 1/2.
+        max_records: Largest number of rows of one unit; public.
+        units_per_one: Grid steps in one unit, ``G``; public.
 
     Privacy:
         Public.
     """
-    m = np.arange(1, max_records + 1, dtype=np.float64)
-    return float(np.max(1.0 / m - noise_std * ndtri(delta / m)))
+    std = noise_multiplier * units_per_one
+    m = np.arange(1, max_records + 1)
+    held = units_per_one // m
+    steps = np.ceil(held - 0.5 - std * ndtri(delta / m)).astype(np.int64)
+    steps += np.where(m * ndtr((held - steps - 0.5) / std) > delta, 1, 0)  # doubles may round down to below
+    return int(steps.max())
 
 
 def published_values(
@@ -39,7 +54,7 @@ def published_values(
 
     Args:
         counts: Exact count of each value in grid steps, ``(n_values,)``, in an order that rows do not decide.
-        threshold: As `discovery_threshold` returns it, in units.
+        threshold: As `discovery_threshold` returns it, in units; both are exact in doubles.
         max_values: Largest number of values published; public.
         add_noise: Adds the noise that is accounted for, and returns units.
 

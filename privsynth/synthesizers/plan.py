@@ -8,6 +8,7 @@ from typing import Any
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.discovery import discovery_threshold
+from privsynth.privacy.units import PERSON_GRID
 from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
@@ -120,7 +121,8 @@ def _advice_on_lists(schema: Schema, steps: tuple[dict[str, Any], ...], added_de
     if not noise:
         return []
     delta = Discoveries.of(schema).delta_each(added_delta)
-    held = discovery_threshold(noise[0], delta=delta, max_records=schema.max_records_per_person or 1)
+    cap, grid = schema.max_records_per_person or 1, 1 if schema.person_id is None else PERSON_GRID
+    held = discovery_threshold(noise[0], delta=delta, max_records=cap, units_per_one=grid) / grid
     return [
         f"a category of a private list is found if about {held:.0f} {schema.unit}s hold it; rarer ones "
         "become 'other' or missing, unless the schema lists them"

@@ -228,15 +228,15 @@ def discovery_scores(with_target: bool, n_runs: int) -> np.ndarray:
     return many(records, TEXTS, n_runs, run)
 
 
-def own_values_published(n_values: int, n_runs: int) -> int:
-    """Return in how many runs any of the ``n_values`` values is published that one person alone holds."""
+def own_values_published(n_values: int, n_runs: int, schema: Schema = TEXTS_OF_PERSONS) -> int:
+    """Return in how many runs any of the ``n_values`` values is published that one unit alone holds."""
     table = pd.DataFrame(
         {
             "x": ["other"] * 40 + [f"own-{i}" for i in range(n_values)],
             "who": [*range(40), *[40] * n_values],
         }
     )
-    records = conform(table, TEXTS_OF_PERSONS)
+    records = conform(table, schema)
 
     def run(curator: Curator, key: str) -> float:
         release = curator.discover_values(
@@ -244,7 +244,7 @@ def own_values_published(n_values: int, n_runs: int) -> int:
         )
         return float(any(value.startswith("own") for value in release.facts["values"]))
 
-    return int(many(records, TEXTS_OF_PERSONS, n_runs, run).sum())
+    return int(many(records, schema, n_runs, run).sum())
 
 
 # Without the target the scores of "a" and "b" are (0, 1), with it (1, 0): each moved by one, in opposite

@@ -14,6 +14,7 @@ from scipy.stats import beta, binom, norm
 from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
 from privsynth.attacks.two_worlds import TwoWorldAudit, audit_scores, refuse_identical_runs
 from privsynth.privacy.discovery import discovery_threshold
+from privsynth.privacy.units import PERSON_GRID
 from tests.audit.mechanisms import (
     DISCOVERY_DELTA,
     IN_CELLS,
@@ -22,6 +23,7 @@ from tests.audit.mechanisms import (
     PERSONS,
     PERSONS_IN_CELLS,
     TABLE,
+    TEXTS,
     VECTORISED,
     Mechanism,
     curator_of,
@@ -96,22 +98,34 @@ def test_two_opposed_candidates_show_half_of_epsilon0_and_no_more() -> None:
     assert 0.8 * mechanism.exact_epsilon < found.epsilon <= mechanism.exact_epsilon
 
 
-def any_published(threshold: float, n_values: int) -> float:
+def any_published(steps: int, n_values: int) -> float:
     """Return the chance that one of a person's own values passes, each weighing one over their number."""
-    return float(1 - ndtr((threshold - 1 / n_values) / NOISE) ** n_values)
+    above = steps - PERSON_GRID // n_values
+    return float(1 - ndtr((above + 0.5) / (NOISE * PERSON_GRID)) ** n_values)
 
 
 @pytest.mark.parametrize("n_values", [1, 2, 3])
 def test_values_of_one_person_alone_are_published_as_seldom_as_delta_says(n_values: int) -> None:
     n_runs = 4000
-    threshold = discovery_threshold(NOISE, delta=DISCOVERY_DELTA, max_records=3)
+    threshold = discovery_threshold(NOISE, delta=DISCOVERY_DELTA, max_records=3, units_per_one=PERSON_GRID)
     exact = any_published(threshold, n_values)
     n_published = own_values_published(n_values, n_runs)
     assert clopper_pearson_lower(n_published, n_runs, confidence=1 - FALSE_ALARM) <= DISCOVERY_DELTA
     assert exact <= DISCOVERY_DELTA * (1 + 1e-9)
     assert clopper_pearson_upper(n_published, n_runs, confidence=1 - FALSE_ALARM) >= 0.99 * exact
-    # Power: were the threshold one lower, the limit would pass delta.
-    few = int(binom.ppf(FALSE_ALARM, n_runs, any_published(threshold - 1, n_values)))
+    # Power: were the threshold a person lower, the limit would pass delta.
+    few = int(binom.ppf(FALSE_ALARM, n_runs, any_published(threshold - PERSON_GRID, n_values)))
+    assert clopper_pearson_lower(few, n_runs, confidence=1 - FALSE_ALARM) > DISCOVERY_DELTA
+
+
+def test_the_value_of_one_record_alone_is_published_as_seldom_as_delta_says() -> None:
+    # The noise of records has whole steps: with the threshold of continuous noise, .023 here instead of .01.
+    n_runs = 4000
+    n_published = own_values_published(1, n_runs, TEXTS)
+    assert clopper_pearson_lower(n_published, n_runs, confidence=1 - FALSE_ALARM) <= DISCOVERY_DELTA
+    # Power: the probability of a threshold one lower would be seen.
+    exact = float(ndtr(-(discovery_threshold(NOISE, delta=DISCOVERY_DELTA, max_records=1) - 1.5) / NOISE))
+    few = int(binom.ppf(FALSE_ALARM, n_runs, exact))
     assert clopper_pearson_lower(few, n_runs, confidence=1 - FALSE_ALARM) > DISCOVERY_DELTA
 
 

@@ -303,15 +303,19 @@ def domain_read_from_the_records(patch: Patch) -> None:
 
 
 def threshold_without_delta(patch: Patch) -> None:
-    patch.setattr(curator, "discovery_threshold", lambda noise_std, **rest: 1.0)
+    patch.setattr(
+        curator, "discovery_threshold", lambda noise_multiplier, units_per_one, **rest: units_per_one
+    )
 
 
 def threshold_for_one_row_each(patch: Patch) -> None:
     """Every value of a person weighs a third, but the threshold is that of one row, for delta alone."""
     honest = discovery.discovery_threshold
 
-    def bug(noise_std: float, *, delta: float, max_records: int) -> float:
-        return honest(noise_std, delta=delta, max_records=1) - 1.0
+    def bug(noise_multiplier: float, *, delta: float, max_records: int, units_per_one: int) -> int:
+        return (
+            honest(noise_multiplier, delta=delta, max_records=1, units_per_one=units_per_one) - units_per_one
+        )
 
     patch.setattr(curator, "discovery_threshold", bug)
 

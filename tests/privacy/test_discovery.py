@@ -16,15 +16,21 @@ from privsynth.privacy.discovery import (
 )
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy
+from privsynth.privacy.units import PERSON_GRID
 from privsynth.synthesizers.domains import bounds_from_counts
 
 FALSE_ALARM = 1e-6
 
 
-def publish_probability(threshold: float, noise_std: float, *, max_records: int) -> float:
-    """Return the largest chance that a unit's own values are published, over its number of rows."""
-    m = np.arange(1, max_records + 1, dtype=np.float64)
-    return float(np.max(m * norm.sf((threshold - 1.0 / m) / noise_std)))
+def publish_probability(threshold: int, sigma: float, *, max_records: int, units_per_one: int) -> float:
+    """Return the largest chance that a unit's own values are published, over its number of rows.
+
+    By definition, with the law of the rounded noise: P(R = r) is that of a Gaussian within half a step of r,
+    so R exceeds r from r + 1/2 on.
+    """
+    m = np.arange(1, max_records + 1)
+    above = threshold - units_per_one // m
+    return float(np.max(m * norm.sf((above + 0.5) / (sigma * units_per_one))))
 
 
 def add_noise(sigma, units_per_one=1):
@@ -36,34 +42,72 @@ def add_noise(sigma, units_per_one=1):
     return add
 
 
-@pytest.mark.parametrize(("sigma", "delta", "threshold"), [(3.0, 1e-7, 16.60), (10.0, 1e-7, 52.99)])
-def test_thresholds_for_records_match_the_closed_form(sigma, delta, threshold):
-    # 1 + sigma * Phi^-1(1 - delta)
-    assert discovery_threshold(sigma, delta=delta, max_records=1) == pytest.approx(threshold, abs=0.01)
+@pytest.mark.parametrize(
+    ("sigma", "delta", "threshold"),
+    # the least t with sf((t - 1/2) / sigma) <= delta, from Phi^-1(1 - 1e-7) = 5.19934, Phi^-1(.999) = 3.09023
+    [(3.0, 1e-7, 17), (10.0, 1e-7, 53), (1.0, 1e-3, 4), (0.5, 1e-3, 3), (2.0, 1e-3, 7), (4.0, 1e-3, 13)],
+)
+def test_thresholds_for_records_are_those_of_rounded_noise(sigma, delta, threshold):
+    assert discovery_threshold(sigma, delta=delta, max_records=1) == threshold
 
 
-@given(st.floats(0.05, 100), st.floats(-12, -2), st.integers(1, 40))
-def test_the_booked_probability_holds_for_every_number_of_rows(sigma, log_delta, max_records):
+GRIDS = pytest.mark.parametrize("units_per_one", [1, PERSON_GRID], ids=["records", "persons"])
+
+
+@GRIDS
+@given(st.floats(0.05, 100), st.floats(-14, -0.5), st.integers(1, 40))
+def test_the_booked_probability_holds_for_every_number_of_rows(units_per_one, sigma, log_delta, max_records):
     delta = 10.0**log_delta
-    threshold = discovery_threshold(sigma, delta=delta, max_records=max_records)
-    assert publish_probability(threshold, sigma, max_records=max_records) <= delta * (1 + 1e-9)
-    # the threshold is not needlessly high: a hair lower breaks it
-    assert publish_probability(threshold - 1e-3 * sigma - 1e-6, sigma, max_records=max_records) > delta
+    setup = {"max_records": max_records if units_per_one > 1 else 1, "units_per_one": units_per_one}
+    threshold = discovery_threshold(sigma, delta=delta, **setup)
+    assert isinstance(threshold, int)
+    assert publish_probability(threshold, sigma, **setup) <= delta * (1 + 1e-9)
+    assert publish_probability(threshold - 1, sigma, **setup) > delta * (1 - 1e-9)  # none lower would do
 
 
-@pytest.mark.parametrize("m", [1, 3])
-def test_values_of_one_unit_are_published_no_more_often_than_booked(m):
-    # A million tables in one call; each holds m values of one person, weighing 1/m each.
-    n, sigma, delta, grid = 1_000_000, 2.0, 1e-3, 65_536
-    threshold = discovery_threshold(sigma, delta=delta, max_records=3)
+@GRIDS
+@pytest.mark.parametrize("fraction", np.arange(20) / 20)
+def test_no_fraction_of_a_continuous_threshold_lets_more_through(units_per_one, fraction):
+    # Noise levels for which 1 + sigma * z, the threshold of continuous noise, has every fractional part:
+    # rounded to a whole step it passes from half a step below.
+    delta, z = 1e-3, float(norm.isf(1e-3))
+    sigma = (4.0 + fraction / units_per_one) / z
+    threshold = discovery_threshold(sigma, delta=delta, max_records=1, units_per_one=units_per_one)
+    booked = {"max_records": 1, "units_per_one": units_per_one}
+    assert publish_probability(threshold, sigma, **booked) <= delta
+    if units_per_one == 1:
+        continuous = np.floor(1.0 + sigma * z)  # what a count must exceed if the noise were not rounded
+        too_often = publish_probability(continuous, sigma, **booked) > delta
+        assert too_often == (threshold > continuous)
+
+
+@given(st.floats(0.2, 50), st.floats(-12, -1), st.lists(st.integers(1, 12), min_size=1, max_size=12))
+def test_values_that_share_the_rows_of_a_person_unevenly_are_covered(sigma, log_delta, rows_of_value):
+    delta, m = 10.0**log_delta, sum(rows_of_value)
+    threshold = discovery_threshold(sigma, delta=delta, max_records=m, units_per_one=PERSON_GRID)
+    held = np.asarray(rows_of_value) * (PERSON_GRID // m)
+    chance = float(norm.sf((threshold - held + 0.5) / (sigma * PERSON_GRID)).sum())
+    assert chance <= delta * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("m", "grid", "sigma"),
+    [(1, 1, 1.0), (1, 1, 1.61), (1, 1, 4.0), (1, PERSON_GRID, 2.0), (3, PERSON_GRID, 2.0)],
+)
+def test_values_of_one_unit_are_published_no_more_often_than_booked(m, grid, sigma):
+    # A million tables in one call; each holds m values of one unit, weighing 1/m each.
+    n, delta = 1_000_000, 1e-3
+    setup = {"max_records": m, "units_per_one": grid}
+    threshold = discovery_threshold(sigma, delta=delta, **setup)
     counts = np.full(n * m, grid // m, dtype=np.int64)
     published = published_values(
-        counts, threshold=threshold, max_values=n * m, add_noise=add_noise(sigma, grid)
+        counts, threshold=threshold / grid, max_values=n * m, add_noise=add_noise(sigma, grid)
     )
     n_tables = len(np.unique(published // m))
-    assert n_tables <= binom.ppf(1 - FALSE_ALARM, n, delta)
-    # power: half the noise margin would publish far more often than this test allows
-    assert n * m * norm.sf((threshold / 2 - 1 / m) / sigma) > 2 * binom.ppf(1 - FALSE_ALARM, n, delta)
+    allowed = binom.ppf(1 - FALSE_ALARM, n, delta)
+    assert n_tables <= allowed
+    # Power: 1.4 times the booked probability would pass but once in a million.
+    assert binom.sf(allowed, n, 1.4 * delta) > 1 - FALSE_ALARM
 
 
 def test_values_that_occur_only_in_rows_cut_away_are_never_published():
