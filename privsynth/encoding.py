@@ -7,7 +7,7 @@ or a linear scale; bins are runs of its cells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from privsynth.coding import Coding, NumberCoding, TextCoding, as_ticks, cells_of
 from privsynth.drawing import Distributions
 from privsynth.schema import Category, Column, category_text
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-Codes = NDArray[np.signedinteger]
 
 MAX_UNIT_CELLS = 512  # up to here every value of a grid column has a cell of its own
 UNIFORM_CELLS = 128
@@ -70,8 +70,7 @@ class NumericGrid:
 
     def index(self, ticks: FloatArray) -> IntArray:
         """Return the cell of each tick; values beyond the bounds fall into the outer cells, NaN into -1."""
-        cell = np.searchsorted(self.edges, np.clip(ticks, self.low, self.high), side="right") - 1
-        return np.where(np.isnan(ticks), -1, cell).astype(np.int64)
+        return cells_of(ticks, self.edges, self.low, self.high)
 
     def intervals(self) -> tuple[FloatArray, FloatArray]:
         """Return first and last tick of each cell.
@@ -151,11 +150,22 @@ class NumericDomain:
         """Number of codes."""
         return self.n_bins + self.has_missing
 
+    @cached_property
+    def coding(self) -> NumberCoding:
+        """How values become codes."""
+        return NumberCoding(
+            step=self.column.step,
+            low=self.grid.low,
+            high=self.grid.high,
+            edges=self.grid.edges,
+            code_of_cell=self.bin_of_cell,
+            missing=self.n_bins if self.has_missing else -1,
+            size=self.size,
+        )
+
     def encode(self, values: pd.Series) -> IntArray:
         """Return the code of each number of a canonical column, ``(n,)``."""
-        cell = self.grid.index(to_ticks(values.to_numpy(dtype=np.float64), self.column))
-        missing = self.n_bins if self.has_missing else -1
-        return np.where(cell < 0, missing, self.bin_of_cell[cell])
+        return self.coding.encode(values)
 
     def pieces(self, ranges: Sequence[tuple[float, float]] | None = None) -> Pieces:
         """Return the intervals from which values are drawn: all, or those within ``ranges``.
@@ -253,43 +263,46 @@ class DiscreteDomain:
             other = [OTHER if is_text and self.column.type == "categorical" else None]
         return [*self.values, *other, *([None] if self.has_missing else [])]
 
+    @cached_property
+    def coding(self) -> TextCoding:
+        """How values become codes."""
+        return TextCoding(
+            code_of={category_text(value): code for code, value in enumerate(self.values)},
+            other=len(self.values) if self.has_other else -1,
+            missing=self.size - 1 if self.has_missing else -1,
+            size=self.size,
+        )
+
     def encode(self, values: pd.Series) -> IntArray:
         """Return the code of each value of a canonical (categorical) column, ``(n,)``."""
-        code_of = {category_text(value): code for code, value in enumerate(self.values)}
-        other = len(self.values) if self.has_other else -1
-        missing = self.size - 1 if self.has_missing else -1
-        table = [code_of.get(category_text(value), other) for value in values.cat.categories]
-        return np.asarray([*table, missing], dtype=np.int64)[values.cat.codes.to_numpy()]
+        return self.coding.encode(values)
 
 
 Domain = NumericDomain | DiscreteDomain
 
 
-class Coding(Protocol):
-    """What turns a canonical column into codes: all that counting needs to know of a domain."""
+class Coded(Protocol):
+    """What codes stand for: a domain, or a coarser view of one."""
 
     @property
     def size(self) -> int:
         """Number of codes."""
         ...
 
-    def encode(self, values: pd.Series) -> IntArray:
-        """Return the code of each value of a canonical column, ``(n,)``; -1 is counted nowhere."""
+    @property
+    def coding(self) -> Coding:
+        """How values become codes, as data; one and the same object every time."""
         ...
 
 
-def narrow(codes: Codes, size: int) -> Codes:
-    """Return whole numbers from -1 to ``size - 1`` in the smallest signed type that holds them."""
-    return codes.astype(np.min_scalar_type(-max(size, 1)), copy=False)
+def codings_of(coded: Mapping[str, Coded]) -> dict[str, Coding]:
+    """Return the coding of every column."""
+    return {name: each.coding for name, each in coded.items()}
 
 
 def to_ticks(values: FloatArray, column: Column) -> FloatArray:
-    """Return numbers as ticks of the column's grid; NaN stays NaN, and what is too large becomes NaN."""
-    if column.step is None:
-        return values
-    with np.errstate(all="ignore"):
-        ticks = np.rint(values / column.step)
-    return np.where(np.isfinite(ticks), ticks, np.nan)
+    """Return numbers as ticks of the column's grid; see `as_ticks`."""
+    return as_ticks(values, column.step)
 
 
 def from_ticks(ticks: FloatArray, column: Column) -> FloatArray:

@@ -25,7 +25,16 @@ SCHEMA = {
     "sdv_metadata",
     "writing",
 }
-PLAIN = SCHEMA | {"binning", "drawing", "encoding", "image_files", "images", "release_kinds", "releases"}
+PLAIN = SCHEMA | {
+    "binning",
+    "coding",
+    "drawing",
+    "encoding",
+    "image_files",
+    "images",
+    "release_kinds",
+    "releases",
+}
 RECORDS = {
     "checking",
     "conforming",
@@ -53,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schema_files": SCHEMA,
     "sdv_metadata": SCHEMA,
     "binning": PLAIN,
+    "coding": {"columns"},
     "drawing": set(),
     "encoding": PLAIN,
     "releases": PLAIN,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from privsynth.coding import narrow
 from privsynth.encoding import (
     CELLS_PER_OCTAVE,
     MAX_UNIT_CELLS,
@@ -19,7 +20,6 @@ from privsynth.encoding import (
     NumericGrid,
     from_ticks,
     labels_to_values,
-    narrow,
     ticks_to_values,
     to_ticks,
 )

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Coding
+from privsynth.coding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
@@ -212,7 +212,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Coding],
+        codings: Mapping[str, Coding],
         sets: Sequence[tuple[str, ...]],
         *,
         noise_multiplier: float,
@@ -224,7 +224,7 @@ class Curator:
         event = _gaussian(purpose, noise_multiplier, len(sets))
 
         def answer() -> Answer:
-            tables = [self._held.table(columns, domains) for columns in sets]
+            tables = [self._held.table(columns, codings) for columns in sets]
             noisy = {str(i): self._noisy(table, noise_multiplier) for i, table in enumerate(tables)}
             return {"sets": [list(columns) for columns in sets]}, dict(noisy)
 
@@ -234,7 +234,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Coding],
+        codings: Mapping[str, Coding],
         embedding: Embedding,
         *,
         n_cells: int,
@@ -246,7 +246,7 @@ class Curator:
         Args:
             key: Name of the release.
             purpose: What it is for.
-            domains: Domain of every column; a record is what `HeldRecords.rows` says.
+            codings: Coding of every column; a record is what `HeldRecords.rows` says.
             embedding: The map; see `privsynth.privacy.embedding`. Public, or a function of releases.
             n_cells: Number of cells.
             n_values: Length of the vectors.
@@ -254,7 +254,7 @@ class Curator:
         """
 
         def answer() -> Answer:
-            records, weights = self._held.rows(domains), self._held.weighting.weights
+            records, weights = self._held.rows(codings), self._held.weighting.weights
             sums = sum_vectors(embedding, records, weights, n_cells=n_cells, n_values=n_values)
             return {}, {"sums": self._noisy(sums, noise_multiplier, steps=STEPS_PER_ONE)}
 
@@ -264,7 +264,7 @@ class Curator:
         self,
         key: str,
         purpose: str,
-        domains: Mapping[str, Coding],
+        codings: Mapping[str, Coding],
         candidates: Sequence[tuple[str, ...]],
         expected: Callable[[], Iterable[FloatArray]],
         *,
@@ -277,7 +277,7 @@ class Curator:
         Args:
             key: Name of the release.
             purpose: What it is for.
-            domains: Domain of every column named.
+            codings: Coding of every column named.
             candidates: Sets of columns.
             expected: Returns the model's table for each candidate, in units; called only if not stored.
             noise_std: Noise per cell that the scores discount, in units; public.
@@ -288,7 +288,7 @@ class Curator:
 
         def answer() -> Answer:
             one = self._held.weighting.units_per_one
-            exact = (self._held.table(columns, domains).ravel() / one for columns in candidates)
+            exact = (self._held.table(columns, codings).ravel() / one for columns in candidates)
             scores = marginal_scores(exact, expected(), noise_std)
             chosen = exponential_mechanism(
                 scores, epsilon0=epsilon0, sensitivity=1.0, n_select=n_select, secret=self._secret
@@ -298,7 +298,7 @@ class Curator:
         return self._obtain(key, event, answer)
 
     def gradient_steps(
-        self, key: str, purpose: str, domains: Mapping[str, Coding], plan: StepPlan
+        self, key: str, purpose: str, codings: Mapping[str, Coding], plan: StepPlan
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
@@ -318,7 +318,7 @@ class Curator:
         held = self._records
         self._blocks[key] = GradientSteps(
             plan,
-            records=None if held is None else held.rows(domains),
+            records=None if held is None else held.rows(codings),
             weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=advance,
@@ -331,7 +331,7 @@ class Curator:
     def votes(
         self,
         key: str,
-        domains: Mapping[str, Coding],
+        codings: Mapping[str, Coding],
         panel: Panel,
         teacher: Teacher,
         *,
@@ -345,7 +345,7 @@ class Curator:
 
         Args:
             key: Name of the release.
-            domains: Domain of every column, in the order of the rows' codes.
+            codings: Coding of every column, in the order of the rows' codes.
             panel: Public parameters of the teachers.
             teacher: What one teacher does; see `privsynth.privacy.pate`.
             n_queries: Number of rows that are voted on.
@@ -356,7 +356,7 @@ class Curator:
         n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
 
         def answer() -> Answer:
-            counts = count_votes(teacher, *self._held.parts(panel, domains), n_queries=n_queries)
+            counts = count_votes(teacher, *self._held.parts(panel, codings), n_queries=n_queries)
             secret = self._secret.for_step(n_asked)
             noisy = add_gaussian_noise(
                 counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret

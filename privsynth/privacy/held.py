@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Codes, Coding, narrow, to_ticks
+from privsynth.coding import Codes, Coding, NumberCoding, TextCoding, as_ticks, narrow
 from privsynth.privacy.counts import count_table
 from privsynth.privacy.discovery import bound_bin, bound_edges
 from privsynth.privacy.pate import Panel
@@ -42,32 +42,32 @@ class HeldRecords:
         self.frame = records.frame if rows is None else records.frame.iloc[rows]
         self._images = records.images if rows is None or records.images is None else records.images[rows]
         self._secret = secret
-        self._domains: Mapping[str, Coding] = {}
+        self._codings: dict[str, Coding] = {}
         self._codes: dict[str, Codes] = {}
         self._tables: dict[tuple[str, ...], Codes] = {}
         self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
 
-    def rows(self, domains: Mapping[str, Coding]) -> torch.Tensor:
-        """Return each row as the codes of its columns, in the order of ``domains``, -1 outside a domain.
+    def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
+        """Return each row as the codes of its columns, in the order of ``codings``, -1 outside a domain.
 
         Returns:
             ``(n_rows, n_columns)`` int64; with images int16, the shades of each row's image behind its codes.
         """
-        self._use(domains)
-        codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in domains]).astype(np.int64))
+        self._use(codings)
+        codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in codings]).astype(np.int64))
         if self._images is None:
             return codes
         shades = torch.from_numpy(self._images.reshape(len(codes), -1).astype(np.int16))
         return torch.cat([codes.to(torch.int16), shades], dim=1)
 
-    def parts(self, panel: Panel, domains: Mapping[str, Coding]) -> tuple[torch.Tensor, torch.Tensor]:
+    def parts(self, panel: Panel, codings: Mapping[str, Coding]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the records of each teacher, one row of each unit, and which are there."""
         if panel not in self._taught:
             secret = self._secret.for_step(0)
             rows = self.weighting.poisson_sample(1.0, n_rows=len(self.frame), secret=secret)
             self._taught[panel] = rows, panel.assign(len(rows), secret)
         rows, teachers = self._taught[panel]
-        return panel.divide(self.rows(domains)[torch.from_numpy(rows)], teachers)
+        return panel.divide(self.rows(codings)[torch.from_numpy(rows)], teachers)
 
     def observed(self, column: Column) -> tuple[Codes, NDArray[Any]]:
         """Return codes of the observed values of a column and the values, -1 for missing.
@@ -79,12 +79,12 @@ class HeldRecords:
             return pd.factorize(self._ticks(column), sort=True)
         return values.cat.codes.to_numpy(), values.cat.categories.to_numpy(dtype=object)
 
-    def table(self, columns: tuple[str, ...], domains: Mapping[str, Coding]) -> IntArray:
+    def table(self, columns: tuple[str, ...], codings: Mapping[str, Coding]) -> IntArray:
         """Return the counts of the joint codes of some columns, in grid steps."""
-        self._use(domains)
+        self._use(codings)
         if columns not in self._tables:
             codes = [self._encoded(name) for name in columns]
-            counts = self.count(codes, [domains[name].size for name in columns])
+            counts = self.count(codes, [codings[name].size for name in columns])
             self._tables[columns] = narrow(counts, int(counts.max(initial=0)) + 1)
         return self._tables[columns].astype(np.int64)
 
@@ -98,14 +98,21 @@ class HeldRecords:
         return count_table(codes, sizes, w.weights, n_rows=len(self.frame), units_per_one=w.units_per_one)
 
     def _ticks(self, column: Column) -> NDArray[np.float64]:
-        return to_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column)
+        return as_ticks(self.frame[column.name].to_numpy(dtype=np.float64), column.step)
 
-    def _use(self, domains: Mapping[str, Coding]) -> None:
-        if self._domains is not domains:  # codes and tables belong to one set of domains
-            self._domains, self._codes, self._tables = domains, {}, {}
+    def _use(self, codings: Mapping[str, Coding]) -> None:
+        """Take up codings; codes and tables belong to one set of them.
+
+        Only the two kinds that look each value up by itself may touch records: code from elsewhere could let
+        one row decide on the codes of others.
+        """
+        if any(type(coding) not in (TextCoding, NumberCoding) for coding in codings.values()):
+            raise TypeError("expected a TextCoding or a NumberCoding of each column: codings are data")
+        if self._codings != dict(codings):
+            self._codings, self._codes, self._tables = dict(codings), {}, {}
 
     def _encoded(self, name: str) -> Codes:
         if name not in self._codes:
-            domain = self._domains[name]
-            self._codes[name] = narrow(domain.encode(self.frame[name]), domain.size)
+            coding = self._codings[name]
+            self._codes[name] = narrow(coding.encode(self.frame[name]), coding.size)
         return self._codes[name]

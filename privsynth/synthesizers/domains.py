@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from privsynth.binning import bins_from_histogram
 from privsynth.constraints import MAX_COMBINATIONS, Combinations
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
+from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.errors import SchemaError
 from privsynth.models.fitting import Measurement
 from privsynth.privacy.accounting import noise_for
@@ -87,7 +87,9 @@ def find_domains(
     one_way, totals, precisions = [], [], []
     for (name, domain), part in zip(fine.items(), parts, strict=True):
         noise = noise_for(part * mu_squared)
-        release = curator.count(f"counts/one-way/{name}", ONE_WAY, fine, [(name,)], noise_multiplier=noise)
+        release = curator.count(
+            f"counts/one-way/{name}", ONE_WAY, codings_of(fine), [(name,)], noise_multiplier=noise
+        )
         counts = release.arrays["0"]
         domains[name], measured = _coarsen(domain, counts, noise, n_bins)
         one_way.append(measured)

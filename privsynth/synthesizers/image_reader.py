@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain
+from privsynth.encoding import Domain, codings_of
 from privsynth.image_shape import ImageShape
 from privsynth.models.image_moments import Spread, symmetric
 from privsynth.privacy.accounting import noise_for
@@ -135,7 +135,7 @@ class ImageReader:
         release = self._curator.vector_sums(
             payment.key,
             payment.purpose,
-            self._cells.domains,
+            codings_of(self._cells.domains),
             embedding,
             n_cells=n_places,
             n_values=n_values + 2,
@@ -172,7 +172,7 @@ class ImageReader:
         release = self._curator.vector_sums(
             payment.key,
             payment.purpose,
-            self._cells.domains,
+            codings_of(self._cells.domains),
             embedding,
             n_cells=1,
             n_values=len(rows) + 1,

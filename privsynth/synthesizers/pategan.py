@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from privsynth.encoding import codings_of
 from privsynth.errors import ParameterError
 from privsynth.models.state import averaging_weight
 from privsynth.models.teachers import PairKernel, Student
@@ -211,7 +212,7 @@ class _Game:
         fakes, queries = self._codes(settings.fakes_per_round), self._codes(settings.queries_per_round)
         release = self._curator.votes(
             key,
-            self._first.domains.by_column,
+            codings_of(self._first.domains.by_column),
             self._panel,
             partial(self._kernel.teacher, fakes=fakes, queries=queries),
             n_queries=len(queries),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.encoding import codings_of
 from privsynth.errors import ParameterError
 from privsynth.models.fitting import Measurement
 from privsynth.models.generator import MixtureGenerator, allot_conditions
@@ -227,7 +228,7 @@ def _measure_condition(curator: Curator, domains: Domains, share: float) -> Meas
     release = curator.count(
         "counts/condition",
         "joint table of target and groups",
-        domains.by_column,
+        codings_of(domains.by_column),
         [columns],
         noise_multiplier=noise,
     )

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from privsynth.encoding import Coding
+from privsynth.coding import Coding
+from privsynth.encoding import codings_of
 from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.accounting import exponential_epsilon0, noise_for, rounded_down
@@ -154,7 +155,7 @@ def fit_marginals(
     losses, reserve = [], curator.allowance.mu_squared - mu_squared
     for round_index in range(settings.n_rounds):
         progress("measuring and fitting", round_index, settings.n_rounds)
-        if not _measure_round(curator, codes.by_column, fitter, settings, round_index, reserve):
+        if not _measure_round(curator, codings_of(codes.by_column), fitter, settings, round_index, reserve):
             break
         losses.append(fitter.step_many(settings.steps_per_round))
     losses.append(fitter.step_many(settings.final_steps, final=True))

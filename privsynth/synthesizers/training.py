@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.encoding import Domain
+from privsynth.encoding import Domain, codings_of
 from privsynth.errors import ParameterError
 from privsynth.privacy.accounting import Event, gdp_epsilon
 from privsynth.privacy.budget import Spend
@@ -178,7 +178,7 @@ def take_steps(
         return
     left = curator.remaining(BLOCK)
     plan = step_plan(settings, left, curator.allowance, n_units)
-    steps = curator.gradient_steps(BLOCK, purpose, domains, plan)
+    steps = curator.gradient_steps(BLOCK, purpose, codings_of(domains), plan)
     trainer.prepare(steps)
     before = curator.allowance.mu_squared - left
     train(curator, trainer, steps, mu_squared_before=before, delta=delta, progress=progress)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.binning import Cells, merge_cells, shape_in_bins
-from privsynth.encoding import Coding, DiscreteDomain
+from privsynth.coding import TextCoding
+from privsynth.encoding import Coded, DiscreteDomain
 from privsynth.models.fitting import Measurement
 from privsynth.models.mixture import ProductMixture
 from privsynth.synthesizers.domains import MAX_VALUES, Domains
@@ -46,9 +47,17 @@ class ValueGroups:
         """Number of groups."""
         return int(self.group_of_code.max()) + 1
 
-    def encode(self, values: pd.Series) -> IntArray:
-        """Return the group of each value of a canonical column, ``(n,)``."""
-        return np.append(self.group_of_code, -1)[self.domain.encode(values)]
+    @cached_property
+    def coding(self) -> TextCoding:
+        """How values become codes: that of their group."""
+        group = [*self.group_of_code.tolist(), -1]
+        whole = self.domain.coding
+        return TextCoding(
+            code_of={text: group[code] for text, code in whole.code_of.items()},
+            other=group[whole.other],
+            missing=group[whole.missing],
+            size=self.size,
+        )
 
     def grouped(self, measured: Measurement) -> Measurement:
         """Return the 1-way measurement of the groups."""
@@ -69,11 +78,11 @@ class FittedCodes:
     """What a model is fitted over: the domains, some of them grouped.
 
     Attributes:
-        by_column: What encodes each column.
+        by_column: What each column's codes stand for.
         one_way: The 1-way measurements over these codes.
     """
 
-    by_column: Mapping[str, Coding]
+    by_column: Mapping[str, Coded]
     one_way: list[Measurement]
 
     @classmethod
@@ -87,7 +96,7 @@ class FittedCodes:
         Privacy:
             Post-processing of the released 1-way marginals.
         """
-        by_column: dict[str, Coding] = dict(domains.by_column)
+        by_column: dict[str, Coded] = dict(domains.by_column)
         one_way = []
         for measured in domains.one_way:
             (name,) = measured.columns
@@ -96,14 +105,14 @@ class FittedCodes:
                 by_column[name] = groups = group_values(domain, measured)
                 measured = groups.grouped(measured)
             one_way.append(measured)
-        is_grouped = any(isinstance(coding, ValueGroups) for coding in by_column.values())
+        is_grouped = any(isinstance(coded, ValueGroups) for coded in by_column.values())
         return cls(by_column if is_grouped else domains.by_column, one_way)
 
     def parted(self, mixture: ProductMixture) -> ProductMixture:
         """Return a mixture over the whole domains from one over these codes."""
         blocks = (
-            coding.parted(block) if isinstance(coding, ValueGroups) else block
-            for coding, block in zip(self.by_column.values(), mixture.blocks, strict=True)
+            coded.parted(block) if isinstance(coded, ValueGroups) else block
+            for coded, block in zip(self.by_column.values(), mixture.blocks, strict=True)
         )
         return ProductMixture(mixture.columns, tuple(blocks))
 

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, to_ticks
+from privsynth.coding import Coding
+from privsynth.encoding import DiscreteDomain, NumericDomain, to_ticks
 from privsynth.privacy.accounting import Event
 from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
@@ -106,9 +107,9 @@ def many(records: Records, schema: Schema, n_runs: int, run: Callable[[Curator, 
     return np.array(scores)
 
 
-def domains_of(schema: Schema) -> dict[str, Domain]:
-    """Return the public domains of the tiny table."""
-    return {name: DiscreteDomain(schema.columns[name], ("0", "1"), False, False) for name in COLUMNS}
+def codings_of_table(schema: Schema) -> dict[str, Coding]:
+    """Return the public codings of the tiny table."""
+    return {name: DiscreteDomain(schema.columns[name], ("0", "1"), False, False).coding for name in COLUMNS}
 
 
 def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, int], np.ndarray]:
@@ -117,7 +118,7 @@ def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, in
     def scores(with_target: bool, n_runs: int) -> np.ndarray:
         curator = curator_of(ten_rows(with_target, schema), schema)
         release = curator.count(
-            "counts", "audit", domains_of(schema), [columns] * n_runs, noise_multiplier=NOISE
+            "counts", "audit", codings_of_table(schema), [columns] * n_runs, noise_multiplier=NOISE
         )
         return np.array([release.arrays[str(i)].flat[-1] for i in range(n_runs)])
 
@@ -164,7 +165,7 @@ def noisy_vectors(with_target: bool, schema: Schema) -> Callable[[str], np.ndarr
     A record adds to one cell only. Each cell has a row of zeros and, if wanted, its own target, whose vector
     is far longer than a record's may be: a row of ones, or a person of five such rows.
     """
-    cells = {"cell": DiscreteDomain(schema.columns["cell"], CELLS, False, False)}
+    cells = {"cell": DiscreteDomain(schema.columns["cell"], CELLS, False, False).coding}
     n_rows = 5 if schema.person_id else 1
     rows = pd.DataFrame({"cell": CELLS, **dict.fromkeys(COLUMNS, "0")})
     targets = pd.DataFrame({"cell": np.repeat(CELLS, n_rows), **dict.fromkeys(COLUMNS, "1")})
@@ -177,7 +178,7 @@ def noisy_vectors(with_target: bool, schema: Schema) -> Callable[[str], np.ndarr
 
     def release(key: str) -> np.ndarray:
         sums = curator_of(records, schema).vector_sums(
-            key, "audit", cells | domains_of(schema), embedding,
+            key, "audit", cells | codings_of_table(schema), embedding,
             n_cells=N_CELLS, n_values=2, noise_multiplier=NOISE,
         )  # fmt: skip
         return sums.arrays["sums"]
@@ -254,10 +255,10 @@ OPPOSED = {("a",): np.array([10.0, 0.0]), ("b",): np.array([10.0, 1.0])}
 
 def selection_scores(with_target: bool, n_runs: int) -> np.ndarray:
     """Score by whether the candidate is chosen whose score the target raises; the other's it lowers."""
-    records, domains = ten_rows(with_target), domains_of(TABLE)
+    records, codings = ten_rows(with_target), codings_of_table(TABLE)
 
     def run(curator: Curator, key: str) -> float:
-        return float(_chosen(curator, key, domains, list(OPPOSED), list(OPPOSED.values()), 1)[0] == 0)
+        return float(_chosen(curator, key, codings, list(OPPOSED), list(OPPOSED.values()), 1)[0] == 0)
 
     return many(records, TABLE, n_runs, run)
 
@@ -283,11 +284,11 @@ def top_two_scores(with_target: bool, n_runs: int) -> np.ndarray:
     """Score two draws of four candidates, two raised and two lowered, by their exact log-likelihood ratio."""
     candidates = [("a",), ("b",), ("c",), ("a", "c")]
     expected = [np.array(v) for v in ([10.0, 0.0], [10.0, 1.0], [10.0, 0.0], [10.0, 0.0, 0.0, 1.0])]
-    records, domains = ten_rows(with_target), domains_of(TABLE)
+    records, codings = ten_rows(with_target), codings_of_table(TABLE)
     ratio = _log_ratios(np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 1.0, 0.0]), EPSILON0, 2)
 
     def run(curator: Curator, key: str) -> float:
-        return ratio[tuple(_chosen(curator, key, domains, candidates, expected, 2))]
+        return ratio[tuple(_chosen(curator, key, codings, candidates, expected, 2))]
 
     return many(records, TABLE, n_runs, run)
 
@@ -295,7 +296,7 @@ def top_two_scores(with_target: bool, n_runs: int) -> np.ndarray:
 def _chosen(
     curator: Curator,
     key: str,
-    domains: Mapping[str, Domain],
+    codings: Mapping[str, Coding],
     candidates: list[tuple[str, ...]],
     expected: list[np.ndarray],
     n_select: int,
@@ -303,7 +304,7 @@ def _chosen(
     release: Release = curator.select(
         key,
         "audit",
-        domains,
+        codings,
         candidates,
         lambda: [table.ravel() for table in expected],
         noise_std=0.0,

@@ -26,8 +26,8 @@ from tests.audit.mechanisms import (
     TEXTS,
     VECTORISED,
     Mechanism,
+    codings_of_table,
     curator_of,
-    domains_of,
     noisy_vectors,
     own_values_published,
     ten_rows,
@@ -142,7 +142,7 @@ def test_exceedances_at_95_percent_stay_within_the_binomial_range() -> None:
 def test_no_two_runs_share_their_noise(schema) -> None:
     curator = curator_of(ten_rows(True, schema), schema)
     sets = [("a", "b", "c")] * 500
-    release = curator.count("counts", "audit", domains_of(schema), sets, noise_multiplier=1e6)
+    release = curator.count("counts", "audit", codings_of_table(schema), sets, noise_multiplier=1e6)
     refuse_identical_runs(np.stack([release.arrays[str(i)].ravel() for i in range(500)]))
 
 

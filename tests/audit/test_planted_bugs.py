@@ -52,8 +52,8 @@ from tests.audit.mechanisms import (
     TABLE,
     Mechanism,
     by_name,
+    codings_of_table,
     curator_of,
-    domains_of,
     own_values_published,
     ten_rows,
 )
@@ -236,7 +236,7 @@ def audit_of_all_cells() -> two_worlds.TwoWorldAudit:
     def runs(with_target: bool, n_runs: int) -> np.ndarray:
         held = curator_of(ten_rows(with_target), TABLE)
         release = held.count(
-            "c", "audit", domains_of(TABLE), [("a", "b", "c")] * n_runs, noise_multiplier=NOISE
+            "c", "audit", codings_of_table(TABLE), [("a", "b", "c")] * n_runs, noise_multiplier=NOISE
         )
         return np.stack([release.arrays[str(i)].ravel() for i in range(n_runs)])
 
@@ -267,7 +267,7 @@ def charged_and_shown() -> tuple[float, float]:
             held._charge = lambda event, key, book=charged: book.append(event)
             out.append(
                 sum(
-                    held.count(key, "audit", domains_of(TABLE), [("a",)], noise_multiplier=NOISE)
+                    held.count(key, "audit", codings_of_table(TABLE), [("a",)], noise_multiplier=NOISE)
                     .arrays["0"]
                     .flat[-1]
                     for key in ("first", "second")

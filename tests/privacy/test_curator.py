@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy.stats import binom, chi2
 
+from privsynth.coding import NumberCoding
 from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy import curator as curator_module
@@ -47,12 +48,12 @@ def table(n=300):
     )
 
 
-def domains():
+def codings():
     age = SCHEMA.columns["age"]
     grid = NumericGrid.between(0, 99, discrete=True)
     return {
-        "sex": DiscreteDomain(SCHEMA.columns["sex"], ("F", "M"), False, False),
-        "age": NumericDomain(age, grid, np.arange(100), np.ones(100), False),
+        "sex": DiscreteDomain(SCHEMA.columns["sex"], ("F", "M"), False, False).coding,
+        "age": NumericDomain(age, grid, np.arange(100), np.ones(100), False).coding,
     }
 
 
@@ -78,7 +79,7 @@ def curator(store=None, *, frame=None, allowance=ALLOWANCE, charge=None, seed=0)
 
 
 def count(c, key="counts", noise=4.0):
-    return c.count(key, "test", domains(), [("sex",), ("sex", "age")], noise_multiplier=noise)
+    return c.count(key, "test", codings(), [("sex",), ("sex", "age")], noise_multiplier=noise)
 
 
 def test_counts_are_the_true_ones_plus_noise_of_the_booked_scale():
@@ -89,7 +90,7 @@ def test_counts_are_the_true_ones_plus_noise_of_the_booked_scale():
 
 
 def test_every_table_of_a_release_has_noise_of_its_own():
-    release = curator().count("c", "test", domains(), [("sex",)] * 500, noise_multiplier=1e6)
+    release = curator().count("c", "test", codings(), [("sex",)] * 500, noise_multiplier=1e6)
     noise = np.stack([release.arrays[str(i)] for i in range(500)]) / 1e6  # the counts vanish beside it
     statistic = float((noise**2).sum())
     assert chi2.ppf(FALSE_ALARM / 2, df=1000) < statistic < chi2.ppf(1 - FALSE_ALARM / 2, df=1000)
@@ -103,7 +104,7 @@ def test_every_draw_of_a_selection_is_charged():
     sets = [("sex",), ("age",), ("sex", "age")]
     expected = [np.zeros(2), np.zeros(100), np.zeros(200)]
     chosen = curator(charge=book).select(
-        "x", "t", domains(), sets, lambda: expected, noise_std=1.0, epsilon0=0.1, n_select=2
+        "x", "t", codings(), sets, lambda: expected, noise_std=1.0, epsilon0=0.1, n_select=2
     )
     assert len(chosen.facts["selected"]) == 2
     ((_, event),) = book.charged
@@ -127,7 +128,7 @@ def test_every_method_charges_before_it_reads():
         lambda: c.discover_combinations("c", [town, town], noise_multiplier=5.0, delta=1e-4, max_values=9),
         lambda: c.discover_bounds("b", pay, noise_multiplier=5.0),
         lambda: c.select(
-            "x", "t", domains(), [("sex",)], lambda: [np.zeros(2)], noise_std=1.0, epsilon0=0.1, n_select=1
+            "x", "t", codings(), [("sex",)], lambda: [np.zeros(2)], noise_std=1.0, epsilon0=0.1, n_select=1
         ),
     ]
     for call in calls:
@@ -137,14 +138,14 @@ def test_every_method_charges_before_it_reads():
 
 
 def test_tables_are_the_same_when_asked_for_again():
-    records, by_column = conform(table(), SCHEMA), domains()
+    records, by_column = conform(table(), SCHEMA), codings()
     exact = HeldRecords(records, max_records_per_person=None, secret=PredictableSourceForTests(0))
     by_hand = np.zeros((2, 100), dtype=np.int64)
     np.add.at(by_hand, (table()["sex"].eq("M").to_numpy().astype(int), table()["age"].to_numpy()), 1)
     for _ in range(2):
         assert np.array_equal(exact.table(("sex", "age"), by_column), by_hand)
         assert exact.table(("age",), by_column).tolist() == by_hand.sum(axis=0).tolist()
-    halves = replace(by_column["age"], bin_of_cell=np.arange(100) // 50)
+    halves = replace(by_column["age"], code_of_cell=np.arange(100) // 50, size=2)
     assert (
         exact.table(("age",), {"age": halves}).tolist() == by_hand.reshape(2, 2, 50).sum(axis=(0, 2)).tolist()
     )
@@ -270,7 +271,7 @@ def test_the_selection_prefers_the_table_that_the_model_has_wrong():
         release = c.select(
             "s",
             "test",
-            domains(),
+            codings(),
             [("sex",), ("age",)],
             lambda: [np.array([200.0, 100.0]), np.full(100, 1.0)],  # sex is right, age is off by 200
             noise_std=0.1,
@@ -287,6 +288,42 @@ def test_neighbours_differ_by_at_most_one_unit_under_the_same_noise():
     rest = count(curator(seed=5, frame=table().drop(index=17)))
     for name in ("0", "1"):
         assert np.abs(whole.arrays[name] - rest.arrays[name]).sum() == 1
+
+
+class ByRank:
+    """A coding from outside: the code of a row hangs on the others, so one record could move them all."""
+
+    size = 2
+
+    def encode(self, values):
+        return (values.to_numpy() > np.median(values)).astype(np.int64)
+
+
+class Renamed(NumberCoding):
+    """A subclass, whose `encode` could be anything."""
+
+
+@pytest.mark.parametrize("kind", ["foreign", "subclass"])
+def test_a_coding_that_could_look_at_other_rows_is_refused(kind):
+    foreign = ByRank() if kind == "foreign" else Renamed(**vars(codings()["age"]))
+    c, mixed = curator(), {**codings(), "age": foreign}
+    level = {"noise_multiplier": 4.0}
+    calls = [
+        lambda: c.count("c", "t", mixed, [("sex",)], **level),
+        lambda: c.select(
+            "x", "t", mixed, [("sex",)], lambda: [np.zeros(2)], noise_std=1.0, epsilon0=0.1, n_select=1
+        ),
+        lambda: c.vector_sums(
+            "v", "t", mixed, lambda r: (r[0], r[:1].float()), n_cells=2, n_values=1, **level
+        ),
+        lambda: c.gradient_steps("g", "t", mixed, small_plan()),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match="codings are data"):
+            call()
+    assert [release.key for release in c.store] == [
+        "g"
+    ]  # the block was paid for, and no step of it was taken
 
 
 PERSONS = Schema(
@@ -314,7 +351,7 @@ def of_persons(n_persons, n_rows):
 
 @pytest.mark.parametrize("n_rows", [1, 3, 9])
 def test_one_person_more_moves_counts_vectors_and_scores_by_what_is_booked(n_rows, monkeypatch):
-    sex = {"sex": DiscreteDomain(PERSONS.columns["sex"], ("F", "M"), False, False)}
+    sex = {"sex": DiscreteDomain(PERSONS.columns["sex"], ("F", "M"), False, False).coding}
     asked = []
 
     def note(scores, *, sensitivity, **levels):
@@ -360,19 +397,20 @@ def test_no_release_holds_anything_that_was_not_booked():
     assert set(release.arrays) == {"0", "1"}
 
 
+def small_plan(**changes):
+    fields = {
+        "n_steps": 3,
+        "sample_rate": 0.1,
+        "noise_multiplier": 4.0,
+        "max_grad_norm": 1.0,
+        "expected_batch_size": 30.0,
+        "slack": 1e-7,
+    }
+    return StepPlan(**{**fields, **changes})
+
+
 def steps_of(c, key="steps", **changes):
-    wanted = StepPlan(
-        **{
-            "n_steps": 3,
-            "sample_rate": 0.1,
-            "noise_multiplier": 4.0,
-            "max_grad_norm": 1.0,
-            "expected_batch_size": 30.0,
-            "slack": 1e-7,
-            **changes,
-        }
-    )
-    return c.gradient_steps(key, "test", domains(), wanted)
+    return c.gradient_steps(key, "test", codings(), small_plan(**changes))
 
 
 def take(steps, network):

@@ -147,7 +147,7 @@ def test_a_person_with_many_records_moves_the_sums_by_at_most_one_unit(
 # -- through the curator ---------------------------------------------------------------------------------
 
 SCHEMA = Schema({"digit": {"type": "categorical", "categories": ["a", "b"]}}, image={"height": 2, "width": 2})
-DOMAINS = {"digit": DiscreteDomain(SCHEMA.columns["digit"], ("a", "b"), False, False)}
+CODINGS = {"digit": DiscreteDomain(SCHEMA.columns["digit"], ("a", "b"), False, False).coding}
 
 
 def curator(n: int = 100, charge=None, **arguments) -> Curator:
@@ -168,7 +168,7 @@ def buy(c: Curator, noise: float = 2.0, n_values: int = 5):
         return record[0].long(), torch.full((n_values,), 0.01) + 0 * record[1]
 
     return c.vector_sums(
-        "s", "sums", DOMAINS, embedding, n_cells=2, n_values=n_values, noise_multiplier=noise
+        "s", "sums", CODINGS, embedding, n_cells=2, n_values=n_values, noise_multiplier=noise
     )
 
 
@@ -177,9 +177,9 @@ def test_a_record_is_its_codes_and_its_image() -> None:
         return torch.zeros((), dtype=torch.int64), record[:5].float() / 1000.0
 
     c = curator(3)
-    release = c.vector_sums("s", "sums", DOMAINS, embedding, n_cells=1, n_values=5, noise_multiplier=1.0)
+    release = c.vector_sums("s", "sums", CODINGS, embedding, n_cells=1, n_values=5, noise_multiplier=1.0)
     assert release.arrays["sums"].shape == (1, 5)
-    assert c._records.rows(DOMAINS).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 2, 2, 2]]
+    assert c._records.rows(CODINGS).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 2, 2, 2]]
 
 
 def test_the_images_of_a_person_are_cut_with_the_rows() -> None:
@@ -187,7 +187,7 @@ def test_the_images_of_a_person_are_cut_with_the_rows() -> None:
     codes = pd.Categorical.from_codes(persons % 2, categories=["a", "b"])
     images = np.broadcast_to(persons.astype(np.uint8)[:, None, None, None], (100, 2, 2, 1))
     records = Records(pd.DataFrame({"digit": codes}), persons, images)
-    held = HeldRecords(records, max_records_per_person=3, secret=OsEntropy()).rows(DOMAINS)
+    held = HeldRecords(records, max_records_per_person=3, secret=OsEntropy()).rows(CODINGS)
     shades, counts = np.unique(held[:, 1].numpy(), return_counts=True)
     assert shades.tolist() == list(range(20))
     assert set(counts) == {3}

@@ -130,8 +130,8 @@ FIELDS = {
     name: {"type": "categorical", "categories": list(range(k))} for name, k in zip("abc", SIZES, strict=True)
 }
 SCHEMA = Schema(FIELDS)
-DOMAINS = {
-    name: DiscreteDomain(SCHEMA.columns[name], tuple(range(k)), False, False)
+CODINGS = {
+    name: DiscreteDomain(SCHEMA.columns[name], tuple(range(k)), False, False).coding
     for name, k in zip("abc", SIZES, strict=True)
 }
 PANEL = Panel(n_teachers=20, part_size=60)
@@ -153,7 +153,7 @@ def a_curator(*, schema=SCHEMA, frame=None, charged=None, secret=None, mu_square
 def ask(curator, index=0, *, noise=4.0, n=50, teacher=None):
     queries = partial(KERNEL.teacher, fakes=rows_of(40, seed=1), queries=rows_of(n, seed=2 + index))
     release = curator.votes(
-        f"votes/{index}", DOMAINS, PANEL, teacher or queries, n_queries=n, noise_multiplier=noise
+        f"votes/{index}", CODINGS, PANEL, teacher or queries, n_queries=n, noise_multiplier=noise
     )
     return release.arrays["votes"]
 

@@ -52,13 +52,13 @@ def test_groups_are_counted_as_the_sum_of_their_values():
     assert merged.counts.sum() == pytest.approx(measured.counts.sum())
     assert merged.variance.sum() == pytest.approx(25.0 * DOMAIN.size)
     rows = pd.Series(pd.Categorical([VALUES[3], VALUES[4], VALUES[5], None, "elsewhere"]))
-    codes = groups.encode(rows)
+    codes = groups.coding.encode(rows)
     assert codes.tolist() == groups.group_of_code[[3, 4, 5, N_VALUES + 1, N_VALUES]].tolist()
     strict = group_values(
         DiscreteDomain(COLUMN, VALUES, False, False),
         Measurement(columns=("code",), counts=measured.counts[:N_VALUES], variance=25.0),
     )
-    assert strict.encode(rows).tolist()[-2:] == [-1, -1]  # outside the domain: counted nowhere
+    assert strict.coding.encode(rows).tolist()[-2:] == [-1, -1]  # outside the domain: counted nowhere
 
 
 def test_a_parted_mixture_has_the_shares_of_the_groups_and_within_them():
