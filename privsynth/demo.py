@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from privsynth.accounting.budget import Spend
 from privsynth.datasets import load_rand_hie
-from privsynth.privacy.budget import Spend
 from privsynth.report.audit import audit
 from privsynth.report.audit_report import HTML_NAME
 from privsynth.schema import Schema

@@ -31,7 +31,7 @@ class Release:
 
     Attributes:
         key: Name within the run, such as ``counts/one-way/age``.
-        event: The charge, as `privsynth.privacy.accounting.Event.to_dict` writes it.
+        event: The charge, as `privsynth.accounting.events.Event.to_dict` writes it.
         facts: What else was released, JSON-able.
         arrays: Released arrays by name.
         lost: Whether the charge was written but its answer never stored: paid, and gone.

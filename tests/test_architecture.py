@@ -46,7 +46,7 @@ RECORDS = {
     "splitting",
 }
 JUDGES = {"attacks", "metrics", "report"}
-MAKERS = {"models", "sampling", "ledger", "privacy", "synthesizers"}
+MAKERS = {"accounting", "models", "sampling", "ledger", "privacy", "synthesizers"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -62,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schema_files": SCHEMA,
     "sdv_metadata": SCHEMA,
     "binning": PLAIN,
+    "accounting": {"errors", "accounting"},
     "coding": {"columns"},
     "drawing": set(),
     "encoding": PLAIN,
@@ -71,16 +72,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": PLAIN | {"models"},
     "sampling": PLAIN | {"models", "sampling"},
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
-    "ledger": PLAIN | {"ledger", "privacy.accounting", "privacy.budget"},
-    "privacy": PLAIN | {"sources", "ranks", "privacy"},
+    "ledger": PLAIN | {"accounting", "ledger"},
+    "privacy": PLAIN | {"accounting", "sources", "ranks", "privacy"},
     "synthesizers": PLAIN | {"sources", "image_sources", "ranks"} | MAKERS,
     "attacks": SCHEMA
-    | {"sources", "attacks", "ledger"}
-    | {f"privacy.{part}" for part in ("accounting", "budget", "noise", "secret")},
+    | {"accounting", "sources", "attacks", "ledger"}
+    | {f"privacy.{part}" for part in ("noise", "secret")},
     # a classifier trained under the same budget, to compare with, takes the steps that every generator takes
     "metrics": SCHEMA
-    | {"sources", "images", "image_sources", "splitting", "attacks", "metrics"}
-    | {f"privacy.{part}" for part in ("accounting", "clipping", "dpsgd", "secret", "units")},
+    | {"accounting", "sources", "images", "image_sources", "splitting", "attacks", "metrics"}
+    | {f"privacy.{part}" for part in ("clipping", "dpsgd", "secret", "units")},
     "report": SCHEMA | {"sources", "images", "image_sources", "image_files"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS | {"resampling"},
     "augmentation": PLAIN | RECORDS | MAKERS | {"augmentation"},
@@ -91,7 +92,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 ONLY_IN = {
     "opacus": {"privacy"},
-    "dp_accounting": {"privacy"},
+    "dp_accounting": {"accounting"},
     "cryptography": {"privacy"},
     "sdmetrics": {"metrics"},
     "fairlearn": {"metrics"},

@@ -106,7 +106,7 @@ def one_run_rules_out_mu(
 def one_run_mu(*, n_canaries: int, n_guesses: int, n_correct: int, confidence: float = 0.95) -> float:
     """Return the largest mu that so many correct guesses rule out; 0 if none.
 
-    As an epsilon (`privsynth.privacy.accounting.gdp_epsilon`) it holds for Gaussian mechanisms only.
+    As an epsilon (`privsynth.accounting.gdp.gdp_epsilon`) it holds for Gaussian mechanisms only.
 
     Privacy:
         Post-processing: of the counts given.

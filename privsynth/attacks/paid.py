@@ -20,13 +20,14 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from privsynth.accounting.budget import Spend, Unit
+from privsynth.accounting.events import Event
+from privsynth.accounting.gdp import noise_for
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
 from privsynth.attacks.queries import QueryView
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.accounting import Event, noise_for
-from privsynth.privacy.budget import Spend, Unit
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.schema import Schema

@@ -97,7 +97,7 @@ def _limit_fields(limit: tuple[float, float] | None) -> dict[str, float] | None:
 
 
 def _describe(summary: DatasetSummary) -> str:
-    from privsynth.privacy.budget import shown_epsilon
+    from privsynth.accounting.budget import shown_epsilon
 
     lines = [
         f"data set {summary.dataset!r}: {summary.unit or 'no unit yet'}",
@@ -112,7 +112,7 @@ def _describe_limit(limit: tuple[float, float] | None) -> str:
 
 
 def _describe_run(run: RunSummary) -> str:
-    from privsynth.privacy.budget import shown_epsilon
+    from privsynth.accounting.budget import shown_epsilon
 
     return (
         f"run {run.run} {run.status}: {run.description}; started {run.started}, "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from privsynth.privacy.budget import shown_epsilon
+from privsynth.accounting.budget import shown_epsilon
 
 
 def describe_guarantee(guarantee: dict[str, Any]) -> str:

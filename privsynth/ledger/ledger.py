@@ -18,10 +18,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from privsynth.accounting.budget import Spend, Unit
+from privsynth.accounting.events import Event
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
 from privsynth.ledger.file import LedgerFile, ledger_path
-from privsynth.privacy.accounting import Event
-from privsynth.privacy.budget import Spend, Unit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from privsynth.accounting.budget import Unit
+from privsynth.accounting.events import Event
 from privsynth.errors import LedgerError, ModelFileError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.accounting import Event
-from privsynth.privacy.budget import Unit
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
 

@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.events import Event
 from privsynth.coding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
-from privsynth.privacy.accounting import Event
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.discovery import discovery_threshold, published_values
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding, sum_vectors

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import torch
 from opacus.optimizers import DPOptimizer
 
+from privsynth.accounting.events import Event
+from privsynth.accounting.sampled_gaussian import check_steps, noise_for_steps
 from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
-from privsynth.privacy.accounting import Event
 from privsynth.privacy.clipping import RecordClipper
-from privsynth.privacy.sampled_gaussian import check_steps, noise_for_steps
 from privsynth.privacy.secret import SecretSource, standard_normals
 from privsynth.privacy.units import Weighting
 from privsynth.ranks import Ranks, summed_by

@@ -18,10 +18,10 @@ from typing import Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
+from privsynth.accounting.budget import Spend
 from privsynth.errors import ModelFileError, ParameterError, SchemaError
 from privsynth.ledger.ledger import Ledger
 from privsynth.ledger.run import check_configuration, dataset_name, discard_run, ledger_run
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Charge, Curator
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.ranks import Ranks

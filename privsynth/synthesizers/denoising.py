@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
 from privsynth.models.denoiser import TableDenoiser
 from privsynth.models.distillation import distilled, draw_rows, reordered
@@ -21,7 +22,6 @@ from privsynth.models.state import (
     restore_optimizer,
     running_average,
 )
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer

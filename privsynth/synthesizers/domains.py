@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from privsynth.accounting.gdp import noise_for
 from privsynth.binning import bins_from_histogram
 from privsynth.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.errors import SchemaError
 from privsynth.models.fitting import Measurement
-from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bound_edges
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from privsynth.privacy.accounting import Event
-from privsynth.privacy.budget import Spend
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.events import Event
 from privsynth.releases import Release
 from privsynth.schema import Schema
 

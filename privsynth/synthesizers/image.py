@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.image_sources import ImageSource, conform_images
 from privsynth.models.fitting import FitOptions
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.image_model import ImageGenerator, ImageModel, check_cells, image_conditions
 from privsynth.sampling.table_model import TableModel

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.accounting.gdp import noise_for
 from privsynth.encoding import Domain, codings_of
 from privsynth.image_shape import ImageShape
 from privsynth.models.image_moments import Spread, symmetric
-from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 
 FloatArray = NDArray[np.float64]

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
 from privsynth.image_shape import ImageShape
 from privsynth.models.image_mixture import ImageMixture
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import StepPlan
 from privsynth.sampling.image_model import ImageGenerator

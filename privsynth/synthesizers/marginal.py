@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from privsynth.privacy.accounting import exponential_epsilon0
-from privsynth.privacy.budget import Spend
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.gdp import exponential_epsilon0
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

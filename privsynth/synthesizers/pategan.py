@@ -8,12 +8,12 @@ from functools import partial
 
 import torch
 
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.gdp import noise_for
 from privsynth.encoding import codings_of
 from privsynth.errors import ParameterError
 from privsynth.models.state import averaging_weight
 from privsynth.models.teachers import PairKernel, Student
-from privsynth.privacy.accounting import noise_for
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.pate import Panel
 from privsynth.sampling.table_model import TableModel

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
 from privsynth.schema import PRIVATE, Schema

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.accounting.gdp import noise_for
 from privsynth.encoding import codings_of
 from privsynth.errors import ParameterError
 from privsynth.models.fitting import Measurement
 from privsynth.models.generator import MixtureGenerator, allot_conditions
 from privsynth.models.mixture import ProductMixture
-from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema

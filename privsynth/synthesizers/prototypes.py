@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.accounting.gdp import noise_for
 from privsynth.errors import ParameterError
 from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_moments import Spread, low_frequencies
-from privsynth.privacy.accounting import noise_for
 from privsynth.privacy.curator import Curator
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.image_reader import (

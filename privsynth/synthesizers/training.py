@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.events import Event
+from privsynth.accounting.gdp import gdp_epsilon
 from privsynth.encoding import Domain, codings_of
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import Event, gdp_epsilon
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.sampling.table_model import TableModel

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from privsynth.accounting.gdp import gdp_epsilon
 from privsynth.attacks.one_run import (
     count_correct_guesses,
     one_run_epsilon,
@@ -16,7 +17,6 @@ from privsynth.attacks.one_run import (
     one_run_rules_out_mu,
 )
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import gdp_epsilon
 
 FALSE_ALARM = 1e-6
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from privsynth.accounting.budget import Spend, Unit
 from privsynth.attacks import paid
 from privsynth.attacks.paid import SHARES, AuditBudget, paid_audit
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.budget import Spend, Unit
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.schema import Schema
 from privsynth.sources import Records, conform

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
 
+from privsynth.accounting.gdp import gdp_mu
 from privsynth.attacks.curves import allowed_tpr, gdp_allowed_tpr, replace_one
 from privsynth.attacks.operating_points import read_out
 from privsynth.attacks.trade_off import allowance_of, points_above, trade_off_view
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import gdp_mu
 
 CLAIM = {
     "private": True,

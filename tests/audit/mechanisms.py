@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.events import Event
 from privsynth.coding import Coding
 from privsynth.encoding import DiscreteDomain, NumericDomain, to_ticks
-from privsynth.privacy.accounting import Event
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bound_bin
 from privsynth.privacy.noise import add_gaussian_noise

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from privsynth import drawing
+from privsynth.accounting import budget, events, gdp
 from privsynth.attacks import two_worlds
 from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
@@ -24,8 +25,6 @@ from privsynth.encoding import Domain, NumericDomain, NumericGrid
 from privsynth.ledger import ledger
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import (
-    accounting,
-    budget,
     curator,
     discovery,
     embedding,
@@ -43,6 +42,7 @@ from privsynth.privacy.units import PERSON_GRID, Weighting
 from privsynth.schema import Column
 from privsynth.synthesizers import domains
 from privsynth.synthesizers.marginal import MarginalSynthesizer
+from tests.accounting import test_accounting
 from tests.attacks import test_two_worlds
 from tests.audit import test_mechanisms
 from tests.audit.mechanisms import (
@@ -60,7 +60,7 @@ from tests.audit.mechanisms import (
 from tests.audit.test_mechanisms import FALSE_ALARM, audit_of
 from tests.contracts import test_synthesizers
 from tests.contracts.synthesizers import maker
-from tests.privacy import test_accounting, test_curator, test_noise
+from tests.privacy import test_curator, test_noise
 from tests.sampling import test_rows
 from tests.synthesizers import test_marginal
 
@@ -154,18 +154,18 @@ def scores_from_the_exact_total(patch: Patch) -> None:
 
 
 def selection_charged_at_half(patch: Patch) -> None:
-    honest = accounting.exponential_mu
-    patch.setattr(accounting, "exponential_mu", lambda epsilon0: honest(epsilon0) / 2)
+    honest = events.exponential_mu
+    patch.setattr(events, "exponential_mu", lambda epsilon0: honest(epsilon0) / 2)
 
 
 def count_of_an_event_ignored(patch: Patch) -> None:
     """An event of several releases is charged as one."""
 
-    def bug(self: accounting.Event) -> float:
+    def bug(self: events.Event) -> float:
         return honest(self) / self.count
 
-    honest = accounting.Event.mu_squared.fget
-    patch.setattr(accounting.Event, "mu_squared", property(bug))
+    honest = events.Event.mu_squared.fget
+    patch.setattr(events.Event, "mu_squared", property(bug))
 
 
 def vectors_as_long_as_they_are(patch: Patch) -> None:
@@ -358,8 +358,8 @@ def charge_after_the_read(patch: Patch) -> None:
 
 
 def half_of_delta(patch: Patch) -> None:
-    honest = accounting.gdp_delta
-    patch.setattr(accounting, "gdp_delta", lambda mu, epsilon: honest(mu, epsilon) / 2)
+    honest = gdp.gdp_delta
+    patch.setattr(gdp, "gdp_delta", lambda mu, epsilon: honest(mu, epsilon) / 2)
 
 
 def values_in_another_order(patch: Patch) -> None:

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from privsynth.accounting.budget import Spend
 from privsynth.attacks.one_run import count_correct_guesses, one_run_mu
 from privsynth.models.gan import GanOptions
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, PATEGANSynthesizer

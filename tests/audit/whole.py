@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from privsynth.accounting.budget import Spend
 from privsynth.models.fitting import FitOptions
-from privsynth.privacy.budget import Spend
 from privsynth.schema import Schema
 from privsynth.synthesizers import MarginalSynthesizer
 from privsynth.synthesizers.recipe import MarginalSettings

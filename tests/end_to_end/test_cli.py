@@ -730,7 +730,7 @@ def test_the_ledger_is_shown_limited_and_closed(fitted: Path, run: Run, tmp_path
 
 
 def test_a_crashed_run_is_closed(run: Run, own_ledger: Path) -> None:
-    from privsynth.privacy.budget import Unit
+    from privsynth.accounting.budget import Unit
 
     def crashed() -> str:
         return Ledger().reserve(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from privsynth.privacy.accounting import Event, exponential_mu
+from privsynth.accounting.events import Event
+from privsynth.accounting.gdp import exponential_mu
 
 
 def compose_fixed_plan(events: Iterable[Event], delta: float) -> dict[str, float]:

@@ -18,11 +18,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from privsynth.accounting.events import Event
+from privsynth.accounting.gdp import gdp_epsilon, gdp_mu
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
 from privsynth.ledger import file as ledger_file
 from privsynth.ledger.file import ledger_path
 from privsynth.ledger.ledger import Ledger, Unit
-from privsynth.privacy.accounting import Event, gdp_epsilon, gdp_mu
 
 RECORD = Unit(unit="record")
 PERSON = Unit(unit="person", person_column="zper", max_records_per_person=5)
@@ -491,7 +492,7 @@ def test_a_charge_survives_a_power_cut(ledger: Ledger) -> None:
 def test_a_process_killed_right_after_the_charge_leaves_the_event(ledger: Ledger) -> None:
     script = (
         "import os, sys\n"
-        "from privsynth.privacy.accounting import Event\n"
+        "from privsynth.accounting.events import Event\n"
         "from privsynth.ledger.ledger import Ledger, Unit\n"
         "ledger = Ledger(sys.argv[1])\n"
         "unit = Unit(unit='record')\n"

@@ -10,12 +10,12 @@ import pytest
 import torch
 from scipy.stats import binom, chi2
 
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.events import Event
 from privsynth.coding import NumberCoding
 from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy import curator as curator_module
-from privsynth.privacy.accounting import Event
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import StepPlan

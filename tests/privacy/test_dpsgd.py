@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.stats import chi2
 
+from privsynth.accounting.events import Event
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import Event
 from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.dpsgd import SecretNoiseOptimizer, StepPlan
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests

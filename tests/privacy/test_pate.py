@@ -10,11 +10,11 @@ import pytest
 import torch
 from scipy.stats import chi2
 
+from privsynth.accounting.budget import Spend
 from privsynth.encoding import DiscreteDomain
 from privsynth.errors import ParameterError
 from privsynth.models.teachers import PairKernel
 from privsynth.privacy import curator as curator_module
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.pate import Panel, count_votes
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests

@@ -15,6 +15,7 @@ from PIL import Image
 
 import privsynth
 from privsynth import SampleGrids
+from privsynth.accounting.events import Event
 from privsynth.errors import ParameterError, RequestError, SchemaError, TableError
 from privsynth.image_files import contact_sheet
 from privsynth.images import LabelledImages
@@ -23,7 +24,6 @@ from privsynth.models.fitting import FitOptions
 from privsynth.models.image_diffusion import DiffusionOptions
 from privsynth.models.image_gan import ImageGanOptions
 from privsynth.privacy import curator
-from privsynth.privacy.accounting import Event
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.schema import Schema
 from privsynth.synthesizers import (

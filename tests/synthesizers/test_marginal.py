@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from privsynth.accounting.budget import Spend
 from privsynth.errors import (
     BudgetExceededError,
     ModelFileError,
@@ -22,7 +23,6 @@ from privsynth.errors import (
     SchemaError,
 )
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore

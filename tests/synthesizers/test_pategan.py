@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
-from privsynth.privacy.budget import Spend
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.synthesizers import PATEGANSynthesizer, pategan

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
 from privsynth.metrics.images.classifiers import CNN, LINEAR, MLP, ImageClassifier, as_input, build
-from privsynth.privacy.accounting import ADDED_DELTA_SHARE, gdp_mu
 from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.secret import OsEntropy, SecretSource, standard_normals

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_delta
 from privsynth.metrics.images import direct
 from privsynth.metrics.images.direct import COUNT_SHARE, DirectTraining, train_directly
-from privsynth.privacy.accounting import ADDED_DELTA_SHARE, gdp_delta
 from privsynth.privacy.dpsgd import GradientSteps
 from privsynth.privacy.secret import PredictableSourceForTests
 

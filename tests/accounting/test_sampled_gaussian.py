@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from opacus.accountants import PRVAccountant, RDPAccountant
 from scipy.stats import norm
 
+from privsynth.accounting.events import Event
+from privsynth.accounting.gdp import gdp_delta, gdp_epsilon
+from privsynth.accounting.sampled_gaussian import Profile, noise_for_steps, steps_epsilon, steps_mu
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import Event, gdp_delta, gdp_epsilon
-from privsynth.privacy.sampled_gaussian import Profile, noise_for_steps, steps_epsilon, steps_mu
 from tests.helpers.fixed_plan import compose_fixed_plan
 
 DELTA = 1e-5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, gdp_mu
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import ADDED_DELTA_SHARE, gdp_epsilon, gdp_mu
 
 RELATIVE_TOLERANCE = 1e-9
 """Room for rounding, so that a run of exactly the limit fits; `gdp_mu` keeps more than that in hand."""

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
+from privsynth.accounting.gdp import rounded_down
 from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import rounded_down
 
 FloatArray = NDArray[np.float64]
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from opacus.accountants import RDPAccountant
 from scipy.stats import norm
 
-from privsynth.errors import ParameterError
-from privsynth.privacy.accounting import (
+from privsynth.accounting.budget import Spend
+from privsynth.accounting.events import Event
+from privsynth.accounting.gdp import (
     ADDED_DELTA_SHARE,
-    Event,
     exponential_epsilon0,
     exponential_mu,
     gdp_delta,
@@ -23,7 +23,7 @@ from privsynth.privacy.accounting import (
     noise_for,
     rounded_down,
 )
-from privsynth.privacy.budget import Spend
+from privsynth.errors import ParameterError
 from tests.helpers.fixed_plan import compose_fixed_plan
 
 # Balle and Wang 2018, Theorem 8, solved by bisection to five digits.
