@@ -13,6 +13,7 @@ from typing import Any
 
 from privsynth.errors import SchemaError
 from privsynth.number_format import NumberFormat
+from privsynth.times import read_iso
 
 PRIVATE = "private"
 
@@ -350,7 +351,7 @@ def whole_steps(low: float, high: float, step: float) -> tuple[float, float]:
 def datetime_to_step(text: str, resolution_seconds: int, where: str) -> float:
     """Return an ISO-8601 time as whole steps since 1970 (UTC if it names no zone)."""
     try:
-        moment = dt.datetime.fromisoformat(text)
+        moment = read_iso(text)
     except ValueError:
         raise SchemaError(f"{where} is not an ISO-8601 date or time: {text!r}") from None
     if moment.tzinfo is None:

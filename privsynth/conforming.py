@@ -1,33 +1,32 @@
 """Read one raw column by its declaration: numbers, categories and persons out of whatever a table stores.
 
-Every rule is applied once per distinct value and never once per row, so ten million rows cost seconds.
-What a value means depends on itself and the declaration alone, never on the other rows.
+Every rule is applied once per distinct value and never once per row. What a value means depends on itself and
+the declaration alone, never on the other rows.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
+import math
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from privsynth.distinct import distinct
 from privsynth.errors import SchemaError
 from privsynth.number_format import NumberFormat
 from privsynth.schema import PRIVATE, Category, Column, category_text, datetime_to_step
+from privsynth.single_values import Single, Unreadable, as_number, as_text, of_single_precision
 
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-BrokenRules = dict[str, BoolArray]  # a sentence for each rule that some value breaks, and where
+BrokenRules = dict[str, BoolArray]  # a sentence for each rule that is broken, and where it is
 
 NUMBER_HINT = "words for missing go into 'missing_values'; separators, currency or percent need a 'format'"
 MISSING_RULE = "a field is missing, but 'missing' is not true"
-_TIME_WITHOUT_ZONE = re.compile(r"[T ]\d[^zZ+-]*$")
 _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
 
 
@@ -50,69 +49,80 @@ def conform_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Cate
 
 
 def read_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Categorical, BrokenRules]:
-    """Read a column as `conform_column` does, and say of each broken rule which rows break it.
+    """Read a column as `conform_column` does, and say of each broken rule which rows break it, ``(n,)``.
 
     Privacy:
         Not private: holds the records.
     """
-    raw, is_foreign = _single_values(raw, booleans_as_text=not column.is_numeric)
-    values, broken = _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
-    foreign = {"a field is not one number, text or date": is_foreign} if is_foreign.any() else {}
-    return values, foreign | broken
+    return _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
 
 
 def person_codes(raw: pd.Series) -> IntArray:
-    """Number the persons that a column names, 0 to n_persons - 1.
-
-    Ids match by their text, blanks around it stripped. A row with an empty id is a person of its own.
+    """Number the persons that a column names, 0 to n_persons - 1; see `read_persons`.
 
     Privacy:
         Not private: says which rows belong together.
     """
-    codes, distinct = _distinct(_single_values(raw, booleans_as_text=True)[0])
-    if not pd.api.types.is_numeric_dtype(raw.dtype):
-        names = np.array([_text(value) or None for value in distinct], dtype=object)
-        codes = np.append(pd.factorize(names)[0], -1)[codes]
-    codes = codes.astype(np.int64)
+    return read_persons(raw)[0]
+
+
+def read_persons(raw: pd.Series) -> tuple[IntArray, list[str]]:
+    """Number the persons that a column names, 0 to n_persons - 1, and name the rules that it breaks.
+
+    Ids match by their text, blanks around it stripped. A row with an empty id is a person of its own; rows
+    whose ids cannot be read are one person together, since they may be.
+
+    Privacy:
+        Not private: says which rows belong together.
+    """
+    codes, values = distinct(raw, as_text)
+    known: dict[str | None, int] = {"": -1}
+    persons = [known.setdefault(_text(value), len(known) - 1) for value in values]
+    codes = np.array([*persons, -1], dtype=np.int64)[codes]
     alone = codes < 0
     codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    return codes
+    return codes, list(_unreadable(values))
 
 
 # -- numbers and times ---------------------------------------------------------------------------------
 
 
 def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, BrokenRules]:
-    parse = partial(_numbers, written=column.number_format)
+    parse: Callable[[Single], float] = partial(_number, written=column.number_format)
     if column.type == "datetime":
-        parse = partial(_steps_of_texts, resolution_seconds=column.resolution_seconds)
+        parse = partial(_step, resolution_seconds=column.resolution_seconds)
     numbers = _stored_numbers(raw, column)
+    codes, rules = None, BrokenRules()
     if numbers is not None:
-        codes, is_blank = None, np.isnan(numbers)
+        is_missing = np.isnan(numbers)
     else:
-        codes, distinct = _distinct(raw)
-        numbers = parse(distinct)
-        blanks = _blanks(column)
-        is_blank = np.isnan(numbers)
-        is_blank[is_blank] = [_text(value) in blanks for value in distinct[is_blank]]
+        codes, values = distinct(raw, as_number)
+        rules = _unreadable(values)
+        numbers = np.array([parse(value) for value in values], dtype=np.float64)
+        blanks, is_missing = _blanks(column), np.isnan(numbers)
+        is_missing[is_missing] = [_text(values[i]) in blanks for i in np.flatnonzero(is_missing)]
     if column.missing_values:
-        is_blank |= np.isin(numbers, parse(column.missing_values))
+        is_missing |= np.isin(numbers, [parse(text) for text in column.missing_values])
 
-    is_unreadable = ~np.isfinite(numbers) & ~is_blank
+    is_unreadable = ~np.isfinite(numbers) & ~is_missing
+    numbers, broken = _fit(np.where(is_missing | is_unreadable, np.nan, numbers), column)
+    for rows in rules.values():
+        is_unreadable &= ~rows
     what = "an ISO-8601 date or time" if column.type == "datetime" else f"a finite number ({NUMBER_HINT})"
-    numbers, rules = _fit(np.where(is_blank | is_unreadable, np.nan, numbers), column)
-    rules = {f"a field is not {what}": is_unreadable, **rules, **_missing_rule(is_blank, column)}
-    return numbers if codes is None else np.append(numbers, np.nan)[codes], _broken_rows(rules, codes)
+    rules |= {f"a field is not {what}": is_unreadable} | broken | _missing_rule(is_missing, column)
+    return numbers if codes is None else np.append(numbers, np.nan)[codes], _rows_that_break(rules, codes)
 
 
 def _stored_numbers(raw: pd.Series, column: Column) -> FloatArray | None:
     """Return a column that is stored as what it is declared to be, None if its fields have to be parsed."""
     if column.type == "datetime":
-        if not pd.api.types.is_datetime64_any_dtype(raw.dtype):
+        if raw.dtype.kind != "M" or not isinstance(raw.dtype, np.dtype | pd.DatetimeTZDtype):
             return None
         return _steps(pd.DatetimeIndex(raw), column.resolution_seconds)
-    if not pd.api.types.is_numeric_dtype(raw.dtype):
+    if raw.dtype.kind not in "biuf":
         return None
+    if raw.dtype.kind == "f" and raw.dtype.itemsize < 8:
+        return of_single_precision(raw.to_numpy(np.dtype(f"f{raw.dtype.itemsize}"), na_value=np.nan))
     return raw.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
@@ -142,33 +152,24 @@ def _fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:
     return rounded + 0.0, broken  # -0.0 becomes 0.0
 
 
-def _numbers(
-    values: Sequence[object] | npt.NDArray[np.object_], written: NumberFormat | None = None
-) -> FloatArray:
-    """Return values as numbers, NaN where they are none."""
-    if written is not None:
-        values = [written.plain_text(value) if isinstance(value, str) else value for value in values]
-    # Beside a fraction pandas reads every number by itself; without one, whole numbers of 17 digits and more
-    # are rounded otherwise, and one record would change how others are read.
-    parsed = pd.to_numeric(np.array([*values, 0.5], dtype=object), errors="coerce")
-    return np.asarray(parsed[:-1], dtype=np.float64)
+def _number(value: Single, written: NumberFormat | None = None) -> float:
+    """Return a value as a number, NaN where it is none."""
+    if isinstance(value, float):
+        return value
+    if not isinstance(value, str) or "_" in value:  # Python takes 1_000 for a number
+        return math.nan
+    try:
+        return float(value if written is None else written.plain_text(value))
+    except ValueError:
+        return math.nan
 
 
-def _steps_of_texts(values: Iterable[object], *, resolution_seconds: int) -> FloatArray:
-    """Return ISO-8601 texts as whole steps since 1970 (UTC if they name no zone), NaN where they are none."""
-    texts = [_text(value) for value in values]
-    # "now" is no date; a time without a zone gets one, since pandas would take over that of an earlier text
-    dated = [
-        None if not text[:4].isdigit() else f"{text}Z" if _TIME_WITHOUT_ZONE.search(text) else text
-        for text in texts
-    ]
-    steps = _steps(pd.to_datetime(dated, format="ISO8601", errors="coerce", utc=True), resolution_seconds)
-    for i in np.flatnonzero(np.isnan(steps)):  # years that nanoseconds cannot hold, such as 9999
-        try:
-            steps[i] = datetime_to_step(texts[i], resolution_seconds, "a field")
-        except SchemaError:
-            continue
-    return steps
+def _step(value: Single, *, resolution_seconds: int) -> float:
+    """Return a time as whole steps since 1970 (UTC if it names no zone), NaN where it is none."""
+    try:
+        return datetime_to_step(_text(value) or "", resolution_seconds, "a field")
+    except SchemaError:
+        return math.nan
 
 
 def _steps(moments: pd.DatetimeIndex, resolution_seconds: int) -> FloatArray:
@@ -182,33 +183,35 @@ def _steps(moments: pd.DatetimeIndex, resolution_seconds: int) -> FloatArray:
 
 
 def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, BrokenRules]:
-    codes, distinct = _distinct(raw)
-    texts = [_text(value) for value in distinct]
+    codes, values = distinct(raw, as_text)
+    texts = [_text(value) for value in values]
     blanks = _blanks(column)
     labels = _labels(column, texts, blanks)
     code_of = _code_of_text(labels, is_boolean=column.type == "boolean")
-    is_blank = np.array([text in blanks for text in texts], dtype=bool)
-    is_unknown = np.array([text not in code_of for text in texts], dtype=bool) & ~is_blank
+    is_missing = np.array([text in blanks for text in texts], dtype=bool)
+    is_unknown = np.array([text is not None and text not in code_of for text in texts], dtype=bool)
 
     what = "neither of its two values" if column.type == "boolean" else "not among its categories"
-    rules = {f"a value is {what}": is_unknown, **_missing_rule(is_blank, column)}
+    rules = {f"a value is {what}": is_unknown & ~is_missing}
+    rules = _unreadable(values) | rules | _missing_rule(is_missing, column)
     other = next((code for text, code in code_of.items() if text.lower() == "other"), -1)
     unknown_code = other if column.type == "categorical" else -1
     label_codes = [
-        -1 if blank else code_of.get(text, unknown_code) for text, blank in zip(texts, is_blank, strict=True)
+        -1 if text is None or text in blanks else code_of.get(text, unknown_code) for text in texts
     ]
     smallest = np.min_scalar_type(-max(len(labels), 1))
     row_codes = np.array([*label_codes, -1], dtype=smallest)[codes]
-    return pd.Categorical.from_codes(row_codes, categories=_index(labels)), _broken_rows(rules, codes)
+    return pd.Categorical.from_codes(row_codes, categories=_index(labels)), _rows_that_break(rules, codes)
 
 
-def _labels(column: Column, texts: list[str], blanks: set[str]) -> Sequence[Category]:
+def _labels(column: Column, texts: list[str | None], blanks: set[str]) -> Sequence[Category]:
     if column.type == "boolean":
         return column.boolean_values
     if isinstance(column.categories, tuple):
         return column.categories
     assert column.categories == PRIVATE, "the schema is complete"
-    return sorted(set(texts) - blanks)  # texts whatever the table stores: one record must not change that
+    # texts whatever the table stores: one record must not change that
+    return sorted({text for text in texts if text is not None} - blanks)
 
 
 def _code_of_text(labels: Sequence[Category], *, is_boolean: bool) -> dict[str, int]:
@@ -228,82 +231,34 @@ def _index(labels: Sequence[Category]) -> pd.Index:
     return pd.Index(list(labels)) if is_one_type else pd.Index(list(labels), dtype=object)
 
 
-# -- broken rules --------------------------------------------------------------------------------------
+# -- rules ---------------------------------------------------------------------------------------------
 
 
-def _missing_rule(is_blank: BoolArray, column: Column) -> BrokenRules:
-    return {MISSING_RULE: is_blank} if column.missing is False else {}
+def _unreadable(values: Iterable[Single]) -> BrokenRules:
+    """Return which values cannot be read, by the rule that each breaks."""
+    values = list(values)
+    rules = BrokenRules()
+    for i, value in enumerate(values):
+        if isinstance(value, Unreadable):
+            rules.setdefault(value.rule, np.zeros(len(values), dtype=bool))[i] = True
+    return rules
 
 
-def _broken_rows(rules: BrokenRules, codes: IntArray | None) -> BrokenRules:
-    """Turn rules broken by distinct values into those broken by rows; a row of code -1 is empty."""
-    if codes is None:
-        return {rule: rows for rule, rows in rules.items() if rows.any()}
-    of_rows = {rule: np.append(values, rule == MISSING_RULE)[codes] for rule, values in rules.items()}
-    return {rule: rows for rule, rows in of_rows.items() if rows.any()}
+def _missing_rule(is_missing: BoolArray, column: Column) -> BrokenRules:
+    return {MISSING_RULE: is_missing} if column.missing is False else {}
 
 
-# -- distinct values -----------------------------------------------------------------------------------
-
-
-def _distinct(raw: pd.Series) -> tuple[IntArray, npt.NDArray[np.object_]]:
-    """Return each row's position among the distinct values, -1 for NaN and None, and those values."""
-    codes, values = pd.factorize(raw)
-    return codes, np.asarray(values, dtype=object)
-
-
-def _single_values(raw: pd.Series, *, booleans_as_text: bool) -> tuple[pd.Series, BoolArray]:
-    """Turn a column of Python objects into texts, numbers and None, each by itself.
-
-    Equal objects of different types (1 and True, two kinds of date) would be one distinct value, and its
-    text would depend on which row comes first.
-
-    Returns:
-        The column, and which rows held objects that are no single value; they become missing.
-    """
-    is_foreign = np.zeros(len(raw), dtype=bool)
-    if isinstance(raw.dtype, pd.CategoricalDtype) and raw.dtype.categories.dtype == object:
-        if all(type(value) is str for value in raw.dtype.categories):
-            return raw, is_foreign  # texts, and each stands for itself
-        raw = raw.astype(object)
-    if raw.dtype != object:
-        return raw, is_foreign
-    values = raw.to_numpy(dtype=object, copy=True)
-    kinds = np.fromiter(map(type, values), dtype=object, count=len(values))
-    for row in np.flatnonzero(~pd.Index(kinds).isin([str, float, type(None)])):
-        values[row], is_foreign[row] = _single_value(values[row], booleans_as_text=booleans_as_text)
-    return pd.Series(values, name=raw.name, dtype=object), is_foreign
-
-
-def _single_value(value: object, *, booleans_as_text: bool) -> tuple[object, bool]:
-    """Return an object as a text, a number or None, and whether it is none of these."""
-    if isinstance(value, bool | np.bool_):
-        return (("true" if value else "false") if booleans_as_text else float(value)), False
-    if isinstance(value, int | np.integer):
-        return (int(value), False) if abs(int(value)) < 2**1023 else (None, True)
-    if isinstance(value, float | np.floating):
-        return float(value), False
-    if isinstance(value, Decimal):
-        return (None, True) if value.is_nan() else (float(value), False)
-    if isinstance(value, str):
-        return str(value), False
-    if value is pd.NaT or value is pd.NA:
-        return None, False
-    if isinstance(value, dt.date | np.datetime64):
-        return (None, False) if pd.isna(value) else (_iso(value), False)
-    return None, True
-
-
-def _iso(value: dt.date | np.datetime64) -> str:
-    """Return a date or time as ISO-8601, the same for every type that means the same."""
-    if isinstance(value, np.datetime64):
-        return str(np.datetime_as_string(value.astype("datetime64[us]"))).removesuffix(".000000")
-    return value.isoformat()
+def _rows_that_break(rules: BrokenRules, codes: IntArray | None) -> BrokenRules:
+    """Turn rules that distinct values break into those that rows break; a row of code -1 is missing."""
+    if codes is not None:
+        rules = {rule: np.append(broken, rule == MISSING_RULE)[codes] for rule, broken in rules.items()}
+    return {rule: rows for rule, rows in rules.items() if rows.any()}
 
 
 def _blanks(column: Column) -> set[str]:
     return {"", *(text.strip() for text in column.missing_values)}
 
 
-def _text(value: object) -> str:
-    return category_text(value.item() if isinstance(value, np.generic) else value)
+def _text(value: Single) -> str | None:
+    """Return the text by which a value matches, None if it cannot be read."""
+    return None if isinstance(value, Unreadable) else category_text(value)

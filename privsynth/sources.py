@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from privsynth.conforming import conform_column, person_codes
+from privsynth.conforming import conform_column, read_persons
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import Schema
 from privsynth.writing import written_aside
@@ -299,12 +299,15 @@ def conform(
     for column in schema.modelled:
         columns[column.name], rules = conform_column(table.column(column.name), column)
         broken += [f"column {column.name!r}: {rule}" for rule in rules]
+    persons = None
+    if schema.person_id is not None:
+        persons, rules = read_persons(table.column(schema.person_id))
+        broken += [f"column {schema.person_id!r}: {rule}" for rule in rules]
     if broken and on_violation == "error":
         raise SchemaError(
             f"{subject} breaks its schema: {'; '.join(broken)}. Mend the table or the schema, or clip what "
             'breaks it with --on-violation clip (on_violation="clip")'
         )
-    persons = None if schema.person_id is None else person_codes(table.column(schema.person_id))
     return Records(pd.DataFrame(columns, copy=False), persons)
 
 

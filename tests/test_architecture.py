@@ -23,6 +23,7 @@ SCHEMA = {
     "schema",
     "schema_files",
     "sdv_metadata",
+    "times",
     "writing",
 }
 PLAIN = SCHEMA | {
@@ -39,9 +40,11 @@ RECORDS = {
     "checking",
     "conforming",
     "datasets",
+    "distinct",
     "drafting",
     "image_sources",
     "inference",
+    "single_values",
     "sources",
     "splitting",
 }
@@ -50,9 +53,10 @@ MAKERS = {"accounting", "models", "sampling", "ledger", "privacy", "synthesizers
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "times": set(),
     "writing": {"errors"},
     "number_format": {"errors"},
-    "columns": {"errors", "number_format"},
+    "columns": {"errors", "number_format", "times"},
     "image_shape": {"errors"},
     "images": {"errors", "image_shape"},
     "image_files": {"errors", "images", "writing"},
@@ -80,7 +84,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {f"privacy.{part}" for part in ("noise", "secret")},
     # a classifier trained under the same budget, to compare with, takes the steps that every generator takes
     "metrics": SCHEMA
-    | {"accounting", "sources", "images", "image_sources", "splitting", "attacks", "metrics"}
+    | {"accounting", "distinct", "image_sources", "images", "single_values", "sources", "splitting"}
+    | {"attacks", "metrics"}
     | {f"privacy.{part}" for part in ("clipping", "dpsgd", "secret", "units")},
     "report": SCHEMA | {"sources", "images", "image_sources", "image_files"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS | {"resampling"},

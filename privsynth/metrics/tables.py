@@ -16,9 +16,11 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from privsynth.distinct import distinct
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.metrics.balanced import Sampler, draw_balanced
 from privsynth.schema import PRIVATE, Schema, category_text
+from privsynth.single_values import Unreadable, as_text
 from privsynth.sources import Records, conform, read_table
 
 Table: TypeAlias = pd.DataFrame | str | Path
@@ -211,8 +213,8 @@ def _refuse_shared_persons(raw: dict[str, pd.DataFrame], schema: Schema) -> None
     for name, table in raw.items():
         if person_id not in table.columns:
             continue  # conform says so
-        ids = table[person_id].dropna().unique()
-        seen[name] = {category_text(value) for value in ids} - {""}
+        _, ids = distinct(table[person_id], as_text)
+        seen[name] = {category_text(value) for value in ids if not isinstance(value, Unreadable)} - {""}
         for other, persons in seen.items():
             if other != name and persons & seen[name]:
                 raise ParameterError(
