@@ -306,10 +306,8 @@ def to_ticks(values: FloatArray, column: Column) -> FloatArray:
 
 
 def from_ticks(ticks: FloatArray, column: Column) -> FloatArray:
-    """Return ticks as numbers."""
-    if column.step is None:
-        return ticks
-    return ticks / 10.0**column.decimals if column.decimals else ticks
+    """Return ticks as numbers; zero is never negative."""
+    return (ticks / 10.0**column.decimals if column.decimals else ticks) + 0.0
 
 
 def ticks_to_values(ticks: FloatArray, column: Column) -> pd.Series:

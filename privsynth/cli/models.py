@@ -220,7 +220,6 @@ def sample(
     check_sample_output(synthesizer, output, force=force)
     check_sheet(sheet, synthesizer.name, force=force)
     wanted = read_request(
-        synthesizer.schema_,
         n=n,
         where=where or [],
         balance=balance,

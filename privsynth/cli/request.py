@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import RequestError
 from privsynth.sampling.request import LIKE_NOT_COVERED
-from privsynth.schema import Column, Schema
 
 if TYPE_CHECKING:
     from privsynth.synthesizers import TableSynthesizer
@@ -27,7 +26,6 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a reques
 
 
 def read_request(
-    schema: Schema,
     *,
     n: int | None,
     where: Sequence[str],
@@ -41,7 +39,6 @@ def read_request(
     """Put flags and request file together; nothing may be said twice.
 
     Args:
-        schema: Of the model; decides whether ``a..b`` is a range.
         n: Number of rows.
         where: Conditions ``column=value``.
         balance: Column names between commas.
@@ -59,7 +56,7 @@ def read_request(
     """
     flags: dict[str, Any] = {
         "n": n,
-        "conditions": conditions_of(where, schema) or None,
+        "conditions": conditions_of(where) or None,
         "balance": _names(balance) if balance else None,
         "proportions": _proportions(proportions) if proportions else None,
         "like": like,
@@ -113,15 +110,13 @@ def _parity(text: str) -> dict[str, Any]:
     return {"target": target.strip(), "groups": _names(groups)}
 
 
-def conditions_of(where: Sequence[str], schema: Schema) -> dict[str, Any]:
-    """Read ``column=value`` flags: a repeated column is a set, ``a..b`` a range, an empty value missing.
+def conditions_of(where: Sequence[str]) -> dict[str, Any]:
+    """Read ``column=value`` flags: a repeated column is a set, an empty value missing.
 
     Example:
-        >>> schema = Schema({"age": {"type": "integer", "low": 0, "high": 99},
-        ...                  "sex": {"type": "categorical", "categories": ["F", "M", "X"]}})
-        >>> conditions_of(["age=18..30", "sex=F", "sex=X"], schema)
-        {'age': {'low': '18', 'high': '30'}, 'sex': ['F', 'X']}
-        >>> conditions_of(["age="], schema)
+        >>> conditions_of(["age=18..30", "sex=F", "sex=X"])
+        {'age': '18..30', 'sex': ['F', 'X']}
+        >>> conditions_of(["age="])
         {'age': None}
     """
     values: dict[str, list[Any]] = {}
@@ -129,28 +124,8 @@ def conditions_of(where: Sequence[str], schema: Schema) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise RequestError(f"expected --where column=value, got {text!r}")
-        values.setdefault(name, []).append(_value(value, schema.columns.get(name)))
-    for name, listed in values.items():
-        if len(listed) > 1 and any(isinstance(value, dict) for value in listed):
-            raise RequestError(f"--where {name}: a range stands alone; give one range, or a list of values")
+        values.setdefault(name, []).append(value or None)
     return {name: listed[0] if len(listed) == 1 else listed for name, listed in values.items()}
-
-
-def _value(text: str, column: Column | None) -> Any:
-    if text == "":
-        return None
-    low, dots, high = text.partition("..")
-    if dots and (column is None or column.is_numeric or all(_is_number(end) for end in (low, high) if end)):
-        return {"low": low or None, "high": high or None}
-    return text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_request_file(path: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain
 from privsynth.errors import RequestError
-from privsynth.sampling.conditions import Restriction, code_of, is_missing, restrict
+from privsynth.sampling.conditions import Restriction, code_of, restrict
+from privsynth.sampling.values import is_missing, plain_value, range_of
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -89,8 +90,8 @@ def axis_of(domain: Domain, values: Sequence[Any], *, where: str) -> Axis:
 
     Args:
         domain: Of the column. A discrete column is always cut into all of its codes.
-        values: What the request names: values, None for missing, or ranges (as in a condition, or as text
-            ``low..high``) of a number line.
+        values: What the request names: values, None for missing, or ranges of a number line, as in a
+            condition.
         where: Part of the request, for messages.
 
     Raises:
@@ -100,10 +101,10 @@ def axis_of(domain: Domain, values: Sequence[Any], *, where: str) -> Axis:
         return full_axis(domain)
     labels, parts = [], []
     for value in values:
-        label = part_label(value)
+        label = part_label(domain, value, where=where)
         if label not in labels:
             labels.append(label)
-            parts.append(restrict(domain, _as_condition(value)))
+            parts.append(restrict(domain, value))
     covered = np.sum([part.share for part in parts], axis=0)
     if (covered > 1.0 + OVERLAP).any():
         raise RequestError(f"{where}: the ranges of {domain.column.name!r} overlap")
@@ -117,33 +118,16 @@ def position_on(axis: Axis, domain: Domain, value: Any, *, where: str) -> int:
         RequestError: If there is no such value.
     """
     if isinstance(domain, DiscreteDomain):
-        if is_missing(value) or value == "":
+        if is_missing(value):
             if not domain.has_missing:
                 raise RequestError(f"{where}: {axis.name!r} is never missing in the model")
             return domain.size - 1
         return code_of(domain, value, where=f"{where}: {axis.name!r}")
-    return axis.labels.index(part_label(value))
+    return axis.labels.index(part_label(domain, value, where=where))
 
 
-def part_label(value: Any) -> Any:
-    """Return what a part of a number line is called: a range as text, or the value."""
-    if isinstance(value, dict):
-        return f"{_end(value.get('low'))}..{_end(value.get('high'))}"
-    if isinstance(value, tuple):
-        return "..".join(_end(end) for end in value)
-    if is_missing(value) or value == "":
+def part_label(domain: Domain, value: Any, *, where: str) -> Any:
+    """Return what a part of a number line is called: a range as text, or the value; None is missing."""
+    if is_missing(value):
         return None
-    return str(value)
-
-
-def _end(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def _as_condition(value: Any) -> Any:
-    if isinstance(value, str):
-        low, dots, high = value.partition("..")
-        if dots:
-            return {"low": low or None, "high": high or None}
-        return value or None
-    return value
+    return str(range_of(domain.column, value, where=where) or plain_value(value))

@@ -12,15 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
-from privsynth.errors import RequestError, SchemaError
-from privsynth.schema import Column, category_text, datetime_to_step
+from privsynth.errors import RequestError
+from privsynth.sampling.values import FORMS, Range, is_missing, number_of, plain_value, range_of
+from privsynth.schema import Column, category_text
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
-
-_FORMS = (
-    'a value, a list of values, a range ({"low": 18, "high": 30} or a 2-tuple, inclusive), or None (missing)'
-)
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,8 @@ def restrict(domain: Domain, condition: Any) -> Restriction:
 
     Args:
         domain: The column's domain.
-        condition: A value, a list or set of values, an inclusive range (a mapping with ``low`` and/or
-            ``high``, or a 2-tuple), or None for missing.
+        condition: A value, an inclusive range (see `privsynth.sampling.values.range_of`), a list or set of
+            values and ranges, or None for missing.
 
     Raises:
         RequestError: If the condition has another form, names an unknown value, or lies outside the bounds.
@@ -50,41 +47,72 @@ def restrict(domain: Domain, condition: Any) -> Restriction:
     Privacy:
         Post-processing.
     """
-    is_range = isinstance(condition, Mapping | tuple)
-    if is_range:
-        values, bounds = [], _range(domain.column, condition)
-    else:
-        values, bounds = _values(condition), None
-    if not is_range and not values:
-        raise RequestError(f"condition on {domain.column.name!r}: an empty list allows nothing")
-    wants_missing = any(is_missing(value) for value in values)
+    where = f"condition on {domain.column.name!r}"
+    values: list[Any] = []
+    ranges: list[Range] = []
+    wants_missing = False
+    for item in _items(domain, condition, where):
+        if is_missing(item):
+            wants_missing = True
+        elif (found := _range_in(domain, item, where)) is not None:
+            ranges.append(found)
+        else:
+            values.append(item)
+    if not (values or ranges or wants_missing):
+        raise RequestError(f"{where}: an empty list allows nothing")
     if wants_missing and not domain.has_missing:
-        raise RequestError(f"condition on {domain.column.name!r}: this column is never missing in the model")
-    present = [value for value in values if not is_missing(value)]
+        raise RequestError(f"{where}: this column is never missing in the model")
     if isinstance(domain, NumericDomain):
-        return _restrict_numeric(domain, present, bounds, wants_missing)
-    return _restrict_discrete(domain, present, bounds, wants_missing)
+        return _restrict_numeric(domain, values, ranges, wants_missing)
+    return _restrict_discrete(domain, values, ranges, wants_missing)
+
+
+def _items(domain: Domain, condition: Any, where: str) -> list[Any]:
+    """Return the values and ranges of a condition one by one."""
+    if isinstance(condition, pd.DataFrame):
+        raise RequestError(f"{where}: expected {FORMS}, got a frame")
+    is_list = pd.api.types.is_list_like(condition) and not isinstance(condition, Mapping | tuple)
+    if not is_list or range_of(domain.column, condition, where=where) is not None:
+        return [condition]
+    return list(condition)
+
+
+def _range_in(domain: Domain, item: Any, where: str) -> Range | None:
+    if isinstance(domain, DiscreteDomain) and isinstance(item, str) and category_text(item) in _texts(domain):
+        return None  # the name of a value, with dots in it
+    return range_of(domain.column, item, where=where)
+
+
+def _ends(column: Column, given: Range, where: str) -> tuple[float, float]:
+    low = -math.inf if given.low is None else number_of(column, given.low, where=where)
+    high = math.inf if given.high is None else number_of(column, given.high, where=where)
+    if low > high:
+        raise RequestError(f"{where}: expected low <= high, got {given.low!r}..{given.high!r}")
+    return low, high
 
 
 def _restrict_discrete(
-    domain: DiscreteDomain,
-    values: Sequence[Any],
-    bounds: tuple[float, float] | None,
-    wants_missing: bool,
+    domain: DiscreteDomain, values: Sequence[Any], ranges: Sequence[Range], wants_missing: bool
 ) -> Restriction:
+    where = f"condition on {domain.column.name!r}"
     share = np.zeros(domain.size)
-    share[[code_of(domain, value, where=f"condition on {domain.column.name!r}") for value in values]] = 1.0
-    if bounds is not None:
+    share[[code_of(domain, value, where=where) for value in values]] = 1.0
+    for given in ranges:
+        low, high = _ends(domain.column, given, where)
         numbers = [v for v in domain.values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) != len(domain.values):
-            raise RequestError(
-                f"condition on {domain.column.name!r}: a range needs numbers; list its values instead"
-            )
-        share[: len(numbers)] = [bounds[0] <= number <= bounds[1] for number in numbers]
+            raise RequestError(f"{where}: a range needs numbers; list its values instead")
+        is_in = [
+            low <= number <= high
+            and (given.with_low or number != low)
+            and (given.with_high or number != high)
+            for number in numbers
+        ]
+        share[: len(numbers)] = np.maximum(share[: len(numbers)], is_in)
     if wants_missing:
         share[-1] = 1.0
     if not share.any():
-        raise RequestError(f"condition on {domain.column.name!r}: the range holds none of its values")
+        raise RequestError(f"{where}: the range holds none of its values")
     return Restriction(share)
 
 
@@ -95,8 +123,8 @@ def code_of(domain: DiscreteDomain, value: Any, *, where: str) -> int:
         RequestError: If it is not among the column's values.
     """
     known = _known_values(domain)
-    codes = _truth_values(domain) | known
-    text = category_text(value.item() if isinstance(value, np.generic) else value)
+    codes = _texts(domain)
+    text = category_text(plain_value(value))
     if domain.column.type == "boolean" and text not in codes:
         text = text.lower()
     if text not in codes:
@@ -124,7 +152,9 @@ def codes_of(domain: Domain, values: pd.Series, *, where: str) -> tuple[IntArray
     if isinstance(domain, DiscreteDomain):
         codes = [code_of(domain, value, where=f"{where}: {name!r}") for value in distinct]
         return np.array([*codes, missing_code], dtype=np.int64)[position], None
-    numbers = np.array([_number(domain.column, value) for value in distinct], dtype=np.float64)
+    numbers = np.array(
+        [number_of(domain.column, value, where=f"{where}: {name!r}") for value in distinct], dtype=np.float64
+    )
     if domain.column.type == "datetime":
         ticks = np.floor(numbers)
     else:
@@ -145,86 +175,84 @@ def _known_values(domain: DiscreteDomain) -> dict[str, int]:
     return code_of
 
 
+def _texts(domain: DiscreteDomain) -> dict[str, int]:
+    """Return the code of every text by which a value may be named."""
+    return _truth_values(domain) | _known_values(domain)
+
+
 def _truth_values(domain: DiscreteDomain) -> dict[str, int]:
-    """Return other ways to name the values of a boolean column: true and false, and 1 and 0 for these."""
-    if domain.column.type != "boolean":
-        return {}
+    """Return other ways to name two truth values: true and false, and 1 and 0 for these."""
     names = {"false": 0, "true": 1}
-    return names | {"0": 0, "1": 1} if domain.values == (False, True) else names
+    if domain.column.type == "boolean":
+        return names | {"0": 0, "1": 1} if domain.values == (False, True) else names
+    numbers = {category_text(value): code for code, value in enumerate(domain.values)}
+    if set(numbers) != {"0", "1"}:
+        return {}
+    return {name: numbers[str(number)] for name, number in names.items()}
 
 
 def _restrict_numeric(
-    domain: NumericDomain,
-    values: Sequence[Any],
-    bounds: tuple[float, float] | None,
-    wants_missing: bool,
+    domain: NumericDomain, values: Sequence[Any], ranges: Sequence[Range], wants_missing: bool
 ) -> Restriction:
     column, grid = domain.column, domain.grid
-    ranges = [bounds] if bounds is not None else [(n, n) for n in (_number(column, v) for v in values)]
-    ticks = [_ticks(column, low, high) for low, high in ranges]
-    inside = [(max(low, grid.low), min(high, grid.high)) for low, high in ticks]
-    inside = sorted({(low, high) for low, high in inside if low <= high})
-    if len(inside) < len(set(ticks)) or (not inside and not wants_missing):
-        low, high = (_display(column, tick) for tick in (grid.low, grid.high))
-        raise RequestError(
-            f"condition on {column.name!r}: it allows nothing between the bounds {low} and {high}"
-        )
+    where = f"condition on {column.name!r}"
+    inside = []
+    for given in [*(Range(value, value) for value in values), *ranges]:
+        first, last = _ticks(column, given, where)
+        low, high = max(first, grid.low), min(last, grid.high)
+        if low > high:
+            ends = (_display(column, tick) for tick in (grid.low, grid.high))
+            raise RequestError(f"{where}: it allows nothing between the bounds {' and '.join(ends)}")
+        inside.append((low, high))
     share = np.zeros(domain.size)
     pieces = None
     if inside:
-        pieces = domain.pieces(inside)
+        pieces = domain.pieces(_disjoint(inside))
         share[: domain.n_bins] = np.minimum(pieces.share_of_bins(domain.n_bins), 1.0)
     if wants_missing:
         share[-1] = 1.0
     return Restriction(share, pieces)
 
 
-def _values(condition: Any) -> list[Any]:
-    if isinstance(condition, list | set | frozenset | np.ndarray | pd.Series | pd.Index):
-        return list(condition)
-    return [condition]
+def _disjoint(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return inclusive ranges without their overlaps, in order."""
+    out: list[tuple[float, float]] = []
+    for low, high in sorted(set(ranges)):
+        if out and low <= out[-1][1]:
+            out[-1] = (out[-1][0], max(high, out[-1][1]))
+        else:
+            out.append((low, high))
+    return out
 
 
-def _range(column: Column, condition: Mapping[str, Any] | tuple[Any, ...]) -> tuple[float, float]:
-    if isinstance(condition, tuple):
-        if len(condition) != 2:
-            raise RequestError(f"condition on {column.name!r}: expected {_FORMS}, got {condition!r}")
-        low, high = condition
-    else:
-        if not condition or set(condition) - {"low", "high"}:
-            raise RequestError(f"condition on {column.name!r}: expected {_FORMS}, got {dict(condition)!r}")
-        low, high = condition.get("low"), condition.get("high")
-    first = -math.inf if low is None else _number(column, low)
-    last = math.inf if high is None else _number(column, high)
-    if first > last:
-        raise RequestError(f"condition on {column.name!r}: expected low <= high, got {low!r}..{high!r}")
-    return first, last
+def _ticks(column: Column, given: Range, where: str) -> tuple[float, float]:
+    """Return the first and last tick of a range; a hair of slack absorbs decimal rounding.
 
-
-def _number(column: Column, value: Any) -> float:
-    """Return a value of a condition as a number; datetimes as steps of the resolution since 1970."""
-    if column.type == "datetime":
-        text = value.isoformat() if hasattr(value, "isoformat") else str(value)
-        try:
-            seconds = datetime_to_step(text, 1, f"condition on {column.name!r}: the value")
-        except SchemaError as error:
-            raise RequestError(str(error)) from None
-        return seconds / column.resolution_seconds
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isnan(number) or isinstance(value, bool):
-        raise RequestError(f"condition on {column.name!r}: expected {_FORMS}, got {value!r}")
-    return number
-
-
-def _ticks(column: Column, low: float, high: float) -> tuple[float, float]:
-    """Return the ticks from low to high, ends included; a hair of slack absorbs decimal rounding."""
+    Raises:
+        RequestError: If no value of the column lies in it, whatever the bounds.
+    """
+    low, high = _ends(column, given, where)
     if column.step is None:
-        return low, high
-    first, last = low / column.step, high / column.step
-    return float(np.ceil(first - _slack(first))), float(np.floor(last + _slack(last)))
+        first = low if given.with_low else math.nextafter(low, math.inf)
+        last = high if given.with_high else math.nextafter(high, -math.inf)
+    else:
+        begin, end = low / column.step, high / column.step
+        first, last = np.ceil(begin - _slack(begin)), np.floor(end + _slack(end))
+        first += not given.with_low and abs(first - begin) <= _slack(begin)
+        last -= not given.with_high and abs(last - end) <= _slack(end)
+    if first > last:
+        is_value = given.low is given.high
+        found = f"{given.low} is none of them" if is_value else f"none lies in {given}"
+        raise RequestError(f"{where}: its values are {_kind_of_values(column)}, and {found}")
+    return float(first) + 0.0, float(last) + 0.0  # no negative zero
+
+
+def _kind_of_values(column: Column) -> str:
+    if column.type == "datetime":
+        return f"whole {column.resolution or 'day'}s"
+    if column.decimals:
+        return f"numbers with {column.decimals} decimal{'s' if column.decimals > 1 else ''}"
+    return "numbers" if column.step is None else "whole numbers"
 
 
 def _slack(tick: float) -> float:
@@ -236,8 +264,3 @@ def _display(column: Column, tick: float) -> str:
         return str(np.datetime64(int(tick) * column.resolution_seconds, "s"))
     number = tick if column.step is None else tick * column.step
     return f"{number:.15g}"
-
-
-def is_missing(value: Any) -> bool:
-    """Say whether a value of a request stands for a missing field."""
-    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))

@@ -22,6 +22,7 @@ FloatArray = NDArray[np.float64]
 
 ROUNDED = 0.005  # shares that miss a sum of one by no more than this are rounded figures
 AMOUNTS = ("share", "count")
+AMOUNTS_OF_PANDAS = {"proportion": "share", "size": "count"}  # as value_counts and groupby name them
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,25 @@ def proportions_targets(proportions: Any, domains: Domains, restrictions: Restri
     """Return the targets of ``proportions``: marginals, joint tables, or a list of both.
 
     A marginal whose shares add up to less than one leaves the rest to the values that it does not name;
-    their amounts are then NaN, for the caller to fill in from the model.
+    their amounts are then NaN, for the caller to fill in from the model. Series of pandas are read as
+    ``value_counts`` and ``groupby(...).size()`` give them, frames as ``pd.crosstab`` does, too.
     """
+    if isinstance(proportions, pd.Series):
+        return [_series_target(proportions, domains, restrictions)]
     if isinstance(proportions, pd.DataFrame):
-        return [_joint_target(proportions, domains, restrictions)]
+        return [_frame_target(proportions, domains, restrictions)]
     if isinstance(proportions, Mapping):
         if not proportions:
             raise RequestError("proportions: expected at least one column")
         return [_marginal_target(str(name), of, domains, restrictions) for name, of in proportions.items()]
     if isinstance(proportions, Sequence) and not isinstance(proportions, str) and proportions:
         if all(_is_record(item) for item in proportions):
-            return [_joint_target(pd.DataFrame(list(proportions)), domains, restrictions)]
+            return [_joint_target(pd.DataFrame(list(proportions), dtype=object), domains, restrictions)]
         return [t for item in proportions for t in proportions_targets(item, domains, restrictions)]
     raise RequestError(
         'proportions: expected {"column": {value: share or count}}, or a frame (in JSON a list of records) '
-        f"of columns and 'share' or 'count', or a list of these; got {type(proportions).__name__}"
+        "of columns and 'share' or 'count', or a series whose index names its columns, or a list of these; "
+        f"got {type(proportions).__name__}"
     )
 
 
@@ -136,13 +141,19 @@ def _domain(name: str, domains: Domains, where: str, *, discrete: bool = False) 
 def _marginal_target(name: str, stated: Any, domains: Domains, restrictions: Restrictions) -> Target:
     where = f"proportions of {name!r}"
     domain = _domain(name, domains, "proportions")
-    if not isinstance(stated, Mapping) or not stated:
+    if isinstance(stated, pd.Series) and stated.index.nlevels == 1:
+        values, given = list(stated.index), list(stated)
+    elif isinstance(stated, Mapping):
+        values, given = list(stated), list(stated.values())
+    else:
+        values, given = [], []
+    if not values:
         raise RequestError(f"{where}: expected a mapping from value to share or count, got {stated!r}")
-    amounts = _amounts(list(stated.values()), where)
+    amounts = _amounts(given, where)
     total = float(amounts.sum())
     is_count = total > 1.0 + ROUNDED
-    axis = axis_of(domain, list(stated), where=where)
-    positions = np.array([position_on(axis, domain, value, where=where) for value in stated])
+    axis = axis_of(domain, values, where=where)
+    positions = np.array([position_on(axis, domain, value, where=where) for value in values])
     _check_different(positions[:, None], where)
     _check_allowed(where, (axis,), positions[:, None], restrictions)
     if is_count:
@@ -161,6 +172,35 @@ def _marginal_target(name: str, stated: Any, domains: Domains, restrictions: Res
     return Target(where, CellTable((axis,), positions[:, None]), amounts, False)
 
 
+def _series_target(series: pd.Series, domains: Domains, restrictions: Restrictions) -> Target:
+    """Return the target of amounts under an index that names its columns."""
+    names = list(series.index.names)
+    if None in names:
+        raise RequestError(
+            "proportions: expected a series whose index has the names of columns, as value_counts() and "
+            "groupby(...).size() give it; or write {'column': series}"
+        )
+    if len(names) == 1:
+        return _marginal_target(str(names[0]), series, domains, restrictions)
+    amounts = _amounts(list(series), "proportions")
+    kind = "count" if amounts.sum() > 1.0 + ROUNDED else "share"
+    levels = {str(name): series.index.get_level_values(name).astype(object) for name in names}
+    return _joint_target(pd.DataFrame({**levels, kind: amounts}), domains, restrictions)
+
+
+def _frame_target(frame: pd.DataFrame, domains: Domains, restrictions: Restrictions) -> Target:
+    """Return the target of a frame of columns and amounts, which may stand in its index or across."""
+    for name, kind in AMOUNTS_OF_PANDAS.items():
+        if name in frame.columns and name not in domains and kind not in frame.columns:
+            frame = frame.rename(columns={name: kind})
+    if None in frame.index.names:
+        return _joint_target(frame, domains, restrictions)
+    if None not in frame.columns.names and not set(AMOUNTS) & set(frame.columns):
+        stacked = frame.stack(list(range(frame.columns.nlevels)), future_stack=True).dropna()
+        return _series_target(stacked, domains, restrictions)
+    return _joint_target(frame.reset_index(), domains, restrictions)
+
+
 def _joint_target(frame: pd.DataFrame, domains: Domains, restrictions: Restrictions) -> Target:
     where = "proportions"
     named = [column for column in AMOUNTS if column in frame.columns]
@@ -172,6 +212,8 @@ def _joint_target(frame: pd.DataFrame, domains: Domains, restrictions: Restricti
         )
     is_count = named == ["count"]
     amounts = _amounts(list(frame[named[0]]), where)
+    if any(frame.columns.duplicated()):
+        raise RequestError(f"{where}: a column stands twice in the table")
     axes, positions = [], []
     for name in columns:
         domain = _domain(name, domains, where)
