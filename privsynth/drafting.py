@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from privsynth.conforming import conform_column
-from privsynth.schema import PRIVATE, RESOLUTION_SECONDS, Column, Schema
+from privsynth.inference import AS_PERSON, LEFT_OUT, Proposal, propose
+from privsynth.schema import Schema
 from privsynth.sources import check_column_names, csv_header, read_table, reading, table_format
+from privsynth.spellings import names_a_date, names_a_person, names_a_text, names_an_id
 
-LEADING_ZERO = r"\s*[+-]?0\d"  # 01234 is a code: as a number it would lose its zero
 MAX_DECIMALS = 12
-MAX_DRAFTED_DECIMALS = 4  # a measurement with more is taken as it is
-UNREADABLE = {"type": "text", "drop": True}  # lists, structures and the like are never learnt
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A schema to complete by hand.
+
+    Attributes:
+        schema: The draft.
+        notes: What was assumed of a column, left out or is in doubt: sentences by its name.
+    """
+
+    schema: Schema
+    notes: dict[str, list[str]]
 
 
 def draft_schema(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Schema:
-    """Draft a schema for the caller to complete.
+    """Return the schema that `draft` drafts, without its notes."""
+    return draft(table, infer=infer).schema
 
-    Without ``infer`` no value is read: types come from how Parquet or the frame stores a column, CSV gives
-    none, and bounds and categories are left open. With ``infer`` a column gets the first type among
-    boolean, integer, real, datetime and categorical that all its values fit, with the resolution or decimals
-    that they need. Every other fact about values is set to ``"private"``, and the schema is marked
-    ``types_from_records``: the guarantee then lists that.
+
+def draft(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Draft:
+    """Draft a schema for the caller to complete, with notes on what it is unsure of.
+
+    Without ``infer`` no value is read: types come from how Parquet or the frame stores a column; CSV gives
+    none, but names tell of identifiers, free text and dates; bounds and categories are left open. With
+    ``infer`` a column gets the first type among boolean, id, integer, real and datetime that its values fit,
+    as people write them: with words for missing, and numbers and dates in a ``format``. Names, addresses and
+    free text are left out, the rest is categorical. Every other fact about values is set to ``"private"``,
+    and the schema is marked ``types_from_records``: the guarantee then lists that.
     Neither guesses a role: persons, keys, groups and the target are for the caller to name.
 
     Args:
@@ -42,17 +59,43 @@ def draft_schema(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Sc
     """
     if infer:
         frame = read_table(table)
-        types = {name: _type_from_values(frame[name]) for name in frame.columns}
-        return Schema(types, types_from_records=True)
+        return _draft({name: propose(frame[name]) for name in frame.columns}, types_from_records=True)
     if isinstance(table, pd.DataFrame):
         check_column_names(list(table.columns), "the frame")
-        return Schema({name: _type_from_dtype(dtype) for name, dtype in table.dtypes.items()})
+        return _draft({name: Proposal(_type_from_dtype(dtype)) for name, dtype in table.dtypes.items()})
     with reading(table):
         if table_format(table) != "parquet":
-            return Schema({name: {"type": None} for name in csv_header(table)})
+            return _draft({name: _from_name(name) for name in csv_header(table)})
         fields = pyarrow.parquet.read_schema(table)
     check_column_names(fields.names, repr(str(table)))
-    return Schema({field.name: _type_from_arrow(field.type) for field in fields})
+    return _draft({field.name: _from_arrow(field.type) for field in fields})
+
+
+def _draft(proposals: dict[str, Proposal], *, types_from_records: bool = False) -> Draft:
+    fields = {name: proposal.fields for name, proposal in proposals.items()}
+    notes = {name: proposal.notes for name, proposal in proposals.items() if proposal.notes}
+    return Draft(Schema(fields, types_from_records=types_from_records), notes)
+
+
+def _from_name(name: str) -> Proposal:
+    """Propose what the name of a column tells of it; nothing is read."""
+    provider = names_a_text(name)
+    if provider is not None:
+        make = f'"generator": "{provider}" instead of "drop" makes new ones'
+        return Proposal(
+            dict(LEFT_OUT), [f"left out, going by its name: names and texts are never learnt; {make}"]
+        )
+    if names_a_person(name):
+        return Proposal({"type": "id"}, [f"an identifier, going by its name: {AS_PERSON}"])
+    if names_an_id(name):
+        note = "named like an identifier: type 'id' is numbered afresh, a code of few values is categorical"
+        return Proposal({"type": None}, [note])
+    if names_a_date(name):
+        note = (
+            "a date, going by its name: give 'low', 'high', and 'format' unless it is written as 2021-03-31"
+        )
+        return Proposal({"type": "datetime", "resolution": "day"}, [note])
+    return Proposal({"type": None})
 
 
 def _type_from_dtype(dtype: Any) -> dict[str, Any]:
@@ -69,6 +112,15 @@ def _type_from_dtype(dtype: Any) -> dict[str, Any]:
     return {"type": "categorical"}
 
 
+def _from_arrow(stored: pa.DataType) -> Proposal:
+    fields = _type_from_arrow(stored)
+    if fields == LEFT_OUT:
+        return Proposal(
+            fields, [f"left out: {stored} is no single number, text or date, and is never learnt"]
+        )
+    return Proposal(fields)
+
+
 def _type_from_arrow(stored: pa.DataType) -> dict[str, Any]:
     if pa.types.is_boolean(stored):
         return {"type": "boolean"}
@@ -80,55 +132,4 @@ def _type_from_arrow(stored: pa.DataType) -> dict[str, Any]:
         return {"type": "real"}
     if pa.types.is_timestamp(stored) or pa.types.is_date(stored):
         return {"type": "datetime", "resolution": "day"}
-    return dict(UNREADABLE) if pa.types.is_nested(stored) else {"type": "categorical"}
-
-
-def _type_from_values(raw: pd.Series) -> dict[str, Any]:
-    """Return the first type that no value breaks, with every fact about values private."""
-    between = {"low": PRIVATE, "high": PRIVATE, "missing": PRIVATE}
-    categorical = {"type": "categorical", "categories": PRIVATE, "missing": PRIVATE}
-    anything = Column(name=str(raw.name), type="categorical", categories=PRIVATE, missing=True)
-    values, broken = conform_column(raw, anything)
-    if broken:
-        return dict(UNREADABLE)
-    is_empty = bool(pd.isna(values).all())
-    if is_empty or isinstance(raw.dtype, pd.CategoricalDtype) or _has_leading_zeros(raw):
-        return categorical
-    if _fits(raw, type="categorical", categories=(0, 1)):
-        return {"type": "boolean", "values": [0, 1], "missing": PRIVATE}
-    if _fits(raw, type="boolean"):
-        return {"type": "boolean", "missing": PRIVATE}
-    if _fits(raw, type="integer"):
-        return {"type": "integer", **between}
-    if _fits(raw, type="real"):
-        return {"type": "real", **_decimals(raw), **between}
-    if _fits(raw, type="datetime"):
-        return {"type": "datetime", "resolution": _resolution(raw), **between}
-    return categorical
-
-
-def _fits(raw: pd.Series, **declared: Any) -> bool:
-    return not conform_column(raw, Column(name=str(raw.name), missing=True, **declared))[1]
-
-
-def _has_leading_zeros(raw: pd.Series) -> bool:
-    if pd.api.types.is_numeric_dtype(raw.dtype) or pd.api.types.is_datetime64_any_dtype(raw.dtype):
-        return False
-    return bool(pd.Series(raw.unique(), dtype=object).astype(str).str.match(LEADING_ZERO).any())
-
-
-def _decimals(raw: pd.Series) -> dict[str, int]:
-    """Return the fewest digits after the point that lose nothing; nothing if values have more."""
-    numbers, _ = conform_column(raw, Column(name=str(raw.name), type="real", missing=True))
-    known = np.asarray(numbers)[~np.isnan(numbers)]
-    lossless = (d for d in range(1, MAX_DRAFTED_DECIMALS + 1) if (np.round(known, d) == known).all())
-    decimals = next(lossless, None)
-    return {} if decimals is None else {"decimals": decimals}
-
-
-def _resolution(raw: pd.Series) -> str:
-    """Return the coarsest resolution that loses nothing, "second" at the finest."""
-    seconds, _ = conform_column(raw, Column(name=str(raw.name), type="datetime", resolution="second"))
-    known = np.asarray(seconds)[~np.isnan(seconds)]
-    lossless = [name for name, step in RESOLUTION_SECONDS.items() if (known % step == 0).all()]
-    return lossless[0] if lossless else "second"
+    return dict(LEFT_OUT) if pa.types.is_nested(stored) else {"type": "categorical"}

@@ -35,7 +35,7 @@ class NumberFormat:
 
     def __post_init__(self) -> None:
         thousands, decimal = re.escape(self.thousands), re.escape(self.decimal)
-        grouped = rf"\d{{1,3}}(?:{thousands}\d{{2,3}})*{thousands}\d{{3}}|" if thousands else ""
+        grouped = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{2,3}})*{thousands}\d{{3}}|" if thousands else ""
         pattern = rf"(?P<whole>{grouped}\d*)(?:{decimal}(?P<part>\d*))?(?P<power>[eE][+-]?\d+)?"
         object.__setattr__(self, "_number", re.compile(pattern))
 

@@ -116,8 +116,8 @@ INFERRED: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "a zero is no code": (["0", "0.5"], {"type": "real", "decimals": 1, **BETWEEN}),
     "money": (["12", "0.25", ""], {"type": "real", "decimals": 2, **BETWEEN}),
     "measured": (["0.123456", "3.5"], {"type": "real", **BETWEEN}),
-    "question marks": (["1", "?"], {"type": "categorical", "categories": PRIVATE, "missing": PRIVATE}),
-    "nothing": (["", None], {"type": "categorical", "categories": PRIVATE, "missing": PRIVATE}),
+    "question marks": (["7", "?"], {"type": "integer", "missing_values": ["?"], **BETWEEN}),
+    "nothing": (["", None], {"type": "text", "drop": True}),
     "lists": ([[1], [2]], {"type": "text", "drop": True}),
 }
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from privsynth.cli.console import check_output, print_result
+from privsynth.cli.console import check_output, print_result, say
 from privsynth.cli.options import AsJson, Force, SchemaPath, Seed, TablePath
 
 
@@ -20,23 +20,46 @@ def schema(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Draft a schema to complete by hand.
+    """Draft a schema to complete by hand: of a table, or from a code book.
 
     Without --infer no value is read.
     """
-    from privsynth.drafting import draft_schema
+    from privsynth.drafting import draft
     from privsynth.writing import written_aside
 
     check_output(output, force=force)
-    draft = draft_schema(table, infer=infer)
+    drafted = draft(table, infer=infer)
     with written_aside(output, force=force) as aside:
-        draft.save(aside)
-    undeclared = {c.name: facts for c in draft.columns.values() if (facts := c.undeclared_facts())}
+        drafted.schema.save(aside)
+    undeclared = {c.name: facts for c in drafted.schema.columns.values() if (facts := c.undeclared_facts())}
     lines = [f"draft written to {output}"]
     lines += [f"  {name}: declare {', '.join(facts)}" for name, facts in undeclared.items()]
     lines.append("then give roles (target, group, person_id) and check that every fact in it may be public")
-    fields = {"schema": str(output), "undeclared": undeclared}
+    next_steps = _next_steps(table, output, infer=infer, is_open=bool(undeclared))
+    for name, notes in drafted.notes.items():
+        say(f"{name or '(no name)'}: {'; '.join(notes)}")
+    for step in next_steps:
+        say(f"next: {step}")
+    fields = {"schema": str(output), "undeclared": undeclared, "notes": drafted.notes, "next": next_steps}
     print_result(fields, "\n".join(lines), as_json=as_json)
+
+
+def _next_steps(table: Path, output: Path, *, infer: bool, is_open: bool) -> list[str]:
+    """Say which ways lead from a draft to a schema that a fit takes."""
+    steps = [f"`privsynth check {table} --schema {output}` shows you what in the table breaks the schema"]
+    if infer:
+        return [
+            f"go through {output}: its types were read from the records, and the guarantee says so",
+            *steps,
+        ]
+    if is_open:
+        ways = (
+            f"no value was read, so fill in {output} by hand, turn a code book into it (`privsynth schema "
+            f"--from FILE -o {output} --force`), or let `privsynth schema {table} -o {output} --infer "
+            "--force` propose types from the values, which the guarantee then says"
+        )
+        return [ways, *steps]
+    return steps
 
 
 def split(
