@@ -10,6 +10,7 @@ from privsynth.schema import Schema
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.augmentation import Augmentation, augment_for
+    from privsynth.checking import check
     from privsynth.images import LabelledImages
     from privsynth.report.audit import audit
     from privsynth.report.audit_report import AuditReport
@@ -43,6 +44,7 @@ __all__ = [
     "Schema",
     "audit",
     "augment_for",
+    "check",
     "load",
     "metrics",
     "public_report",
@@ -56,6 +58,7 @@ _HOMES = {
     "LabelledImages": "privsynth.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
+    "check": "privsynth.checking",
     "public_report": "privsynth.report.public",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",

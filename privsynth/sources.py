@@ -306,7 +306,8 @@ def conform(
     if broken and on_violation == "error":
         raise SchemaError(
             f"{subject} breaks its schema: {'; '.join(broken)}. Mend the table or the schema, or clip what "
-            'breaks it with --on-violation clip (on_violation="clip")'
+            'breaks it with --on-violation clip (on_violation="clip")',
+            next="`privsynth check TABLE --schema S` shows you which fields they are",
         )
     return Records(pd.DataFrame(columns, copy=False), persons)
 

@@ -539,7 +539,10 @@ def test_rows_with_one_id_are_one_person_and_rows_without_are_apart(ids: Any, ex
 
 # -- rules that are broken -------------------------------------------------------------------------------
 
-OUT = 'Mend the table or the schema, or clip what breaks it with --on-violation clip (on_violation="clip")'
+OUT = (
+    'Mend the table or the schema, or clip what breaks it with --on-violation clip (on_violation="clip"); '
+    "`privsynth check TABLE --schema S` shows you which fields they are"
+)
 VIOLATIONS: dict[str, tuple[Any, dict[str, Any], str, Any]] = {
     "text for a number": ("SECRET", INTEGER, "a field is not a finite number", None),
     "nan as text": ("nan", INTEGER, "a field is not a finite number", None),

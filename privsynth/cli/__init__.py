@@ -30,6 +30,7 @@ for command in (
     demo,
     tables.split,
     tables.schema,
+    tables.check,
     models.plan,
     models.fit,
     models.show,

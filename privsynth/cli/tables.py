@@ -1,4 +1,4 @@
-"""``privsynth schema`` and ``privsynth split``: what comes before a fit."""
+"""``privsynth schema``, ``check`` and ``split``: what comes before a fit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from privsynth.cli.console import check_output, print_result, say
 from privsynth.cli.options import AsJson, Force, SchemaPath, Seed, TablePath
+from privsynth.errors import SchemaError
 
 
 def schema(
@@ -60,6 +61,24 @@ def _next_steps(table: Path, output: Path, *, infer: bool, is_open: bool) -> lis
         )
         return [ways, *steps]
     return steps
+
+
+def check(
+    table: TablePath,
+    schema_path: SchemaPath,
+    as_json: AsJson = False,
+) -> None:
+    """Show you what in a table breaks its schema, with counts and examples.
+
+    The output quotes records, and no guarantee covers it. Exits with 2 where something breaks the schema.
+    """
+    from privsynth.checking import check as check_table
+    from privsynth.schema import Schema
+
+    result = check_table(table, Schema.load(schema_path))
+    print_result(result.to_dict(), str(result), as_json=as_json)
+    if not result.is_clean:
+        raise typer.Exit(SchemaError.exit_code)
 
 
 def split(

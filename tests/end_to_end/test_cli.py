@@ -612,6 +612,17 @@ def test_a_draft_reads_no_value_unless_asked_to(folder: Path, run: Run) -> None:
     assert inferred["columns"]["age"]["type"] == "integer"
 
 
+def test_check_shows_the_owner_what_breaks_the_schema(folder: Path, run: Run) -> None:
+    arguments = ("check", folder / "visits.csv", "--schema")
+    clean = run(*arguments, folder / "schema.json", "--json")
+    assert (clean.code, json.loads(clean.out)["clean"]) == (0, True)
+    narrow = write_schema(folder / "narrow.json", age={"type": "integer", "low": 0, "high": 20})
+    shown = run(*arguments, narrow)
+    assert shown.code == 2
+    assert shown.out.startswith("not covered by any guarantee: what follows quotes records")
+    assert re.search(r"'age': a value is outside the public bounds \(low=0, high=20\): \d+ of 800", shown.out)
+
+
 def test_split_writes_both_parts_of_the_table(folder: Path, run: Run) -> None:
     arguments = ("split", folder / "visits.csv", "--schema", folder / "schema.json", "-o", folder / "parts")
     done = run(*arguments, "--json")
