@@ -31,12 +31,34 @@ class Distributions:
     """
 
     def __init__(self, weights: NDArray[np.floating]) -> None:
-        self._n_rows, self._n_codes = weights.shape
+        self._n_rows, n_codes = weights.shape
+        self._first = np.arange(self._n_rows) * n_codes  # where the codes of each row begin
         line = np.cumsum(weights, axis=1, dtype=np.float64)
         total = line[:, -1:].copy()
         np.divide(line, total, out=line, where=total > 0)
         line += np.arange(self._n_rows)[:, None]
         self._line = line.ravel()
+
+    @classmethod
+    def of_runs(cls, weights: FloatArray, row: IntArray, *, n_rows: int) -> Distributions:
+        """Return distributions over codes of their own: each row's weights stand side by side.
+
+        Args:
+            weights: At least zero, not normalised, ``(n,)``.
+            row: Row of each weight, in order, ``(n,)``.
+            n_rows: Number of rows.
+
+        Returns:
+            Distributions whose codes are positions in ``weights``.
+        """
+        begin, end = (np.searchsorted(row, np.arange(n_rows), side=side) for side in ("left", "right"))
+        sums = np.r_[0.0, np.cumsum(weights)]
+        before, total = sums[begin], sums[end] - sums[begin]
+        within = np.divide(sums[1:] - before[row], total[row], out=np.zeros(len(row)), where=total[row] > 0)
+        runs = cls(np.ones((n_rows, 1)))
+        runs._first = np.zeros(n_rows, dtype=np.int64)
+        runs._line = row + within
+        return runs
 
     def draw(self, rows: IntArray, rng: np.random.Generator) -> IntArray:
         """Draw a code from the distribution of each row named, in any order, ``(n,)``."""
@@ -49,5 +71,5 @@ class Distributions:
         level = (rank + shift[row]) / size[row]
         level = row + (1.0 - np.spacing(float(self._n_rows))) * level
         codes = np.empty(len(rows), dtype=np.int64)
-        codes[order] = np.searchsorted(self._line, level, side="right") - row * self._n_codes
+        codes[order] = np.searchsorted(self._line, level, side="right") - self._first[row]
         return codes

@@ -79,6 +79,8 @@ class NumericGrid:
         begins, and that the last cell holds ``high``.
         """
         following = self.edges[1:]
+        if not self.n_cells:
+            return self.edges, self.edges
         if self.discrete:
             return self.edges, np.r_[following - 1, self.high]
         is_single = np.nextafter(self.edges[:-1], np.inf) == following
@@ -132,6 +134,7 @@ class NumericDomain:
         bin_of_cell: Bin of each fine cell, ``(n_cells,)``.
         cell_weight: Released share of each fine cell within its bin, ``(n_cells,)``; sums to 1 per bin.
         has_missing: Whether the last code stands for a missing value.
+        bounds_found: Whether the bounds are public or were found; else they are a guess from noisy counts.
     """
 
     column: Column
@@ -139,11 +142,18 @@ class NumericDomain:
     bin_of_cell: IntArray
     cell_weight: FloatArray
     has_missing: bool
+    bounds_found: bool = True
+
+    @classmethod
+    def of_missing(cls, column: Column) -> NumericDomain:
+        """Return the domain of a column whose bounds were not found and that is missing in every row."""
+        grid = NumericGrid(0.0, 0.0, column.step is not None, np.empty(0))
+        return cls(column, grid, np.empty(0, dtype=np.int64), np.empty(0), True, bounds_found=False)
 
     @property
     def n_bins(self) -> int:
         """Number of bins, missing left out."""
-        return int(self.bin_of_cell.max()) + 1
+        return int(self.bin_of_cell.max(initial=-1)) + 1
 
     @property
     def size(self) -> int:
@@ -166,6 +176,10 @@ class NumericDomain:
     def encode(self, values: pd.Series) -> IntArray:
         """Return the code of each number of a canonical column, ``(n,)``."""
         return self.coding.encode(values)
+
+    def code_of_ticks(self, ticks: FloatArray) -> IntArray:
+        """Return the code of each tick, ``(n,)``; NaN has that of missing."""
+        return np.append(self.bin_of_cell, self.coding.missing)[self.grid.index(ticks)]
 
     def pieces(self, ranges: Sequence[tuple[float, float]] | None = None) -> Pieces:
         """Return the intervals from which values are drawn: all, or those within ``ranges``.

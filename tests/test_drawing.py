@@ -74,3 +74,16 @@ def test_draws_of_two_columns_are_independent():
     assert fits(seen, expected)
     expected[0, 0] *= 1.15  # a seventh more pairs than independence gives
     assert not fits(seen, expected)
+
+
+def test_rows_with_codes_of_their_own_are_drawn_alike():
+    weights = np.array([0.7, 0.0, 2.1, 0.4, 5.0, 1e-9, 3e-9, 0.0, 1e-9, 0.0])
+    row = np.array([0, 0, 0, 0, 2, 3, 3, 3, 3, 4])  # row 1 has no code, row 4 none with weight
+    runs = Distributions.of_runs(weights, row, n_rows=5)
+    rows = np.repeat([0, 2, 3], [3000, 7, 2000])
+    drawn = runs.draw(rows, np.random.default_rng(0))
+    assert (row[drawn] == rows).all()
+    for which in (0, 3):
+        own = weights * (row == which)
+        expected = own / own.sum() * (rows == which).sum()
+        assert (np.abs(np.bincount(drawn[rows == which], minlength=10) - expected) < 1.0 + 1e-6).all()

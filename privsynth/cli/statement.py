@@ -23,6 +23,8 @@ def describe_guarantee(guarantee: dict[str, Any]) -> str:
         ]
     lines += _listed("read from the records", _describe_events(guarantee["events"]))
     lines += _listed("declared public", guarantee["public"])
+    if guarantee.get("not_found"):
+        lines += _listed("not found under the budget", guarantee["not_found"])
     lines += _listed("not covered", guarantee["not_covered"])
     return "\n".join(lines)
 

@@ -188,7 +188,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
                 f"no class of {target!r} stands clear of the noise at this epsilon; declare its categories "
                 "in a schema if they are public, or raise epsilon"
             )
-        shares = self.synthesizer_.model_.mixture.table((target,))[: len(domain.values)]
+        shares = self.synthesizer_.model_.table((target,))[: len(domain.values)]
         sizes = np.maximum(np.rint(shares * self.synthesizer_.model_.n_units), 1).astype(np.int64)
         if len(domain.values) < 2:
             raise ParameterError("the model knows only one class of labels, so there is nothing to balance")

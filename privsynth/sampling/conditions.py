@@ -152,6 +152,8 @@ def codes_of(domain: Domain, values: pd.Series, *, where: str) -> tuple[IntArray
     if isinstance(domain, DiscreteDomain):
         codes = [code_of(domain, value, where=f"{where}: {name!r}") for value in distinct]
         return np.array([*codes, missing_code], dtype=np.int64)[position], None
+    if len(distinct):
+        _require_line(domain, where=f"{where}: {name!r}")
     numbers = np.array(
         [number_of(domain.column, value, where=f"{where}: {name!r}") for value in distinct], dtype=np.float64
     )
@@ -160,10 +162,9 @@ def codes_of(domain: Domain, values: pd.Series, *, where: str) -> tuple[IntArray
     else:
         ticks = numbers if domain.column.step is None else np.rint(numbers / domain.column.step)
     if ((ticks < domain.grid.low) | (ticks > domain.grid.high)).any():
-        low, high = (_display(domain.column, tick) for tick in (domain.grid.low, domain.grid.high))
+        low, high = (display_tick(domain.column, tick) for tick in (domain.grid.low, domain.grid.high))
         raise RequestError(f"{where}: expected {name!r} between {low} and {high}")
-    bins = domain.bin_of_cell[domain.grid.index(ticks)]
-    codes_and_missing = np.r_[bins, missing_code].astype(np.int64)
+    codes_and_missing = np.r_[domain.code_of_ticks(ticks), missing_code].astype(np.int64)
     return codes_and_missing[position], np.r_[ticks, missing_tick][position]
 
 
@@ -196,12 +197,14 @@ def _restrict_numeric(
 ) -> Restriction:
     column, grid = domain.column, domain.grid
     where = f"condition on {column.name!r}"
+    if values or ranges:
+        _require_line(domain, where=where)
     inside = []
     for given in [*(Range(value, value) for value in values), *ranges]:
         first, last = _ticks(column, given, where)
         low, high = max(first, grid.low), min(last, grid.high)
         if low > high:
-            ends = (_display(column, tick) for tick in (grid.low, grid.high))
+            ends = (display_tick(column, tick) for tick in (grid.low, grid.high))
             raise RequestError(f"{where}: it allows nothing between the bounds {' and '.join(ends)}")
         inside.append((low, high))
     share = np.zeros(domain.size)
@@ -212,6 +215,15 @@ def _restrict_numeric(
     if wants_missing:
         share[-1] = 1.0
     return Restriction(share, pieces)
+
+
+def _require_line(domain: NumericDomain, *, where: str) -> None:
+    """Raise a `RequestError` if the model knows no value of the column."""
+    if not domain.n_bins:
+        raise RequestError(
+            f"{where}: the model knows no value of this column, which is missing in every row: its private "
+            "bounds were not found; give 'low' and 'high' in the schema and fit again"
+        )
 
 
 def _disjoint(ranges: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -259,7 +271,8 @@ def _slack(tick: float) -> float:
     return max(1e-6, 4.0 * math.ulp(tick)) if math.isfinite(tick) else 0.0
 
 
-def _display(column: Column, tick: float) -> str:
+def display_tick(column: Column, tick: float) -> str:
+    """Return a tick of a number line as people write it."""
     if column.type == "datetime":
         return str(np.datetime64(int(tick) * column.resolution_seconds, "s"))
     number = tick if column.step is None else tick * column.step

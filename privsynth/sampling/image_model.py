@@ -67,6 +67,11 @@ class ImageModel:
         """Noisy number of units."""
         return self.table.n_units
 
+    @property
+    def not_found(self) -> tuple[str, ...]:
+        """What the schema keeps private and the budget did not find."""
+        return self.table.not_found
+
     def require_feasible(self) -> None:
         """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
         self.table.require_feasible()

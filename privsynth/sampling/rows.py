@@ -129,8 +129,7 @@ def _draw_components_given(
 def _codes(domain: Domain, values: Drawn) -> IntArray:
     if not isinstance(domain, NumericDomain):
         return values.astype(np.int64, copy=False)
-    cell = domain.grid.index(values.astype(np.float64, copy=False))
-    return np.where(cell < 0, domain.size - 1, domain.bin_of_cell[cell])
+    return domain.code_of_ticks(values.astype(np.float64, copy=False))
 
 
 def _draw_factor(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.constraints import Combination, Combinations, Inequality
-from privsynth.encoding import Domain
+from privsynth.encoding import DiscreteDomain, Domain
 from privsynth.errors import RequestError, SchemaError
 from privsynth.models.mixture import ProductMixture
 from privsynth.sampling.axes import Axis, CellTable
-from privsynth.sampling.conditions import Restriction, restrict
+from privsynth.sampling.conditions import Restriction, display_tick, restrict
 from privsynth.sampling.constrained import CombinationFactor, OrderedFactor, combination_codes
 from privsynth.sampling.factors import ColumnFactor, Factor, Prepared
+from privsynth.sampling.grouped import GroupedFactor, ValueGroups
 from privsynth.schema import Schema
 
 IntArray = NDArray[np.int64]
@@ -46,6 +47,7 @@ class TableModel:
         n_units_std: Standard deviation of the noise in ``n_units``.
         measured: Tables that were measured, for statements about support.
         combinations: Combinations that were found under the budget, by their columns.
+        groups: Columns of many values whose blocks of the mixture are over groups of them.
     """
 
     schema: Schema
@@ -55,24 +57,65 @@ class TableModel:
     n_units_std: float
     measured: tuple[Measured, ...]
     combinations: Mapping[tuple[str, ...], tuple[Combination, ...]] = field(default_factory=dict)
+    groups: Mapping[str, ValueGroups] = field(default_factory=dict)
 
     @cached_property
     def factors(self) -> tuple[Factor, ...]:
         """Columns that are independent given the component: one each, or those of a constraint together."""
-        bound = [self._bound(c) for c in self.schema.constraints if isinstance(c, Combinations | Inequality)]
+        bound = list(self._bound.values())
         taken = {name for factor in bound for name in factor.columns}
         blocks = zip(self.mixture.columns, self.mixture.blocks, strict=True)
-        free = [ColumnFactor(name, self.domains[name], block) for name, block in blocks if name not in taken]
+        free: list[Factor] = [
+            GroupedFactor(self.groups[name], block)
+            if name in self.groups
+            else ColumnFactor(name, self.domains[name], block)
+            for name, block in blocks
+            if name not in taken
+        ]
         return (*free, *bound)
 
-    def _bound(self, constraint: Combinations | Inequality) -> Factor:
+    def table(self, columns: Sequence[str]) -> FloatArray:
+        """Return the mixture's joint probabilities of the codes of some columns, one axis a column."""
+        table = self.mixture.table(columns)
+        for axis, name in enumerate(columns):
+            if name in self.groups:
+                table = self.groups[name].spread(table, axis)
+        return table
+
+    @cached_property
+    def _bound(self) -> dict[Combinations | Inequality, Factor]:
+        """The columns of each constraint that rows keep to, drawn together."""
+        stated = [c for c in self.schema.constraints if isinstance(c, Combinations | Inequality)]
+        return {c: factor for c in stated if (factor := self._factor_of(c)) is not None}
+
+    def _factor_of(self, constraint: Combinations | Inequality) -> Factor | None:
+        """Return the columns of a constraint; None if what was not found leaves no row that satisfies it."""
         blocks = [self.mixture.blocks[self.mixture.columns.index(name)] for name in constraint.columns]
+        blocks = [
+            self.groups[name].spread(block) if name in self.groups else block
+            for name, block in zip(constraint.columns, blocks, strict=True)
+        ]
         if isinstance(constraint, Inequality):
             lines = tuple(self.domains[name] for name in constraint.columns)
-            return OrderedFactor(constraint, lines, tuple(blocks))  # type: ignore[arg-type]  # the schema says so
+            ordered = OrderedFactor(constraint, lines, tuple(blocks))  # type: ignore[arg-type]  # the schema says so
+            all_found = all(line.bounds_found for line in ordered.domains)
+            return ordered if all_found or ordered.prepare({}).mass.any() else None
         allowed = self.combinations[constraint.columns] if constraint.is_private else constraint.allowed
         codes = combination_codes(constraint, allowed, self.domains)
+        if constraint.is_private and not len(codes):
+            return None
         return CombinationFactor(constraint.columns, tuple(blocks[: constraint.n_determinants]), codes)
+
+    @property
+    def not_found(self) -> tuple[str, ...]:
+        """What the schema keeps private and the budget did not find, and what stands in its place."""
+        columns = [_not_found(domain) for domain in self.domains.values()]
+        free = [
+            f"constraint {constraint}: the budget found nothing that satisfies it; rows need not keep to it"
+            for constraint in self.schema.constraints
+            if isinstance(constraint, Combinations | Inequality) and constraint not in self._bound
+        ]
+        return (*(sentence for sentence in columns if sentence is not None), *free)
 
     @cached_property
     def feasible_mass(self) -> float:
@@ -107,6 +150,25 @@ class TableModel:
                 )
             out[name] = restrict(self.domains[name], condition)
         return out
+
+
+def _not_found(domain: Domain) -> str | None:
+    """Return what the budget did not find of a column, and what stands in its place; None if it found all."""
+    column = domain.column
+    if isinstance(domain, DiscreteDomain):
+        if domain.values:
+            return None
+        texts = ["missing" if label is None else repr(label) for label in domain.labels]
+        return f"column {column.name!r}: no category of its private list; every value is {' or '.join(texts)}"
+    if domain.bounds_found:
+        return None
+    if not domain.n_bins:
+        return f"column {column.name!r}: its private bounds; it is missing in every row"
+    low, high = (display_tick(column, tick) for tick in (domain.grid.low, domain.grid.high))
+    return (
+        f"column {column.name!r}: its private bounds; its values lie in a guessed range, {low} to {high}, "
+        "and mean little"
+    )
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,7 @@ class Synthesizer(Fitted[Model], ABC):
             self._fit(records, store, ranks, schema, name, ledger, on_violation, progress, secret)
             if is_first:
                 self._warn_of_delta()
+                self._warn_of_what_was_not_found()
         return self
 
     def _fit(
@@ -227,6 +228,7 @@ class Synthesizer(Fitted[Model], ABC):
             dataset=dataset,
             on_violation=on_violation,
             is_secret=secret.is_secret,
+            not_found=model.not_found,
             interrupted=None if interrupted is None else str(interrupted),
         )
         self._adopt(settings, int(store.meta["seed"]), tuple(store), model, statement)
@@ -327,6 +329,14 @@ class Synthesizer(Fitted[Model], ABC):
             warnings.warn(
                 f"delta={self.delta:g} is above 1/(10 x the noisy number of {self.schema_.unit}s); "
                 f"a delta below {limit:.1g} protects each of them",
+                stacklevel=3,
+            )
+
+    def _warn_of_what_was_not_found(self) -> None:
+        for sentence in self.model_.not_found:
+            warnings.warn(
+                f"not found under the budget: {sentence}. Declare what is public of it, drop it, or fit "
+                "with a larger epsilon",
                 stacklevel=3,
             )
 

@@ -56,6 +56,11 @@ class FittedModel(Protocol):
         """Noisy number of units."""
         ...
 
+    @property
+    def not_found(self) -> tuple[str, ...]:
+        """What the schema keeps private and the budget did not find, and what stands in its place."""
+        ...
+
     def require_feasible(self) -> None:
         """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
         ...

@@ -152,7 +152,7 @@ class DenoisingTrainer:
         given, self._counts = first.conditions(schema)
         self._names = prediction_order(first, given)
         self._n_given = len(given)
-        by_name = {m.columns[0]: np.asarray(m.counts) for m in first.domains.one_way}
+        by_name = {m.columns[0]: np.asarray(m.counts) for m in first.codes.one_way}
         shares = [torch.from_numpy(smoothed_shares(by_name[name])) for name in self._names]
         self.denoiser = TableDenoiser(
             shares,
@@ -162,7 +162,7 @@ class DenoisingTrainer:
         ).to(device)
         self._shares = torch.exp(self.denoiser.start)
         # A row of codes comes in table order, the denoiser wants its own.
-        places = {name: place for place, name in enumerate(first.domains.by_column)}
+        places = {name: place for place, name in enumerate(first.codes.by_column)}
         self._order = torch.tensor([places[name] for name in self._names], device=device)
         self._parameters = list(self.denoiser.parameters())
         self._average = running_average(self.denoiser, settings.averaging)
@@ -178,7 +178,7 @@ class DenoisingTrainer:
 
     def prepare(self, steps: GradientSteps) -> None:
         """Make ready for the first private step: check on random rows that records do not mix."""
-        sizes = [domain.size for domain in self._first.domains.by_column.values()]
+        sizes = [domain.size for domain in self._first.codes.by_column.values()]
         bound = steps.plan.max_grad_norm
         self._clipper = RecordClipper(self.denoiser, self._record_loss, max_grad_norm=bound)
         check_records_do_not_mix(self._clipper, random_rows(sizes, device=self._order.device))
@@ -228,7 +228,7 @@ class DenoisingTrainer:
             columns=self._names,
             soft_share=self._settings.soft_share,
         )
-        table_order = tuple(self._first.domains.by_column)
+        table_order = tuple(self._first.codes.by_column)
         return self._first.table_model(self._schema, reordered(mixture, table_order))
 
     def _record_loss(self, denoiser: Any, codes: torch.Tensor) -> torch.Tensor:
@@ -252,6 +252,6 @@ class DenoisingTrainer:
 
 def prediction_order(first: Preliminaries, given: tuple[str, ...]) -> tuple[str, ...]:
     """Return the columns in the order of prediction: what is given, then from few codes to many."""
-    domains = first.domains.by_column
+    domains = first.codes.by_column
     rest = sorted((name for name in domains if name not in given), key=lambda name: domains[name].size)
     return (*given, *rest)

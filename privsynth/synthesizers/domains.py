@@ -14,7 +14,6 @@ from privsynth.accounting.gdp import noise_for
 from privsynth.binning import bins_from_histogram
 from privsynth.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
-from privsynth.errors import SchemaError
 from privsynth.models.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bound_edges
@@ -83,20 +82,26 @@ def find_domains(
     resolution = n_units / noise_for(mu_squared / len(schema.modelled))
     fine = {c.name: _fine_domain(curator, schema, c, budget, resolution) for c in schema.modelled}
     parts = one_way_parts([domain.size for domain in fine.values()])
-    domains: dict[str, Domain] = {}
-    one_way, totals, precisions = [], [], []
+    released = []
     for (name, domain), part in zip(fine.items(), parts, strict=True):
         noise = noise_for(part * mu_squared)
         release = curator.count(
             f"counts/one-way/{name}", ONE_WAY, codings_of(fine), [(name,)], noise_multiplier=noise
         )
-        counts = release.arrays["0"]
-        domains[name], measured = _coarsen(domain, counts, noise, n_bins)
+        released.append((domain, release.arrays["0"], noise))
+    precisions = [1.0 / (noise**2 * counts.size) for _, counts, noise in released]
+    n_units = float(np.average([counts.sum() for _, counts, _ in released], weights=precisions))
+    n_units_std = 1.0 / math.sqrt(sum(precisions))
+    domains: dict[str, Domain] = {}
+    one_way = []
+    for domain, counts, noise in released:
+        if _is_missing_only(domain, counts, noise, n_units, n_units_std):
+            coarse, measured = _missing_only(domain.column, counts, noise)
+        else:
+            coarse, measured = _coarsen(domain, counts, noise, n_bins)
+        domains[domain.column.name] = coarse
         one_way.append(measured)
-        totals.append(float(counts.sum()))
-        precisions.append(1.0 / (noise**2 * counts.size))
-    n_units = float(np.average(totals, weights=precisions))
-    return Domains(domains, one_way, max(n_units, 1.0), 1.0 / math.sqrt(sum(precisions)))
+    return Domains(domains, one_way, max(n_units, 1.0), n_units_std)
 
 
 def one_way_parts(n_cells: Sequence[int]) -> FloatArray:
@@ -161,8 +166,7 @@ def find_combinations(
 ) -> dict[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
     """Buy the combinations that the schema keeps private, by their columns.
 
-    Raises:
-        SchemaError: If combinations found contradict the dependency.
+    None are returned of a dependency that those found contradict: rows then need not keep to it.
 
     Privacy:
         Accounted: one thresholded release each.
@@ -178,12 +182,7 @@ def find_combinations(
         )
         found = tuple(tuple(texts) for texts in release.facts["combinations"])
         begins = [texts[: constraint.n_determinants] for texts in found]
-        if len(set(begins)) < len(begins):
-            raise SchemaError(
-                f"{constraint} does not hold: combinations held by many begin alike and end differently; "
-                "declare 'fixed_combinations' instead, or no constraint"
-            )
-        out[constraint.columns] = found
+        out[constraint.columns] = () if len(set(begins)) < len(begins) else found
     return out
 
 
@@ -218,7 +217,7 @@ def _fine_domain(
             in_order = map(category_text, sorted(_as_numbers(texts)))
             return DiscreteDomain(column, tuple(in_order), True, has_missing)
         return DiscreteDomain(column, values, False, has_missing)
-    low, high = _bounds(curator, column, budget)
+    low, high, bounds_found = _bounds(curator, column, budget)
     grid = _grid(column, low, high, resolution)
     if not grid.is_fine:
         release = curator.discover_values(
@@ -231,7 +230,7 @@ def _fine_domain(
         spikes = np.asarray(release.facts["values"], dtype=np.float64)
         grid = grid.with_spikes(spikes[(spikes >= grid.low) & (spikes <= grid.high)])
     cells = np.arange(grid.n_cells)
-    return NumericDomain(column, grid, cells, np.ones(grid.n_cells), has_missing)
+    return NumericDomain(column, grid, cells, np.ones(grid.n_cells), has_missing, bounds_found)
 
 
 def _as_numbers(texts: tuple[str, ...]) -> tuple[Category, ...]:
@@ -244,28 +243,44 @@ def _as_numbers(texts: tuple[str, ...]) -> tuple[Category, ...]:
     return tuple(numbers) if is_plain else texts
 
 
-def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float]:
-    """Return bounds in the column's units: public ones as they are, private ones from a release."""
+def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float, bool]:
+    """Return bounds in the column's units: public ones as they are, private ones from a release.
+
+    Where nothing stands clear of its noise, the bounds are a guess from the same release; the last value
+    says whether they are not.
+    """
     low, high = column.bounds
     if low is not None and high is not None:
-        return low, high
+        return low, high, True
     noise = noise_for(budget.bounds * curator.allowance.mu_squared)
     release = curator.discover_bounds(f"bounds/{column.name}", column, noise_multiplier=noise)
-    found = bounds_from_counts(release.arrays["counts"], noise_std=noise)
-    if found is None:
-        raise SchemaError(
-            f"the private bounds of column {column.name!r} do not stand clear of the noise at this epsilon; "
-            "give 'low' and 'high' in the schema, or a larger epsilon"
-        )
-    step = column.step
-    first, last = found if step is None else (math.ceil(found[0]) * step, (math.ceil(found[1]) - 1) * step)
+    least, most = _possible(column)
+    counts = np.where(_bins_within(column, least, most), release.arrays["counts"], 0.0)
+    found = bounds_from_counts(counts, noise_std=noise)
+    first, last = found or likeliest_bounds(counts)
+    if column.step is not None:
+        first, last = math.ceil(first) * column.step, (math.ceil(last) - 1) * column.step
+    first, last = (min(max(bound, least), most) for bound in (first, last))
+    return (first if low is None else low), (last if high is None else high), found is not None
+
+
+def _bins_within(column: Column, least: float, most: float) -> NDArray[np.bool_]:
+    """Return which doubling bins can hold a value of a column; in the others there is noise alone."""
+    edges = bound_edges()
+    begin, end = edges[:-1] * (column.step or 1.0), edges[1:] * (column.step or 1.0)
+    has_ticks = column.step is None or np.ceil(edges[:-1]) < np.ceil(edges[1:])
+    return (end > least) & (begin <= most) & has_ticks
+
+
+def _possible(column: Column) -> tuple[float, float]:
+    """Return the least and the largest value that a column's type and its public bounds allow."""
+    low, high = column.bounds
     if column.type == "datetime":  # a bound found in noise must still be a date
         earliest, latest = (
             datetime_to_step(text, column.resolution_seconds, "") for text in ("0001-01-01", "9999-12-31")
         )
-        first, last = max(first, earliest), min(last, latest)
-    low, high = (first if low is None else low), (last if high is None else high)
-    return min(low, high), max(low, high)
+        return (earliest if low is None else low), (latest if high is None else high)
+    return (-math.inf if low is None else low), (math.inf if high is None else high)
 
 
 def clear_of_noise(noise_std: float) -> float:
@@ -283,11 +298,10 @@ def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, f
     Privacy:
         Post-processing of noisy counts of every doubling bin, empty ones included.
     """
-    n_bins, margin = len(noisy), clear_of_noise(noise_std)
-    sums = np.r_[0.0, np.cumsum(noisy)]
-    first, last, is_clear = [], [], np.zeros(n_bins + 1, dtype=bool)
+    margin = clear_of_noise(noise_std)
+    first, last, is_clear = [], [], np.zeros(len(noisy) + 1, dtype=bool)
     for n_together in range(1, MOST_BINS_TOGETHER + 1):
-        total = sums[n_together:] - sums[:-n_together]
+        total = _totals(noisy, n_together)
         # of one bin less, from either end
         part_is_clear = is_clear[: len(total)] | is_clear[1 : len(total) + 1]
         new = ~part_is_clear & (total > margin * math.sqrt(n_together))
@@ -300,11 +314,50 @@ def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, f
     return float(edges[min(first)]), float(edges[max(last)])
 
 
+def likeliest_bounds(noisy: FloatArray) -> tuple[float, float]:
+    """Return the outer edges of the neighbouring bins that stand out most: a guess where none is clear.
+
+    Privacy:
+        Post-processing of noisy counts of every doubling bin, empty ones included.
+    """
+    sizes = range(1, MOST_BINS_TOGETHER + 1)
+    score = [_totals(noisy, n_together) / math.sqrt(n_together) for n_together in sizes]
+    n_together = 1 + int(np.argmax([part.max() for part in score]))
+    begin = int(np.argmax(score[n_together - 1]))
+    edges = bound_edges()
+    return float(edges[begin]), float(edges[begin + n_together])
+
+
+def _totals(noisy: FloatArray, n_together: int) -> FloatArray:
+    """Return the sum of each run of so many neighbouring bins."""
+    sums = np.r_[0.0, np.cumsum(noisy)]
+    return sums[n_together:] - sums[:-n_together]
+
+
 def _grid(column: Column, low: float, high: float, resolution: float) -> NumericGrid:
     if column.step is None:
         return NumericGrid.between(low, high, discrete=False, resolution=resolution)
     first, last = whole_steps(low, high, column.step)
     return NumericGrid.between(first, last, discrete=True, resolution=resolution)
+
+
+def _is_missing_only(
+    fine: Domain, counts: FloatArray, noise: float, n_units: float, n_units_std: float
+) -> bool:
+    """Whether nothing is known of a number line but that it is missing: no bounds, and hardly any value."""
+    if not (isinstance(fine, NumericDomain) and not fine.bounds_found and fine.has_missing):
+        return False
+    missing = float(counts[-1])
+    present_std = math.hypot(noise, n_units_std)
+    return missing > REST_MARGIN * noise and n_units - missing <= REST_MARGIN * present_std
+
+
+def _missing_only(column: Column, counts: FloatArray, noise: float) -> tuple[Domain, Measurement]:
+    """Return the domain of a column that is always missing, and its 1-way measurement."""
+    total, variance = np.array([counts.sum()]), noise**2 * counts.size
+    return NumericDomain.of_missing(column), Measurement(
+        columns=(column.name,), counts=total, variance=variance
+    )
 
 
 def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tuple[Domain, Measurement]:
@@ -316,8 +369,11 @@ def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tup
         codes = [*range(len(fine.values) + domain.has_other), *([-1] if has_missing else [])]
         return domain, Measurement(columns=(name,), counts=counts[codes], variance=noise**2)
     n_cells = fine.grid.n_cells
-    merged = bins_from_histogram(
-        fine.column, fine.grid, counts[:n_cells], noise_std=noise, n_bins=n_bins, has_missing=has_missing
+    merged = replace(
+        bins_from_histogram(
+            fine.column, fine.grid, counts[:n_cells], noise_std=noise, n_bins=n_bins, has_missing=has_missing
+        ),
+        bounds_found=fine.bounds_found,
     )
     codes = np.r_[merged.bin_of_cell, [merged.n_bins] * has_missing].astype(np.int64)
     kept = counts[: len(codes)]
@@ -336,7 +392,8 @@ def _kept(fine: DiscreteDomain, counts: FloatArray, noise: float, has_missing: b
     if not fine.has_other:
         return replace(fine, has_missing=has_missing)
     n_values = len(fine.values)
-    has_other = not n_values or bool(counts[n_values] > REST_MARGIN * noise)
+    is_clear = bool(counts[n_values] > REST_MARGIN * noise)
+    has_other = is_clear or not (n_values or has_missing)
     texts = tuple(map(category_text, fine.values))
     values = _as_numbers(texts) if fine.column.missing or not has_other else texts
     return replace(fine, values=values, has_other=has_other, has_missing=has_missing)

@@ -137,5 +137,5 @@ class GanTrainer(AdversarialTrainer):
 
     def model(self) -> TableModel:
         """Return the model of the averaged generator."""
-        columns = tuple(self._first.domains.by_column)
+        columns = tuple(self._first.codes.by_column)
         return self._first.table_model(self._schema, self.gan.generator.mixture(columns, self.gan.average))

@@ -29,6 +29,7 @@ def guarantee_statement(
     dataset: str | None,
     on_violation: str,
     is_secret: bool,
+    not_found: Iterable[str] = (),
     interrupted: str | None = None,
 ) -> dict[str, Any]:
     """Return the statement, JSON-able; see `DESIGN` of the report's ``guarantee``.
@@ -44,6 +45,7 @@ def guarantee_statement(
         dataset: Name in the ledger; None if the table had none.
         on_violation: ``"error"`` or ``"clip"``.
         is_secret: Whether the noise came from a secret source.
+        not_found: What the schema keeps private and the budget did not find.
         interrupted: Where a training was stopped before its end; None if it was not.
 
     Privacy:
@@ -82,6 +84,7 @@ def guarantee_statement(
         "accountant": ACCOUNTANT if private else None,
         "events": _event_table(releases),
         "public": schema.public_facts(),
+        "not_found": list(not_found),
         "not_covered": not_covered,
         "dataset": dataset,
         "interrupted": interrupted,

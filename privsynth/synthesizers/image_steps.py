@@ -149,7 +149,7 @@ class ImageStepSynthesizer(ImageSynthesizer):
 
 def cell_shares(table: TableModel, cells: Cells) -> NDArray[np.float64]:
     """Return the share of each cell under a table model, ``(n_cells,)``."""
-    shares = np.ones(1) if not cells.columns else table.mixture.table(cells.columns).ravel()
+    shares = np.ones(1) if not cells.columns else table.table(cells.columns).ravel()
     return shares / shares.sum()
 
 

@@ -212,7 +212,7 @@ class _Game:
         fakes, queries = self._codes(settings.fakes_per_round), self._codes(settings.queries_per_round)
         release = self._curator.votes(
             key,
-            codings_of(self._first.domains.by_column),
+            codings_of(self._first.codes.by_column),
             self._panel,
             partial(self._kernel.teacher, fakes=fakes, queries=queries),
             n_queries=len(queries),
@@ -227,7 +227,7 @@ class _Game:
 
     def model(self) -> TableModel:
         """Return the model of the averaged generator."""
-        mixture = self._generator.mixture(tuple(self._first.domains.by_column), self._average)
+        mixture = self._generator.mixture(tuple(self._first.codes.by_column), self._average)
         return self._first.table_model(self._curator.schema, mixture)
 
     @torch.no_grad()

@@ -135,8 +135,8 @@ def _advice_on_bounds(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows:
         return []
     return [
         f"private bounds are found if about {clear:.0f} {schema.unit}s lie within a factor of two of one "
-        f"another: with {n_rows} that is in doubt, and a fit that finds none stops; declare bounds, or raise "
-        "epsilon"
+        f"another: with {n_rows} that is in doubt, and values of a column whose bounds are not found mean "
+        "little; declare bounds, or raise epsilon"
     ]
 
 

@@ -32,6 +32,7 @@ from privsynth.synthesizers.domains import (
     find_combinations,
     find_domains,
 )
+from privsynth.synthesizers.value_groups import FittedCodes
 
 MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured
 
@@ -84,9 +85,17 @@ class PreliminarySettings:
 
 @dataclass(frozen=True)
 class Preliminaries:
-    """What was bought first."""
+    """What was bought first.
+
+    Attributes:
+        domains: Domains and 1-way marginals.
+        codes: What a model is fitted over: the domains, rare values of long lists together.
+        condition: The joint table of target and groups, if it was measured.
+        combinations: Combinations that were found under the budget, by their columns.
+    """
 
     domains: Domains
+    codes: FittedCodes
     condition: Measurement | None
     combinations: Mapping[tuple[str, ...], tuple[tuple[str | None, ...], ...]]
 
@@ -102,17 +111,17 @@ class Preliminaries:
             return self.condition.columns, self.condition.counts
         columns = condition_columns(schema)
         if len(columns) == 1:
-            return columns, next(m.counts for m in self.domains.one_way if m.columns == columns)
+            return columns, next(m.counts for m in self.codes.one_way if m.columns == columns)
         return (), np.ones(())
 
     def generator(
         self, schema: Schema, *, n_states: int, scatter: float, temperature: float, rng: torch.Generator
     ) -> MixtureGenerator:
         """Return a generator that starts at the 1-way marginals, its conditions from the condition table."""
-        names = list(self.domains.by_column)
+        names = list(self.codes.by_column)
         columns, counts = self.conditions(schema)
         return MixtureGenerator(
-            [np.asarray(m.counts) for m in self.domains.one_way],
+            [np.asarray(m.counts) for m in self.codes.one_way],
             condition_columns=[names.index(name) for name in columns],
             conditions=allot_conditions(counts, n_states),
             n_states=n_states,
@@ -122,7 +131,7 @@ class Preliminaries:
         )
 
     def table_model(self, schema: Schema, mixture: ProductMixture) -> TableModel:
-        """Return the model that samples from a mixture over these domains."""
+        """Return the model that samples from a mixture over these codes."""
         return TableModel(
             schema,
             self.domains.by_column,
@@ -131,6 +140,7 @@ class Preliminaries:
             self.domains.n_units_std,
             self.measured,
             self.combinations,
+            self.codes.groups,
         )
 
 
@@ -168,7 +178,9 @@ def buy_preliminaries(
     combinations = find_combinations(curator, schema, budget)
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins)
     condition = _measure_condition(curator, domains, settings.condition_share)
-    return Preliminaries(domains, condition, combinations)
+    return Preliminaries(
+        domains, FittedCodes.of(domains, whole=_whole(schema, domains)), condition, combinations
+    )
 
 
 def planned_preliminaries(
@@ -219,10 +231,16 @@ def expected_width(column: Column, n_bins: int) -> int:
     return 2 if column.type == "boolean" else n_bins
 
 
-def _measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:
-    columns = condition_columns(curator.schema)
+def _whole(schema: Schema, domains: Domains) -> tuple[str, ...]:
+    """Return the columns whose values a fit keeps apart: target and groups, if they are not too many."""
+    columns = condition_columns(schema)
     n_cells = math.prod(domains.by_column[name].size for name in columns)
-    if len(columns) < 2 or n_cells > MAX_CONDITION_CELLS:
+    return columns if n_cells <= MAX_CONDITION_CELLS else ()
+
+
+def _measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:
+    columns = _whole(curator.schema, domains)
+    if len(columns) < 2:
         return None
     noise = noise_for(share * curator.allowance.mu_squared)
     release = curator.count(

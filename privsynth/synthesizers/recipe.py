@@ -27,10 +27,8 @@ from privsynth.synthesizers.preliminaries import (
     Preliminaries,
     PreliminarySettings,
     buy_preliminaries,
-    condition_columns,
     count_units,
 )
-from privsynth.synthesizers.value_groups import FittedCodes
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
@@ -138,8 +136,7 @@ def fit_marginals(
     n_units = count_units(curator, share * settings.units_share)
     settings = settings.adapted_to(n_units * math.sqrt(mu_squared)).within(share)
     first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=delta_share)
-    domains = first.domains
-    codes = FittedCodes.of(domains, whole=condition_columns(curator.schema))
+    domains, codes = first.domains, first.codes
     names = tuple(codes.by_column)
     fitter = MixtureFitter(
         columns=names,
@@ -160,7 +157,7 @@ def fit_marginals(
         losses.append(fitter.step_many(settings.steps_per_round))
     losses.append(fitter.step_many(settings.final_steps, final=True))
     progress("fitted", settings.n_rounds, settings.n_rounds)
-    return FittedTable(first, codes.parted(fitter.mixture()), tuple(losses))
+    return FittedTable(first, fitter.mixture(), tuple(losses))
 
 
 def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
 from privsynth.models.mixture import ProductMixture
+from privsynth.sampling.grouped import ValueGroups
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Schema
 
@@ -25,6 +26,11 @@ def model_arrays(model: TableModel) -> dict[str, NDArray[Any]]:
                 f"domain/{name}/bin_of_cell": domain.bin_of_cell,
                 f"domain/{name}/cell_weight": domain.cell_weight,
             }
+    for name, groups in model.groups.items():
+        arrays |= {
+            f"groups/{name}/group_of_code": groups.group_of_code,
+            f"groups/{name}/share": groups.share,
+        }
     return arrays
 
 
@@ -36,6 +42,7 @@ def _domain_facts(domain: Domain) -> dict[str, Any]:
             "high": grid.high,
             "discrete": grid.discrete,
             "has_missing": domain.has_missing,
+            "bounds_found": domain.bounds_found,
         }
     return {
         "values": list(domain.values),
@@ -55,8 +62,22 @@ def _domain_from(
         facts["low"], facts["high"], facts["discrete"], arrays[f"{prefix}/edges"], arrays[f"{prefix}/spikes"]
     )
     return NumericDomain(
-        column, grid, arrays[f"{prefix}/bin_of_cell"], arrays[f"{prefix}/cell_weight"], facts["has_missing"]
+        column,
+        grid,
+        arrays[f"{prefix}/bin_of_cell"],
+        arrays[f"{prefix}/cell_weight"],
+        facts["has_missing"],
+        facts.get("bounds_found", True),
     )
+
+
+def _groups_from(domains: Mapping[str, Domain], arrays: Mapping[str, NDArray[Any]]) -> dict[str, ValueGroups]:
+    groups = {}
+    for name, domain in domains.items():
+        if f"groups/{name}/share" in arrays and isinstance(domain, DiscreteDomain):
+            group_of_code, share = (arrays[f"groups/{name}/{part}"] for part in ("group_of_code", "share"))
+            groups[name] = ValueGroups(domain, group_of_code, share)
+    return groups
 
 
 def model_facts(model: TableModel) -> dict[str, Any]:
@@ -90,4 +111,5 @@ def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
         facts["n_units_std"],
         tuple(Measured(tuple(m["columns"]), m["noise_std"]) for m in facts["measured"]),
         {tuple(c["columns"]): tuple(map(tuple, c["found"])) for c in facts.get("combinations", [])},
+        _groups_from(domains, arrays),
     )

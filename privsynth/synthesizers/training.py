@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import gdp_epsilon
-from privsynth.encoding import Domain, codings_of
+from privsynth.encoding import Coded, codings_of
 from privsynth.errors import ParameterError
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
@@ -137,7 +137,7 @@ def fit_by_steps(
         settings,
         purpose,
         trainer,
-        domains=first.domains.by_column,
+        domains=first.codes.by_column,
         n_units=first.domains.n_units,
         delta=delta,
         progress=progress,
@@ -152,7 +152,7 @@ def take_steps(
     purpose: str,
     trainer: Trainer,
     *,
-    domains: Mapping[str, Domain],
+    domains: Mapping[str, Coded],
     n_units: float,
     delta: float,
     progress: Progress,
@@ -164,7 +164,7 @@ def take_steps(
         settings: How many, and how large.
         purpose: What they are for; public.
         trainer: What is trained.
-        domains: Domain of every column.
+        domains: What encodes each column.
         n_units: Noisy number of units.
         delta: At which the progress line states epsilon.
         progress: Called with a message, the steps done, and the steps planned.

@@ -1,4 +1,4 @@
-"""Columns of many values: rare neighbours share a code while a model is fitted, and part again afterwards.
+"""Columns of many values: rare neighbours share a code while a model is fitted, and part when it draws.
 
 A table of a column of ten thousand values by another is mostly cells that noise drowns, and the model would
 hold as many numbers for each component. The groups are made from the released 1-way counts, so they cost
@@ -9,68 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from privsynth.binning import Cells, merge_cells, shape_in_bins
-from privsynth.coding import TextCoding
 from privsynth.encoding import Coded, DiscreteDomain
 from privsynth.models.fitting import Measurement
-from privsynth.models.mixture import ProductMixture
+from privsynth.sampling.grouped import ValueGroups
 from privsynth.synthesizers.domains import MAX_VALUES, Domains
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
 
 MAX_CODES = MAX_VALUES + 2  # what is discovered, "other" and missing: up to here all have codes of their own
 N_GROUPS = 128  # codes aimed at beyond that
-
-
-@dataclass(frozen=True)
-class ValueGroups:
-    """A discrete column whose rare values share codes with their neighbours in the list of values.
-
-    Attributes:
-        domain: The column's whole domain.
-        group_of_code: Group of each code, ``(domain.size,)``; "other" and missing stay alone.
-        share: Released share of each code within its group, ``(domain.size,)``.
-    """
-
-    domain: DiscreteDomain
-    group_of_code: IntArray
-    share: FloatArray
-
-    @property
-    def size(self) -> int:
-        """Number of groups."""
-        return int(self.group_of_code.max()) + 1
-
-    @cached_property
-    def coding(self) -> TextCoding:
-        """How values become codes: that of their group."""
-        group = [*self.group_of_code.tolist(), -1]
-        whole = self.domain.coding
-        return TextCoding(
-            code_of={text: group[code] for text, code in whole.code_of.items()},
-            other=group[whole.other],
-            missing=group[whole.missing],
-            size=self.size,
-        )
-
-    def grouped(self, measured: Measurement) -> Measurement:
-        """Return the 1-way measurement of the groups."""
-        variance = np.broadcast_to(measured.variance, self.share.shape)
-        return Measurement(
-            columns=measured.columns,
-            counts=np.bincount(self.group_of_code, weights=measured.counts).astype(np.float64),
-            variance=np.bincount(self.group_of_code, weights=variance).astype(np.float64),
-        )
-
-    def parted(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the probabilities of each code from those of the groups, ``(K, domain.size)``."""
-        return block[:, self.group_of_code] * self.share.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -103,18 +52,15 @@ class FittedCodes:
             domain = domains.by_column[name]
             if isinstance(domain, DiscreteDomain) and domain.size > MAX_CODES and name not in whole:
                 by_column[name] = groups = group_values(domain, measured)
-                measured = groups.grouped(measured)
+                measured = grouped(groups, measured)
             one_way.append(measured)
         is_grouped = any(isinstance(coded, ValueGroups) for coded in by_column.values())
         return cls(by_column if is_grouped else domains.by_column, one_way)
 
-    def parted(self, mixture: ProductMixture) -> ProductMixture:
-        """Return a mixture over the whole domains from one over these codes."""
-        blocks = (
-            coded.parted(block) if isinstance(coded, ValueGroups) else block
-            for coded, block in zip(self.by_column.values(), mixture.blocks, strict=True)
-        )
-        return ProductMixture(mixture.columns, tuple(blocks))
+    @property
+    def groups(self) -> dict[str, ValueGroups]:
+        """The columns that are grouped."""
+        return {name: coding for name, coding in self.by_column.items() if isinstance(coding, ValueGroups)}
 
 
 def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
@@ -132,4 +78,14 @@ def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
     n_alone = domain.size - n_values
     return ValueGroups(
         domain, np.r_[group, group.max() + 1 + np.arange(n_alone)], np.r_[share, np.ones(n_alone)]
+    )
+
+
+def grouped(groups: ValueGroups, measured: Measurement) -> Measurement:
+    """Return the 1-way measurement of the groups."""
+    variance = np.broadcast_to(measured.variance, groups.share.shape)
+    return Measurement(
+        columns=measured.columns,
+        counts=np.bincount(groups.group_of_code, weights=measured.counts).astype(np.float64),
+        variance=np.bincount(groups.group_of_code, weights=variance).astype(np.float64),
     )

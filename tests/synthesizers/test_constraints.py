@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.errors import SchemaError
 from privsynth.schema import Schema
 from privsynth.synthesizers import TABLE_SYNTHESIZERS
 from privsynth.synthesizers.plan import plan
@@ -83,23 +82,25 @@ def test_a_model_with_found_combinations_is_rebuilt_from_its_releases(tmp_path):
         assert array.tobytes() == model_arrays(model.model_)[name].tobytes()
 
 
-def test_a_dependency_that_does_not_hold_is_refused_without_a_value(tmp_path):
+def test_a_dependency_that_does_not_hold_is_given_up_without_a_value(tmp_path):
     frame = records()
     frame.loc[::2, "region"] = "N"
-    with pytest.raises(SchemaError, match="town decides on region does not hold") as refused:
-        maker(privsynth.MarginalSynthesizer)().fit(
-            frame, schema=Schema(COLUMNS, constraints=CONSTRAINTS), ledger=tmp_path / "ledger.sqlite"
-        )
-    assert not any(town in str(refused.value) for town in TOWNS)
+    model = maker(privsynth.MarginalSynthesizer)()
+    with pytest.warns(UserWarning, match="town decides on region: the budget found nothing") as told:
+        model.fit(frame, schema=Schema(COLUMNS, constraints=CONSTRAINTS), ledger=tmp_path / "ledger.sqlite")
+    assert not any(town in str(warning.message) for warning in told for town in TOWNS)
+    assert set(model.sample(500, random_state=0)["region"]) == {"N", "S"}
 
 
-def test_combinations_that_no_many_hold_leave_nothing_to_draw(tmp_path):
+def test_combinations_that_no_many_hold_leave_their_columns_free(tmp_path):
     constraint = {"kind": "fixed_combinations", "columns": ["town", "ward"], "combinations": "private"}
     frame = records(30)
     model = maker(privsynth.MarginalSynthesizer)(epsilon=0.1)
     columns = {name: COLUMNS[name] for name in ("town", "ward", "days")}
-    with pytest.raises(SchemaError, match="no row that the model can make satisfies the constraints"):
+    with pytest.warns(UserWarning, match="not found under the budget"):
         model.fit(frame, schema=Schema(columns, constraints=[constraint]), ledger=tmp_path / "ledger.sqlite")
+    assert "fixed combinations of town, ward: the budget" in " ".join(model.guarantee_["not_found"])
+    assert len(model.sample(100, random_state=0)) == 100
 
 
 def test_the_plan_counts_what_is_found_for_constraints():

@@ -480,7 +480,7 @@ def test_no_schema_says_how_to_draft_one():
         MarginalSynthesizer(epsilon=1.0).fit(patients(10), schema=None)
 
 
-def test_private_bounds_lost_in_the_noise_name_the_column(ledger):
+def test_private_bounds_lost_in_the_noise_name_the_column_and_end_no_fit(ledger):
     schema = Schema({"x": {"type": "integer", "low": "private", "high": "private"}})
     frame = pd.DataFrame({"x": [3, 4, 5]})
 
@@ -488,9 +488,9 @@ def test_private_bounds_lost_in_the_noise_name_the_column(ledger):
         for _ in range(5):  # a bound is found in noise about once in a hundred
             fitted(ledger, schema=schema, frame=frame, epsilon=0.1)
 
-    with pytest.raises(SchemaError, match="private bounds of column 'x'"):
+    with pytest.warns(UserWarning, match="column 'x': its private bounds"):
         several_fits()
-    assert {run.status for run in ledger.datasets()[0].runs} <= {"suspended", "finished"}
+    assert {run.status for run in ledger.datasets()[0].runs} == {"finished"}
 
 
 def test_pairs_that_go_together_are_chosen_first(ledger):
