@@ -21,6 +21,7 @@ import pyarrow.parquet
 from privsynth.conforming import person_codes
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import Schema
+from privsynth.seeds import random_generator
 from privsynth.sources import as_arrow, check_column_names, table_format
 from privsynth.writing import written_aside
 
@@ -170,5 +171,5 @@ def _coins(n_units: int, probability: float, random_state: int | None) -> npt.ND
     if random_state is None:
         draws = np.frombuffer(os.urandom(8 * n_units), dtype=np.uint64) >> np.uint64(64 - COIN_BITS)
     else:
-        draws = np.random.default_rng(random_state).integers(2**COIN_BITS, size=n_units, dtype=np.uint64)
+        draws = random_generator(random_state).integers(2**COIN_BITS, size=n_units, dtype=np.uint64)
     return draws < np.uint64(round(probability * 2**COIN_BITS))

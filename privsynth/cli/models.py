@@ -187,6 +187,10 @@ def sample(
     balance: Annotated[
         str | None, typer.Option(metavar="A,B", help="Columns whose combinations get equally many rows.")
     ] = None,
+    balance_missing: Annotated[
+        bool,
+        typer.Option("--balance-missing", help="Balance missing as a value; else such rows are left out."),
+    ] = False,
     proportions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Table with a column 'share' or 'count', or JSON of marginals."),
@@ -215,14 +219,17 @@ def sample(
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
     from privsynth.sampling.completion import COMPLETED_NOT_COVERED
     from privsynth.synthesizers import load
+    from privsynth.synthesizers.blocks import write_blocks
 
     synthesizer = load(model)
     check_sample_output(synthesizer, output, force=force)
     check_sheet(sheet, synthesizer.name, force=force)
+    columns = [column.name for column in synthesizer.schema_.output_columns]
     wanted = read_request(
         n=n,
         where=where or [],
         balance=balance,
+        balance_missing=balance_missing,
         proportions=proportions,
         like=like,
         parity=parity,
@@ -232,7 +239,9 @@ def sample(
     if complete is not None:
         refuse_beside_complete(wanted)
         what = "rows completed and"
-        n_rows = completing(synthesizer).complete_to(output, complete, random_state=seed, force=force)
+        rows = completing(synthesizer).complete(complete, random_state=seed)
+        write_blocks(iter([rows]), output, types=rows, force=force, progress=lambda done: None)
+        n_rows, columns = len(rows), [str(name) for name in rows.columns]
         drawing: dict[str, Any] = {"rebalancing_cost": None, "not_covered": [COMPLETED_NOT_COVERED]}
     else:
         what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
@@ -242,10 +251,11 @@ def sample(
             )
         drawing = drawing_by(synthesizer, wanted)
     write_sheet(synthesizer, sheet, force=force, seed=seed)
-    columns = [column.name for column in synthesizer.schema_.output_columns]
     fields = {"output": str(output), "rows": n_rows, "columns": columns, **drawing}
+    carried = [name for name in columns if name not in synthesizer.schema_.columns]
     lines = [
         f"{n_rows} {what} written to {output}",
+        *([f"carried along as given: {', '.join(map(repr, carried))}"] if carried else []),
         *(f"not covered: {uncovered}" for uncovered in drawing["not_covered"]),
     ]
     moved = (drawing["rebalancing_cost"] or {}).get("total_variation")

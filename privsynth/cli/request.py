@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import RequestError
-from privsynth.sampling.request import LIKE_NOT_COVERED
 
 if TYPE_CHECKING:
     from privsynth.synthesizers import TableSynthesizer
@@ -18,6 +17,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a reques
     "n": ((int,), "a whole number"),
     "conditions": ((dict,), "an object of column: condition"),
     "balance": ((list,), "a list of columns"),
+    "balance_missing": ((bool,), "true or false"),
     "proportions": ((dict, list, str), "an object, a list, or the name of a file"),
     "like": ((str,), "the name of a file"),
     "parity": ((list, dict), "a target and groups"),
@@ -30,6 +30,7 @@ def read_request(
     n: int | None,
     where: Sequence[str],
     balance: str | None,
+    balance_missing: bool,
     proportions: Path | None,
     like: Path | None,
     parity: str | None,
@@ -42,6 +43,7 @@ def read_request(
         n: Number of rows.
         where: Conditions ``column=value``.
         balance: Column names between commas.
+        balance_missing: Whether missing is one of their values.
         proportions: CSV or Parquet file with a column ``share`` or ``count``, or JSON.
         like: CSV or Parquet file of public rows.
         parity: ``target:group,group``.
@@ -58,6 +60,7 @@ def read_request(
         "n": n,
         "conditions": conditions_of(where) or None,
         "balance": _names(balance) if balance else None,
+        "balance_missing": balance_missing or None,
         "proportions": _proportions(proportions) if proportions else None,
         "like": like,
         "parity": _parity(parity) if parity else None,
@@ -73,11 +76,7 @@ def read_request(
 
 def drawing_by(synthesizer: TableSynthesizer | ImageSynthesizer, wanted: Mapping[str, Any]) -> dict[str, Any]:
     """Return how far a request moves what is drawn, None if it sets no shares, and what is not covered."""
-    has_targets = any(key in wanted for key in ("balance", "proportions", "like", "parity"))
-    return {
-        "rebalancing_cost": synthesizer.rebalancing_cost(**wanted) if has_targets else None,
-        "not_covered": [LIKE_NOT_COVERED] if "like" in wanted else [],
-    }
+    return {"rebalancing_cost": None, "not_covered": []} | synthesizer.drawing(**wanted)
 
 
 def refuse_beside_complete(wanted: Mapping[str, Any]) -> None:
@@ -141,7 +140,8 @@ def read_request_file(path: Path) -> dict[str, Any]:
         )
     for key, value in fields.items():
         kinds, name = _KINDS[key]
-        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+        is_wrong = not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
+        if value is not None and is_wrong:
             raise RequestError(f"the request {str(path)!r}: {key!r} is not {name}")
     return {key: value for key, value in fields.items() if value is not None}
 

@@ -33,6 +33,7 @@ from privsynth.report.public import paid_report
 from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
+from privsynth.seeds import checked_seed
 from privsynth.sources import read_table
 
 
@@ -115,6 +116,7 @@ def audit(
             progress=progress,
         )
     say = progress or (lambda message: None)
+    random_state = checked_seed(random_state, below=2**32) or 0
     effort = QUICK if quick else Effort()
     if callable(twin):
         say("fitting the twin without privacy")

@@ -18,7 +18,8 @@ def drawing_of(told: Mapping[str, Any]) -> dict[str, Any] | None:
     right form is taken over.
 
     Args:
-        told: ``rebalancing_cost`` (see `privsynth.sampling.cost`) and ``not_covered``, each if known.
+        told: ``rebalancing_cost`` (see `privsynth.sampling.cost`), ``not_covered`` and ``left_out``, each if
+            known.
 
     Privacy:
         Post-processing: of the released rows and the model.
@@ -32,7 +33,11 @@ def drawing_of(told: Mapping[str, Any]) -> dict[str, Any] | None:
     not_covered = _texts(told.get("not_covered"))
     cost = told.get("rebalancing_cost")
     kept = _cost(cost) if isinstance(cost, Mapping) else None
-    return {"rebalancing_cost": kept, "not_covered": not_covered} if kept or not_covered else None
+    left_out = _left_out(told.get("left_out"))
+    if not (kept or not_covered or left_out):
+        return None
+    known: dict[str, Any] = {"rebalancing_cost": kept, "not_covered": not_covered}
+    return known | ({"left_out": left_out} if left_out else {})
 
 
 def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +47,18 @@ def _cost(cost: Mapping[str, Any]) -> dict[str, Any]:
         **{key: _number(cost.get(key)) for key in _NUMBERS},
         "largest_weight_cell": cell if isinstance(cell, str) else None,
     }
+
+
+def _left_out(value: Any) -> dict[str, dict[str, float]]:
+    """Return shares by column and kind."""
+    if not isinstance(value, Mapping):
+        return {}
+    shares = {
+        str(name): {str(k): float(s) for k, s in kinds.items() if isinstance(s, int | float) and 0 <= s <= 1}
+        for name, kinds in value.items()
+        if isinstance(kinds, Mapping)
+    }
+    return {name: kinds for name, kinds in shares.items() if kinds}
 
 
 def _texts(value: Any) -> list[str]:
@@ -87,4 +104,9 @@ def drawing_in_words(drawing: Mapping[str, Any] | None, *, things: str = "rows")
                 f"Drawn without regard to the groups: {', '.join(cost['decorrelated'])}; what that moves is "
                 "not counted here."
             )
+    told += [
+        f"Left out by the balance: rows whose {name} is {kind}, {share:.1%} of the model's own."
+        for name, kinds in drawing.get("left_out", {}).items()
+        for kind, share in kinds.items()
+    ]
     return told

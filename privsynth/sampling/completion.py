@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel, weigh
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+NEAR = 0.8  # likeness of names from which on one is taken for a slip of the other
 COMPLETED_NOT_COVERED = (
     "the frame that was completed, which was taken as public: its fields are in the rows as they were given, "
     "and the guarantee does not cover them"
@@ -33,19 +36,17 @@ def complete_rows(model: TableModel, frame: pd.DataFrame, rng: np.random.Generat
     Args:
         model: The fitted model.
         frame: Partial rows; empty fields (NaN, None, empty text) and absent columns are filled in, so that a
-            field cannot be said to be known as missing. Its index is kept.
+            field cannot be said to be known as missing. Its index is kept, and so are columns that the
+            model does not have, as a key of the rows: they stand first.
         rng: Source of the draws.
 
     Raises:
-        RequestError: If a column is unknown, or a value is none of the column's.
+        RequestError: If a column is named nearly like one of the model, or twice, or a value is none of the
+            column's.
         UnsupportedRequestError: If the model gives what a row holds no probability.
     """
     made = {c.name for c in model.schema.output_columns if c.name not in model.domains}
-    unknown = [str(name) for name in frame.columns if name not in model.domains and name not in made]
-    if unknown:
-        raise RequestError(
-            f"complete: there is no column {unknown[0]!r} in the model; there are {', '.join(model.domains)}"
-        )
+    foreign = foreign_columns(model, frame)
     fresh = MadeColumns(model.schema, len(frame), rng)
     blocks = [
         _complete_block(model, frame.iloc[start : start + BLOCK_ROWS], fresh, rng, start)
@@ -55,7 +56,33 @@ def complete_rows(model: TableModel, frame: pd.DataFrame, rng: np.random.Generat
     rows.index = frame.index
     for name in made & set(frame.columns):
         rows[name] = frame[name]  # a key that is given is kept
-    return rows
+    return pd.concat([frame[foreign], rows], axis=1) if foreign else rows
+
+
+def foreign_columns(model: TableModel, frame: pd.DataFrame) -> list[Any]:
+    """Return the columns of a frame that the model does not have.
+
+    Raises:
+        RequestError: If one is named nearly like a column of the model that the frame lacks, or stands twice.
+    """
+    if frame.columns.has_duplicates:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise RequestError(f"complete: the column {str(twice)!r} stands twice in the rows")
+    known = {column.name for column in model.schema.output_columns}
+    absent = {_folded(name): name for name in known - {*map(str, frame.columns)}}
+    foreign = [name for name in frame.columns if name not in known]
+    for name in foreign:
+        near = difflib.get_close_matches(_folded(str(name)), absent, n=1, cutoff=NEAR)
+        if near:
+            raise RequestError(
+                f"complete: there is no column {str(name)!r} in the model, but {absent[near[0]]!r}; "
+                "rename it, or call it otherwise if it shall be carried along as it is"
+            )
+    return foreign
+
+
+def _folded(name: str) -> str:
+    return "".join(name.casefold().split())
 
 
 def _complete_block(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from privsynth.sampling.request import SampleRequest
 from privsynth.sampling.support import noise_of_cells, supported, warnings_of_layout
 from privsynth.sampling.table_model import PreparedModel, TableModel
 from privsynth.sampling.targets import Target, balance_target, like_target, proportions_targets
+from privsynth.sampling.unnamed import left_out_in_words, left_out_of_balance
 
 IntArray = NDArray[np.int64]
 
@@ -32,6 +33,7 @@ class Plan:
         warnings: What the caller should know before trusting the rows.
         groups: Columns that parity takes as groups.
         decorrelated: Columns that shall not depend on them.
+        left_out: Shares of the model's rows that ``balance`` leaves out, by column and kind.
     """
 
     prepared: PreparedModel
@@ -39,6 +41,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     decorrelated: tuple[str, ...] = ()
+    left_out: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
@@ -85,12 +88,15 @@ def make_plan(
         targets, warnings = [*targets, target], [*warnings, *found, *told]
     layout = lay_out(model, restrictions, targets)
     sizes = rows_of_cells(layout, n, rng)
-    told = [*warnings, *warnings_of_layout(layout, sizes)]
+    left_out = left_out_of_balance(
+        model, restrictions, request.balance or (), with_missing=request.balance_missing
+    )
+    told = [*warnings, *warnings_of_layout(layout, sizes), *left_out_in_words(left_out)]
     if request.parity is None:
-        return Plan(layout.prepared, sizes, tuple(told))
+        return Plan(layout.prepared, sizes, tuple(told), left_out=left_out)
     taken = {*restrictions, *(axis.name for axis in layout.prepared.table.axes)}
     decorrelated = decorrelated_columns(request.parity, model, taken)
-    return Plan(layout.prepared, sizes, tuple(told), request.parity.groups, decorrelated)
+    return Plan(layout.prepared, sizes, tuple(told), request.parity.groups, decorrelated, left_out)
 
 
 def support_table(model: TableModel, request: SampleRequest, rng: np.random.Generator) -> pd.DataFrame:
@@ -123,7 +129,9 @@ def _targets(
 ) -> list[Target]:
     targets = []
     if request.balance is not None:
-        targets.append(balance_target(request.balance, model.domains, restrictions))
+        targets.append(
+            balance_target(request.balance, model.domains, restrictions, with_missing=request.balance_missing)
+        )
     if request.proportions is not None:
         targets += proportions_targets(request.proportions, model.domains, restrictions)
     if request.like is not None:

@@ -66,6 +66,7 @@ class Asked(TypedDict, total=False):
 
     conditions: Mapping[str, Any] | None
     balance: Sequence[str] | None
+    balance_missing: bool
     proportions: Any
     like: pd.DataFrame | str | Path | None
     parity: Any
@@ -80,8 +81,10 @@ class SampleRequest:
         n: Number of rows; None is the sum of the counts asked for, else the noisy number of units.
         conditions: Column to a value, a list of values, an inclusive range or None for missing.
         balance: Categorical or boolean columns whose every combination gets equally many rows.
+        balance_missing: Whether missing is one of the values that are balanced; else such rows are left out.
         proportions: Column to shares or counts of its values; a frame (in JSON a list of records) of columns
-            and ``share`` or ``count``; or a list of these, which are met jointly.
+            and ``share`` or ``count``; a series of pandas whose index names its columns; or a list of these,
+            which are met jointly.
         like: Rows of a public reference table, whose joint distribution of its columns is taken over.
         parity: See `Parity`.
         on_unsupported: What to do with a cell that has less than one unit behind it: ``"error"``,
@@ -91,6 +94,7 @@ class SampleRequest:
     n: int | None = None
     conditions: Mapping[str, Any] | None = None
     balance: Sequence[str] | None = None
+    balance_missing: bool = False
     proportions: Any = None
     like: pd.DataFrame | None = None
     parity: Any = None
@@ -111,7 +115,14 @@ class SampleRequest:
                 f"conditions: expected a mapping from column to condition, got {self.conditions!r}"
             )
         if self.balance is not None:
-            _names("balance", self.balance)
+            object.__setattr__(self, "balance", _names("balance", self.balance))
+        if not isinstance(self.balance_missing, bool | np.bool_) or (
+            self.balance_missing and not self.balance
+        ):
+            raise RequestError(
+                f"expected balance_missing to be True or False, and True only beside balance, got "
+                f"{self.balance_missing!r}"
+            )
         if not isinstance(self.like, pd.DataFrame | None):
             raise RequestError(f"like: expected a frame of public rows, got {type(self.like).__name__}")
         if self.parity is not None:
@@ -130,7 +141,8 @@ class SampleRequest:
 
 
 def _names(where: str, value: Any) -> list[str]:
-    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    is_list = pd.api.types.is_list_like(value) and not isinstance(value, Mapping | set | frozenset)
+    value = list(value) if is_list else value
     if not is_list or not value or len(set(map(str, value))) != len(value):
         raise RequestError(f"{where}: expected a list of different columns, got {value!r}")
     return [str(name) for name in value]

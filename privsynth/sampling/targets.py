@@ -60,14 +60,20 @@ Domains = Mapping[str, Domain]
 Restrictions = Mapping[str, Restriction]
 
 
-def balance_target(balance: Sequence[str], domains: Domains, restrictions: Restrictions) -> Target:
-    """Return equal shares for every combination of declared values that the conditions leave."""
+def balance_target(
+    balance: Sequence[str], domains: Domains, restrictions: Restrictions, *, with_missing: bool = False
+) -> Target:
+    """Return equal shares for every combination of declared values that the conditions leave.
+
+    Missing is one of the values ``with_missing``, where the model has it.
+    """
     axes, allowed = [], []
     for name in balance:
         domain = _domain(name, domains, "balance", discrete=True)
         share = restrictions[name].share if name in restrictions else np.ones(domain.size)
         axes.append(full_axis(domain))
-        allowed.append([code for code in range(len(domain.values)) if share[code] > 0])
+        codes = [*range(len(domain.values)), *([domain.size - 1] * (with_missing and domain.has_missing))]
+        allowed.append([code for code in codes if share[code] > 0])
     n_cells = math.prod(len(codes) for codes in allowed)
     if not 0 < n_cells <= MAX_CELLS:
         raise RequestError(f"balance: expected 1 to {MAX_CELLS} cells, got {n_cells}")

@@ -14,6 +14,7 @@ from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import Asked, SampleRequest
 from privsynth.sampling.table_model import TableModel
+from privsynth.seeds import random_generator
 from privsynth.sources import read_table
 from privsynth.synthesizers.contract import Fitted, Model
 
@@ -45,6 +46,15 @@ class RequestSampler(Fitted[Model], ABC):
         """
         return support_table(self._table, read_request(n, asked), np.random.default_rng(0))
 
+    def drawing(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
+        """Say what the rows of a request carry in their ``attrs``, without drawing them.
+
+        Privacy:
+            Post-processing.
+        """
+        request = read_request(n, asked)
+        return told_of_rows(request, self._looked_at(request))
+
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
         """Say how far a request moves the rows from the model; takes what `sample` takes.
 
@@ -56,11 +66,11 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        request = read_request(n, asked)
+        return rebalancing_cost(self._looked_at(read_request(n, asked)))
+
+    def _looked_at(self, request: SampleRequest) -> Plan:
         only_look = request.on_unsupported != "drop"
-        return rebalancing_cost(
-            make_plan(self._table, request, np.random.default_rng(0), only_look=only_look)
-        )
+        return make_plan(self._table, request, np.random.default_rng(0), only_look=only_look)
 
     def _planned(self, request: SampleRequest, random_state: int | None) -> tuple[Plan, np.random.Generator]:
         rng = self._rng(random_state)
@@ -70,7 +80,7 @@ class RequestSampler(Fitted[Model], ABC):
         return plan, rng
 
     def _rng(self, random_state: int | None) -> np.random.Generator:
-        return np.random.default_rng(self.random_state if random_state is None else random_state)
+        return random_generator(self.random_state if random_state is None else random_state)
 
 
 def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
@@ -84,6 +94,8 @@ def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
         told["not_covered"] = request.not_covered
     if request.has_targets:
         told["rebalancing_cost"] = rebalancing_cost(plan)
+    if plan.left_out:
+        told["left_out"] = plan.left_out
     return told
 
 

@@ -37,14 +37,17 @@ class TableSampler(RequestSampler[TableModel]):
 
         Args:
             n: Number of rows; by default the sum of the counts asked for, else the noisy number of units.
-            random_state: Fixes the rows drawn.
+            random_state: Fixes the rows drawn: a whole number >= 0, or a generator of numpy.
             **asked: What is asked for, by the keywords that follow.
-            conditions: Column to a value, a list of values, an inclusive range (2-tuple, or a mapping with
-                ``low`` and ``high``), or None for missing.
-            balance: Categorical or boolean columns whose every combination gets equally many rows.
+            conditions: Column to a value, an inclusive range (text like ``"18..30"``, a 2-tuple, or a mapping
+                with ``low`` and ``high``), a list of these, or None for missing.
+            balance: Categorical or boolean columns whose every combination gets equally many rows. Rows in
+                which one of them is missing are left out, which is warned of and in ``attrs["left_out"]``.
+            balance_missing: Balance missing as one of the values of these columns.
             proportions: Shares or counts: ``{"sex": {"F": 0.5, "M": 0.5}}``, values that are not named
-                sharing what is left; a frame, or a file, of columns and ``share`` or ``count``; or a list.
-                Ranges of a number line are 2-tuples or texts like ``"18..30"``.
+                sharing what is left; a frame, or a file, of columns and ``share`` or ``count``; a series, as
+                ``value_counts(normalize=True)`` and ``groupby(...).size()`` give it; or a list. Ranges of a
+                number line are written as in a condition.
             like: Rows of a public reference table, or its file: their joint distribution is taken over.
                 The guarantee does not cover it, and ``attrs["not_covered"]`` of the rows says so.
             parity: ``(target, groups)``: the same rate of every label in every group, or a mapping
@@ -137,14 +140,15 @@ class TableSampler(RequestSampler[TableModel]):
 
         Args:
             frame: Partial rows, taken as public, or their file; empty fields and absent columns are filled
-                in. What is given is kept, as is the index.
+                in. What is given is kept, as are the index and columns that the model does not have.
             random_state: Fixes what is drawn.
 
         Returns:
             Whole rows; ``attrs["not_covered"]`` says that the guarantee does not cover what was given.
 
         Raises:
-            RequestError: If a column is unknown, or a value is none of the column's.
+            RequestError: If a column is named nearly like one of the model, or a value is none of the
+                column's.
             UnsupportedRequestError: If the model gives what a row holds no probability.
 
         Privacy:

@@ -403,7 +403,7 @@ def test_rows_are_not_completed_and_drawn_at_once(
 @pytest.mark.parametrize(
     ("content", "code", "text"),
     [
-        ("sex,shoe\nF,1\n", 2, "there is no column 'shoe' in the model"),
+        ("Sex,age\nF,20\n", 2, "there is no column 'Sex' in the model, but 'sex'"),
         ("sex\nZ\n", 2, "complete"),
     ],
 )
@@ -414,6 +414,64 @@ def test_partial_rows_that_the_model_does_not_know_are_refused(
     model, output = fitted / "m.privsynth", tmp_path / "a.csv"
     refused = run("sample", model, "--complete", tmp_path / "partial.csv", "-o", output)
     assert (refused.code, text in refused.error, output.exists()) == (code, True, False)
+
+
+def test_a_key_of_partial_rows_is_carried_along(fitted: Path, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "partial.csv").write_text("row,sex,age\n007,,33\nr2,M,\n")
+    flags = ("sample", fitted / "m.privsynth", "--complete", tmp_path / "partial.csv")
+    done = run(*flags, "-o", tmp_path / "a.csv")
+    assert "carried along as given: 'row'" in done.out
+    rows = pd.read_csv(tmp_path / "a.csv", dtype={"row": str})
+    assert rows.columns.tolist() == ["row", *COLUMNS]
+    assert (rows["row"].tolist(), rows["age"][0], rows["sex"][1]) == (["007", "r2"], 33, "M")
+    again = run(*flags, "-o", tmp_path / "b.csv", "--json")
+    assert json.loads(again.out)["columns"] == ["row", *COLUMNS]
+
+
+@pytest.mark.parametrize(
+    ("seed", "code", "text"),
+    [
+        ("-1", 2, "whole number of at least 0, got -1"),
+        ("1.5", 2, "Invalid value for '--seed'"),
+        ("x", 2, "Invalid value for '--seed'"),
+        ("1" + "0" * 30, 0, ""),
+    ],
+)
+def test_a_seed_is_a_whole_number_from_nought(
+    fitted: Path, folder: Path, tmp_path: Path, run: Run, seed: str, code: int, text: str
+) -> None:
+    for command in (
+        ("sample", fitted / "m.privsynth", "-n", 5, "-o", tmp_path / "rows.csv"),
+        ("split", folder / "visits.csv", "--schema", folder / "schema.json", "-o", tmp_path / "parts"),
+    ):
+        done = run(*command, "--seed", seed)
+        assert (done.code, text in done.err) == (code, True)
+
+
+def test_what_a_balance_leaves_out_is_said_and_can_be_balanced(
+    fitted: Path, tmp_path: Path, run: Run
+) -> None:
+    wards = pd.DataFrame({"ward": np.repeat(["a", "b", None], [300, 200, 500]), "ill": [True, False] * 500})
+    wards.to_csv(tmp_path / "wards.csv", index=False)
+    columns = {
+        "ward": {"type": "categorical", "categories": ["a", "b"], "missing": True},
+        "ill": COLUMNS["ill"],
+    }
+    (tmp_path / "s.json").write_text(json.dumps({"columns": columns}))
+    model = tmp_path / "m.privsynth"
+    run("fit", tmp_path / "wards.csv", "--schema", tmp_path / "s.json", "--epsilon", "none", "-o", model)
+    done = run("sample", model, "-n", 90, "--balance", "ward", "-o", tmp_path / "a.csv", "--json")
+    assert json.loads(done.out)["left_out"]["ward"]["missing"] == pytest.approx(0.5, abs=0.01)
+    assert "warning: balance leaves out the rows whose 'ward' is missing (50.0%" in done.err
+    assert "--balance-missing" in done.err
+    assert pd.read_csv(tmp_path / "a.csv")["ward"].notna().all()
+    (tmp_path / "r.json").write_text('{"balance": ["ward"], "balance_missing": true}')
+    for flags in (("--balance", "ward", "--balance-missing"), ("--request", tmp_path / "r.json")):
+        done = run("sample", model, "-n", 90, *flags, "-o", tmp_path / "b.csv", "--force")
+        assert "leaves out" not in done.err
+        assert pd.read_csv(tmp_path / "b.csv")["ward"].value_counts(dropna=False).tolist() == [30, 30, 30]
+    refused = run("sample", model, "--balance-missing", "-o", tmp_path / "c.csv")
+    assert (refused.code, "only beside balance" in refused.error) == (2, True)
 
 
 def test_a_reference_table_is_said_not_to_be_covered(fitted: Path, tmp_path: Path, run: Run) -> None:

@@ -85,10 +85,11 @@ def test_many_small_probabilities_do_not_come_to_zero():
     ("frame", "error", "text"),
     [
         (
-            {"race": ["A"]},
+            {"Sex ": ["F"]},
             RequestError,
-            "complete: there is no column 'race' in the model; there are sex, ill",
+            "complete: there is no column 'Sex ' in the model, but 'sex'; rename",
         ),
+        ({"ILL": ["true"]}, RequestError, "no column 'ILL' in the model, but 'ill'"),
         ({"sex": ["X"]}, RequestError, r"complete: 'sex': 'X' is not among its values \(F, M\)"),
         (
             {"sex": [None, "F"], "ill": [True, True]},
@@ -101,6 +102,30 @@ def test_rows_that_the_model_cannot_hold_are_refused(frame, error, text):
     model = with_blocks(model_of(["sex", "ill"], k=2), sex=np.eye(2), ill=np.eye(2))  # no woman is ill
     with pytest.raises(error, match=text):
         complete(model, pd.DataFrame(frame))
+
+
+def test_a_key_of_the_rows_own_is_carried_along():
+    model = model_of(["sex", "age", "person"])
+    keys = pd.DataFrame(
+        {"row": ["r2", "007"], "sex": ["F", None], "weight": [0.5, np.nan], "age": [None, 40]}
+    )
+    keys.index = pd.Index(["a", "b"], name="of")
+    done = complete(model, keys)
+    assert done.columns.tolist() == ["row", "weight", "sex", "age", "person"]
+    pd.testing.assert_frame_equal(done[["row", "weight"]], keys[["row", "weight"]])
+    assert done.index.equals(keys.index)
+    assert (done["sex"]["a"], done["age"]["b"]) == ("F", 40)
+    own = complete(model, pd.DataFrame({"sex": ["F", "M"], "person": ["x", "y"], "Sex": ["f", "m"]}))
+    assert own["person"].tolist() == [
+        "x",
+        "y",
+    ]  # a key of the schema's is kept; 'sex' is there, so 'Sex' may be
+
+
+def test_a_name_that_stands_twice_is_refused():
+    frame = pd.DataFrame([["F", "F"]], columns=["sex", "sex"])
+    with pytest.raises(RequestError, match="'sex' stands twice"):
+        complete(model_of(["sex"]), frame)
 
 
 def test_completed_rows_say_what_is_not_covered(tmp_path):
