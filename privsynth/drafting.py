@@ -39,12 +39,15 @@ def draft_schema(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Sc
 def draft(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Draft:
     """Draft a schema for the caller to complete, with notes on what it is unsure of.
 
-    Without ``infer`` no value is read: types come from how Parquet or the frame stores a column; CSV gives
-    none, but names tell of identifiers, free text and dates; bounds and categories are left open. With
+    Without ``infer`` no value is looked at: types come from how Parquet or the frame stores a column; CSV
+    gives none, but names tell of identifiers, free text and dates; bounds and categories are left open. With
     ``infer`` a column gets the first type among boolean, id, integer, real and datetime that its values fit,
     as people write them: with words for missing, and numbers and dates in a ``format``. Names, addresses and
     free text are left out, the rest is categorical. Every other fact about values is set to ``"private"``,
-    and the schema is marked ``types_from_records``: the guarantee then lists that.
+    and the schema is marked ``types_from_records``: the guarantee then says so beside its epsilon. So is a
+    draft from a frame or a Parquet file: whoever made them may have chosen types by the values, as pandas
+    does, where one empty or fractional field makes a column of integers real. Where the types were declared,
+    as in a database, set ``types_from_records`` to false.
     Neither guesses a role: persons, keys, groups and the target are for the caller to name.
 
     Args:
@@ -55,20 +58,22 @@ def draft(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Draft:
         TableError: If the table cannot be read, or its column names are not unique texts.
 
     Privacy:
-        Public without ``infer``; with it *Not private*: the types are a function of the records.
+        Public for CSV without ``infer``; else *Not private*: the types are, or may be, a function of the
+        records.
     """
     if infer:
         frame = read_table(table)
         return _draft({name: propose(frame[name]) for name in frame.columns}, types_from_records=True)
     if isinstance(table, pd.DataFrame):
         check_column_names(list(table.columns), "the frame")
-        return _draft({name: Proposal(_type_from_dtype(dtype)) for name, dtype in table.dtypes.items()})
+        stored = {name: Proposal(_type_from_dtype(dtype)) for name, dtype in table.dtypes.items()}
+        return _draft(stored, types_from_records=True)
     with reading(table):
         if table_format(table) != "parquet":
             return _draft({name: _from_name(name) for name in csv_header(table)})
         fields = pyarrow.parquet.read_schema(table)
     check_column_names(fields.names, repr(str(table)))
-    return _draft({field.name: _from_arrow(field.type) for field in fields})
+    return _draft({field.name: _from_arrow(field.type) for field in fields}, types_from_records=True)
 
 
 def _draft(proposals: dict[str, Proposal], *, types_from_records: bool = False) -> Draft:

@@ -55,7 +55,8 @@ class Schema:
         image: Shape of the images that the columns speak of; None for a table.
         max_records_per_person: Rows kept of each person; required with a person column.
         constraints: Constraints that every row satisfies, as in schema JSON; see `privsynth.constraints`.
-        types_from_records: Whether the types were inferred by reading values, which is not covered.
+        types_from_records: Whether the types are a function of the records, inferred from values or taken
+            over from how a frame or a Parquet file stores them: no guarantee covers that.
 
     Raises:
         SchemaError: If a field is unknown or out of range, or two columns claim one role.
@@ -152,6 +153,11 @@ class Schema:
     def unit(self) -> str:
         """The unit of the guarantee: ``"person"`` or ``"record"``."""
         return "record" if self.person_id is None else "person"
+
+    @property
+    def given(self) -> str | None:
+        """What a guarantee is conditional on, so that it stands beside every epsilon; None if on nothing."""
+        return "the types, which were read from the records" if self.types_from_records else None
 
     @property
     def modelled(self) -> list[Column]:

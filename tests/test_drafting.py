@@ -59,8 +59,22 @@ def test_parquet_gives_its_storage_types(tmp_path: Path) -> None:
     pq.write_table(fields.empty_table(), tmp_path / "t.parquet")
     schema = draft_schema(tmp_path / "t.parquet")
     assert list(schema.to_dict()["columns"].values()) == [expected for _, expected in ARROW]
-    assert not schema.types_from_records
+    assert schema.types_from_records  # who wrote the file, and whether by looking at values, is not known
     assert survives_json(schema)
+
+
+def test_one_field_decides_how_pandas_stores_a_column(tmp_path: Path) -> None:
+    """So that what is drafted from a frame, or from its file, is no public fact."""
+    whole = pd.DataFrame({"age": [30, 41, 52]})
+    gap = whole.assign(age=[30, None, 52])
+    for frame, drafted in ((whole, "integer"), (gap, "real")):
+        frame.to_parquet(tmp_path / "t.parquet")
+        for table in (frame, tmp_path / "t.parquet"):
+            schema = draft_schema(table)
+            assert schema.columns["age"].type == drafted
+            assert schema.types_from_records
+    whole.to_csv(tmp_path / "t.csv", index=False)
+    assert not draft_schema(tmp_path / "t.csv").types_from_records  # of a CSV file only names are read
 
 
 def test_a_frame_gives_its_storage_types() -> None:

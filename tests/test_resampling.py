@@ -291,15 +291,34 @@ def test_labels_come_back_in_the_type_they_were_given_in(y, dtype):
     assert set(labels) == set(y)
 
 
-@pytest.mark.parametrize("kind", [list, tuple])
-def test_types_that_were_found_in_lists_are_said_not_to_be_covered(kind):
-    X, y = diagnoses()
-    resampler = without_schema()
-    rows, _ = resampler.fit_resample(kind(X.to_numpy().tolist()), kind(y.tolist()))
-    assert isinstance(rows[0], list)
-    assert any("column types" in what for what in resampler.synthesizer_.guarantee_["not_covered"])
-    said = without_schema().fit(X, y).synthesizer_.guarantee_["not_covered"]
-    assert not any("column types" in what for what in said)
+KINDS = {
+    "frame": (lambda X: X, lambda y: y),
+    "array": (lambda X: X.to_numpy(), lambda y: y.to_numpy()),
+    "list": (lambda X: X.to_numpy().tolist(), lambda y: y.tolist()),
+    "tuple": (lambda X: tuple(X.to_numpy().tolist()), lambda y: tuple(y.tolist())),
+}
+
+
+@pytest.mark.parametrize(("features", "labels"), KINDS.values(), ids=KINDS)
+def test_types_of_any_container_are_said_to_be_read_from_the_records(features, labels):
+    X, y = diagnoses(600)
+    guarantee = without_schema().fit(features(X), labels(y)).synthesizer_.guarantee_
+    first, *_ = guarantee["statement"].split(". ")
+    assert "(5, 1e-06)" in first
+    assert "given the types, which were read from the records" in first
+    assert any("column types" in what for what in guarantee["not_covered"])
+
+
+def test_one_empty_field_changes_a_drafted_type_and_no_declared_one():
+    X, y = table(600)
+    gap = X.assign(age=X["age"].where(X.index != 7))
+    drafted = [without_schema().fit(rows, y).synthesizer_ for rows in (X, gap)]
+    assert [fitted.schema_.columns["age"].type for fitted in drafted] == ["integer", "real"]
+    assert all(fitted.guarantee_["given"] for fitted in drafted)
+    declared = private().fit(X, y).synthesizer_.guarantee_
+    assert declared["given"] is None
+    assert "given" not in declared["statement"]
+    assert not any("types" in what for what in declared["not_covered"])
 
 
 def test_neither_warnings_nor_errors_count_the_records():

@@ -113,6 +113,7 @@ def paid_audit(
         "epsilon": budget.epsilon,
         "delta": budget.delta,
         "dataset": budget.dataset,
+        "given": schema.given,
         "unit": schema.unit,
         "is_secret": budget.secret.is_secret,
     }

@@ -15,9 +15,12 @@ def describe_guarantee(guarantee: dict[str, Any]) -> str:
     """
     lines = [f"guarantee: {guarantee['statement']}"]
     if guarantee["private"]:
+        at = f"at delta {guarantee['delta']:g}"
+        if guarantee.get("given"):
+            at += f", given {guarantee['given']}"
         lines += [
-            f"asked for: epsilon {guarantee['epsilon']:g} at delta {guarantee['delta']:g}",
-            f"spent: epsilon {shown_epsilon(guarantee['epsilon_spent'])} at delta {guarantee['delta']:g}",
+            f"asked for: epsilon {guarantee['epsilon']:g} {at}",
+            f"spent: epsilon {shown_epsilon(guarantee['epsilon_spent'])} {at}",
             f"unit: {guarantee['unit']}, neighbours: {guarantee['neighbours']}",
             f"accountant: {guarantee['accountant']}",
         ]

@@ -36,7 +36,8 @@ def schema(
     lines = [f"draft written to {output}"]
     lines += [f"  {name}: declare {', '.join(facts)}" for name, facts in undeclared.items()]
     lines.append("then give roles (target, group, person_id) and check that every fact in it may be public")
-    next_steps = _next_steps(table, output, infer=infer, is_open=bool(undeclared))
+    is_stored = drafted.schema.types_from_records
+    next_steps = _next_steps(table, output, infer=infer, is_stored=is_stored, is_open=bool(undeclared))
     for name, notes in drafted.notes.items():
         say(f"{name or '(no name)'}: {'; '.join(notes)}")
     for step in next_steps:
@@ -45,7 +46,7 @@ def schema(
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 
-def _next_steps(table: Path, output: Path, *, infer: bool, is_open: bool) -> list[str]:
+def _next_steps(table: Path, output: Path, *, infer: bool, is_stored: bool, is_open: bool) -> list[str]:
     """Say which ways lead from a draft to a schema that a fit takes."""
     steps = [f"`privsynth check {table} --schema {output}` shows you what in the table breaks the schema"]
     if infer:
@@ -59,7 +60,12 @@ def _next_steps(table: Path, output: Path, *, infer: bool, is_open: bool) -> lis
             f"--from FILE -o {output} --force`), or let `privsynth schema {table} -o {output} --infer "
             "--force` propose types from the values, which the guarantee then says"
         )
-        return [ways, *steps]
+        steps = [ways, *steps]
+    if is_stored:
+        steps.append(
+            f"types are as {table} stores them, which its values may have decided: the guarantee says so; "
+            f'where they were declared, as in a database, set "types_from_records" in {output} to false'
+        )
     return steps
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from privsynth.errors import ParameterError, TableError
 from privsynth.metrics.scores import LOWER_IS_BETTER, SCORES
 from privsynth.report.html import MODEL_WORDS, SCORE_WORDS, render_page
-from privsynth.report.words import claim_of, way_to_floor
+from privsynth.report.words import claim_of, given_in_words, way_to_floor
 
 Report = dict[str, Any]
 
@@ -173,6 +173,7 @@ def _run(name: str, report: Report) -> dict[str, Any]:
         "name": name,
         "epsilon": claim[0] if claim else None,
         "delta": claim[1] if claim else None,
+        "given": given_in_words(guarantee) if claim else "",
         "guarantee": "unknown" if guarantee is None else "private" if claim else "none",
         "created": report.get("created", ""),
         "n_synthetic": (report["tables"].get("synthetic") or {}).get("n_rows"),

@@ -26,6 +26,7 @@ from privsynth.report.words import (
     bottom_line,
     bought,
     claim_of,
+    given_in_words,
     group_text,
     guarantee_in_words,
     slope_in_words,
@@ -120,6 +121,7 @@ def _shared(report: dict[str, Any], things: str) -> dict[str, Any]:
         "words": guarantee_in_words(guarantee, things=things),
         "drawing_words": drawing_in_words(report.get("drawing"), things=things),
         "claim": claim_of(guarantee),
+        "given": given_in_words(guarantee),
     }
 
 

@@ -43,8 +43,9 @@ def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows"
         f"Whoever sees the synthetic {things}, or the model file itself, learns almost the same whether or "
         f"not {was_in} among the real records. That holds for every {one}, against any attacker, whatever "
         "they know already and whatever they compute.",
-        f"“Almost the same” is measured by epsilon = {epsilon:g} and delta = {delta:g}: no outcome becomes "
-        f"more than {_factor(epsilon)} times as likely or as unlikely through that {one}, but for a "
+        f"“Almost the same” is measured by epsilon = {epsilon:g} and delta = {delta:g}"
+        f"{given_in_words(guarantee)}: no outcome becomes more than {_factor(epsilon)} times as "
+        f"likely or as unlikely through that {one}, but for a "
         f"probability of {_one_in(delta)}.",
         f"As a game: an attacker who wrongly accuses 1 in 100 {one}s that were not among them can rightly "
         f"accuse at most {allowed:.3g} in 100 that were.",
@@ -66,6 +67,20 @@ def claim_of(guarantee: dict[str, Any] | None) -> tuple[float, float] | None:
     if epsilon is None or delta is None or not math.isfinite(epsilon):
         return None
     return float(epsilon), float(delta)
+
+
+def given_in_words(guarantee: dict[str, Any] | None) -> str:
+    """Return what a guarantee is conditional on, to stand in the same sentence as its epsilon.
+
+    Privacy:
+        Public: a function of the guarantee alone.
+
+    Example:
+        >>> given_in_words({"given": "the types, which were read from the records"})
+        ', given the types, which were read from the records'
+    """
+    given = (guarantee or {}).get("given")
+    return f", given {given}" if isinstance(given, str) else ""
 
 
 def group_text(group: dict[str, Any]) -> str:

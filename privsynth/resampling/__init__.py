@@ -64,7 +64,9 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         synthesizer: A table synthesizer, which is copied and fitted; by default a `MarginalSynthesizer` at
             epsilon 1.
         schema: Public description of the features and of the target, whose column is that of ``y``'s name,
-            else ``"target"``. By default types are those of the container and every other fact is private.
+            else ``"target"``. By default every fact is private but the types: they are those of the
+            container, which the records decide (one empty field makes a column of integers real), and the
+            guarantee says so beside its epsilon. A schema declares them public.
         sampling_strategy: As imbalanced-learn's over-samplers take it: ``"auto"`` and ``"not majority"``
             (every class as large as the largest), ``"minority"``, ``"not minority"``, ``"all"``; a float, the
             size of the smaller of two classes over that of the larger; a mapping from class to number of
@@ -232,4 +234,4 @@ def _private_schema(container: Container) -> Schema:
         if not (isinstance(dtype, np.dtype) and dtype.kind in "iub"):  # those have no way to be missing
             fields["missing"] = PRIVATE
     columns[container.target] = {"type": "categorical", "categories": PRIVATE, "role": "target"}
-    return Schema(columns, types_from_records=container.types_from_records)
+    return Schema(columns, types_from_records=True)

@@ -25,7 +25,6 @@ class Container:
         labels: Labels, ``(n,)``.
         columns: Names of the features as they were given.
         feature_names: Names of the features if the container has such, all texts; else None.
-        types_from_records: Whether numpy found the types by looking at the values.
     """
 
     def __init__(self, X: Any, y: Any) -> None:
@@ -55,7 +54,6 @@ class Container:
             frame = pd.DataFrame(checked.toarray() if sparse.issparse(checked) else checked)
         self.columns = list(frame.columns)
         self.frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-        self.types_from_records = isinstance(X, list | tuple) or isinstance(y, list | tuple)
         self._dtypes = list(frame.dtypes)
         for column, dtype in self.frame.dtypes.items():
             if isinstance(dtype, pd.SparseDtype):

@@ -378,7 +378,8 @@ class Synthesizer(Fitted[Model], ABC):
             )
             settings = cls.settings_type.from_dict(manifest["settings"])
             model = cls._model_from(settings, manifest, contents.weights)
-            synthesizer._adopt(settings, manifest["seed"], contents.releases, model, manifest["guarantee"])
+            statement = {"given": model.schema.given, **manifest["guarantee"]}  # older files do not say it
+            synthesizer._adopt(settings, manifest["seed"], contents.releases, model, statement)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"{str(path)!r} is damaged: its parts do not fit ({type(error).__name__})"

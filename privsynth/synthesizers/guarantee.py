@@ -61,7 +61,9 @@ def guarantee_statement(
         not_covered.insert(0, "other runs on the same table: it was given without a data set name")
     if schema.types_from_records:
         not_covered.insert(
-            0, "the column types, resolutions and decimals, which were inferred by reading values"
+            0,
+            "the column types, resolutions and decimals, which were read from the records: one field can "
+            "change how a whole column is stored",
         )
     if schema.person_id is not None:
         not_covered.append("order and dependence of one person's rows, which are not modelled")
@@ -78,6 +80,7 @@ def guarantee_statement(
         "epsilon": epsilon,
         "epsilon_spent": None if epsilon is None else spent(epsilon, delta),
         "delta": delta if epsilon is not None else None,
+        "given": schema.given,
         "unit": schema.unit,
         "max_records_per_person": schema.max_records_per_person,
         "neighbours": "add_or_remove_one",
@@ -124,7 +127,8 @@ def _in_words(schema: Schema, epsilon: float | None, delta: float) -> str:
         who = (
             f"person (one {schema.person_id!r}; up to {schema.max_records_per_person} rows of each are used)"
         )
+    given, what = ("", "All") if schema.given is None else (f", given {schema.given}", "All else")
     return (
-        f"({epsilon:g}, {delta:g})-differential privacy for adding or removing one {who}. All that was read "
-        "from the records, finding domains included, is inside this budget."
+        f"({epsilon:g}, {delta:g})-differential privacy for adding or removing one {who}{given}. {what} that "
+        "was read from the records, finding domains included, is inside this budget."
     )

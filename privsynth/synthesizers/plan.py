@@ -70,6 +70,7 @@ def plan(
         "epsilon": epsilon,
         "epsilon_spent": spent(epsilon, delta),
         "delta": delta,
+        "given": schema.given,
         "unit": schema.unit,
         "rows": n_rows,
         "mu": math.sqrt(allowance.mu_squared),
@@ -148,7 +149,8 @@ def describe_plan(fields: dict[str, Any]) -> str:
     """
     lines = [
         f"{fields['synthesizer']}: epsilon {fields['epsilon']:g} at delta {fields['delta']:g} for each "
-        f"{fields['unit']}, about {fields['rows']} {fields['unit']}s",
+        f"{fields['unit']}, about {fields['rows']} {fields['unit']}s"
+        + (f", given {fields['given']}" if fields["given"] else ""),
         "would be read from the records:",
         *(f"  - {_describe_step(step, fields['unit'])}" for step in fields["steps"]),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
 from privsynth.report.verdicts.pieces import Section, Verdict, named, or_not_assessed, verdict
-from privsynth.report.words import claim_of
+from privsynth.report.words import claim_of, given_in_words
 
 PLANTED_LEAK_AUC = 0.9
 LEAK_FACTOR = 3.0  # true over false positive rate at which, without a claim, rows count as given away
@@ -38,6 +38,7 @@ def guarantee_verdict(guarantee: Section | None, n_units: int | None) -> Verdict
         )
     epsilon, delta = claim
     evidence = f"epsilon = {epsilon:g}, delta = {delta:g} for one {guarantee.get('unit', 'record')}"
+    evidence += given_in_words(guarantee)
     if n_units is not None and delta * 10 * n_units > 1:
         return verdict(
             question,
