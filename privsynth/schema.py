@@ -24,6 +24,7 @@ from privsynth.columns import (
     whole_steps,
 )
 from privsynth.constraints import Constraint, Sum, read_constraints
+from privsynth.dialect import CsvDialect
 from privsynth.errors import SchemaError
 from privsynth.image_shape import ImageShape
 
@@ -43,7 +44,7 @@ __all__ = [
 
 SCHEMA_VERSION = 1
 _SCHEMA_FIELDS = frozenset(
-    {"version", "image", "columns", "max_records_per_person", "constraints", "types_from_records"}
+    {"version", "csv", "image", "columns", "max_records_per_person", "constraints", "types_from_records"}
 )
 
 
@@ -53,6 +54,7 @@ class Schema:
     Args:
         columns: Column name to its fields, in the order of the table (see `Column`).
         image: Shape of the images that the columns speak of; None for a table.
+        csv: How CSV files of the table are written, as in schema JSON; see `privsynth.dialect.CsvDialect`.
         max_records_per_person: Rows kept of each person; required with a person column.
         constraints: Constraints that every row satisfies, as in schema JSON; see `privsynth.constraints`.
         types_from_records: Whether the types are a function of the records, inferred from values or taken
@@ -78,6 +80,7 @@ class Schema:
         columns: Mapping[str, Mapping[str, Any] | Column],
         *,
         image: Mapping[str, Any] | ImageShape | None = None,
+        csv: Mapping[str, Any] | CsvDialect | None = None,
         max_records_per_person: int | None = None,
         constraints: Iterable[Mapping[str, Any]] = (),
         types_from_records: bool = False,
@@ -89,6 +92,7 @@ class Schema:
             for name, fields in columns.items()
         }
         self.image = image if isinstance(image, ImageShape | None) else ImageShape.from_dict(image)
+        self.csv = csv if isinstance(csv, CsvDialect | None) else CsvDialect.from_dict(csv)
         self.max_records_per_person = max_records_per_person
         stated = list(constraints) if isinstance(constraints, Iterable) else [None]
         if not all(isinstance(constraint, Mapping) for constraint in stated):
@@ -213,6 +217,8 @@ class Schema:
         }
         if self.image is not None:
             out["image"] = self.image.to_dict()
+        if self.csv is not None:
+            out["csv"] = self.csv.to_dict()
         if self.max_records_per_person is not None:
             out["max_records_per_person"] = self.max_records_per_person
         if self.constraints:
@@ -237,6 +243,7 @@ class Schema:
         return cls(
             fields["columns"],
             image=fields.get("image"),
+            csv=fields.get("csv"),
             max_records_per_person=fields.get("max_records_per_person"),
             constraints=fields.get("constraints", ()),
             types_from_records=bool(fields.get("types_from_records", False)),

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
+import re
+import unicodedata
 import zlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 
 from privsynth.conforming import conform_column, read_persons
+from privsynth.csv_files import CsvFile, NotDecodableError, open_csv, read_csv
+from privsynth.dialect import CsvDialect
 from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.number_format import NumberFormat
+from privsynth.parquet_files import ParquetTable, is_parquet_folder
 from privsynth.schema import Schema
 from privsynth.writing import written_aside
 
-CSV_BLOCK_BYTES = 2**24
-ATTRS_KEY = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs in a Parquet file
 OnViolation = Literal["error", "clip"]
 TableFormat = Literal["csv", "csv.gz", "parquet"]
+
+DECIMAL_COMMA = NumberFormat("", "", thousands=".", decimal=",")
+_WITH_POINT = re.compile(r"\s*[+-]?\d*\.\d*(e[+-]?\d+)?\s*", re.IGNORECASE)
+NEARNESS = 0.8  # of two column names, one of which may be meant by the other
 
 
 @dataclass(frozen=True)
@@ -68,38 +75,55 @@ class Fields:
 # -- reading -------------------------------------------------------------------------------------------
 
 
-def read_table(table: pd.DataFrame | str | Path) -> pd.DataFrame:
+def read_table(
+    table: pd.DataFrame | str | Path, schema: Schema | None = None, *, is_real: bool = True
+) -> pd.DataFrame:
     """Read a table from a file; a frame is checked and returned as it is.
 
-    CSV is read as UTF-8 with every field as text: an empty field is the empty text, and "NA" is a text
-    like any other. Parquet keeps its types, and what a frame's ``attrs`` said when it was written; integers
-    with gaps become pandas' ``Int64``.
+    Every field of a CSV file is a text: an empty field is the empty text, and "NA" is a text like any other.
+    How the file is written is what the schema's ``csv`` declares and its first line shows
+    (`privsynth.csv_files.open_csv`); where decimal commas are declared, the texts of integer and real columns
+    without a ``format`` of their own get points. Parquet keeps its types, and what a frame's ``attrs`` said
+    when it was written; integers with gaps become pandas' ``Int64``.
 
     Args:
-        table: A frame, or the path of a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
+        table: A frame, or the path of a ``.csv``, ``.csv.gz`` or ``.parquet`` file, or of a folder that holds
+            ``.parquet`` files.
+        schema: Its public description, complete or not; None if there is none.
+        is_real: Whether the file is written as the schema declares. Another, such as one of synthetic rows,
+            may be plain CSV too, with commas, decimal points and in UTF-8.
 
     Raises:
-        TableError: If there is no such file, it cannot be parsed, or its column names are not unique texts.
+        TableError: If there is no such file, it cannot be parsed, its column names are not unique texts, or
+            its first line looks like a record and holds no column of the schema.
 
     Privacy:
-        Not private: returns the records themselves.
+        Not private: returns the records themselves. That a file cannot be parsed, and the number of the line,
+        is a signal about them, which no guarantee covers.
     """
     if isinstance(table, pd.DataFrame):
         check_column_names(list(table.columns), "the frame")
         return table
     path = _path(table)
     with reading(path):
-        if table_format(path) == "parquet":
-            return _read_parquet(path)
-        return _parse_csv(path, pa.string(), only=None).to_pandas()
+        if source_format(path) == "parquet":
+            return _parquet_table(path).frame()
+        file, fields = _csv_fields(path, schema, pa.string(), is_real=is_real)
+        frame = fields.to_pandas()
+        for name in _columns_with_comma(file, schema):
+            frame[name] = _with_points(fields.column(name).dictionary_encode()).astype(object)
+        return frame
 
 
-def open_table(table: pd.DataFrame | str | Path, only: Collection[str] | None = None) -> Fields:
+def open_table(
+    table: pd.DataFrame | str | Path, only: Collection[str] | None = None, *, schema: Schema | None = None
+) -> Fields:
     """Open a table to read it column by column; see `read_table` for what is read, and for errors.
 
     Args:
-        table: A frame, or the path of a ``.csv``, ``.csv.gz`` or ``.parquet`` file.
+        table: As in `read_table`.
         only: Columns that will be asked for; None is all. The others of a CSV file are not kept.
+        schema: As in `read_table`.
 
     Privacy:
         Not private: gives the records themselves.
@@ -109,11 +133,17 @@ def open_table(table: pd.DataFrame | str | Path, only: Collection[str] | None = 
         return Fields(list(table.columns), len(table), table.__getitem__)
     path = _path(table)
     with reading(path):
-        if table_format(path) == "parquet":
+        if source_format(path) == "parquet":
             return _open_parquet(path)
-        names = csv_header(path)
-        fields = _parse_csv(path, pa.dictionary(pa.int32(), pa.string()), only=only)
-    return Fields(names, fields.num_rows, lambda name: fields.column(name).to_pandas().rename(name))
+        file, fields = _csv_fields(path, schema, pa.dictionary(pa.int32(), pa.string()), only=only)
+    with_comma = _columns_with_comma(file, schema)
+
+    def column(name: str) -> pd.Series:
+        values = fields.column(name)
+        series = _with_points(values) if name in with_comma else values.to_pandas()
+        return series.rename(name)
+
+    return Fields(file.names, fields.num_rows, column)
 
 
 def _path(table: object) -> Path:
@@ -129,10 +159,11 @@ def reading(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise TableError(f"there is no file {str(path)!r}") from None
-    except UnicodeDecodeError:
-        raise TableError(f"{str(path)!r} is not in UTF-8; convert it") from None
     except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
-        raise TableError(f"{str(path)!r} cannot be read: {_reason(error)}") from None
+        reason = "it is damaged or of another format than its name says"  # their own words may quote records
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        raise TableError(f"{str(path)!r} cannot be read: {reason}") from None
 
 
 def table_format(path: str | Path) -> TableFormat:
@@ -149,23 +180,21 @@ def table_format(path: str | Path) -> TableFormat:
     raise TableError(f"expected a file name ending in .csv, .csv.gz or .parquet, got {str(path)!r}")
 
 
+def source_format(path: Path) -> TableFormat:
+    """Return the format of a table that is to be read: also a folder may hold one, whatever its name."""
+    return "parquet" if is_parquet_folder(path) else table_format(path)
+
+
 def csv_header(path: str | Path) -> list[str]:
     """Return the column names of a CSV file, reading its first line only.
 
     Raises:
-        TableError: If there is no first line, or a name stands twice.
+        TableError: As `privsynth.csv_files.open_csv`; also if the first line is like a record.
 
     Privacy:
         Public: column names are.
     """
-    path = Path(path)
-    opener = gzip.open if table_format(path) == "csv.gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as lines:
-        header = next(csv.reader(lines), [])
-    if not header:
-        raise TableError(f"{str(path)!r} is empty; expected a line of column names")
-    check_column_names(header, repr(str(path)))
-    return header
+    return open_csv(Path(path), ask=True).names
 
 
 def check_column_names(names: list[str], where: str) -> None:
@@ -180,75 +209,67 @@ def check_column_names(names: list[str], where: str) -> None:
         raise TableError(f"column {twice[0]!r} stands twice in {where}; rename or drop one")
 
 
-def _parse_csv(path: Path, text: pa.DataType, *, only: Collection[str] | None) -> pa.Table:
-    """Return the fields of a CSV file, each as this type of text."""
-    header = csv_header(path)
-    compression = "gzip" if table_format(path) == "csv.gz" else None
-    kept = [name for name in header if only is None or name in only]
-    with pa.input_stream(str(path), compression=compression) as stream:
-        return pyarrow.csv.read_csv(
-            stream,
-            read_options=pyarrow.csv.ReadOptions(block_size=CSV_BLOCK_BYTES),
-            parse_options=pyarrow.csv.ParseOptions(
-                newlines_in_values=True,
-                ignore_empty_lines=len(header) > 1,  # in a single column an empty line is a missing field
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(header, text), include_columns=kept or header
-            ),
-        )
+def _csv_fields(
+    path: Path,
+    schema: Schema | None,
+    text: pa.DataType,
+    *,
+    only: Collection[str] | None = None,
+    is_real: bool = True,
+) -> tuple[CsvFile, pa.Table]:
+    """Open and read a CSV file; one that is not real is read as plain CSV first."""
+    declared = (schema.csv if schema is not None else None) or CsvDialect()
+    columns = list(schema.columns) if schema is not None else []
+    dialects = [declared]
+    if not is_real and declared.delimiter in (None, ","):  # where commas are declared, both look alike
+        dialects = [replace(declared, decimal=None, encoding=None), replace(declared, decimal=None)]
+    for i, dialect in enumerate(dialects):
+        try:
+            file = open_csv(path, dialect, columns=columns, ask=schema is not None)
+            return file, read_csv(file, text, only=only)
+        except NotDecodableError:
+            if i + 1 == len(dialects):
+                raise
+    raise AssertionError("one of the dialects has been tried")
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
-    fields = pyarrow.parquet.read_table(path)
-    check_column_names(fields.column_names, repr(str(path)))
-    frame = _as_frame(fields)
-    frame.attrs |= _attrs(fields.schema.metadata or {})
-    return frame
+def _columns_with_comma(file: CsvFile, schema: Schema | None) -> set[str]:
+    """Return the columns whose numbers have decimal commas, as declared."""
+    if schema is None or file.decimal != ",":
+        return set()
+    columns = [schema.columns[name] for name in file.names if name in schema.columns]
+    return {c.name for c in columns if c.type in ("integer", "real") and c.format is None}
+
+
+def _with_points(values: pa.ChunkedArray) -> pd.Series:
+    """Return numbers with decimal commas as texts that have points instead, each held once."""
+    column: pd.Series = values.to_pandas()
+    texts = [_with_point(text) for text in column.cat.categories]
+    code_of = {text: code for code, text in enumerate(dict.fromkeys(texts))}
+    codes = np.array([*(code_of[text] for text in texts), -1])[column.cat.codes]
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index([*code_of], dtype=object)))
+
+
+def _with_point(text: str) -> str:
+    plain = DECIMAL_COMMA.plain_text(text)
+    is_foreign = plain == text and "." in text and _WITH_POINT.fullmatch(text)
+    return text.replace(".", ",") if is_foreign else plain  # 1.5 is no number there, and is not read as one
+
+
+def _parquet_table(path: Path) -> ParquetTable:
+    table = ParquetTable(path)
+    check_column_names(table.schema.names, repr(str(path)))
+    return table
 
 
 def _open_parquet(path: Path) -> Fields:
-    schema = pyarrow.parquet.ParquetDataset(path).schema
-    check_column_names(schema.names, repr(str(path)))
-    is_text = (pa.types.is_string, pa.types.is_large_string)
-    texts = [field.name for field in schema if any(is_kind(field.type) for is_kind in is_text)]
-    file = pyarrow.parquet.ParquetDataset(path, read_dictionary=texts)
+    table = _parquet_table(path)
 
     def column(name: str) -> pd.Series:
         with reading(path):
-            return _as_frame(file.read(columns=[name]))[name]
+            return table.column(name)
 
-    return Fields(schema.names, sum(part.count_rows() for part in file.fragments), column)
-
-
-def _as_frame(fields: pa.Table) -> pd.DataFrame:
-    frame = fields.to_pandas(ignore_metadata=True)  # whoever wrote it: indices are columns like any other
-    for name, column in zip(fields.column_names, fields.columns, strict=True):
-        if pa.types.is_integer(column.type) and column.null_count > 0:
-            exact = pd.UInt64Dtype() if pa.types.is_unsigned_integer(column.type) else pd.Int64Dtype()
-            frame[name] = exact.__from_arrow__(column)
-    return frame
-
-
-def _attrs(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """Return what a Parquet file keeps beside its rows; nothing if it is not what pandas writes."""
-    try:
-        found = json.loads(metadata.get(ATTRS_KEY, b"{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _reason(error: Exception) -> str:
-    """Say why a file cannot be read; a parser's own words may quote records, so they are not passed on."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    words = str(error)
-    if "UTF8" in words:
-        return "a field is not in UTF-8; convert it"
-    if "Expected" in words and "columns" in words:
-        return "a line has more or fewer fields than the first line has names"
-    return "it is damaged or of another format than its name says"
+    return Fields(table.schema.names, table.n_rows, column)
 
 
 # -- conforming ----------------------------------------------------------------------------------------
@@ -319,12 +340,40 @@ def needed_columns(schema: Schema) -> list[str]:
 
 
 def _check_has_columns(names: list[str], schema: Schema, subject: str) -> None:
-    lacking = [repr(column) for column in needed_columns(schema) if column not in names]
+    lacking = [column for column in needed_columns(schema) if column not in names]
     if lacking:
         raise SchemaError(
-            f"{subject} has no column {', '.join(lacking)}, which the schema describes; add "
+            f"{subject} has no column {', '.join(map(repr, lacking))}, which the schema describes; add "
             f"{'it' if len(lacking) == 1 else 'them'} to the table, or remove the description"
+            + near_names(lacking, [name for name in names if name not in schema.columns])
         )
+
+
+def near_names(lacking: Collection[str], names: Collection[str]) -> str:
+    """Say, to end a message with, which of a table's columns may be meant by those that it lacks; public.
+
+    Example:
+        >>> near_names(["age"], ["sex", "Age "])
+        ". The table has 'Age ': if 'age' is meant, rename it in one of the two"
+    """
+    bare = {name: re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold()) for name in names}
+    near: dict[str, str] = {}
+    for wanted in lacking:
+        key = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", wanted).casefold())
+        close = get_close_matches(key, bare.values(), n=1, cutoff=NEARNESS) if key else []
+        near |= {name: wanted for name, other in bare.items() if close and other == close[0]}
+    if not near:
+        return ""
+    meant = [
+        f"{name!r}: if {wanted!r} is meant" + " (in another Unicode form)" * _looks_alike(name, wanted)
+        for name, wanted in near.items()
+    ]
+    them = "it" if len(near) == 1 else "them"
+    return f". The table has {', and '.join(meant)}, rename {them} in one of the two"
+
+
+def _looks_alike(name: str, other: str) -> bool:
+    return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
 
 
 # -- writing -------------------------------------------------------------------------------------------
@@ -365,11 +414,15 @@ def as_arrow(frame: pd.DataFrame) -> pa.Table:
     """
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
-    except pa.ArrowException:
+    except (pa.ArrowException, UnicodeEncodeError):
         pass
     for name in frame.columns:
         try:
             pa.array(frame[name], from_pandas=True)
+        except UnicodeEncodeError:
+            raise TableError(
+                f"column {name!r} holds texts that are no Unicode (lone surrogates); mend them"
+            ) from None
         except pa.ArrowException:
             raise TableError(
                 f"column {name!r} mixes types, which Parquet cannot hold; convert it to one type"

@@ -22,7 +22,7 @@ from privsynth.conforming import person_codes
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import Schema
 from privsynth.seeds import random_generator
-from privsynth.sources import as_arrow, check_column_names, table_format
+from privsynth.sources import as_arrow, check_column_names, near_names, table_format
 from privsynth.writing import written_aside
 
 COIN_BITS = 53
@@ -88,6 +88,7 @@ def split(
     else:
         raise SchemaError(
             f"the table has no column {person_id!r}, which the schema names as person_id; add it"
+            + near_names([person_id], list(table.columns))
         )
     is_held_out = _coins(units.max(initial=-1) + 1, holdout, random_state)[units]
     return table[~is_held_out].reset_index(drop=True), table[is_held_out].reset_index(drop=True)

@@ -17,6 +17,7 @@ SCHEMA = {
     "code_books",
     "columns",
     "constraints",
+    "dialect",
     "errors",
     "image_shape",
     "number_format",
@@ -41,11 +42,13 @@ PLAIN = SCHEMA | {
 RECORDS = {
     "checking",
     "conforming",
+    "csv_files",
     "datasets",
     "distinct",
     "drafting",
     "image_sources",
     "inference",
+    "parquet_files",
     "single_values",
     "sources",
     "splitting",
@@ -57,6 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "times": set(),
     "writing": {"errors"},
+    "dialect": {"errors"},
     "number_format": {"errors"},
     "spellings": set(),
     "columns": {"errors", "number_format", "times"},
@@ -82,7 +86,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
     "ledger": PLAIN | {"accounting", "ledger"},
     "privacy": PLAIN | {"accounting", "sources", "ranks", "privacy"},
-    "synthesizers": PLAIN | {"sources", "image_sources", "ranks"} | MAKERS,
+    "synthesizers": PLAIN | {"sources", "parquet_files", "image_sources", "ranks"} | MAKERS,
     "attacks": SCHEMA
     | {"accounting", "sources", "attacks", "ledger"}
     | {f"privacy.{part}" for part in ("noise", "secret")},

@@ -181,7 +181,7 @@ def test_unusable_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"there is no file '.*nowhere\.parquet'"):
         draft_schema(tmp_path / "nowhere.parquet")
     (tmp_path / "t.csv").write_text("a,a\n")
-    with pytest.raises(TableError, match="column 'a' stands twice"):
+    with pytest.raises(TableError, match=r"columns 1 and 2 of .* have the same name"):
         draft_schema(tmp_path / "t.csv")
     with pytest.raises(TableError, match="expected column names that are texts in the frame, got 0"):
         draft_schema(pd.DataFrame([[1]]))

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth import sources
+from privsynth import csv_files
 from privsynth.conforming import NUMBER_HINT
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import PRIVATE, Schema
@@ -64,7 +64,7 @@ def test_csv_fields_are_texts_as_they_stand(name: str, start: bytes, tmp_path: P
 def test_quoted_lines_may_lie_across_the_blocks_that_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sources, "CSV_BLOCK_BYTES", 64)
+    monkeypatch.setattr(csv_files, "BLOCK_BYTES", 64)
     fields = [("\n" * (i % 7), str(i)) for i in range(200)]
     write_table(pd.DataFrame(fields, columns=["a", "b"]), tmp_path / "t.csv")
     assert read_table(tmp_path / "t.csv").to_numpy().tolist() == [list(row) for row in fields]
@@ -154,21 +154,30 @@ UNREADABLE: dict[str, tuple[str, bytes | None, str]] = {
     "no parquet file": ("t.parquet", None, "there is no file '.*t.parquet'"),
     "suffix": ("t.xlsx", b"", r"expected a file name ending in .csv, .csv.gz or .parquet, got '.*t\.xlsx'"),
     "empty": ("t.csv", b"", "is empty; expected a line of column names"),
-    "latin-1 header": ("t.csv", "Größe,b\n1,2\n".encode("latin-1"), "is not in UTF-8; convert it"),
-    "latin-1 field": ("t.csv", b"a,b\nSECRET\xff,2\n", "is not in UTF-8; convert it"),
+    "latin-1 header": (
+        "t.csv",
+        "Größe,b\n1,2\n".encode("latin-1"),
+        "the first line of .* is not in UTF-8; declare its encoding",
+    ),
+    "latin-1 field": ("t.csv", b"a,b\nSECRET\xff,2\n", "line 2 is not in UTF-8; declare its encoding"),
     "late latin-1": (
         "t.csv",
         b"a,b\n" + b"1,2\n" * 9999 + b"SECRET\xff,2\n",
-        "a field is not in UTF-8; convert",
+        "line 10001 is not in UTF-8; declare its encoding",
     ),
     "short line": (
         "t.csv",
         b"a,b\nSECRET\n",
-        "a line has more or fewer fields than the first line has names",
+        "line 2 has 1 field at comma ',', where there are 2 names; mend it",
     ),
-    "long line": ("t.csv", b"a,b\n1,2\nSECRET,2,3\n", "a line has more or fewer fields than the first line"),
-    "open quote": ("t.csv", b'a,b\n"SECRET,2\n3,4\n', "cannot be read"),
-    "header twice": ("t.csv", b"a,b,a\n1,2,3\n", "column 'a' stands twice in '.*'; rename or drop one"),
+    "long line": ("t.csv", b"a,b\n1,2\nSECRET,2,3\n", "line 3 has 3 fields at comma"),
+    "open quote": ("t.csv", b'a,b\n1,2\n"SECRET,2\n3,4\n', "line 3 opens a quote that is never closed"),
+    "open quote at the end": ("t.csv", b'a,b\n1,"SECRET\n3,4\n', "line 2 opens a quote that is never closed"),
+    "header twice": (
+        "t.csv",
+        b"a,b,a\n1,2,3\n",
+        "columns 1 and 3 of '.*' have the same name; rename or drop one",
+    ),
     "not gzip": ("t.csv.gz", b"a,b\n1,2\n", "it is damaged or of another format than its name says"),
     "cut gzip": ("t.csv.gz", gzip.compress(b"a,b\nSECRET,2\n" * 99)[:-9], "damaged or of another format"),
     "not parquet": ("t.parquet", b"SECRET", "it is damaged or of another format than its name says"),

@@ -106,7 +106,7 @@ def split(
 
     declared = Schema.load(schema_path)
     train, held_out = write_split(
-        read_table(table), declared, output, holdout=holdout, random_state=seed, force=force
+        read_table(table, declared), declared, output, holdout=holdout, random_state=seed, force=force
     )
     fields = {"train": str(train), "holdout": str(held_out)}
     print_result(fields, f"train: {train}\nholdout: {held_out}", as_json=as_json)

@@ -40,7 +40,7 @@ def describe_released(synthetic: Table, *, schema: Schema) -> dict[str, Any]:
     Privacy:
         Post-processing: reads the released rows and the public schema only.
     """
-    rows = read_table(synthetic)
+    rows = read_table(synthetic, schema, is_real=False)
     alone = Schema({column.name: column for column in schema.modelled})
     tables = load_tables(rows, rows, schema=alone)  # the rows stand on both sides: nothing else can be read
     frame, ones = tables.synthetic.frame, np.ones(len(tables.synthetic.frame))

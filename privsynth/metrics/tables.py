@@ -119,12 +119,14 @@ def load_tables(
     schema.require_complete()
     target, groups = _roles(schema, target, groups)
     given = {"real": real, "holdout": holdout, "reference": reference}
-    raw = {name: read_table(table) for name, table in given.items() if table is not None}
+    raw = {name: read_table(table, schema) for name, table in given.items() if table is not None}
     _refuse_shared_persons(raw, schema)
     notes: list[str] = []
     records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
     rows_only = Schema({column.name: column for column in schema.modelled})
-    records["synthetic"] = _canonical(read_table(synthetic), rows_only, "synthetic", notes)
+    records["synthetic"] = _canonical(
+        read_table(synthetic, schema, is_real=False), rows_only, "synthetic", notes
+    )
     if model is not None:
         n_rows = len(records["synthetic"].frame)
         drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
@@ -132,7 +134,7 @@ def load_tables(
             records["balanced"] = _canonical(drawn, rows_only, "balanced", notes)
     twins = {f"twin {i + 1}" if i else "twin": table for i, table in enumerate(_listed(twin))}
     for name, table in twins.items():
-        records[name] = _canonical(read_table(table), rows_only, name, notes)
+        records[name] = _canonical(read_table(table, schema, is_real=False), rows_only, name, notes)
     records = _with_common_categories(records, schema)
     return Tables(
         schema=schema,

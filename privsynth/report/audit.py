@@ -122,7 +122,7 @@ def audit(
         say("fitting the twin without privacy")
         twin = [twin() for _ in range(n_twins)]
     say("reading the tables")
-    real, synthetic = as_table(real), read_table(as_table(synthetic))
+    real, synthetic = as_table(real), read_table(as_table(synthetic), schema, is_real=False)
     holdout = None if holdout is None else as_table(holdout)
     reference = None if reference is None else as_table(reference)
     drawing = drawing_of(synthetic.attrs if drawing is None else drawing)

@@ -50,7 +50,7 @@ def public_report(
     pictures: dict[str, Any] | None = None
     kind: dict[str, Any] = {}
     if schema.image is None:
-        rows = read_table(as_table(synthetic))
+        rows = read_table(as_table(synthetic), schema, is_real=False)
     else:
         both = read_images(as_images(synthetic), shape=schema.image, on_violation="clip")
         rows = both.labels

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from privsynth.sources import ATTRS_KEY, as_arrow, table_format
+from privsynth.parquet_files import ATTRS_KEY
+from privsynth.sources import as_arrow, table_format
 from privsynth.writing import written_aside
 
 Progress = Callable[[int], None]

@@ -30,7 +30,9 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
                 "the schema describes images, and this synthesizer learns tables; fit image-feature "
                 "(ImageFeatureSynthesizer), or leave 'image' out to fit the columns alone"
             )
-        return conform(open_table(source, needed_columns(schema)), schema, on_violation=on_violation)
+        return conform(
+            open_table(source, needed_columns(schema), schema=schema), schema, on_violation=on_violation
+        )
 
     @staticmethod
     def _arrays_of(model: TableModel) -> dict[str, NDArray[Any]]:
