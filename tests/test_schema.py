@@ -60,6 +60,8 @@ def numeric_fields(draw: st.DrawFn) -> dict[str, Any]:
         pair = st.lists(st.datetimes().map(lambda moment: moment.isoformat()), min_size=2, max_size=2)
         maybe(draw, fields, "resolution", st.sampled_from(["day", "hour", "minute", "second"]))
     low, high = sorted(draw(pair))
+    if "decimals" in fields:  # between bounds off the grid there may be no number
+        low, high = float(round(low)), float(round(high))
     fields["low"] = draw(st.sampled_from([low, PRIVATE, None]))
     fields["high"] = draw(st.sampled_from([high, PRIVATE, None]))
     return fields
