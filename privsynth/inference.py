@@ -24,6 +24,7 @@ from privsynth.spellings import (
     MISSING_WORDS,
     MONTH_FIRST,
     NUMBERS,
+    SOME_REPEAT,
     TRUTH_PAIRS,
     UNITS,
     names_a_person,
@@ -35,7 +36,6 @@ LEFT_OUT = {"type": "text", "drop": True}
 MAX_DRAFTED_DECIMALS = 4  # a measurement with more is taken as it is
 MANY = 20  # values, below which it means nothing that all differ
 NEARLY_ALL = 0.9
-SOME_REPEAT = 0.1  # of the records: the distinct values of an id of persons who have ten records each
 MANY_CATEGORIES = 50
 LONG_TEXT = 4  # words
 MAX_EXACT = 2**53

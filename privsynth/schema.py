@@ -43,6 +43,10 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+ROWS_OF_PERSONS = (
+    "each synthetic row stands for one person: shares and means count every person once, however many "
+    "records they have, and are not those of records"
+)
 _SCHEMA_FIELDS = frozenset(
     {"version", "csv", "image", "columns", "max_records_per_person", "constraints", "types_from_records"}
 )

@@ -41,7 +41,8 @@ UNITS = frozenset(
      "d", "days", "weeks", "months", "years", "yrs", "km/h", "mph"}
 )  # fmt: skip
 
-_SPLIT = re.compile(r"[^a-z0-9]+|(?<=[a-z])(?=[0-9])")
+SOME_REPEAT = 0.1  # of the rows: the distinct values of an id of persons who have ten rows each
+_SPLIT = re.compile(r"[\W_]+|(?<=[^\W\d_])(?=\d)")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ID = {"id", "ids", "uuid", "guid", "key", "mrn", "ssn", "nbr", "identifier", "pid", "iban", "account"}
 _NUMBERED = {"no", "nr", "num", "number", "nbr", "code", "id", "key"}
@@ -84,9 +85,24 @@ def names_an_id(name: str) -> bool:
 def names_a_person(name: str) -> bool:
     """Whether a column name speaks of the identifier of a person or household."""
     words = words_of(name)
+    if not words:
+        return False
     is_numbered = len(words) == 1 or words[-1] in _NUMBERED
     whole = {f"{person}{number}" for person in _PERSONS for number in _NUMBERED}
-    return bool(words) and ((bool(_PERSONS & set(words)) and is_numbered) or words[0] in whole)
+    return bool(_PERSONS & set(words) and is_numbered) or words[0] in whole
+
+
+def repeats_like_an_id(name: str, n_values: int, n_rows: int) -> bool:
+    """Whether a column of such a name, with so many distinct values, may say which rows belong together.
+
+    Args:
+        name: Of the column.
+        n_values: Distinct values, each empty field by itself.
+        n_rows: Rows.
+    """
+    repeats = 1 < n_values < n_rows
+    is_code = n_values < SOME_REPEAT * n_rows and not names_a_person(name)  # a few kinds, as of admissions
+    return repeats and names_an_id(name) and not is_code
 
 
 def names_a_text(name: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import Schema
 from privsynth.seeds import random_generator
 from privsynth.sources import as_arrow, check_column_names, near_names, table_format
+from privsynth.spellings import names_an_id, repeats_like_an_id
 from privsynth.writing import written_aside
 
 COIN_BITS = 53
@@ -55,7 +57,8 @@ def split(
     """Split a table into a training part and a holdout, by whole persons.
 
     Each unit (a person, if the schema names a person column, else a record) goes into the holdout by an
-    independent coin, so the holdout's size is random too. Rows keep their order, columns and types.
+    independent coin, so the holdout's size is random too. Rows keep their order, columns and types. A warning
+    says so where the schema names no person and a column looks like an identifier whose values repeat.
 
     Args:
         table: The records, one a row; an empty person id makes the row a person of its own.
@@ -82,6 +85,7 @@ def split(
     check_column_names(list(table.columns), "the table")
     person_id = schema.person_id
     if person_id is None:
+        _warn_of_persons(table, schema)
         units = np.arange(len(table))
     elif person_id in table.columns:
         units = person_codes(table[person_id])
@@ -165,6 +169,36 @@ def read_split_part(path: str | Path) -> SplitPart | None:
         return SplitPart(**json.loads(metadata[DETAILS]))
     except (pa.ArrowException, KeyError, TypeError, ValueError):
         return None
+
+
+def likely_persons(table: pd.DataFrame, schema: Schema) -> list[str]:
+    """Return columns that look like an identifier of persons, going by name or type, and whose values repeat.
+
+    Privacy:
+        Not private: that values repeat is read from the records.
+    """
+    found = []
+    for name in table.columns:
+        column = schema.columns.get(name)
+        is_id = column is not None and column.type == "id" and column.role is None
+        if (column is not None and column.role is not None) or not (is_id or names_an_id(name)):
+            continue
+        n_values = int(person_codes(table[name]).max(initial=-1)) + 1
+        if repeats_like_an_id(name, n_values, len(table)) or (is_id and 1 < n_values < len(table)):
+            found.append(name)
+    return found
+
+
+def _warn_of_persons(table: pd.DataFrame, schema: Schema) -> None:
+    likely = ", ".join(map(repr, likely_persons(table, schema)))
+    if likely:
+        warnings.warn(
+            f"the table was split by rows, since the schema names no person; but {likely} looks like an "
+            "identifier and its values repeat (seen by reading them, which no guarantee covers). If it names "
+            'persons, rows of one person may stand in both parts: give it "type": "id", "role": "person_id", '
+            'set "max_records_per_person", and split again',
+            stacklevel=3,
+        )
 
 
 def _coins(n_units: int, probability: float, random_state: int | None) -> npt.NDArray[np.bool_]:

@@ -146,6 +146,11 @@ def test_no_private_list_is_drafted_in_silence() -> None:
     assert any("'?'" in note for note in proposed("x", ["?", "F", "M"] * 100).notes)
 
 
+@pytest.mark.parametrize("name", ["价格", "größe", "", "_", "№", "Дата рождения"])
+def test_names_of_any_script_are_taken(name: str) -> None:
+    assert proposed(name, ["7", "9"] * N).fields["type"] == "integer"
+
+
 def test_numbers_that_often_mean_missing_are_said() -> None:
     notes = proposed("x", [-999 if i % 9 == 0 else i % 40 for i in range(N)]).notes
     assert any("often mean missing" in note for note in notes)

@@ -186,3 +186,38 @@ def test_a_place_that_is_no_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(TableError, match=r"the folder '.*file' cannot be made: File exists"):
         write_split(numbered(3), RECORDS, tmp_path / "file")
+
+
+# -- persons that the schema does not name -----------------------------------------------------------------
+
+REPEATING: dict[str, tuple[str, list[object]]] = {
+    "by name": ("patient_id", [f"P{i // 3}" for i in range(60)]),
+    "by a person's name and few values": ("PatientID", [i % 3 for i in range(60)]),
+    "by type": ("x", [f"P{i // 3}" for i in range(60)]),
+}
+SILENT: dict[str, tuple[str, list[object]]] = {
+    "every value once": ("patient_id", list(range(60))),
+    "one value": ("patient_id", ["P1"] * 60),
+    "a few kinds": ("admission_type_id", [i % 4 for i in range(60)]),
+    "no identifier": ("age", [i % 40 for i in range(60)]),
+}
+
+
+@pytest.mark.parametrize(("name", "values"), REPEATING.values(), ids=REPEATING.keys())
+def test_a_split_by_rows_asks_for_the_role_of_what_looks_like_a_person(
+    name: str, values: list[object]
+) -> None:
+    schema = Schema({name: {"type": "id" if name == "x" else "categorical"}, "other": {"type": "integer"}})
+    with pytest.warns(UserWarning, match=f"split by rows.*'{name}' looks like an identifier.*person_id"):
+        split(pd.DataFrame({name: values, "other": 1}), schema)
+
+
+@pytest.mark.parametrize(("name", "values"), SILENT.values(), ids=SILENT.keys())
+def test_a_split_without_doubts_says_nothing(name: str, values: list[object]) -> None:
+    split(pd.DataFrame({name: values}), Schema({name: {"type": "categorical"}}))  # a warning would raise
+
+
+def test_a_column_with_a_role_is_not_asked_about() -> None:
+    key = Schema({"row_id": {"type": "id", "role": "key"}, "x": {"type": "integer"}})
+    split(pd.DataFrame({"row_id": [1, 1, 2] * 20, "x": 1}), key)
+    split(pd.DataFrame({"who": ["a", "a", "b"] * 20, "visit_id": [i // 2 for i in range(60)]}), PERSONS)

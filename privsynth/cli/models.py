@@ -12,6 +12,7 @@ import typer
 from privsynth.cli.console import check_output, print_result, progress_said
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
+from privsynth.schema import ROWS_OF_PERSONS, Schema
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
@@ -59,19 +60,23 @@ class OnUnsupported(StrEnum):
 
 def plan(
     schema_path: SchemaPath,
-    rows: Annotated[int, typer.Option(min=1, help="Number of rows, roughly; public.")],
     epsilon: Annotated[float, typer.Option(help="Budget asked for.")],
+    rows: Annotated[int | None, typer.Option(min=1, help="Number of rows, roughly; public.")] = None,
+    persons: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of persons, roughly, where the schema names them; public."),
+    ] = None,
     delta: Delta = 1e-6,
     synthesizer: Annotated[SynthesizerName, typer.Option()] = SynthesizerName.MARGINAL,
     as_json: AsJson = False,
 ) -> None:
     """Say what a budget buys; reads no record."""
-    from privsynth.schema import Schema
     from privsynth.synthesizers.plan import describe_plan
     from privsynth.synthesizers.plan import plan as plan_fit
 
     schema = Schema.load(schema_path)
-    fields = plan_fit(schema, rows, epsilon, delta, synthesizer=synthesizer.value)
+    n_units = _number_of_units(schema, rows=rows, persons=persons)
+    fields = plan_fit(schema, n_units, epsilon, delta, synthesizer=synthesizer.value)
     print_result(fields, describe_plan(fields), as_json=as_json)
 
 
@@ -106,7 +111,6 @@ def fit(
     """
     from privsynth.cli.images import check_sheet, with_grids, write_sheet
     from privsynth.ranks import RankStoppedError, is_helper
-    from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
     from privsynth.synthesizers.interruption import FitInterrupted
 
@@ -176,7 +180,12 @@ def sample(
             help="CSV (.csv, .csv.gz) or Parquet file; of images an .npz file, or a folder for PNG files.",
         ),
     ],
-    n: Annotated[int | None, typer.Option("-n", help="Rows; by default the model's noisy count.")] = None,
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n", help="Rows; by default the model's noisy count, which is of persons if it knows them."
+        ),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -251,11 +260,15 @@ def sample(
             )
         drawing = drawing_by(synthesizer, wanted)
     write_sheet(synthesizer, sheet, force=force, seed=seed)
-    fields = {"output": str(output), "rows": n_rows, "columns": columns, **drawing}
+    left_out = [name for name in synthesizer.schema_.columns if name not in columns]
+    unit = synthesizer.schema_.unit
+    fields = {"output": str(output), "rows": n_rows, "unit": unit, "columns": columns, **drawing}
     carried = [name for name in columns if name not in synthesizer.schema_.columns]
     lines = [
         f"{n_rows} {what} written to {output}",
+        *([ROWS_OF_PERSONS] if unit == "person" and complete is None else []),
         *([f"carried along as given: {', '.join(map(repr, carried))}"] if carried else []),
+        *([f"left out, as the schema says: {', '.join(left_out)}"] if left_out else []),
         *(f"not covered: {uncovered}" for uncovered in drawing["not_covered"]),
     ]
     moved = (drawing["rebalancing_cost"] or {}).get("total_variation")
@@ -263,6 +276,24 @@ def sample(
         unit = what.rpartition(" ")[2]
         lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the {unit}")
     print_result(fields, "\n".join(lines), as_json=as_json)
+
+
+def _number_of_units(schema: Schema, *, rows: int | None, persons: int | None) -> int:
+    """Return what a count of the table is weighed against: persons where the schema names them, else rows."""
+    if schema.person_id is None:
+        if rows is None:
+            raise ParameterError(
+                "expected --rows, about how many rows the table has: the schema names no person, so each row "
+                "is a unit of the guarantee"
+            )
+        return rows
+    if persons is None:
+        raise ParameterError(
+            f"expected --persons, about how many persons the table has: the schema names them by "
+            f"{schema.person_id!r}, so noise is weighed against persons, and a number of rows does not tell "
+            "how many they are"
+        )
+    return persons
 
 
 def _resumable(partial: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from privsynth.accounting.budget import shown_epsilon
+from privsynth.schema import ROWS_OF_PERSONS
 
 
 def describe_guarantee(guarantee: dict[str, Any]) -> str:
@@ -24,6 +25,8 @@ def describe_guarantee(guarantee: dict[str, Any]) -> str:
             f"unit: {guarantee['unit']}, neighbours: {guarantee['neighbours']}",
             f"accountant: {guarantee['accountant']}",
         ]
+    if guarantee["unit"] == "person":
+        lines.append(f"rows: {ROWS_OF_PERSONS}")
     lines += _listed("read from the records", _describe_events(guarantee["events"]))
     lines += _listed("declared public", guarantee["public"])
     if guarantee.get("not_found"):

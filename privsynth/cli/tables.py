@@ -108,5 +108,10 @@ def split(
     train, held_out = write_split(
         read_table(table, declared), declared, output, holdout=holdout, random_state=seed, force=force
     )
-    fields = {"train": str(train), "holdout": str(held_out)}
-    print_result(fields, f"train: {train}\nholdout: {held_out}", as_json=as_json)
+    by = (
+        "rows: the schema names no person"
+        if declared.person_id is None
+        else f"persons ({declared.person_id})"
+    )
+    fields = {"train": str(train), "holdout": str(held_out), "unit": declared.unit}
+    print_result(fields, f"train: {train}\nholdout: {held_out}\nsplit by {by}", as_json=as_json)

@@ -31,6 +31,7 @@ from privsynth.report.words import (
     guarantee_in_words,
     slope_in_words,
 )
+from privsynth.schema import ROWS_OF_PERSONS
 
 MAX_DISTRIBUTIONS = 60
 MAX_ROWS_LISTED = 300
@@ -119,10 +120,19 @@ def _shared(report: dict[str, Any], things: str) -> dict[str, Any]:
         "r": report,
         "things": things,
         "words": guarantee_in_words(guarantee, things=things),
+        "rows_of_persons": _rows_of_persons(report),
         "drawing_words": drawing_in_words(report.get("drawing"), things=things),
         "claim": claim_of(guarantee),
         "given": given_in_words(guarantee),
     }
+
+
+def _rows_of_persons(report: dict[str, Any]) -> str | None:
+    """Return what a row means where the unit is a person; None elsewhere."""
+    sizes = [size for size in report.get("tables", {}).values() if size]
+    has_persons = any(size["n_units"] != size["n_rows"] for size in sizes)
+    unit = (report.get("guarantee") or {}).get("unit")
+    return ROWS_OF_PERSONS if unit == "person" or has_persons else None
 
 
 def _of_audit(report: dict[str, Any]) -> dict[str, Any]:

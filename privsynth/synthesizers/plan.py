@@ -34,7 +34,7 @@ def plan(
 
     Args:
         schema: Public description of the table.
-        n_rows: About how many rows (units, with a person column: persons) the table has; a public guess.
+        n_rows: About how many units the table has: persons with a person column, else rows; a public guess.
         epsilon: Asked for; > 0.
         delta: Asked for; in (0, 1).
         synthesizer: Its name on the command line.
@@ -73,6 +73,7 @@ def plan(
         "given": schema.given,
         "unit": schema.unit,
         "rows": n_rows,
+        **({"persons": n_rows} if schema.unit == "person" else {}),
         "mu": math.sqrt(allowance.mu_squared),
         "discovery_delta": allowance.added_delta,
         "steps": list(sketch.steps),

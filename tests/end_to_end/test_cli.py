@@ -18,6 +18,7 @@ import pytest
 
 from privsynth.cli import main
 from privsynth.ledger.ledger import Ledger
+from privsynth.schema import ROWS_OF_PERSONS
 from privsynth.synthesizers import load
 
 COLUMNS = {
@@ -327,6 +328,7 @@ def test_existing_rows_are_replaced_only_by_force(fitted: Path, tmp_path: Path, 
     assert json.loads(done.out) == {
         "output": str(tmp_path / "rows.csv"),
         "rows": 5,
+        "unit": "record",
         "columns": list(COLUMNS),
         "rebalancing_cost": None,
         "not_covered": [],
@@ -684,12 +686,62 @@ def test_check_shows_the_owner_what_breaks_the_schema(folder: Path, run: Run) ->
 def test_split_writes_both_parts_of_the_table(folder: Path, run: Run) -> None:
     arguments = ("split", folder / "visits.csv", "--schema", folder / "schema.json", "-o", folder / "parts")
     done = run(*arguments, "--json")
-    parts = {name: pd.read_parquet(path) for name, path in json.loads(done.out).items()}
+    said = json.loads(done.out)
+    assert said.pop("unit") == "record"
+    parts = {name: pd.read_parquet(path) for name, path in said.items()}
     assert sorted(parts) == ["holdout", "train"]
     assert sum(len(part) for part in parts.values()) == 800
     assert 80 < len(parts["holdout"]) < 240  # 160 +- 7 standard deviations
     assert run(*arguments).code == 2
     assert run(*arguments, "--holdout", 1.5, "--force").code == 2
+
+
+def test_split_says_by_what_it_split(folder: Path, run: Run) -> None:
+    table().assign(patient_id=[i // 4 for i in range(800)]).to_csv(folder / "v.csv", index=False)
+    by_rows = run("split", folder / "v.csv", "--schema", folder / "schema.json", "-o", folder / "a")
+    assert by_rows.out.endswith("split by rows: the schema names no person\n")
+    assert "'patient_id' looks like an identifier" in by_rows.err
+    assert '"role": "person_id"' in by_rows.err
+    fields = json.loads((folder / "schema.json").read_text())
+    fields["columns"]["patient_id"] = {"type": "id", "role": "person_id"}
+    (folder / "p.json").write_text(json.dumps(fields | {"max_records_per_person": 4}))
+    by_persons = run("split", folder / "v.csv", "--schema", folder / "p.json", "-o", folder / "b", "--json")
+    assert json.loads(by_persons.out)["unit"] == "person"
+    assert by_persons.err == ""
+
+
+def test_plan_weighs_noise_against_the_unit(folder: Path, run: Run) -> None:
+    fields = json.loads((folder / "schema.json").read_text())
+    fields["columns"]["who"] = {"type": "id", "role": "person_id"}
+    (folder / "p.json").write_text(json.dumps(fields | {"max_records_per_person": 4}))
+    arguments = ("plan", "--epsilon", 1, "--schema")
+    answered = run(*arguments, folder / "p.json", "--persons", 200, "--json")
+    assert (json.loads(answered.out)["persons"], json.loads(answered.out)["unit"]) == (200, "person")
+    for count in ((), ("--rows", 800)):
+        refused = run(*arguments, folder / "p.json", *count)
+        assert (refused.code, refused.out) == (2, "")
+        assert "expected --persons, about how many persons the table has" in refused.err
+    for count in ((), ("--persons", 200)):
+        assert "expected --rows" in run(*arguments, folder / "schema.json", *count).err
+
+
+def test_what_a_row_of_a_person_level_model_means_is_said(folder: Path, run: Run) -> None:
+    table().assign(who=[i // 4 for i in range(800)]).to_csv(folder / "v.csv", index=False)
+    fields = json.loads((folder / "schema.json").read_text())
+    fields["columns"]["who"] = {"type": "id", "role": "person_id"}
+    fields["columns"]["left"] = {"type": "text", "drop": True}
+    (folder / "p.json").write_text(json.dumps(fields | {"max_records_per_person": 4}))
+    model = folder / "persons.privsynth"
+    made = run("fit", folder / "v.csv", "--schema", folder / "p.json", "--epsilon", "none", "-o", model)
+    assert made.code == 0, made.err
+    assert ROWS_OF_PERSONS in run("show", model).out
+    drawn = run("sample", model, "-o", folder / "s.csv")
+    assert ROWS_OF_PERSONS in drawn.out
+    assert "left out, as the schema says: left" in drawn.out
+    assert len(pd.read_csv(folder / "s.csv")) < 400  # about 200 persons, not 800 rows
+    report = ("--synthetic", folder / "s.csv", "--schema", folder / "p.json", "--model", model)
+    assert run("audit", "--public", *report, "-o", folder / "page").code == 0
+    assert ROWS_OF_PERSONS in (folder / "page" / "report.html").read_text()
 
 
 def test_plan_says_what_a_budget_buys_without_a_table(folder: Path, own_ledger: Path, run: Run) -> None:

@@ -61,7 +61,8 @@ def error_of(err: str) -> dict[str, Any]:
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_console_of_any_encoding_shows_the_result(folder: Path, encoding: str, as_json: bool) -> None:
     flags = ["--json"] if as_json else []
-    done = started("schema", "prices.csv", "-o", "s.json", *flags, at=folder, PYTHONIOENCODING=encoding)
+    arguments = ("--quiet", "schema", "prices.csv", "-o", "s.json", *flags)
+    done = started(*arguments, at=folder, PYTHONIOENCODING=encoding)
     out, err = done.communicate()
     assert (done.returncode, err) == (0, b"")
     assert list(json.loads((folder / "s.json").read_text(encoding="utf-8"))["columns"]) == NAMES.split(",")
@@ -91,7 +92,7 @@ def test_help_is_shown_on_a_console_of_ascii(folder: Path, command: list[str]) -
 
 
 def test_who_stops_listening_is_left_in_peace(folder: Path) -> None:
-    with started("schema", "prices.csv", "-o", "s.json", at=folder) as done:
+    with started("--quiet", "schema", "prices.csv", "-o", "s.json", at=folder) as done:
         assert done.stdout is not None
         assert done.stderr is not None
         done.stdout.close()
@@ -101,7 +102,7 @@ def test_who_stops_listening_is_left_in_peace(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("arguments", [["schema", "prices.csv", "-o", "s.json"], ["--help"]])
+@pytest.mark.parametrize("arguments", [["--quiet", "schema", "prices.csv", "-o", "s.json"], ["--help"]])
 def test_a_result_that_cannot_be_printed_is_an_error_in_one_line(folder: Path, arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "privsynth", *arguments]
@@ -192,7 +193,7 @@ def test_no_error_ends_raw(
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr("privsynth.drafting.draft_schema", fail)
+    monkeypatch.setattr("privsynth.drafting.draft", fail)
     arguments = ("schema", folder / "prices.csv", "-o", folder / "s.json")
     found, _, err = called(capsys, *arguments, *["--json"] * as_json)
     assert found == code
