@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from privsynth.arguments import real_number
 from privsynth.conforming import person_codes
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.schema import Schema
@@ -78,6 +79,7 @@ def split(
     Privacy:
         Not private: returns the records themselves.
     """
+    holdout = real_number("holdout", holdout)
     if not 0.0 < holdout < 1.0:
         raise ParameterError(
             f"expected 0 < holdout < 1, got holdout={holdout!r}; it is a probability per unit"

@@ -145,7 +145,7 @@ def test_a_base_that_is_given_is_kept_and_a_seed_repeats_the_choice(synthesizer:
     [
         ({"target": "shoe"}, ParameterError, "no group as the target, got 'shoe'"),
         ({"target": "town"}, ParameterError, "no group as the target, got 'town'"),
-        ({"cv": 1}, ParameterError, "expected cv and n_validation >= 2"),
+        ({"cv": 1}, ParameterError, "expected cv to be a whole number >= 2"),
         ({"max_added": 0}, ParameterError, "expected max_added > 0"),
         ({"groups": ["shoe"]}, RequestError, "shoe"),
         ({"base": pd.DataFrame({"x": ["a"]})}, ParameterError, "found no column 'town'"),

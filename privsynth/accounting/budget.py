@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, gdp_mu
+from privsynth.arguments import real_number
 from privsynth.errors import ParameterError
 
 RELATIVE_TOLERANCE = 1e-9
@@ -66,6 +67,7 @@ class Spend:
         Raises:
             ParameterError: If epsilon is not positive and finite, or delta not in (0, 1).
         """
+        epsilon, delta = real_number("epsilon", epsilon), real_number("delta", delta)
         if not (0 < delta < 1 and 0 < epsilon < math.inf):
             raise ParameterError(
                 f"expected a finite epsilon > 0 and 0 < delta < 1, got epsilon={epsilon!r}, delta={delta!r}; "

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from privsynth.arguments import real_number
 from privsynth.augmentation.search import Round, add_by_rounds
 from privsynth.augmentation.task import FloatArray, IntArray, Scorer, Task
 from privsynth.errors import ParameterError
@@ -139,6 +140,7 @@ def augment_for(
         (True, True)
         >>> tree = tree.fit(found.table[["rare", "x"]], found.table["ill"])
     """
+    max_added, max_loss = real_number("max_added", max_added), real_number("max_loss", max_loss)
     if not (max_added > 0 and max_loss >= 0):
         raise ParameterError(
             f"expected max_added > 0 and max_loss >= 0, got max_added={max_added!r}, max_loss={max_loss!r}"

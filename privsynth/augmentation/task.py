@@ -13,9 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import get_scorer
+from sklearn.utils.validation import check_is_fitted
 
+from privsynth.arguments import real_number, whole_number
 from privsynth.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, UnsupportedRequestError
+from privsynth.seeds import checked_seed
 from privsynth.sources import read_table
 from privsynth.synthesizers.table import TableSynthesizer
 
@@ -79,13 +82,18 @@ class Task:
         random_state: int,
     ) -> Task:
         """Find the cells and the groups that can be judged; see `privsynth.augment_for`."""
+        if not isinstance(synthesizer, TableSynthesizer):
+            raise ParameterError(f"expected a fitted table synthesizer, got {type(synthesizer).__name__}")
+        check_is_fitted(synthesizer)
+        cv, n_validation = (
+            whole_number(name, n, least=2) for name, n in (("cv", cv), ("n_validation", n_validation))
+        )
+        min_units, seed = real_number("min_units", min_units), checked_seed(random_state, below=2**32)
         schema, domains = synthesizer.schema_, synthesizer.model_.domains
         target = schema.target if target is None else target
         columns = list(schema.groups if groups is None else groups)
         if target is None or target not in domains or target in columns:
             raise ParameterError(f"expected a modelled column that is no group as the target, got {target!r}")
-        if min(cv, n_validation) < 2:
-            raise ParameterError(f"expected cv and n_validation >= 2, got {cv!r} and {n_validation!r}")
         cut = [*columns, target] if isinstance(domains[target], DiscreteDomain) else columns
         if not cut:
             raise ParameterError("expected groups, or a target with classes, to choose between")
@@ -119,12 +127,12 @@ class Task:
             shares=mass[is_judged] / mass[is_judged].sum(),
             cv=cv,
             n_validation=n_validation,
-            seeds=np.random.SeedSequence(random_state),
+            seeds=np.random.SeedSequence(seed),
         )
 
     def base(self, given: pd.DataFrame | str | Path | int | None) -> pd.DataFrame:
         """Return the training set that is given, or draw one."""
-        if given is None or isinstance(given, int):
+        if given is None or isinstance(given, int | np.integer):
             return self.synthesizer.sample(given, random_state=self._seed())
         table = read_table(given).reset_index(drop=True)
         lacking = [name for name in self.synthesizer.model_.domains if name not in table]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.arguments import whole_number
 from privsynth.attacks.paid import AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.image_sources import ImageSource
@@ -116,6 +117,7 @@ def audit(
             progress=progress,
         )
     say = progress or (lambda message: None)
+    n_twins = whole_number("n_twins", n_twins, least=1)
     random_state = checked_seed(random_state, below=2**32) or 0
     effort = QUICK if quick else Effort()
     if callable(twin):

@@ -16,9 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
+from privsynth.arguments import real_number
 from privsynth.errors import ModelFileError, ParameterError, SchemaError
 from privsynth.ledger.ledger import Ledger
 from privsynth.ledger.run import check_configuration, dataset_name, discard_run, ledger_run
@@ -28,9 +30,11 @@ from privsynth.ranks import Ranks
 from privsynth.releases import Release
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
+from privsynth.seeds import checked_seed
 from privsynth.sources import OnViolation, Records
 from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, Sketch
 from privsynth.synthesizers.device import resolve_device
+from privsynth.synthesizers.estimator import Estimator
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.joint import JointStore, joint_fit
@@ -41,8 +45,10 @@ SAFE_DELTA_FACTOR = 10.0
 PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
 
 
-class Synthesizer(Fitted[Model], ABC):
+class Synthesizer(Fitted[Model], Estimator, ABC):
     """Fit records under a budget; sample the model, conditioned at will.
+
+    A scikit-learn estimator: it is cloned, shown and searched like any other.
 
     Args:
         epsilon: Asked for, natural log, > 0; None fits without privacy and says so everywhere.
@@ -50,9 +56,13 @@ class Synthesizer(Fitted[Model], ABC):
         settings: Public settings of the recipe.
         device: Where to fit: ``"cpu"``, ``"cuda"``, or ``"auto"`` for a GPU where there is one.
         random_state: Fixes initial weights and, unless given there, the drawing of rows. It does not reach
-            the noise: two fits with one ``random_state`` differ.
+            the noise: two fits with one ``random_state`` differ. A whole number, since an interrupted fit
+            goes on with the same one.
+        schema: What is public about the records; `fit` takes it too.
 
     Attributes:
+        feature_names_in_: Names of the schema's columns, ``(n_features_in_,)``.
+        n_features_in_: Their number.
         guarantee_: The guarantee statement, JSON-able.
         schema_: The schema of the fit.
         releases_: What was bought, in order.
@@ -70,12 +80,14 @@ class Synthesizer(Fitted[Model], ABC):
         settings: Any = None,
         device: str = "auto",
         random_state: int | None = None,
+        schema: Schema | None = None,
     ) -> None:
         self.epsilon = epsilon
         self.delta = delta
         self.settings = settings
         self.device = device
         self.random_state = random_state
+        self.schema = schema
 
     @classmethod
     @abstractmethod
@@ -125,7 +137,7 @@ class Synthesizer(Fitted[Model], ABC):
         self,
         source: Any,
         *,
-        schema: Schema,
+        schema: Schema | None = None,
         dataset: str | None = None,
         ledger: str | Path | Ledger | None = None,
         on_violation: OnViolation = "error",
@@ -142,7 +154,7 @@ class Synthesizer(Fitted[Model], ABC):
         Args:
             source: The real records. A table: a frame, or a CSV or Parquet file. Images: see
                 `privsynth.image_sources.read_images`.
-            schema: What is public about them.
+            schema: What is public about them; that of the constructor by default.
             dataset: Name under which the ledger composes runs; a file's name by default. A frame without
                 a name does not compose with other runs, and the guarantee says so.
             ledger: The ledger or its file; the user's own by default.
@@ -163,7 +175,7 @@ class Synthesizer(Fitted[Model], ABC):
         Privacy:
             Accounted: every release is charged to the ledger before the records are read for it.
         """
-        self._check_arguments(schema, on_violation)
+        schema = self._checked_arguments(self.schema if schema is None else schema, on_violation)
         with joint_fit(self.device) as ranks:
             self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
             is_first = ranks is None or ranks.is_first
@@ -192,7 +204,7 @@ class Synthesizer(Fitted[Model], ABC):
         secret: SecretSource,
     ) -> None:
         """Run, and adopt what comes of it; a helper of the first rank has no records."""
-        settings = self.settings or self.settings_type()
+        settings = self._settings()
         interrupted: FitInterrupted | None = None
         try:
             if records is None:
@@ -247,20 +259,26 @@ class Synthesizer(Fitted[Model], ABC):
             progress=lambda *args: None,
         )
 
-    def _check_arguments(self, schema: Schema, on_violation: str) -> None:
+    def _checked_arguments(self, schema: Any, on_violation: str) -> Schema:
         if not isinstance(schema, Schema):
             raise SchemaError(
-                "fit needs a schema: Schema({...}) or Schema.load(path); `privsynth schema TABLE -o S` "
-                "drafts one, and what it does not declare public is found under the budget"
+                f"expected a schema, here or in the constructor, got {type(schema).__name__}: "
+                "Schema({...}) or Schema.load(path); `privsynth schema TABLE -o S`, or "
+                "privsynth.drafting.draft_schema(table), drafts one, and what it does not declare public is "
+                "found under the budget"
             )
         if on_violation not in ("error", "clip"):
             raise ParameterError(f"expected on_violation 'error' or 'clip', got {on_violation!r}")
-        if isinstance(self.random_state, bool) or not isinstance(self.random_state, int | None):
-            raise ParameterError(f"expected random_state to be an integer or None, got {self.random_state!r}")
+        self._settings()
+        # numbers of numpy become plain ones, which model files and ledgers can hold
+        self.random_state = checked_seed(self.random_state, below=2**63)
+        self.delta = real_number("delta", self.delta)
         if self.epsilon is not None:
+            self.epsilon = real_number("epsilon", self.epsilon)
             Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
         schema.require_complete()
         check_made_columns(schema)
+        return schema
 
     def _run(
         self,
@@ -317,6 +335,8 @@ class Synthesizer(Fitted[Model], ABC):
         statement: dict[str, Any],
     ) -> None:
         self.schema_ = model.schema
+        self.feature_names_in_ = np.array(list(model.schema.columns), dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
         self.settings_ = settings
         self.seed_ = seed
         self.releases_ = releases

@@ -6,11 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+import sklearn.exceptions
+
 from privsynth.errors import PrivsynthError
 from privsynth.schema import Schema
 
 Progress = Callable[[str, int, int], None]
 """Called with a message, how much is done, and how much there is to do."""
+
+
+class NotFittedError(PrivsynthError, sklearn.exceptions.NotFittedError):
+    """A synthesizer is asked for rows before it has a model."""
 
 
 class Settings(Protocol):
@@ -77,5 +83,9 @@ class Fitted(Generic[Model]):
 
     def _fitted(self) -> Model:
         if not hasattr(self, "model_"):
-            raise PrivsynthError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
+            raise NotFittedError("this synthesizer is not fitted; call fit first, or privsynth.load(path)")
         return self.model_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a model."""
+        return hasattr(self, "model_")

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from privsynth.accounting.budget import Spend
+from privsynth.arguments import real_number, whole_number
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
@@ -50,8 +51,8 @@ def plan(
     Privacy:
         Public: reads no record.
     """
-    if isinstance(n_rows, bool) or not isinstance(n_rows, int) or n_rows < 1:
-        raise ParameterError(f"expected a number of rows >= 1, got {n_rows!r}")
+    n_rows = whole_number("the number of rows", n_rows, least=1)
+    epsilon, delta = real_number("epsilon", epsilon), real_number("delta", delta)
     if synthesizer not in SYNTHESIZERS:
         raise ParameterError(f"expected one of {', '.join(SYNTHESIZERS)}, got {synthesizer!r}")
     schema.require_complete()

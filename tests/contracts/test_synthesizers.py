@@ -12,7 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.exceptions
 import torch
+from sklearn.base import clone
+from sklearn.utils.validation import check_is_fitted
 
 import privsynth
 from privsynth.errors import (
@@ -369,6 +372,74 @@ def test_bad_parameters_are_refused_and_nothing_is_charged(make, ledger, argumen
 def test_an_unfitted_synthesizer_says_so(make):
     with pytest.raises(PrivsynthError, match="not fitted"):
         sample(make(), 3)
+
+
+# -- conventions of scikit-learn -------------------------------------------------------------------------
+
+
+def test_it_is_cloned_shown_and_set_like_an_estimator(make, ledger):
+    synthesizer = fit(make(epsilon=4.0, schema=PATIENTS), ledger)
+    copy = clone(synthesizer)
+    assert type(copy) is type(synthesizer)
+    assert {**copy.get_params(deep=False)} == synthesizer.get_params(deep=False)
+    assert not hasattr(copy, "model_")
+    shown = repr(copy)
+    assert "epsilon=4.0" in shown
+    assert "object at 0x" not in shown
+    name = next(iter(vars(copy.settings)))
+    other = copy.get_params()[f"settings__{name}"]
+    assert clone(copy).set_params(epsilon=2.0, **{f"settings__{name}": other}).settings == copy.settings
+    with pytest.raises(ParameterError, match="has no parameter 'settings__nothing'"):
+        copy.set_params(settings__nothing=1)
+
+
+def test_the_schema_of_the_constructor_is_that_of_the_fit(make, ledger):
+    synthesizer = make()
+    source, schema = as_records(synthesizer, patients(600), PATIENTS)
+    with pytest.raises(SchemaError, match=r"expected a schema.*got NoneType: .*draft_schema"):
+        synthesizer.fit(source, ledger=ledger)
+    assert not ledger.datasets()
+    synthesizer.set_params(schema=schema).fit(source, dataset="patients", ledger=ledger)
+    assert synthesizer.schema_ == schema
+    assert list(synthesizer.feature_names_in_) == list(schema.columns)
+    assert synthesizer.n_features_in_ == len(schema.columns)
+
+
+def test_before_the_fit_it_raises_what_scikit_learn_raises(make):
+    for kind in (PrivsynthError, sklearn.exceptions.NotFittedError):
+        with pytest.raises(kind, match="not fitted"):
+            sample(make(), 3)
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        check_is_fitted(make())
+
+
+NUMBERS = [
+    ({"epsilon": "1"}, r"expected epsilon to be a number, got '1'; float\('1'\) makes a number of a text"),
+    ({"epsilon": True}, "expected epsilon to be a number, got True"),
+    ({"epsilon": [1.0]}, "expected epsilon to be a number"),
+    ({"delta": "1e-6"}, "expected delta to be a number, got '1e-6'"),
+    ({"delta": None}, "expected delta to be a number, got None"),
+    ({"random_state": -1}, "to be a whole number of at least 0"),
+    ({"random_state": 2**63}, "to be a whole number of at least 0 and below"),
+    ({"random_state": np.random.RandomState(0)}, "to be a whole number"),  # what users pass
+    ({"random_state": "0"}, "to be a whole number"),
+    ({"settings": {"n_bins": 8}}, "expected settings to be .*Settings"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "text"), NUMBERS)
+def test_an_argument_of_another_kind_is_named_and_nothing_is_charged(make, ledger, arguments, text):
+    with pytest.raises(ParameterError, match=text):
+        fit(make(**arguments), ledger)
+    assert not ledger.datasets()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, int])
+def test_numbers_of_numpy_are_numbers(ledger, tmp_path, kind):
+    synthesizer = fit(maker(MarginalSynthesizer)(epsilon=kind(2), random_state=np.uint8(3)), ledger)
+    synthesizer.save(tmp_path / "m.privsynth")
+    assert privsynth.load(tmp_path / "m.privsynth").guarantee_["epsilon"] == 2.0
+    assert ledger.datasets()[0].runs[0].epsilon == 2.0
 
 
 # -- interruption of a training --------------------------------------------------------------------------
