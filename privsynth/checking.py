@@ -121,7 +121,7 @@ def check(table: pd.DataFrame | str | Path, schema: Schema) -> Check:
     """
     if schema.image is not None:
         raise SchemaError("the schema describes images; check holds tables against a schema")
-    fields = open_table(table, needed_columns(schema))
+    fields = open_table(table, needed_columns(schema), schema=schema)
     undeclared = {
         column.name: tuple(facts)
         for column in schema.columns.values()

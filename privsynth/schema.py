@@ -27,6 +27,7 @@ from privsynth.constraints import Constraint, Sum, read_constraints
 from privsynth.dialect import CsvDialect
 from privsynth.errors import SchemaError
 from privsynth.image_shape import ImageShape
+from privsynth.schema_files import read_fields
 
 __all__ = [
     "DISCRETE_TYPES",
@@ -235,7 +236,10 @@ class Schema:
     def from_dict(cls, fields: Mapping[str, Any]) -> Schema:
         """Read a schema from JSON-able objects; unknown keys are errors."""
         if not isinstance(fields, Mapping) or "columns" not in fields:
-            raise SchemaError("expected an object with 'columns'; `privsynth schema TABLE -o S` drafts one")
+            raise SchemaError(
+                "expected an object with 'columns'; `privsynth schema TABLE -o S` drafts one, and `privsynth "
+                "schema --from FILE -o S` makes one from a code book"
+            )
         unknown = sorted(set(fields) - _SCHEMA_FIELDS)
         if unknown:
             raise SchemaError(
@@ -260,23 +264,8 @@ class Schema:
 
     @classmethod
     def load(cls, path: str | Path) -> Schema:
-        """Read schema JSON, ours or SDV's metadata JSON."""
+        """Read schema JSON, or YAML that means the same: ours, or SDV's metadata."""
         from privsynth.sdv_metadata import is_sdv_metadata, schema_from_sdv
 
-        try:
-            fields = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_no_duplicates)
-        except FileNotFoundError:
-            raise SchemaError(f"there is no schema file {str(path)!r}") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not JSON in UTF-8"
-            raise SchemaError(f"the schema file {str(path)!r} cannot be read: {reason}") from None
+        fields = read_fields(path)
         return schema_from_sdv(fields) if is_sdv_metadata(fields) else cls.from_dict(fields)
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise SchemaError(f"the key {twice!r} stands twice in one object of the schema")
-    return out

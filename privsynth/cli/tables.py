@@ -9,12 +9,22 @@ import typer
 
 from privsynth.cli.console import check_output, print_result, say
 from privsynth.cli.options import AsJson, Force, SchemaPath, Seed, TablePath
-from privsynth.errors import SchemaError
+from privsynth.errors import ParameterError, SchemaError
 
 
 def schema(
-    table: TablePath,
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the schema goes.")],
+    table: Annotated[
+        Path | None, typer.Argument(metavar="[TABLE]", help="CSV (.csv, .csv.gz) or Parquet file.")
+    ] = None,
+    code_book: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Code book instead of a table: SDV, Frictionless, pandera, or a CSV of columns.",
+        ),
+    ] = None,
     infer: Annotated[
         bool, typer.Option("--infer", help="Read the values to find types; the guarantee then says so.")
     ] = False,
@@ -25,48 +35,63 @@ def schema(
 
     Without --infer no value is read.
     """
+    from privsynth.code_books import OF_ALL, schema_from_code_book
     from privsynth.drafting import draft
     from privsynth.writing import written_aside
 
+    if (table is None) == (code_book is None) or (infer and table is None):
+        raise ParameterError(
+            "expected a TABLE, which --infer goes with, or --from FILE, a code book; one of the two"
+        )
     check_output(output, force=force)
-    drafted = draft(table, infer=infer)
+    if code_book is not None:
+        book = schema_from_code_book(code_book)
+        drafted, notes = book.schema, book.notes
+    else:
+        assert table is not None
+        made = draft(table, infer=infer)
+        drafted, notes = made.schema, made.notes
     with written_aside(output, force=force) as aside:
-        drafted.schema.save(aside)
-    undeclared = {c.name: facts for c in drafted.schema.columns.values() if (facts := c.undeclared_facts())}
+        drafted.save(aside)
+    undeclared = {c.name: facts for c in drafted.columns.values() if (facts := c.undeclared_facts())}
     lines = [f"draft written to {output}"]
     lines += [f"  {name}: declare {', '.join(facts)}" for name, facts in undeclared.items()]
     lines.append("then give roles (target, group, person_id) and check that every fact in it may be public")
-    is_stored = drafted.schema.types_from_records
-    next_steps = _next_steps(table, output, infer=infer, is_stored=is_stored, is_open=bool(undeclared))
-    for name, notes in drafted.notes.items():
-        say(f"{name or '(no name)'}: {'; '.join(notes)}")
+    is_stored = drafted.types_from_records
+    next_steps = [
+        f"`privsynth check {table or 'TABLE'} --schema {output}` shows what in it breaks the schema"
+    ]
+    if table is not None:
+        next_steps = [
+            *_ways_on(table, output, infer=infer, is_stored=is_stored, is_open=bool(undeclared)),
+            *next_steps,
+        ]
+    nameless = "the code book" if code_book else "(no name)"
+    for name, sentences in notes.items():
+        say(f"{nameless if name == OF_ALL else name}: {'; '.join(sentences)}")
     for step in next_steps:
         say(f"next: {step}")
-    fields = {"schema": str(output), "undeclared": undeclared, "notes": drafted.notes, "next": next_steps}
+    fields = {"schema": str(output), "undeclared": undeclared, "notes": notes, "next": next_steps}
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 
-def _next_steps(table: Path, output: Path, *, infer: bool, is_stored: bool, is_open: bool) -> list[str]:
-    """Say which ways lead from a draft to a schema that a fit takes."""
-    steps = [f"`privsynth check {table} --schema {output}` shows you what in the table breaks the schema"]
+def _ways_on(table: Path, output: Path, *, infer: bool, is_stored: bool, is_open: bool) -> list[str]:
+    """Say which ways lead from the draft of a table to a schema that a fit takes."""
     if infer:
-        return [
-            f"go through {output}: its types were read from the records, and the guarantee says so",
-            *steps,
-        ]
+        return [f"go through {output}: its types were read from the records, and the guarantee says so"]
+    ways = []
     if is_open:
-        ways = (
+        ways.append(
             f"no value was read, so fill in {output} by hand, turn a code book into it (`privsynth schema "
             f"--from FILE -o {output} --force`), or let `privsynth schema {table} -o {output} --infer "
             "--force` propose types from the values, which the guarantee then says"
         )
-        steps = [ways, *steps]
     if is_stored:
-        steps.append(
+        ways.append(
             f"types are as {table} stores them, which its values may have decided: the guarantee says so; "
             f'where they were declared, as in a database, set "types_from_records" in {output} to false'
         )
-    return steps
+    return ways
 
 
 def check(

@@ -672,6 +672,81 @@ def test_a_draft_reads_no_value_unless_asked_to(folder: Path, run: Run) -> None:
     assert inferred["columns"]["age"]["type"] == "integer"
 
 
+def test_a_code_book_becomes_a_schema(folder: Path, run: Run) -> None:
+    (folder / "book.csv").write_text(
+        "column,type,low,high,categories,label\nage,integer,0,120,,years\nsex,categorical,,,F|M,\n"
+    )
+    made = run("schema", "--from", folder / "book.csv", "-o", folder / "made.json", "--json")
+    said = json.loads(made.out)
+    assert (made.code, said["undeclared"]) == (0, {})
+    assert said["notes"] == {"": ["the columns 'label' of the code book are not taken over"]}
+    assert "the code book: the columns 'label'" in made.err
+    columns = json.loads((folder / "made.json").read_text())["columns"]
+    assert columns["age"] == {"type": "integer", "low": 0, "high": 120, "missing": "private"}
+    for arguments in ((), (folder / "visits.csv", "--from", folder / "book.csv"), ("--infer",)):
+        refused = run("schema", *arguments, "-o", folder / "no.json")
+        assert (refused.code, "one of the two" in refused.err) == (2, True)
+
+
+def test_the_road_of_a_newcomer_with_a_messy_file(folder: Path, own_ledger: Path, run: Run) -> None:
+    """From a file as people have it to synthetic rows, by the commands that each step names."""
+    rng = np.random.default_rng(2)
+    lines = ["index,patient_id,cost,smoker,weight,ward,score,name,note"]
+    lines += [
+        f'{i},P{i // 2:04d},"${rng.uniform(100, 9000):,.2f}",{rng.choice(["Y", "N"])},{rng.integers(50, 99)}'
+        f" kg,{rng.choice(['A', 'B', '?'])},{rng.choice(['NA', 'refused', *'1234567'])},Name {i},"
+        f"came in with pain number {i}"
+        for i in range(900)
+    ]
+    (folder / "messy.csv").write_text("\n".join(lines).replace("index", "", 1) + "\n")
+    table, schema = folder / "messy.csv", folder / "s.json"
+    drafted = run("schema", table, "-o", schema, "--infer", "--json")
+    assert drafted.code == 0, drafted.err
+    fields = json.loads(schema.read_text())
+    columns = fields["columns"]
+    assert {name: column["type"] for name, column in columns.items()} == {
+        "": "text", "patient_id": "id", "cost": "real", "smoker": "boolean", "weight": "integer",
+        "ward": "categorical", "score": "categorical", "name": "text", "note": "text",
+    }  # fmt: skip
+    assert "person_id" in " ".join(json.loads(drafted.out)["notes"]["patient_id"])
+
+    columns["score"] = {"type": "integer", "low": 1, "high": 7, "missing": True, "missing_values": ["NA"]}
+    columns["ward"] |= {"categories": ["A", "B"], "missing_values": ["?"], "missing": True}
+    columns["patient_id"]["role"] = "person_id"
+    schema.write_text(json.dumps(fields | {"max_records_per_person": 2}))
+    shown = run("check", table, "--schema", schema, "--json")
+    broken = json.loads(shown.out)["broken"]
+    assert (shown.code, list(broken), broken["score"][0]["examples"]) == (2, ["score"], ["refused"])
+
+    columns["score"]["missing_values"].append("refused")
+    schema.write_text(json.dumps(fields | {"max_records_per_person": 2}))
+    assert run("check", table, "--schema", schema).code == 0
+    parts = run("split", table, "--schema", schema, "-o", folder / "parts", "--json")
+    assert json.loads(parts.out)["unit"] == "person"
+    assert run("plan", "--schema", schema, "--persons", 450, "--epsilon", 4).code == 0
+    train = folder / "parts" / "train.parquet"
+    arguments = (
+        "fit",
+        train,
+        "--schema",
+        schema,
+        "--epsilon",
+        4,
+        "--dataset",
+        "messy",
+        "-o",
+        folder / "m.privsynth",
+    )
+    made = run(*arguments)
+    assert made.code == 0, made.err
+    drawn = run("sample", folder / "m.privsynth", "-n", 500, "-o", folder / "synthetic.csv")
+    assert "left out, as the schema says: , name, note" in drawn.out
+    synthetic = pd.read_csv(folder / "synthetic.csv")
+    assert list(synthetic.columns) == ["patient_id", "cost", "smoker", "weight", "ward", "score"]
+    assert synthetic["weight"].between(40, 110).mean() > 0.9
+    assert 3000 < synthetic["cost"].mean() < 6500  # 4,550 in the table
+
+
 def test_check_shows_the_owner_what_breaks_the_schema(folder: Path, run: Run) -> None:
     arguments = ("check", folder / "visits.csv", "--schema")
     clean = run(*arguments, folder / "schema.json", "--json")
