@@ -202,6 +202,6 @@ def test_what_a_reviewer_has_to_read_stays_small() -> None:
         '"""Doc.\n\nMore.\n"""\n# comment\n\nx = [\n    1,\n]\n\ndef f():\n    """Doc."""\n    return x\n'
     )
     assert lines_of_code(example) == 5
-    for part, most in (("privacy", 1500), ("ledger", 600)):
+    for part, most in (("privacy", 1000), ("accounting", 400), ("ledger", 600)):
         files = (PACKAGE / part).rglob("*.py")
-        assert 100 < sum(lines_of_code(path.read_text(encoding="utf-8")) for path in files) < most
+        assert 100 < sum(lines_of_code(path.read_text(encoding="utf-8")) for path in files) < most, part

@@ -1,9 +1,10 @@
 """Private gradient steps: batch, clipping, noise, and what they cost, from one object.
 
-A step draws a Poisson batch of units, sums the clipped per-record gradients of the discriminator's loss, adds
-Gaussian noise and divides by a public batch size. What comes out, the noisy gradient, is a release; what a
-trainer does with it, generators and optimizers included, is post-processing. Opacus' `DPOptimizer` does
-the arithmetic; the noise is ours, since its own comes from a seedable generator.
+A step draws a Poisson batch of units, sums the clipped per-record gradients of the discriminator's loss in
+whole steps of a public grid, adds Gaussian noise rounded to that grid (`noise`) and divides by a public batch
+size. What comes out, the noisy gradient, is a release; what a trainer does with it, generators and optimizers
+included, is post-processing. Of Opacus' `DPOptimizer` the product runs `scale_grad`; its clipped sums and its
+accountants are what the tests compare ours with.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from opacus.optimizers import DPOptimizer
@@ -18,8 +20,9 @@ from opacus.optimizers import DPOptimizer
 from privsynth.accounting.events import Event
 from privsynth.accounting.sampled_gaussian import check_steps, noise_for_steps
 from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
-from privsynth.privacy.clipping import RecordClipper
-from privsynth.privacy.secret import SecretSource, standard_normals
+from privsynth.privacy.clipping import STEADY, STEPS_PER_NORM, RecordClipper
+from privsynth.privacy.noise import LARGEST_STD, add_gaussian_noise
+from privsynth.privacy.secret import SecretSource
 from privsynth.privacy.units import Weighting
 from privsynth.ranks import Ranks, summed_by
 
@@ -48,6 +51,11 @@ class StepPlan:
         check_steps(
             noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, n_steps=self.n_steps
         )
+        if self.noise_multiplier > LARGEST_STD / STEPS_PER_NORM:
+            raise ParameterError(
+                f"expected a noise_multiplier up to {LARGEST_STD / STEPS_PER_NORM:g}, got "
+                f"{self.noise_multiplier!r}: nothing would be learnt; take fewer steps, or more epsilon"
+            )
         if not (0 < self.max_grad_norm < math.inf and 0 < self.expected_batch_size < math.inf):
             raise ParameterError(
                 f"expected max_grad_norm > 0 and expected_batch_size > 0, got {self.max_grad_norm!r}, "
@@ -90,6 +98,12 @@ class StepPlan:
             slack=slack,
         )
 
+    @property
+    def part_size(self) -> int:
+        """Records that go through the network together: most batches are one such part."""
+        most = self.expected_batch_size + 4.0 * math.sqrt(self.expected_batch_size)
+        return STEADY * math.ceil(most / STEADY)
+
     def event(self, purpose: str) -> Event:
         """Return what the ledger books for the whole block, before its first step."""
         return Event(
@@ -105,8 +119,8 @@ class StepPlan:
 class SecretNoiseOptimizer(DPOptimizer):
     """Opacus' optimizer, with noise from a secret source.
 
-    `privsynth` hands it sums that are clipped already (``summed_grad``); `add_noise` and `scale_grad` turn
-    them into the noisy mean gradient in ``p.grad``.
+    It is handed sums that are clipped already (``summed_grad``), in whole steps; `add_noise` and `scale_grad`
+    turn them into the noisy mean gradient in ``p.grad``.
     """
 
     accumulated_iterations = 1  # one batch a step, whatever the micro-batches
@@ -126,10 +140,17 @@ class SecretNoiseOptimizer(DPOptimizer):
         if self.secret is None:
             raise ParameterError("expected noise from GradientSteps.noisy_gradient, which pays for the step")
         sizes = [p.numel() for p in self.params]
-        std = self.noise_multiplier * self.max_grad_norm
-        noise = torch.from_numpy(standard_normals(sum(sizes), self.secret)).mul_(std)
-        for p, part in zip(self.params, noise.split(sizes), strict=True):
-            p.grad = p.summed_grad + part.to(p).view_as(p)
+        steps = torch.cat([p.summed_grad.flatten() for p in self.params]).cpu().numpy()
+        noisy = add_gaussian_noise(
+            steps,
+            noise_multiplier=self.noise_multiplier,
+            units_per_one=STEPS_PER_NORM,
+            secret=self.secret,
+        )
+        for p, part in zip(
+            self.params, torch.from_numpy(noisy * self.max_grad_norm).split(sizes), strict=True
+        ):
+            p.grad = part.to(p).view_as(p)
 
 
 class GradientSteps:
@@ -195,10 +216,10 @@ class GradientSteps:
         parameters = clipper.parameters
         if {id(p) for p in optimizer.params} != {id(p) for p in parameters}:
             raise ParameterError("expected an optimizer and a clipper of the same parameters")
-        step = self.n_begun
+        step, summed = self.n_begun, partial(clipper.clipped_steps, at_once=self.plan.part_size)
         if self._records is None:
             if self._ranks is not None:
-                gradients = self._ranks.helped(clipper.clipped_sum)
+                gradients = self._ranks.helped(summed)
             elif self._tape is not None and step < len(self._tape):
                 gradients = [gradient.clone() for gradient in self._tape[step]]
             else:
@@ -215,7 +236,7 @@ class GradientSteps:
         secret = self._secret.for_step(step)
         rows = self._weighting.poisson_sample(self.plan.sample_rate, n_rows=len(self._records), secret=secret)
         batch = self._records.index_select(0, torch.from_numpy(rows)).to(parameters[0].device)
-        sums = summed_by(self._ranks, clipper.clipped_sum, batch)
+        sums = summed_by(self._ranks, summed, batch)
         try:
             for p, total in zip(parameters, sums, strict=True):
                 # Opacus keeps both as attributes of the parameter; no sample is left, all are clipped.

@@ -11,7 +11,7 @@ from scipy.stats import binom
 
 from privsynth.attacks.canaries import CanaryAudit, audit_by_canaries
 from privsynth.errors import ParameterError
-from privsynth.privacy import dpsgd
+from privsynth.privacy import noise
 from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer, StepPlan
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
@@ -107,7 +107,7 @@ def noise_of_a_mean(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_noise(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(dpsgd, "standard_normals", lambda n, secret: np.zeros(n))
+    patch.setattr(noise, "standard_normals", lambda n, secret: np.zeros(n))
 
 
 def everyone_in_every_batch(patch: pytest.MonkeyPatch) -> None:

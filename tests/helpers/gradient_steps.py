@@ -10,7 +10,7 @@ import torch
 from scipy.stats import binom, chi2
 from torch import nn
 
-from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.privacy.clipping import STEPS_PER_NORM, RecordClipper, check_records_do_not_mix
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.units import weigh_records
@@ -135,6 +135,27 @@ def check_one_record_moves_the_sum_by_the_bound(
             for i in range(len(records)):
                 rest = flat(clipper.clipped_sum(torch.cat([records[:i], records[i + 1 :]])))
                 assert float((whole - rest).norm()) <= bound * (1 + 1e-4)
+
+
+def squared_norm(steps: list[torch.Tensor]) -> int:
+    """Return the squared L2 norm of whole numbers, exactly."""
+    return sum(int(step) ** 2 for step in flat(steps))
+
+
+def check_a_record_adds_the_same_wherever_it_stands(
+    make: Callable[[], nn.Module] = mlp, loss=softplus_loss, records: torch.Tensor | None = None
+) -> None:
+    """A record's steps are within the bound, and sums are those of their records, to the last bit."""
+    records = rows(21) if records is None else records
+    for by_record in (False, True):
+        clipper = RecordClipper(make(), loss, max_grad_norm=0.05, by_record=by_record)
+        alone = [clipper.clipped_steps(records[i : i + 1], 16) for i in range(len(records))]
+        assert all(squared_norm(steps) <= STEPS_PER_NORM**2 for steps in alone)
+        for n in (1, 16, len(records)):
+            whole = flat(clipper.clipped_steps(records[:n], 16))
+            assert whole.dtype == torch.int64
+            assert torch.equal(whole, torch.stack([flat(steps) for steps in alone[:n]]).sum(0))
+            assert torch.equal(whole, flat(clipper.clipped_steps(records[:n].flip(0), 16)))
 
 
 def check_records_are_refused_if_they_mix(make: Callable[[], nn.Module]) -> None:

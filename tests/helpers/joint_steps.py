@@ -17,7 +17,8 @@ from unittest.mock import patch
 import torch
 
 from privsynth.models.gan import GanOptions
-from privsynth.privacy import dpsgd
+from privsynth.privacy import noise
+from privsynth.privacy.clipping import STEPS_PER_NORM
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.secret import OsEntropy
 from privsynth.privacy.units import weigh_records
@@ -36,7 +37,8 @@ def noise_by_every_rank(ranks: Ranks):
     def helped(self, clipped_sum: Callable):
         def noisy(part: torch.Tensor) -> list[torch.Tensor]:
             return [
-                p + 1.3 * 0.5 * torch.randn(p.shape) for p in clipped_sum(part)
+                p + (1.3 * STEPS_PER_NORM * torch.randn(p.shape, dtype=torch.float64)).long()
+                for p in clipped_sum(part)
             ]  # as the check's plan says
 
         return right(self, noisy)
@@ -46,7 +48,7 @@ def noise_by_every_rank(ranks: Ranks):
 
 def noise_by_no_rank(ranks: Ranks):
     """Each rank takes the noise to be the other's."""
-    return patch.object(dpsgd, "standard_normals", lambda n, secret: 0.0 * right_normals(n, secret))
+    return patch.object(noise, "standard_normals", lambda n, secret: 0.0 * right_normals(n, secret))
 
 
 def records_on_both_ranks(ranks: Ranks):
@@ -57,10 +59,10 @@ def records_on_both_ranks(ranks: Ranks):
 def half_of_the_records(ranks: Ranks):
     """The helper's answer is not added."""
     right = Ranks.helped
-    return patch.object(Ranks, "helped", lambda self, s: right(self, lambda part: [0.0 * p for p in s(part)]))
+    return patch.object(Ranks, "helped", lambda self, s: right(self, lambda part: [0 * p for p in s(part)]))
 
 
-right_normals = dpsgd.standard_normals
+right_normals = noise.standard_normals
 BUGS = {
     "none": None,
     "noise by every rank": noise_by_every_rank,

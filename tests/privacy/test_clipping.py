@@ -13,8 +13,9 @@ from opacus.optimizers import DPOptimizer
 from torch import nn
 
 from privsynth.errors import ParameterError, UnsupportedLayerError
-from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.privacy.clipping import STEPS_PER_NORM, RecordClipper, check_records_do_not_mix
 from tests.helpers.gradient_steps import (
+    check_a_record_adds_the_same_wherever_it_stands,
     check_clipped_sum_is_the_loop,
     check_one_record_moves_the_sum_by_the_bound,
     check_records_are_refused_if_they_mix,
@@ -25,6 +26,7 @@ from tests.helpers.gradient_steps import (
     rows,
     seeded,
     softplus_loss,
+    squared_norm,
 )
 
 
@@ -96,6 +98,20 @@ def test_the_sum_is_that_of_opacus(by_record):
     assert torch.allclose(sum_of(network, records=records, by_record=by_record), theirs, atol=1e-4)
 
 
+def test_a_record_adds_the_same_wherever_it_stands():
+    check_a_record_adds_the_same_wherever_it_stands()
+
+
+@pytest.mark.parametrize("by_record", [False, True])
+def test_thousands_of_aligned_records_move_the_sum_by_the_bound_each_and_no_more(by_record):
+    # In float32 the last of 4,096 equal gradients moved the sum by 1.00004 of the bound.
+    clipper = RecordClipper(mlp(), softplus_loss, max_grad_norm=0.01, by_record=by_record)
+    records = rows(1).expand(4097, -1)
+    more, fewer = (clipper.clipped_steps(part, at_once=512) for part in (records, records[1:]))
+    moved = [a - b for a, b in zip(more, fewer, strict=True)]
+    assert 0.999 * STEPS_PER_NORM**2 < squared_norm(moved) <= STEPS_PER_NORM**2
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 10**6),
@@ -111,8 +127,8 @@ def test_one_more_record_moves_the_sum_by_at_most_the_bound(seed, n, log_bound, 
     clipper = RecordClipper(
         mlp(hidden=hidden, seed=seed), softplus_loss, max_grad_norm=bound, by_record=by_record
     )
-    change = flat(clipper.clipped_sum(records)) - flat(clipper.clipped_sum(records[1:]))
-    assert float(change.norm()) <= bound * (1 + 1e-5 * n)  # float32 sums of n records
+    more, fewer = (clipper.clipped_steps(part, at_once=4) for part in (records, records[1:]))
+    assert squared_norm([a - b for a, b in zip(more, fewer, strict=True)]) <= STEPS_PER_NORM**2
     alone = flat(clipper.clipped_sum(records[:1])).double()
     assert float(alone.norm()) <= bound
 

@@ -137,3 +137,10 @@ def test_clipper_optimizer_and_plan_must_belong_together():
     with pytest.raises(ParameterError, match="which pays for the step"):
         steps.optimizer(base).add_noise()
     assert steps.n_begun == 0
+
+
+def test_parts_have_a_public_size_that_most_batches_fill_once():
+    for expected in (1.0, 30.5, 2048.0):
+        size = plan(expected_batch_size=expected).part_size
+        assert size % 16 == 0
+        assert expected + 4 * math.sqrt(expected) <= size < expected + 4 * math.sqrt(expected) + 16

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from privsynth.errors import BudgetExceededError
-from privsynth.privacy import clipping, dpsgd, units
+from privsynth.privacy import clipping, dpsgd, noise, units
 from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.secret import standard_normals
 from tests.helpers import gradient_steps as checks
@@ -98,6 +98,17 @@ def test_clipping_after_averaging(monkeypatch):
         checks.check_clipped_sum_is_the_loop()
 
 
+@pytest.mark.parametrize("bug", ["filling", "rounding"])
+def test_what_a_record_adds_hangs_on_the_others(monkeypatch, bug):
+    checks.check_a_record_adds_the_same_wherever_it_stands()
+    if bug == "rounding":
+        monkeypatch.setattr(clipping, "_whole", lambda rows, scale: rows.double() * scale[:, None])
+    else:
+        monkeypatch.setattr(clipping, "_kept", lambda factor, n_real: slice(None))  # rows of zeros count too
+    with pytest.raises(AssertionError):
+        checks.check_a_record_adds_the_same_wherever_it_stands()
+
+
 def test_no_clipping(monkeypatch):
     monkeypatch.setattr(RecordClipper, "_factor", unclipped)
     with pytest.raises(AssertionError):
@@ -155,14 +166,14 @@ def test_double_batches(monkeypatch):
 @pytest.mark.parametrize("bug", [halved, lambda n, secret: np.full(n, standard_normals(1, secret)[0])])
 def test_noise_halved_or_one_number_for_all(monkeypatch, bug):
     checks.check_noise_is_booked_noise()
-    monkeypatch.setattr(dpsgd, "standard_normals", bug)
+    monkeypatch.setattr(noise, "standard_normals", bug)
     with pytest.raises(AssertionError):
         checks.check_noise_is_booked_noise()
 
 
 def test_noise_from_a_global_seed(monkeypatch):
     checks.check_noise_is_secret()
-    monkeypatch.setattr(dpsgd, "standard_normals", seeded_noise)
+    monkeypatch.setattr(noise, "standard_normals", seeded_noise)
     with pytest.raises(AssertionError):
         checks.check_noise_is_secret()
 
