@@ -1,0 +1,108 @@
+"""Files that older versions wrote are read by every newer one: models, ledger, paid releases, schema, report.
+
+`older_files/first` holds what the first version wrote, from 1,500 made-up rows (`table`) and small settings:
+two models, a ledger with two finished runs and an interrupted one, the paid releases of that one, 300 rows of
+the first model, and the report of a quick audit of them. Versions that write other files add a folder, and
+change none.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import privsynth
+from privsynth.cli import main
+from privsynth.ledger.ledger import Ledger
+from privsynth.models.fitting import FitOptions
+from privsynth.synthesizers.recipe import MarginalSettings
+
+FIRST = Path(__file__).parent / "older_files" / "first"
+SETTINGS = MarginalSettings(
+    n_rounds=2, pairs_per_column=1.0, steps_per_round=5, final_steps=5, fit=FitOptions(n_components=16)
+)
+
+
+def table() -> pd.DataFrame:
+    """Return the rows that everything was made from."""
+    rng, n = np.random.default_rng(0), 1500
+    sex = rng.choice(["F", "M"], n)
+    ill = rng.random(n) < np.where(sex == "F", 0.3, 0.6)
+    return pd.DataFrame(
+        {
+            "sex": sex,
+            "age": rng.integers(18, 90, n),
+            "town": rng.choice(["Ulm", "Bonn", "Rome"], n),
+            "cost": np.round(rng.gamma(2, 100, n), 2),
+            "seen": pd.to_datetime("2022-01-01") + pd.to_timedelta(rng.integers(0, 365, n), unit="D"),
+            "ill": ill,
+        }
+    )
+
+
+@pytest.mark.parametrize("name", ["marginal", "dpgan"])
+def test_models_load_and_sample(name):
+    model = privsynth.load(FIRST / f"{name}.privsynth")
+    assert (model.guarantee_["epsilon"], model.guarantee_["delta"]) == (1, 1e-6)
+    rows = model.sample(60, balance=["sex", "ill"], random_state=0)
+    assert rows.groupby(["sex", "ill"]).size().tolist() == [15] * 4
+    assert rows["seen"].between("2022-01-01", "2022-12-31").all()
+    assert set(rows["town"]) <= {"Ulm", "Bonn", "Rome", "other"}
+
+
+def test_rows_of_an_older_model_follow_the_law_that_they_did():
+    before = pd.read_csv(FIRST / "synthetic.csv")
+    rows = privsynth.load(FIRST / "marginal.privsynth").sample(20_000, random_state=1)
+    for name in ("sex", "town", "ill"):
+        shares = rows[name].value_counts(normalize=True)
+        old = before[name].value_counts(normalize=True).reindex(shares.index).fillna(0.0)
+        assert (shares - old).abs().max() < 5 * 0.5 / np.sqrt(len(before))
+    assert rows["age"].mean() == pytest.approx(before["age"].mean(), abs=5 * 21 / np.sqrt(len(before)))
+
+
+def test_the_ledger_keeps_what_was_spent(tmp_path):
+    ledger = Ledger(shutil.copy(FIRST / "ledger.sqlite", tmp_path))
+    (found,) = ledger.datasets()
+    assert (found.dataset, found.limit) == ("clinic", (5.0, 1e-5))
+    assert [run.status for run in found.runs] == ["finished", "finished", "suspended"]
+    assert [run.n_events for run in found.runs] == [16, 14, 14]
+    with pytest.raises(privsynth.errors.BudgetExceededError):
+        privsynth.MarginalSynthesizer(epsilon=4.9, delta=1e-5, settings=SETTINGS).fit(
+            table(), schema=privsynth.Schema.load(FIRST / "schema.json"), dataset="clinic", ledger=ledger
+        )
+
+
+def test_an_interrupted_run_goes_on_and_pays_for_nothing_twice(tmp_path):
+    ledger = Ledger(shutil.copy(FIRST / "ledger.sqlite", tmp_path))
+    partial = Path(shutil.copy(FIRST / "interrupted.partial", tmp_path / "m.partial"))
+    with sqlite3.connect(partial) as database:  # it names its ledger by where that lay
+        database.execute(
+            "UPDATE meta SET value = ? WHERE name = 'ledger'", (json.dumps(str(ledger.path.resolve())),)
+        )
+    database.close()
+    run = ledger.datasets()[0].runs[-1]
+    paid = [key for _, key, _ in ledger.events(run.run)]
+    model = privsynth.MarginalSynthesizer(epsilon=1, settings=SETTINGS, random_state=0).fit(
+        table(),
+        schema=privsynth.Schema.load(FIRST / "schema.json"),
+        dataset="clinic",
+        ledger=ledger,
+        releases_path=partial,
+    )
+    keys = [key for _, key, _ in ledger.events(run.run)]
+    assert keys[: len(paid)] == paid
+    assert len(set(keys)) == len(keys) == len(model.releases_) > len(paid)
+    assert ledger.status(run.run) == "finished"
+
+
+def test_a_report_can_be_compared(tmp_path):
+    with pytest.raises(SystemExit) as end:
+        main(["report", *[str(FIRST / "report.json")] * 2, "-o", str(tmp_path / "compared.html")])
+    assert end.value.code == 0
+    assert (tmp_path / "compared.html").stat().st_size > 10_000
