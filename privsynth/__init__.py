@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from privsynth.schema import Schema
+from privsynth.threads import wait_passively
 
 if TYPE_CHECKING:
     from privsynth import metrics
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
         load,
     )
     from privsynth.synthesizers.sample_grids import SampleGrids
+
+wait_passively()  # before any module of ours loads a library with threads
 
 __all__ = [
     "AuditReport",

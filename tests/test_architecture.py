@@ -59,6 +59,7 @@ MAKERS = {"accounting", "models", "sampling", "ledger", "privacy", "synthesizers
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "threads": set(),
     "times": set(),
     "writing": {"errors"},
     "dialect": {"errors"},
@@ -88,7 +89,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
     "ledger": PLAIN | {"accounting", "ledger"},
     "privacy": PLAIN | {"accounting", "sources", "ranks", "privacy"},
-    "synthesizers": PLAIN | {"sources", "parquet_files", "image_sources", "ranks"} | MAKERS,
+    "synthesizers": PLAIN | {"sources", "parquet_files", "image_sources", "ranks", "threads"} | MAKERS,
     "attacks": SCHEMA
     | {"accounting", "sources", "attacks", "ledger"}
     | {f"privacy.{part}" for part in ("noise", "secret")},
@@ -97,13 +98,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"accounting", "distinct", "image_sources", "images", "single_values", "sources", "splitting"}
     | {"attacks", "metrics"}
     | {f"privacy.{part}" for part in ("clipping", "dpsgd", "secret", "units")},
-    "report": SCHEMA | {"sources", "images", "image_sources", "image_files"} | JUDGES,
+    "report": SCHEMA | {"threads", "sources", "images", "image_sources", "image_files"} | JUDGES,
     "resampling": PLAIN | RECORDS | MAKERS | {"resampling"},
     "augmentation": PLAIN | RECORDS | MAKERS | {"augmentation"},
     "demo": PLAIN | RECORDS | MAKERS | JUDGES,
     "cli": PLAIN | RECORDS | MAKERS | JUDGES | {"demo", "ranks", "cli"},
     "__main__": {"cli"},
-    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"augmentation", "resampling"},
+    "__init__": PLAIN | RECORDS | MAKERS | JUDGES | {"augmentation", "resampling", "threads"},
 }
 ONLY_IN = {
     "opacus": {"privacy"},

@@ -26,7 +26,12 @@ def domain_from(ticks, grid, *, noise_std, n_bins=32, seed=0):
     counts = np.bincount(grid.index(np.asarray(ticks, dtype=float)), minlength=grid.n_cells)
     noisy = counts + np.random.default_rng(seed).normal(0, noise_std, grid.n_cells)
     public = column(int(grid.low), int(grid.high))
-    return bins_from_histogram(public, grid, noisy, noise_std=noise_std, n_bins=n_bins, has_missing=False)
+    return domain_of(public, grid, noisy, noise_std=noise_std, n_bins=n_bins, has_missing=False)
+
+
+def domain_of(*arguments, **rest):
+    """Return the domain of the bins made from a histogram."""
+    return bins_from_histogram(*arguments, **rest).domain
 
 
 def merged(counts, noise_std, n_bins):
@@ -142,9 +147,7 @@ def test_noise_alone_gives_few_bins(n_cells):
 def test_empty_negative_and_single_histograms_have_one_bin(counts):
     grid = NumericGrid.between(0, len(counts) - 1, discrete=True)
     noisy = np.array(counts)
-    domain = bins_from_histogram(
-        column(0, len(counts) - 1), grid, noisy, noise_std=1.0, n_bins=8, has_missing=True
-    )
+    domain = domain_of(column(0, len(counts) - 1), grid, noisy, noise_std=1.0, n_bins=8, has_missing=True)
     assert domain.n_bins == 1
     assert domain.size == 2
     assert domain.cell_weight == pytest.approx(np.full(len(counts), 1 / len(counts)))
@@ -184,9 +187,7 @@ def test_spikes_are_bins_of_their_own_and_split_no_bin():
     spiked = grid.with_spikes(spikes)
     at = spiked.index(spikes)
     counts[at] = 500.0
-    domain = bins_from_histogram(
-        column(0, 100_000), spiked, counts, noise_std=5.0, n_bins=16, has_missing=False
-    )
+    domain = domain_of(column(0, 100_000), spiked, counts, noise_std=5.0, n_bins=16, has_missing=False)
     assert [(domain.bin_of_cell == domain.bin_of_cell[cell]).sum() for cell in at] == [1] * len(spikes)
     # sparse cells on both sides of a spike make up one bin: 59 spikes add 59 bins and little more
     assert domain.n_bins - len(spikes) <= plain + 4
@@ -197,9 +198,7 @@ def test_spikes_are_bins_of_their_own_and_split_no_bin():
 
 def test_a_line_of_nothing_but_spikes_is_a_domain():
     grid = NumericGrid.between(0, 3, discrete=True).with_spikes(np.arange(4.0))
-    domain = bins_from_histogram(
-        column(0, 3), grid, np.full(4, 9.0), noise_std=1.0, n_bins=2, has_missing=False
-    )
+    domain = domain_of(column(0, 3), grid, np.full(4, 9.0), noise_std=1.0, n_bins=2, has_missing=False)
     assert domain.bin_of_cell.tolist() == [0, 1, 2, 3]
 
 
@@ -211,7 +210,7 @@ def test_shares_inside_bins_are_probabilities(seed, scale, discrete):
     rng = np.random.default_rng(seed)
     grid = NumericGrid.between(-3.0, 10_000.0, discrete=discrete).with_spikes(np.array([0.0, 500.0]))
     noisy = rng.normal(0, 5, grid.n_cells) + scale / np.arange(1, grid.n_cells + 1)
-    domain = bins_from_histogram(column(-3, 10_000), grid, noisy, noise_std=5.0, n_bins=8, has_missing=False)
+    domain = domain_of(column(-3, 10_000), grid, noisy, noise_std=5.0, n_bins=8, has_missing=False)
     assert (domain.cell_weight >= 0).all()
     totals = np.bincount(domain.bin_of_cell, weights=domain.cell_weight)
     assert totals == pytest.approx(np.ones(domain.n_bins))
@@ -239,7 +238,7 @@ def test_a_rare_value_at_the_end_of_a_line_stays_possible():
 def test_clear_counts_are_kept_inside_a_bin():
     grid = NumericGrid.between(0, 9, discrete=True)
     noisy = np.array([100.0, 300.0, 0.0, 200.0, 400.0, 100.0, 300.0, 0.0, 200.0, 400.0])
-    domain = bins_from_histogram(column(0, 9), grid, noisy, noise_std=1e-3, n_bins=1, has_missing=False)
+    domain = domain_of(column(0, 9), grid, noisy, noise_std=1e-3, n_bins=1, has_missing=False)
     assert domain.n_bins == 1
     assert domain.cell_weight == pytest.approx(noisy / noisy.sum(), abs=1e-6)
 
@@ -251,7 +250,7 @@ def test_noise_is_not_kept_inside_a_bin():
     off = []
     for _ in range(20):
         noisy = 10.0 + rng.normal(0, 40, 500)
-        domain = bins_from_histogram(column(0, 499), grid, noisy, noise_std=40.0, n_bins=1, has_missing=False)
+        domain = domain_of(column(0, 499), grid, noisy, noise_std=40.0, n_bins=1, has_missing=False)
         off.append(0.5 * np.abs(domain.cell_weight - 1 / 500).sum())
     assert np.median(off) < 0.1
     clipped = np.maximum(noisy, 0) / np.maximum(noisy, 0).sum()

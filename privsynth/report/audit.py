@@ -36,8 +36,10 @@ from privsynth.report.words import claim_of
 from privsynth.schema import Schema
 from privsynth.seeds import checked_seed
 from privsynth.sources import read_table
+from privsynth.threads import idle_processors_only
 
 
+@idle_processors_only()
 def audit(
     *,
     real: Table | ImageSource,

@@ -39,6 +39,7 @@ from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.joint import JointStore, joint_fit
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
+from privsynth.threads import idle_processors_only
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
 SAFE_DELTA_FACTOR = 10.0
@@ -176,7 +177,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             Accounted: every release is charged to the ledger before the records are read for it.
         """
         schema = self._checked_arguments(self.schema if schema is None else schema, on_violation)
-        with joint_fit(self.device) as ranks:
+        with joint_fit(self.device) as ranks, idle_processors_only():
             self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
             is_first = ranks is None or ranks.is_first
             records = self._read(source, schema, on_violation) if is_first else None

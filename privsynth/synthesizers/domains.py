@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from privsynth.accounting.gdp import noise_for
-from privsynth.binning import bins_from_histogram
+from privsynth.binning import bins_from_histogram, clear_ends, likeliest_run
 from privsynth.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.models.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bound_edges
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
+from privsynth.synthesizers.octaves import Octaves, is_wide
 
 FloatArray = NDArray[np.float64]
 
@@ -27,6 +28,7 @@ FALSE_BOUND_PROBABILITY = 0.01  # that noise alone passes for a bound
 ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 LISTS = "finding private categories and combinations"  # the purpose in plans
 BOUNDS = "finding private bounds"
+OCTAVES = "doubling bins of wide number lines"
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
@@ -41,6 +43,7 @@ class DomainBudget:
     Attributes:
         lists: For each private list of categories or combinations.
         bounds: For each pair of private bounds.
+        octaves: For the doubling bins of each number line with wide public bounds.
         spikes: For the single values of each number line whose grid is not fine.
         one_way: For all 1-way marginals together.
         delta: For all lists and single values together; a delta, no share.
@@ -48,6 +51,7 @@ class DomainBudget:
 
     lists: float
     bounds: float
+    octaves: float
     spikes: float
     one_way: float
     delta: float
@@ -80,7 +84,13 @@ def find_domains(
     """
     mu_squared = budget.one_way * curator.allowance.mu_squared
     resolution = n_units / noise_for(mu_squared / len(schema.modelled))
-    fine = {c.name: _fine_domain(curator, schema, c, budget, resolution) for c in schema.modelled}
+    cell_noise = n_units / resolution
+    octaves = {c.name: _octaves(curator, c, budget) for c in schema.modelled if is_wide(c)}
+    grids = {name: of.grid(schema.columns[name], cell_noise=cell_noise) for name, of in octaves.items()}
+    fine = {
+        c.name: _fine_domain(curator, schema, c, budget, resolution, grids.get(c.name))
+        for c in schema.modelled
+    }
     parts = one_way_parts([domain.size for domain in fine.values()])
     released = []
     for (name, domain), part in zip(fine.items(), parts, strict=True):
@@ -88,7 +98,11 @@ def find_domains(
         release = curator.count(
             f"counts/one-way/{name}", ONE_WAY, codings_of(fine), [(name,)], noise_multiplier=noise
         )
-        released.append((domain, release.arrays["0"], noise))
+        counts = release.arrays["0"]
+        if isinstance(domain, NumericDomain) and name in octaves:
+            cells = octaves[name].reconciled(domain.grid, counts[: domain.grid.n_cells], noise_std=noise)
+            counts = np.r_[cells, counts[domain.grid.n_cells :]]
+        released.append((domain, counts, noise))
     precisions = [1.0 / (noise**2 * counts.size) for _, counts, noise in released]
     n_units = float(np.average([counts.sum() for _, counts, _ in released], weights=precisions))
     n_units_std = 1.0 / math.sqrt(sum(precisions))
@@ -123,11 +137,13 @@ class Discoveries:
         n_lists: Private lists of categories and of combinations.
         n_bounds: Number lines with a private bound.
         n_wide: Number lines that may need their single values.
+        n_octaves: Number lines with wide public bounds.
     """
 
     n_lists: int
     n_bounds: int
     n_wide: int
+    n_octaves: int = 0
 
     @classmethod
     def of(cls, schema: Schema) -> Discoveries:
@@ -137,6 +153,7 @@ class Discoveries:
             n_lists=lists + len(private_combinations(schema)),
             n_bounds=sum(1 for c in schema.modelled if {"low", "high"} & set(c.private_facts)),
             n_wide=sum(1 for c in schema.modelled if c.is_numeric and not _has_fine_grid(c)),
+            n_octaves=sum(1 for c in schema.modelled if is_wide(c)),
         )
 
     def delta_each(self, delta: float) -> float:
@@ -193,9 +210,17 @@ def _has_fine_grid(column: Column) -> bool:
 
 
 def _fine_domain(
-    curator: Curator, schema: Schema, column: Column, budget: DomainBudget, resolution: float
+    curator: Curator,
+    schema: Schema,
+    column: Column,
+    budget: DomainBudget,
+    resolution: float,
+    grid: NumericGrid | None,
 ) -> Domain:
-    """Return a column's domain at the finest: every category, or a bin for each cell of its grid."""
+    """Return a column's domain at the finest: every category, or a bin for each cell of its grid.
+
+    The grid is made here if it is not given.
+    """
     mu_squared = curator.allowance.mu_squared
     has_missing = bool(column.missing)
     delta = Discoveries.of(schema).delta_each(budget.delta)
@@ -217,8 +242,10 @@ def _fine_domain(
             in_order = map(category_text, sorted(_as_numbers(texts)))
             return DiscreteDomain(column, tuple(in_order), True, has_missing)
         return DiscreteDomain(column, values, False, has_missing)
-    low, high, bounds_found = _bounds(curator, column, budget)
-    grid = _grid(column, low, high, resolution)
+    bounds_found = True
+    if grid is None:
+        low, high, bounds_found = _bounds(curator, column, budget)
+        grid = _grid(column, low, high, resolution)
     if not grid.is_fine:
         release = curator.discover_values(
             f"spikes/{column.name}",
@@ -243,6 +270,13 @@ def _as_numbers(texts: tuple[str, ...]) -> tuple[Category, ...]:
     return tuple(numbers) if is_plain else texts
 
 
+def _octaves(curator: Curator, column: Column, budget: DomainBudget) -> Octaves:
+    """Buy the counts of a number line's doubling bins."""
+    noise = noise_for(budget.octaves * curator.allowance.mu_squared)
+    release = curator.discover_bounds(f"octaves/{column.name}", column, noise_multiplier=noise)
+    return Octaves(release.arrays["counts"], noise)
+
+
 def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float, bool]:
     """Return bounds in the column's units: public ones as they are, private ones from a release.
 
@@ -257,7 +291,7 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
     least, most = _possible(column)
     counts = np.where(_bins_within(column, least, most), release.arrays["counts"], 0.0)
     found = bounds_from_counts(counts, noise_std=noise)
-    first, last = found or likeliest_bounds(counts)
+    first, last = found or likeliest_bounds(counts, noise_std=noise)
     if column.step is not None:
         first, last = math.ceil(first) * column.step, (math.ceil(last) - 1) * column.step
     first, last = (min(max(bound, least), most) for bound in (first, last))
@@ -298,40 +332,25 @@ def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, f
     Privacy:
         Post-processing of noisy counts of every doubling bin, empty ones included.
     """
-    margin = clear_of_noise(noise_std)
-    first, last, is_clear = [], [], np.zeros(len(noisy) + 1, dtype=bool)
-    for n_together in range(1, MOST_BINS_TOGETHER + 1):
-        total = _totals(noisy, n_together)
-        # of one bin less, from either end
-        part_is_clear = is_clear[: len(total)] | is_clear[1 : len(total) + 1]
-        new = ~part_is_clear & (total > margin * math.sqrt(n_together))
-        first += np.flatnonzero(new).tolist()
-        last += (np.flatnonzero(new) + n_together).tolist()
-        is_clear[: len(total)] = part_is_clear | new
-    if not first:
-        return None
-    edges = bound_edges()
-    return float(edges[min(first)]), float(edges[max(last)])
+    ends = clear_ends(noisy, threshold=clear_of_noise(noise_std), most_together=MOST_BINS_TOGETHER)
+    return None if ends is None else _edges(*ends)
 
 
-def likeliest_bounds(noisy: FloatArray) -> tuple[float, float]:
+def likeliest_bounds(noisy: FloatArray, *, noise_std: float) -> tuple[float, float]:
     """Return the outer edges of the neighbouring bins that stand out most: a guess where none is clear.
 
     Privacy:
         Post-processing of noisy counts of every doubling bin, empty ones included.
     """
-    sizes = range(1, MOST_BINS_TOGETHER + 1)
-    score = [_totals(noisy, n_together) / math.sqrt(n_together) for n_together in sizes]
-    n_together = 1 + int(np.argmax([part.max() for part in score]))
-    begin = int(np.argmax(score[n_together - 1]))
     edges = bound_edges()
-    return float(edges[begin]), float(edges[begin + n_together])
+    from_zero = np.minimum(np.abs(edges[:-1]), np.abs(edges[1:]))
+    run = likeliest_run(noisy, from_zero, noise_std=noise_std, most_together=MOST_BINS_TOGETHER)
+    return _edges(*run)
 
 
-def _totals(noisy: FloatArray, n_together: int) -> FloatArray:
-    """Return the sum of each run of so many neighbouring bins."""
-    sums = np.r_[0.0, np.cumsum(noisy)]
-    return sums[n_together:] - sums[:-n_together]
+def _edges(first: int, end: int) -> tuple[float, float]:
+    edges = bound_edges()
+    return float(edges[first]), float(edges[end])
 
 
 def _grid(column: Column, low: float, high: float, resolution: float) -> NumericGrid:
@@ -369,18 +388,20 @@ def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tup
         codes = [*range(len(fine.values) + domain.has_other), *([-1] if has_missing else [])]
         return domain, Measurement(columns=(name,), counts=counts[codes], variance=noise**2)
     n_cells = fine.grid.n_cells
-    merged = replace(
-        bins_from_histogram(
-            fine.column, fine.grid, counts[:n_cells], noise_std=noise, n_bins=n_bins, has_missing=has_missing
-        ),
-        bounds_found=fine.bounds_found,
+    bins = bins_from_histogram(
+        fine.column,
+        fine.grid,
+        counts[:n_cells],
+        noise_std=noise,
+        n_bins=n_bins,
+        has_missing=has_missing,
+        is_wide=is_wide(fine.column),
     )
-    codes = np.r_[merged.bin_of_cell, [merged.n_bins] * has_missing].astype(np.int64)
-    kept = counts[: len(codes)]
-    return merged, Measurement(
+    missing = counts[n_cells : n_cells + has_missing]
+    return replace(bins.domain, bounds_found=fine.bounds_found), Measurement(
         columns=(name,),
-        counts=np.bincount(codes, weights=kept).astype(np.float64),
-        variance=noise**2 * np.bincount(codes).astype(np.float64),
+        counts=np.r_[bins.counts, missing],
+        variance=np.r_[bins.variance, [noise**2] * has_missing],
     )
 
 

@@ -25,6 +25,7 @@ from privsynth.synthesizers.domains import (
     EVEN_PART,
     LISTS,
     MOST_FOR_LISTS,
+    OCTAVES,
     ONE_WAY,
     Discoveries,
     DomainBudget,
@@ -44,6 +45,7 @@ class PreliminarySettings:
     Attributes:
         discovery_share: For private categories and bounds, all columns together; only if there are any, and
             more of it if there are private lists (see `Discoveries.shares`).
+        octaves_share: For the doubling bins of number lines with wide public bounds; only if there are any.
         spikes_share: For the single values of wide number lines; only if there are any.
         one_way_share: For the 1-way marginals, which make the bins and where a model starts.
         units_share: For a first count of the units.
@@ -52,6 +54,7 @@ class PreliminarySettings:
     """
 
     discovery_share: float = 0.10
+    octaves_share: float = 0.02
     spikes_share: float = 0.03
     one_way_share: float = 0.12
     units_share: float = 0.01
@@ -61,6 +64,7 @@ class PreliminarySettings:
     def __post_init__(self) -> None:
         shares = (
             MOST_FOR_LISTS * self.discovery_share,
+            self.octaves_share,
             self.spikes_share,
             self.one_way_share,
             self.units_share,
@@ -171,6 +175,7 @@ def buy_preliminaries(
     budget = DomainBudget(
         lists=lists,
         bounds=bounds,
+        octaves=settings.octaves_share / max(private.n_octaves, 1),
         spikes=settings.spikes_share / max(private.n_wide, 1),
         one_way=settings.one_way_share,
         delta=delta_share * curator.allowance.added_delta,
@@ -198,6 +203,7 @@ def planned_preliminaries(
     bought = [
         (LISTS, private.n_lists * lists, private.n_lists),
         (BOUNDS, private.n_bounds * bounds, private.n_bounds),
+        (OCTAVES, settings.octaves_share, private.n_octaves),
         ("single values of wide number lines", settings.spikes_share, private.n_wide),
         ("number of units", settings.units_share, 1),
         (ONE_WAY, settings.one_way_share, len(schema.modelled)),

@@ -85,6 +85,7 @@ class MarginalSettings(PreliminarySettings):
         return replace(
             self,
             discovery_share=share * self.discovery_share,
+            octaves_share=share * self.octaves_share,
             spikes_share=share * self.spikes_share,
             one_way_share=share * self.one_way_share,
             units_share=share * self.units_share,

@@ -60,7 +60,7 @@ class FittedCodes:
     @property
     def groups(self) -> dict[str, ValueGroups]:
         """The columns that are grouped."""
-        return {name: coding for name, coding in self.by_column.items() if isinstance(coding, ValueGroups)}
+        return {name: coded for name, coded in self.by_column.items() if isinstance(coded, ValueGroups)}
 
 
 def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
@@ -72,7 +72,9 @@ def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
     n_values = len(domain.values)
     noise_std = float(np.sqrt(np.mean(measured.variance)))
     noisy = np.asarray(measured.counts, dtype=np.float64)[:n_values]
-    cells = Cells(noisy, np.ones(n_values, dtype=bool))  # neighbours in a list need not be alike
+    cells = Cells(
+        noisy, np.ones(n_values, dtype=bool), np.zeros(n_values, dtype=bool)
+    )  # neighbours in a list need not be alike
     group = merge_cells(cells, noise_std=noise_std, n_bins=N_GROUPS)
     share = shape_in_bins(cells, group, np.ones(n_values), noise_std)
     n_alone = domain.size - n_values

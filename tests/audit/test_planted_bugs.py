@@ -20,8 +20,8 @@ from privsynth.accounting import budget, events, gdp
 from privsynth.attacks import two_worlds
 from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
-from privsynth.binning import bins_from_histogram
-from privsynth.encoding import Domain, NumericDomain, NumericGrid
+from privsynth.binning import Bins, bins_from_histogram
+from privsynth.encoding import Domain, NumericGrid
 from privsynth.ledger import ledger
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import (
@@ -193,7 +193,7 @@ def bins_from_the_exact_histogram(patch: Patch) -> None:
         read[columns[-1]] = honest(self, columns, among) / self.weighting.units_per_one
         return honest(self, columns, among)
 
-    def bins(column: Column, grid: NumericGrid, noisy: np.ndarray, **rest: Any) -> NumericDomain:
+    def bins(column: Column, grid: NumericGrid, noisy: np.ndarray, **rest: Any) -> Bins:
         return bins_from_histogram(column, grid, read.pop(column.name, noisy)[: len(noisy)], **rest)
 
     patch.setattr(HeldRecords, "table", table)
