@@ -42,6 +42,7 @@ MAX_EXACT = 2**53
 
 LEADING_ZERO = re.compile(r"[+-]?0\d")  # 01234 is a code: as a number it would lose its zero
 WHOLE = re.compile(r"[+-]?\d+")
+DIGITS = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.\w+")
 GROUP_OF_THREE = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 AS_PERSON = (
@@ -136,7 +137,7 @@ def propose(raw: pd.Series) -> Proposal:
     values = _Values(name, known, words, len(every) / n_known, n_known >= MANY)
     if isinstance(raw.dtype, pd.CategoricalDtype):
         return _of_texts(values)
-    for rule in (_row_numbers, _truth, _ids, _numbers, _dates, _nearly_numbers):
+    for rule in (_row_numbers, _truth, _dates_of_digits, _ids, _numbers, _dates, _nearly_numbers):
         proposal = rule(values)
         if proposal is not None:
             return _with_doubts(proposal, values)
@@ -184,6 +185,15 @@ def _truth(values: _Values) -> Proposal | None:
     false, true = sorted(values.texts, key=lambda text: pair.index(text.lower()))
     note = f"boolean: {false!r} is taken for false and {true!r} for true"
     return Proposal({"type": "boolean", "values": [false, true], **values.missing}, [note])
+
+
+def _dates_of_digits(values: _Values) -> Proposal | None:
+    """Take 20210331 for a date, where every value is one."""
+    if len(values.texts) < 2 or not values.texts.map(DIGITS.fullmatch).notna().all():
+        return None
+    proposal = _dates(values)
+    note = "eight digits are taken for dates (20210331); if they are none, set type to 'integer' or 'id'"
+    return proposal and Proposal(proposal.fields, [note, *proposal.notes])
 
 
 def _ids(values: _Values) -> Proposal | None:

@@ -52,6 +52,15 @@ def test_numbers_as_people_write_them(texts: list[str], kind: str, written: str)
     assert any("(format)" in note for note in proposal.notes)
 
 
+def test_eight_digits_are_dates_where_all_of_them_are() -> None:
+    days = [day.strftime("%Y%m%d") for day in pd.date_range("2019-01-01", periods=N)]
+    for written in (days, [int(day) for day in days]):
+        proposal = proposed("seen", written)
+        assert (proposal.fields["type"], proposal.fields["resolution"]) == ("datetime", "day")
+        assert "eight digits" in proposal.notes[0]
+    assert proposed("x", [*days, "20191301"]).fields["type"] == "integer"
+
+
 @pytest.mark.parametrize("word", ["NA", "N/A", "NULL", "null", "None", "-", "?", ".", "nan", "Unknown"])
 @pytest.mark.parametrize("value", ["{}", "{}.5", "2021-01-{:02d}", "${}"])
 def test_words_for_missing_beside_numbers_and_dates(word: str, value: str) -> None:
