@@ -133,7 +133,8 @@ class Task:
     def base(self, given: pd.DataFrame | str | Path | int | None) -> pd.DataFrame:
         """Return the training set that is given, or draw one."""
         if given is None or isinstance(given, int | np.integer):
-            return self.synthesizer.sample(given, random_state=self._seed())
+            n = int(given) if isinstance(given, np.integer) else given
+            return self.synthesizer.sample(n, random_state=self._seed())
         table = read_table(given).reset_index(drop=True)
         lacking = [name for name in self.synthesizer.model_.domains if name not in table]
         if lacking or len(table) == 0:

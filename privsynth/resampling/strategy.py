@@ -13,6 +13,30 @@ from privsynth.errors import ParameterError
 STRATEGIES = ("minority", "not minority", "not majority", "all", "auto")
 
 
+def check_strategy(strategy: Any) -> None:
+    """Raise a `ParameterError` for a strategy that fits no classes at all; looks at no record."""
+    if isinstance(strategy, Mapping):
+        _check_numbers(strategy)
+    elif isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
+        if not 0 < float(strategy) <= 1:
+            raise ParameterError(f"expected 0 < sampling_strategy <= 1, got {strategy!r}")
+    elif isinstance(strategy, str):
+        if strategy not in STRATEGIES:
+            raise ParameterError(
+                f"expected sampling_strategy to be one of {', '.join(STRATEGIES)}, got {strategy!r}"
+            )
+    elif not callable(strategy):
+        raise ParameterError(
+            f"expected sampling_strategy to be a text, a float, a mapping or a function, got {strategy!r}"
+        )
+
+
+def _check_numbers(sizes: Mapping[Any, Any]) -> None:
+    for n in sizes.values():
+        if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0:
+            raise ParameterError(f"expected numbers of rows >= 0 in sampling_strategy, got {n!r}")
+
+
 def class_sizes(strategy: Any, counts: Mapping[Any, int]) -> dict[Any, int]:
     """Return how many rows each class shall have in the end.
 
@@ -23,13 +47,10 @@ def class_sizes(strategy: Any, counts: Mapping[Any, int]) -> dict[Any, int]:
     Raises:
         ParameterError: If the strategy is malformed, or names a class that is not known.
     """
+    check_strategy(strategy)
     largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
     out = dict(counts)
     if isinstance(strategy, str):
-        if strategy not in STRATEGIES:
-            raise ParameterError(
-                f"expected sampling_strategy to be one of {', '.join(STRATEGIES)}, got {strategy!r}"
-            )
         raised = {
             "minority": [smallest],
             "not minority": [label for label in counts if label != smallest],
@@ -42,29 +63,16 @@ def class_sizes(strategy: Any, counts: Mapping[Any, int]) -> dict[Any, int]:
                 f"the {_named(unknown)} target class is/are not present in the data, as far as the model "
                 f"knows: its classes are {_named(list(counts))}"
             )
-        wrong = [
-            n
-            for n in strategy.values()
-            if isinstance(n, bool) or not isinstance(n, numbers.Integral) or n < 0
-        ]
-        if wrong:
-            raise ParameterError(f"expected numbers of rows >= 0 in sampling_strategy, got {wrong[0]!r}")
         return out | {label: int(n) for label, n in strategy.items()}
-    if isinstance(strategy, numbers.Real) and not isinstance(strategy, bool):
-        if not 0 < float(strategy) <= 1:
-            raise ParameterError(f"expected 0 < sampling_strategy <= 1, got {strategy!r}")
+    if isinstance(strategy, numbers.Real):
         if len(counts) != 2:
             raise ParameterError(
                 f'"sampling_strategy" can be a float only when the type of target is binary; the model knows '
                 f"{len(counts)} classes: give a mapping"
             )
         return out | {smallest: max(counts[smallest], int(counts[largest] * float(strategy)))}
-    if callable(strategy):
-        labels = np.repeat(np.asarray(list(counts)), list(counts.values()))
-        return class_sizes(dict(strategy(labels)), counts)
-    raise ParameterError(
-        f"expected sampling_strategy to be a text, a float, a mapping or a function, got {strategy!r}"
-    )
+    labels = np.repeat(np.asarray(list(counts)), list(counts.values()))
+    return class_sizes(dict(strategy(labels)), counts)
 
 
 def _named(labels: list[Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 
@@ -16,7 +16,7 @@ class Estimator(BaseEstimator):
     """Parameters of the constructor, those of ``settings`` included, as ``settings__n_rounds``."""
 
     settings: Any
-    settings_type: Any
+    settings_type: ClassVar[type[Any]]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name; with ``deep`` those of the settings too."""
