@@ -135,6 +135,18 @@ def selection_without_the_two(patch: Patch) -> None:
     patch.setattr(curator, "exponential_mechanism", bug)
 
 
+def score_taken_for_monotone(patch: Patch) -> None:
+    """As if a record could only raise scores: half of the sensitivity, although it lowers others.
+
+    The log odds of two candidates move by twice the range that is booked, which costs nearly four times mu².
+    """
+
+    def bug(scores: np.ndarray, *, sensitivity: float, **rest: Any) -> np.ndarray:
+        return exponential_mechanism(scores, sensitivity=sensitivity / 2, **rest)
+
+    patch.setattr(curator, "exponential_mechanism", bug)
+
+
 def selection_takes_the_best(patch: Patch) -> None:
     def bug(scores: np.ndarray, *, n_select: int, **rest: Any) -> np.ndarray:
         return np.argsort(-scores, kind="stable")[:n_select]
@@ -210,6 +222,8 @@ LEAKS = [
     (bounds_without_noise, "bounds"),
     (selection_without_the_two, "selection"),
     (selection_without_the_two, "selection of two"),
+    (score_taken_for_monotone, "selection"),
+    (score_taken_for_monotone, "selection of two"),
     (selection_takes_the_best, "selection"),
     (scores_from_the_exact_total, "selection"),
     (selection_charged_at_half, "selection"),
