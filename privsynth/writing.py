@@ -29,9 +29,9 @@ def written_aside(path: str | Path, *, force: bool = False, owner_only: bool = F
         Public: reads no record.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         _check_place(path, force)
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if owner_only else 0o666))
         try:
             yield aside

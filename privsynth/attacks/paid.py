@@ -198,8 +198,13 @@ def _without_values_of_records(
 
 def _hits(
     sides: list[Records], synthetic: pd.DataFrame, till: _Till, generator: np.random.Generator
-) -> dict[str, Any]:
-    """Count the units with a row nearer to a synthetic row than most of these are to each other."""
+) -> dict[str, Any] | None:
+    """Count the units with a row nearer to a synthetic row than most of these are to each other.
+
+    None where a single synthetic row has no other to be near to.
+    """
+    if len(synthetic) < 2:
+        return None
     space = FeatureSpace.fit([synthetic])
     points = space.place(synthetic)
     first, second = np.array_split(points[generator.permutation(len(points))], 2)

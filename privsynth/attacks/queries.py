@@ -78,6 +78,8 @@ def agreement_counts(rows: np.ndarray, table: np.ndarray, columns: Sequence[int]
     Privacy:
         Not private: exact counts.
     """
+    if not len(table):
+        return np.zeros(len(rows), dtype=np.int64)
     keys, counts = np.unique(joint_codes(table, columns), return_counts=True)
     asked = joint_codes(rows, columns)
     at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
@@ -134,7 +136,8 @@ def classifier_scores(
     A feature is the log-ratio of a conjunction's counts in the synthetic and in the reference table. The
     classifier learns to tell rows of one half of each table by their counts in the other half (counts that
     leave out the row itself would give its label away), and the halves swap places. In small cells every
-    second synthetic row is counted once more, as the copy of a scored row would be.
+    second synthetic row is counted once more, as the copy of a scored row would be. Where a table has no
+    two halves, all rows score alike.
 
     Args:
         rows: Codes of the rows to score.
@@ -145,6 +148,8 @@ def classifier_scores(
     Privacy:
         Not private: scores of real records.
     """
+    if min(len(synthetic), len(reference)) < 2:
+        return np.zeros(len(rows))
     sets = _conjunctions(rows.shape[1], generator)
     halves = [np.array_split(table[generator.permutation(len(table))], 2) for table in (synthetic, reference)]
     total = np.zeros(len(rows))

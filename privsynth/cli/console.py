@@ -57,6 +57,11 @@ def say_step(message: str) -> None:
     say(message if is_shown else f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {message}")
 
 
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    _print_aside(f"warning: {message}")
+
+
 def say_error(error: PrivsynthError, *, label: str) -> None:
     """Print an error on stderr: one line for people, or one JSON object in a line."""
     if _manner.errors_as_json:
@@ -115,7 +120,7 @@ def warnings_said() -> Iterator[None]:
     """Say our own warnings on stderr, one line each; those of other packages may quote records."""
 
     def say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        _print_aside(f"warning: {message}")
+        warn(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is not ours may quote records

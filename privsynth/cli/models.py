@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from privsynth.cli.console import check_output, print_result, progress_said
+from privsynth.cli.console import check_output, print_result, progress_said, warn
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
 from privsynth.schema import ROWS_OF_PERSONS, Schema
@@ -166,8 +166,9 @@ def show(model: ModelPath, as_json: AsJson = False) -> None:
     from privsynth.cli.statement import describe_guarantee
     from privsynth.synthesizers import load
 
-    guarantee = load(model).guarantee_
-    print_result(guarantee, describe_guarantee(guarantee), as_json=as_json)
+    synthesizer = load(model)
+    guarantee, lost = synthesizer.guarantee_, synthesizer.lost_columns()
+    print_result(guarantee | {"lost_columns": lost}, describe_guarantee(guarantee, lost), as_json=as_json)
 
 
 def sample(
@@ -262,6 +263,8 @@ def sample(
     write_sheet(synthesizer, sheet, force=force, seed=seed)
     left_out = [name for name in synthesizer.schema_.columns if name not in columns]
     unit = synthesizer.schema_.unit
+    for sentence in synthesizer.lost_columns():
+        warn(sentence)
     fields = {"output": str(output), "rows": n_rows, "unit": unit, "columns": columns, **drawing}
     carried = [name for name in columns if name not in synthesizer.schema_.columns]
     lines = [

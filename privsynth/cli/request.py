@@ -59,11 +59,11 @@ def read_request(
     flags: dict[str, Any] = {
         "n": n,
         "conditions": conditions_of(where) or None,
-        "balance": _names(balance) if balance else None,
+        "balance": _names(balance) if balance is not None else None,
         "balance_missing": balance_missing or None,
         "proportions": _proportions(proportions) if proportions else None,
         "like": like,
-        "parity": _parity(parity) if parity else None,
+        "parity": _parity(parity) if parity is not None else None,
         "on_unsupported": on_unsupported,
     }
     stated = {key: value for key, value in flags.items() if value is not None}

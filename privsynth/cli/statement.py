@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from privsynth.accounting.budget import shown_epsilon
 from privsynth.schema import ROWS_OF_PERSONS
 
 
-def describe_guarantee(guarantee: dict[str, Any]) -> str:
-    """Say what holds, what it was spent on, what was taken as public, and what is not covered.
+def describe_guarantee(guarantee: dict[str, Any], lost_columns: Sequence[str] = ()) -> str:
+    """Say what holds, what it was spent on, what was taken as public, what was lost, what is not covered.
 
     Privacy:
         Post-processing.
@@ -29,8 +30,8 @@ def describe_guarantee(guarantee: dict[str, Any]) -> str:
         lines.append(f"rows: {ROWS_OF_PERSONS}")
     lines += _listed("read from the records", _describe_events(guarantee["events"]))
     lines += _listed("declared public", guarantee["public"])
-    if guarantee.get("not_found"):
-        lines += _listed("not found under the budget", guarantee["not_found"])
+    if lost_columns:
+        lines += _listed("not found under the budget", list(lost_columns))
     lines += _listed("not covered", guarantee["not_covered"])
     return "\n".join(lines)
 

@@ -239,6 +239,8 @@ def train(
     if not known.any():
         return lambda rows: undefined(target, len(rows))
     features, weights = table[known].drop(columns=target.name), weights[known]
+    if features.shape[1] == 0:  # nothing to learn from but the target itself
+        return lambda rows: _constant(target, labels, weights, len(rows))
     if target.task == "regression":
         learner = learners.train_regressor(name, features, labels, weights, seed=seed)
     else:
@@ -263,7 +265,10 @@ def constant_prediction(tables: Tables, target: Target, n_rows: int) -> np.ndarr
     known, labels = target.known_labels(tables.real.frame)
     if not known.any():
         return undefined(target, n_rows)
-    weights = tables.real_weights[known]
+    return _constant(target, labels, tables.real_weights[known], n_rows)
+
+
+def _constant(target: Target, labels: np.ndarray, weights: np.ndarray, n_rows: int) -> np.ndarray:
     if target.task == "regression":
         return np.full(n_rows, np.average(labels, weights=weights))
     shares = np.bincount(labels, weights, minlength=len(target.classes))

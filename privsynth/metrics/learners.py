@@ -34,6 +34,7 @@ _TREES_OF_CODES = (BOOSTING, FOREST, TREE)  # take categories by their code, and
 _FOREST = {"n_estimators": 50, "min_samples_leaf": 5}
 _TREE = {"max_depth": 8, "min_samples_leaf": 20}
 _MAX_BOOSTING_CATEGORIES = 255  # the limit of scikit-learn; a wider column is taken by its code
+_MIN_KNOWN = 20  # fewer known values than this are hardly any
 _SHRINKAGE = 1.0  # without it, boosting diverges on classes that are told apart perfectly
 
 Learner = Callable[[pd.DataFrame], np.ndarray]
@@ -57,6 +58,7 @@ def train_classifier(
         Not private: fits the rows given.
     """
     seen = np.unique(labels)
+    fill = _fill_of_sparse(name, features)
     model = None
     if len(seen) > 1:
         if name == BOOSTING:
@@ -75,11 +77,11 @@ def train_classifier(
             final = GaussianNB()
         else:
             final = LogisticRegression(max_iter=1000)
-        model = _fitted(name, final, features, labels, weights)
+        model = _fitted(name, final, features, labels, weights, fill)
 
     def predict(rows: pd.DataFrame) -> np.ndarray:
         probabilities = np.zeros((len(rows), n_classes))
-        probabilities[:, seen] = 1.0 if model is None else model.predict_proba(as_numbers(rows))
+        probabilities[:, seen] = 1.0 if model is None else model.predict_proba(as_numbers(rows).fillna(fill))
         return probabilities
 
     return predict
@@ -102,8 +104,9 @@ def train_regressor(
         final = RandomForestRegressor(**_FOREST, random_state=seed)
     elif name == TREE:
         final = DecisionTreeRegressor(**_TREE, random_state=seed)
-    model = _fitted(name, final, features, labels, weights)
-    return lambda rows: np.asarray(model.predict(as_numbers(rows)))
+    fill = _fill_of_sparse(name, features)
+    model = _fitted(name, final, features, labels, weights, fill)
+    return lambda rows: np.asarray(model.predict(as_numbers(rows).fillna(fill)))
 
 
 def as_numbers(features: pd.DataFrame) -> pd.DataFrame:
@@ -119,8 +122,26 @@ def as_numbers(features: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def _fill_of_sparse(name: str, features: pd.DataFrame) -> dict[str, float]:
+    """Return what stands for missing in numbers of which hardly any is known: a number below all of them.
+
+    Trees cut there as they would between known and missing; the bins of boosting need a known value in each
+    part of the rows that it sets aside.
+    """
+    if name not in _TREES_OF_CODES:
+        return {}
+    numbers = as_numbers(features.drop(columns=_narrow(features)))
+    sparse = numbers.loc[:, numbers.notna().sum() < _MIN_KNOWN]
+    return (sparse.min() - 1.0).fillna(0.0).to_dict()
+
+
 def _fitted(
-    name: str, final: Any, features: pd.DataFrame, labels: np.ndarray, weights: np.ndarray
+    name: str,
+    final: Any,
+    features: pd.DataFrame,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    fill: dict[str, float],
 ) -> Pipeline:
     steps = (
         [final]
@@ -131,7 +152,9 @@ def _fitted(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a model short of its optimum is still a model
         given = {} if np.ptp(weights) == 0 else {f"{model.steps[-1][0]}__sample_weight": weights}
-        model.fit(as_numbers(features), labels, **given)  # equal weights only cost time, in binning
+        model.fit(
+            as_numbers(features).fillna(fill), labels, **given
+        )  # equal weights only cost time, in binning
     return model
 
 

@@ -73,7 +73,7 @@ def shadow_figures(
         if schema.person_id is not None:
             given[schema.person_id] = table.index.to_numpy()
         made = shadowing.refit(given, seed)
-        rows = conform(made, rows_only, on_violation="clip", name="refitted table").frame
+        rows = conform(made, rows_only, on_violation="clip", name="refitted").frame
         return rows.astype({n: synthetic[n].dtype for n in rows if rows[n].dtype != synthetic[n].dtype})
 
     within, without = _labelled(members, 0), _labelled(outsiders, n_members)

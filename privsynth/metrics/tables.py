@@ -122,11 +122,10 @@ def load_tables(
     raw = {name: read_table(table, schema) for name, table in given.items() if table is not None}
     _refuse_shared_persons(raw, schema)
     notes: list[str] = []
-    records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
     rows_only = Schema({column.name: column for column in schema.modelled})
-    records["synthetic"] = _canonical(
-        read_table(synthetic, schema, is_real=False), rows_only, "synthetic", notes
-    )
+    released = _canonical(read_table(synthetic, schema, is_real=False), rows_only, "synthetic", notes)
+    records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
+    records["synthetic"] = released
     if model is not None:
         n_rows = len(records["synthetic"].frame)
         drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
@@ -199,9 +198,9 @@ def _canonical(table: pd.DataFrame, schema: Schema, name: str, notes: list[str])
     if len(table) == 0:
         raise TableError(f"expected the {name} table to have rows, got none")
     try:
-        return conform(table, schema, on_violation="error", name=f"{name} table")
+        return conform(table, schema, on_violation="error", name=name)
     except SchemaError as error:
-        records = conform(table, schema, on_violation="clip", name=f"{name} table")
+        records = conform(table, schema, on_violation="clip", name=name)
         what = str(error).partition(". Mend ")[0]
         notes.append(f"{what}. Such values were clipped before anything was compared.")
         return records

@@ -14,6 +14,7 @@ from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import Asked, SampleRequest
 from privsynth.sampling.table_model import TableModel
+from privsynth.sampling.unnamed import mostly_other
 from privsynth.seeds import random_generator
 from privsynth.sources import read_table
 from privsynth.synthesizers.contract import Fitted, Model
@@ -45,6 +46,14 @@ class RequestSampler(Fitted[Model], ABC):
             Post-processing.
         """
         return support_table(self._table, read_request(n, asked), np.random.default_rng(0))
+
+    def lost_columns(self) -> list[str]:
+        """Say of which columns the model knows no value of its own, or hardly any: a sentence each.
+
+        Privacy:
+            Post-processing.
+        """
+        return [*self._table.not_found, *mostly_other(self._table)]
 
     def drawing(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
         """Say what the rows of a request carry in their ``attrs``, without drawing them.

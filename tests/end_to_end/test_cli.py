@@ -286,6 +286,7 @@ def test_a_cell_with_less_than_one_record_behind_it_is_refused_unless_asked_for(
         (("--where", "age=18.5"), "its values are whole numbers, and 18.5 is none of them"),
         (("--balance", "age"), "must be a categorical or boolean column"),
         (("--balance", "sex,sex"), "different columns"),
+        (("--balance", ""), "no such modelled column"),
         (("-n", "-1"), "number of rows >= 0"),
         (("--request", "/nowhere/request.json"), "cannot be read: No such file"),
     ],
@@ -474,6 +475,27 @@ def test_what_a_balance_leaves_out_is_said_and_can_be_balanced(
         assert pd.read_csv(tmp_path / "b.csv")["ward"].value_counts(dropna=False).tolist() == [30, 30, 30]
     refused = run("sample", model, "--balance-missing", "-o", tmp_path / "c.csv")
     assert (refused.code, "only beside balance" in refused.error) == (2, True)
+
+
+def test_a_column_that_the_model_lost_is_named_by_show_and_sample(tmp_path: Path, run: Run) -> None:
+    names = [f"n{i}" for i in range(300)]
+    pd.DataFrame({"name": names, "note": names, "ill": [True, False] * 150}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    columns = {
+        "name": {"type": "categorical", "categories": "private"},
+        "note": {"type": "text", "drop": True},
+        "ill": COLUMNS["ill"],
+    }
+    (tmp_path / "s.json").write_text(json.dumps({"columns": columns}))
+    model = tmp_path / "m.privsynth"
+    run("fit", tmp_path / "t.csv", "--schema", tmp_path / "s.json", "--epsilon", "1", "-o", model)
+    drawn = run("sample", model, "-n", 20, "-o", tmp_path / "rows.csv", "--quiet")
+    assert "warning: column 'name': no category of its private list" in drawn.err
+    assert "left out, as the schema says: note" in drawn.out
+    assert "column 'name': no category of its private list" in run("show", model).out
+    (sentence,) = json.loads(run("show", model, "--json").out)["lost_columns"]
+    assert sentence.startswith("column 'name'")
 
 
 def test_a_reference_table_is_said_not_to_be_covered(fitted: Path, tmp_path: Path, run: Run) -> None:
