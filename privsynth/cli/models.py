@@ -168,7 +168,8 @@ def show(model: ModelPath, as_json: AsJson = False) -> None:
 
     synthesizer = load(model)
     guarantee, lost = synthesizer.guarantee_, synthesizer.lost_columns()
-    print_result(guarantee | {"lost_columns": lost}, describe_guarantee(guarantee, lost), as_json=as_json)
+    fields = guarantee | ({"lost_columns": lost} if lost else {})
+    print_result(fields, describe_guarantee(guarantee, lost), as_json=as_json)
 
 
 def sample(

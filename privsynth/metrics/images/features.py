@@ -7,6 +7,7 @@ the network, since figures of different networks cannot be compared.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -262,4 +263,4 @@ _WHENCE = {
 
 
 def _flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1).astype(np.float32) / 255.0
+    return images.reshape(len(images), math.prod(images.shape[1:])).astype(np.float32) / 255.0
