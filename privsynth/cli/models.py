@@ -272,7 +272,7 @@ def sample(
         f"{n_rows} {what} written to {output}",
         *([ROWS_OF_PERSONS] if unit == "person" and complete is None else []),
         *([f"carried along as given: {', '.join(map(repr, carried))}"] if carried else []),
-        *([f"left out, as the schema says: {', '.join(left_out)}"] if left_out else []),
+        *([f"left out, as the schema says: {', '.join(map(repr, left_out))}"] if left_out else []),
         *(f"not covered: {uncovered}" for uncovered in drawing["not_covered"]),
     ]
     moved = (drawing["rebalancing_cost"] or {}).get("total_variation")

@@ -762,7 +762,7 @@ def test_the_road_of_a_newcomer_with_a_messy_file(folder: Path, own_ledger: Path
     made = run(*arguments)
     assert made.code == 0, made.err
     drawn = run("sample", folder / "m.privsynth", "-n", 500, "-o", folder / "synthetic.csv")
-    assert "left out, as the schema says: , name, note" in drawn.out
+    assert "left out, as the schema says: '', 'name', 'note'" in drawn.out
     synthetic = pd.read_csv(folder / "synthetic.csv")
     assert list(synthetic.columns) == ["patient_id", "cost", "smoker", "weight", "ward", "score"]
     assert synthetic["weight"].between(40, 110).mean() > 0.9
@@ -834,7 +834,7 @@ def test_what_a_row_of_a_person_level_model_means_is_said(folder: Path, run: Run
     assert ROWS_OF_PERSONS in run("show", model).out
     drawn = run("sample", model, "-o", folder / "s.csv")
     assert ROWS_OF_PERSONS in drawn.out
-    assert "left out, as the schema says: left" in drawn.out
+    assert "left out, as the schema says: 'left'" in drawn.out
     assert len(pd.read_csv(folder / "s.csv")) < 400  # about 200 persons, not 800 rows
     report = ("--synthetic", folder / "s.csv", "--schema", folder / "p.json", "--model", model)
     assert run("audit", "--public", *report, "-o", folder / "page").code == 0
