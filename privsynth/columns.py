@@ -13,7 +13,8 @@ from typing import Any
 
 from privsynth.errors import SchemaError
 from privsynth.number_format import NumberFormat
-from privsynth.times import read_iso
+from privsynth.plain_values import plain
+from privsynth.times import TimeFormat, seconds_of
 
 PRIVATE = "private"
 
@@ -28,15 +29,16 @@ RESOLUTION_SECONDS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 MAX_GRID_INTEGER = 2**53
 
 _FIELDS_OF_TYPE: dict[str, frozenset[str]] = {
-    "integer": frozenset({"low", "high", "format", "missing", "missing_values"}),
-    "real": frozenset({"low", "high", "decimals", "format", "missing", "missing_values"}),
-    "datetime": frozenset({"low", "high", "resolution", "missing", "missing_values"}),
+    "integer": frozenset({"low", "high", "unit", "format", "missing", "missing_values"}),
+    "real": frozenset({"low", "high", "decimals", "unit", "format", "missing", "missing_values"}),
+    "datetime": frozenset({"low", "high", "resolution", "format", "zone", "missing", "missing_values"}),
     "categorical": frozenset({"categories", "missing", "missing_values"}),
     "boolean": frozenset({"values", "missing", "missing_values"}),
     "id": frozenset({"generator"}),
-    "text": frozenset({"generator", "drop"}),
+    "text": frozenset({"generator"}),
 }
-_COLUMN_FIELDS = frozenset().union(*_FIELDS_OF_TYPE.values()) | {"type", "role"}
+_FIELDS_OF_ALL = frozenset({"type", "role", "drop"})
+_COLUMN_FIELDS = frozenset().union(*_FIELDS_OF_TYPE.values()) | _FIELDS_OF_ALL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +54,15 @@ class Column:
         high: Largest value (inclusive); as ``low``.
         decimals: Digits after the point of a real column; None keeps full precision.
         resolution: Step of a datetime column: day, hour, minute or second.
-        format: How a table writes the column: of numbers, how it writes 1234.5, as in "$1,234.50".
+        unit: In which an integer or real column counts durations: day, hour, minute or second.
+        format: How a table writes the column: of numbers, how it writes 1234.5, as in "$1,234.50"; of
+            datetimes, a format of ``strptime``, as in "%d/%m/%Y".
+        zone: Time zone of a datetime column, as in "Europe/Berlin"; None keeps what the clock showed.
         missing: Whether a field may be empty, or ``"private"``.
         missing_values: Strings that mean "missing" besides the empty field.
         values: The two values of a boolean column, false first.
         generator: What makes a text or id column: a provider of Faker, as in "name" or "name:de_DE".
-        drop: Leave a text column out.
+        drop: Leave the column out: it is neither learnt nor made.
         is_computed: Whether a constraint computes the column from others.
     """
 
@@ -69,7 +74,9 @@ class Column:
     high: float | int | str | None = None
     decimals: int | None = None
     resolution: str | None = None
+    unit: str | None = None
     format: str | None = None
+    zone: str | None = None
     missing: bool | str = False
     missing_values: tuple[str, ...] = ()
     values: tuple[Category, Category] | None = None
@@ -78,6 +85,7 @@ class Column:
     is_computed: bool = False
 
     def __post_init__(self) -> None:
+        self._take_plain_facts()
         if self.type is not None and (not isinstance(self.type, str) or self.type not in TYPES):
             raise SchemaError(
                 f"column {self.name!r}: expected a type among {', '.join(TYPES)}, got {self.type!r}"
@@ -94,6 +102,8 @@ class Column:
             raise SchemaError(f"column {self.name!r}: 'generator' is a text, got {self.generator!r}")
         if not isinstance(self.drop, bool):
             raise SchemaError(f"column {self.name!r}: 'drop' is true or false, got {self.drop!r}")
+        if self.role in ("target", "group") and self.drop:
+            raise SchemaError(f"column {self.name!r}: a {self.role} is modelled, so it cannot be dropped")
         if self.role in ("target", "group") and self.type in ("id", "text"):
             raise SchemaError(f"column {self.name!r}: a {self.type} column cannot be a {self.role}")
         if self.role in KEY_ROLES and self.type not in (None, "id", "integer", "categorical"):
@@ -107,6 +117,14 @@ class Column:
         }.get(self.type or "")
         if check and self.is_modelled:
             check()
+
+    def _take_plain_facts(self) -> None:
+        """Turn facts as numpy and pandas give them into those of JSON."""
+        for fact in ("low", "high", "decimals", "missing", "drop"):
+            object.__setattr__(self, fact, plain(getattr(self, fact)))
+        for fact in ("categories", "values", "missing_values"):
+            values = plain(getattr(self, fact))
+            object.__setattr__(self, fact, tuple(values) if isinstance(values, list) else values)
 
     def _check_categories(self) -> None:
         if self.categories is None or self.categories == PRIVATE:
@@ -142,7 +160,14 @@ class Column:
             raise SchemaError(
                 f"column {self.name!r}: 'decimals' is a whole number from 0 to 12, got {self.decimals!r}"
             )
-        if self.type in ("integer", "real") and self.format is not None:
+        if self.unit is not None and str(self.unit) not in RESOLUTION_SECONDS:
+            raise SchemaError(
+                f"column {self.name!r}: expected a unit among {', '.join(RESOLUTION_SECONDS)}, "
+                f"got {self.unit!r}"
+            )
+        if self.type == "datetime":
+            TimeFormat.checked(self.format, self.zone, f"column {self.name!r}")
+        elif self.format is not None:
             self.number_format  # noqa: B018  # raises if it is none
         low, high = self._bound("low"), self._bound("high")
         if low is not None and high is not None and low > high:
@@ -165,7 +190,8 @@ class Column:
         if self.type == "datetime":
             if not isinstance(value, str):
                 raise SchemaError(f"column {self.name!r}: {which!r} is an ISO-8601 text, got {value!r}")
-            return datetime_to_step(value, self.resolution_seconds, f"column {self.name!r}: {which!r}")
+            where = f"column {self.name!r}: {which!r}"
+            return datetime_to_step(value, self.resolution_seconds, where, zone=self.zone)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise SchemaError(
                 f'column {self.name!r}: {which!r} is a finite number or "private", got {value!r}'
@@ -203,7 +229,8 @@ class Column:
     @property
     def is_modelled(self) -> bool:
         """Whether the generator learns this column: ids and text are made afresh, computed ones follow."""
-        return self.type not in ("id", "text") and self.role not in KEY_ROLES and not self.is_computed
+        is_made = self.type in ("id", "text") or self.role in KEY_ROLES or self.is_computed
+        return not (is_made or self.drop)
 
     @property
     def is_numeric(self) -> bool:
@@ -214,6 +241,11 @@ class Column:
     def resolution_seconds(self) -> int:
         """Seconds in one step of a datetime column; a day unless declared otherwise."""
         return RESOLUTION_SECONDS[self.resolution or "day"]
+
+    @property
+    def unit_seconds(self) -> int | None:
+        """Seconds in the unit in which durations are counted; None if the column states none."""
+        return None if self.unit is None else RESOLUTION_SECONDS[self.unit]
 
     @property
     def step(self) -> float | None:
@@ -228,6 +260,11 @@ class Column:
         if self.format is None or self.type not in ("integer", "real"):
             return None
         return NumberFormat.parse(self.format, f"column {self.name!r}")
+
+    @property
+    def time_format(self) -> TimeFormat:
+        """How the table writes the times of a datetime column."""
+        return TimeFormat(self.format, self.zone)
 
     @property
     def bounds(self) -> tuple[float | None, float | None]:
@@ -257,13 +294,20 @@ class Column:
             facts += [f"{which} {getattr(self, which)}" for which in public]
             if self.missing != PRIVATE:
                 facts.append("may be missing" if self.missing else "never missing")
+            facts += [
+                f"{key} {getattr(self, key)}" for key in ("unit", "format", "zone") if getattr(self, key)
+            ]
+        if self.drop:
+            facts.append("dropped")
         return f"{self.name}: {', '.join(facts)}"
 
     def undeclared_facts(self) -> list[str]:
         """Names of the facts that are neither public nor private yet."""
+        if self.drop:
+            return []
         if self.type is None:
             return ["type"]
-        if self.type == "text" and not (self.drop or self.generator):
+        if self.type == "text" and not self.generator:
             return ["generator"]
         if not self.is_modelled:
             return []
@@ -275,13 +319,13 @@ class Column:
         out: dict[str, Any] = {"type": self.type}
         if self.role:
             out["role"] = self.role
-        if self.type in _FIELDS_OF_TYPE and (self.is_modelled or self.is_computed):
+        if self.type in _FIELDS_OF_TYPE and (self.is_modelled or self.is_computed or self.drop):
             for field in ("categories", "low", "high"):
                 if field in _FIELDS_OF_TYPE[self.type]:
                     value = getattr(self, field)
-                    if value is not None or not self.is_computed:
+                    if value is not None or self.is_modelled:
                         out[field] = list(value) if isinstance(value, tuple) else value
-        for field in ("decimals", "resolution", "format", "generator"):
+        for field in ("decimals", "resolution", "unit", "format", "zone", "generator"):
             if getattr(self, field) is not None:
                 out[field] = getattr(self, field)
         if self.missing:
@@ -306,14 +350,14 @@ class Column:
             )
         kind = fields.get("type")
         if isinstance(kind, str) and kind in _FIELDS_OF_TYPE and fields.get("role") not in KEY_ROLES:
-            foreign = sorted(set(fields) - _FIELDS_OF_TYPE[kind] - {"type", "role"})
+            foreign = sorted(set(fields) - _FIELDS_OF_TYPE[kind] - _FIELDS_OF_ALL)
             if foreign:
                 raise SchemaError(f"column {name!r}: a {kind} column has no {foreign[0]!r}")
-        values: dict[str, Any] = dict(fields)
+        values: dict[str, Any] = dict(plain(fields))
         for field in ("categories", "values", "missing_values"):
             if isinstance(values.get(field), list):
                 values[field] = tuple(values[field])
-            elif field != "categories" and not isinstance(values.get(field), tuple | None):
+            elif field != "categories" and values.get(field) is not None:
                 raise SchemaError(f"column {name!r}: {field!r} is a list, got {values[field]!r}")
         values.setdefault("type", None)
         values["missing_values"] = tuple(str(v) for v in values.get("missing_values") or ())
@@ -348,12 +392,15 @@ def whole_steps(low: float, high: float, step: float) -> tuple[float, float]:
     )
 
 
-def datetime_to_step(text: str, resolution_seconds: int, where: str) -> float:
-    """Return an ISO-8601 time as whole steps since 1970 (UTC if it names no zone)."""
-    try:
-        moment = read_iso(text)
-    except ValueError:
-        raise SchemaError(f"{where} is not an ISO-8601 date or time: {text!r}") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return float((moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)).total_seconds() // resolution_seconds)
+def datetime_to_step(text: str, resolution_seconds: int, where: str, *, zone: str | None = None) -> float:
+    """Return an ISO-8601 time as whole steps since 1970, as the clock shows it (in ``zone``, if given).
+
+    A time of day without a date is on 1 January 1900.
+    """
+    for read in (dt.datetime.fromisoformat, dt.time.fromisoformat):
+        try:
+            moment = TimeFormat(zone=zone).on_the_wall(read(text))
+        except ValueError:
+            continue
+        return float(seconds_of(moment) // resolution_seconds)
+    raise SchemaError(f"{where} is not an ISO-8601 date or time: {text!r}")

@@ -6,26 +6,21 @@ the declaration alone, never on the other rows.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from privsynth.distinct import distinct
-from privsynth.errors import SchemaError
-from privsynth.number_format import NumberFormat
-from privsynth.schema import PRIVATE, Category, Column, category_text, datetime_to_step
-from privsynth.single_values import Single, Unreadable, as_number, as_text, of_single_precision
+from privsynth.number_lines import BrokenRules, NumberReading, TimeReading, fit
+from privsynth.schema import PRIVATE, Category, Column, category_text
+from privsynth.single_values import Single, Unreadable, as_text
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-BrokenRules = dict[str, BoolArray]  # a sentence for each rule that is broken, and where it is
 
-NUMBER_HINT = "words for missing go into 'missing_values'; separators, currency or percent need a 'format'"
 MISSING_RULE = "a field is missing, but 'missing' is not true"
 _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
 
@@ -88,95 +83,26 @@ def read_persons(raw: pd.Series) -> tuple[IntArray, list[str]]:
 
 
 def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, BrokenRules]:
-    parse: Callable[[Single], float] = partial(_number, written=column.number_format)
-    if column.type == "datetime":
-        parse = partial(_step, resolution_seconds=column.resolution_seconds)
-    numbers = _stored_numbers(raw, column)
+    reading = TimeReading(column) if column.type == "datetime" else NumberReading(column)
+    numbers = reading.stored(raw)
     codes, rules = None, BrokenRules()
     if numbers is not None:
         is_missing = np.isnan(numbers)
     else:
-        codes, values = distinct(raw, as_number)
+        codes, values = distinct(raw, reading.single)
         rules = _unreadable(values)
-        numbers = np.array([parse(value) for value in values], dtype=np.float64)
+        numbers = np.array([reading.number(value) for value in values], dtype=np.float64)
         blanks, is_missing = _blanks(column), np.isnan(numbers)
         is_missing[is_missing] = [_text(values[i]) in blanks for i in np.flatnonzero(is_missing)]
     if column.missing_values:
-        is_missing |= np.isin(numbers, [parse(text) for text in column.missing_values])
+        is_missing |= np.isin(numbers, [reading.number(text) for text in column.missing_values])
 
     is_unreadable = ~np.isfinite(numbers) & ~is_missing
-    numbers, broken = _fit(np.where(is_missing | is_unreadable, np.nan, numbers), column)
+    numbers, broken = fit(np.where(is_missing | is_unreadable, np.nan, numbers), column)
     for rows in rules.values():
         is_unreadable &= ~rows
-    what = "an ISO-8601 date or time" if column.type == "datetime" else f"a finite number ({NUMBER_HINT})"
-    rules |= {f"a field is not {what}": is_unreadable} | broken | _missing_rule(is_missing, column)
+    rules |= {f"a field is not {reading.what}": is_unreadable} | broken | _missing_rule(is_missing, column)
     return numbers if codes is None else np.append(numbers, np.nan)[codes], _rows_that_break(rules, codes)
-
-
-def _stored_numbers(raw: pd.Series, column: Column) -> FloatArray | None:
-    """Return a column that is stored as what it is declared to be, None if its fields have to be parsed."""
-    if column.type == "datetime":
-        if raw.dtype.kind != "M" or not isinstance(raw.dtype, np.dtype | pd.DatetimeTZDtype):
-            return None
-        return _steps(pd.DatetimeIndex(raw), column.resolution_seconds)
-    if raw.dtype.kind not in "biuf":
-        return None
-    if raw.dtype.kind == "f" and raw.dtype.itemsize < 8:
-        return of_single_precision(raw.to_numpy(np.dtype(f"f{raw.dtype.itemsize}"), na_value=np.nan))
-    return raw.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:
-    """Move numbers onto the column's grid and into its public bounds; name the rules they broke.
-
-    A real off its ``decimals`` is rounded and breaks no rule. A number counts as outside only if its
-    rounded value is outside too.
-    """
-    broken: BrokenRules = {}
-    rounded = numbers
-    low, high = column.bounds
-    if column.type == "integer":
-        rounded = np.rint(numbers)
-        broken["a value is not a whole number"] = np.abs(numbers - rounded) > 0
-    elif column.type == "real" and column.decimals is not None:
-        with np.errstate(all="ignore"):  # a number too large to be rounded stays as it is
-            tried = np.round(numbers, column.decimals)
-        rounded = np.where(np.isfinite(tried), tried, numbers)
-    if low is not None or high is not None:
-        is_low = np.fmax(numbers, rounded) < (-np.inf if low is None else low)
-        is_high = np.fmin(numbers, rounded) > (np.inf if high is None else high)
-        public = [f"{which}={getattr(column, which)}" for which in ("low", "high")]
-        shown = [text for text, bound in zip(public, (low, high), strict=True) if bound is not None]
-        broken[f"a value is outside the public bounds ({', '.join(shown)})"] = is_low | is_high
-        rounded = np.clip(rounded, low, high)
-    return rounded + 0.0, broken  # -0.0 becomes 0.0
-
-
-def _number(value: Single, written: NumberFormat | None = None) -> float:
-    """Return a value as a number, NaN where it is none."""
-    if isinstance(value, float):
-        return value
-    if not isinstance(value, str) or "_" in value:  # Python takes 1_000 for a number
-        return math.nan
-    try:
-        return float(value if written is None else written.plain_text(value))
-    except ValueError:
-        return math.nan
-
-
-def _step(value: Single, *, resolution_seconds: int) -> float:
-    """Return a time as whole steps since 1970 (UTC if it names no zone), NaN where it is none."""
-    try:
-        return datetime_to_step(_text(value) or "", resolution_seconds, "a field")
-    except SchemaError:
-        return math.nan
-
-
-def _steps(moments: pd.DatetimeIndex, resolution_seconds: int) -> FloatArray:
-    utc = moments.tz_convert(None) if moments.tz is not None else moments
-    seconds = utc.to_numpy().astype("datetime64[s]")  # numpy rounds down, also before 1970
-    steps = (seconds.astype(np.int64) // resolution_seconds).astype(np.float64)
-    return np.where(np.isnat(seconds), np.nan, steps)
 
 
 # -- categories ----------------------------------------------------------------------------------------

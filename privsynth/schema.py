@@ -27,7 +27,9 @@ from privsynth.constraints import Constraint, Sum, read_constraints
 from privsynth.dialect import CsvDialect
 from privsynth.errors import SchemaError
 from privsynth.image_shape import ImageShape
+from privsynth.plain_values import plain
 from privsynth.schema_files import read_fields
+from privsynth.times import TimeFormat
 
 __all__ = [
     "DISCRETE_TYPES",
@@ -98,11 +100,11 @@ class Schema:
         }
         self.image = image if isinstance(image, ImageShape | None) else ImageShape.from_dict(image)
         self.csv = csv if isinstance(csv, CsvDialect | None) else CsvDialect.from_dict(csv)
-        self.max_records_per_person = max_records_per_person
+        self.max_records_per_person = plain(max_records_per_person)
         stated = list(constraints) if isinstance(constraints, Iterable) else [None]
         if not all(isinstance(constraint, Mapping) for constraint in stated):
             raise SchemaError("expected 'constraints' to be a list of objects")
-        self._stated_constraints = tuple(dict(constraint) for constraint in stated)
+        self._stated_constraints = tuple(plain(constraint) for constraint in stated)
         self.constraints: tuple[Constraint, ...] = self._read_constraints()
         self.types_from_records = types_from_records
         self._check_roles()
@@ -175,8 +177,13 @@ class Schema:
 
     @property
     def output_columns(self) -> list[Column]:
-        """Columns of a synthetic table: all but dropped text."""
-        return [c for c in self.columns.values() if not (c.type == "text" and c.drop)]
+        """Columns of a synthetic table: all but the dropped ones."""
+        return [c for c in self.columns.values() if not c.drop]
+
+    @property
+    def time_formats(self) -> dict[str, TimeFormat]:
+        """How the datetime columns are written that declare a format."""
+        return {c.name: c.time_format for c in self.columns.values() if c.type == "datetime" and c.format}
 
     # -- completeness --------------------------------------------------------------------------------
 

@@ -69,13 +69,14 @@ def _column(name: str, column: object, is_key: bool) -> dict[str, Any]:
             "missing": PRIVATE,
         }
     if sdtype == "datetime":
-        has_time = any(code in str(column.get("datetime_format", "")) for code in _TIME_CODES)
-        resolution = "second" if has_time else "day"
+        written = column.get("datetime_format")
+        has_time = any(code in str(written or "") for code in _TIME_CODES)
         return {
             "type": "datetime",
             "low": PRIVATE,
             "high": PRIVATE,
-            "resolution": resolution,
+            "resolution": "second" if has_time else "day",
+            **({"format": written} if written else {}),
             "missing": PRIVATE,
         }
     if sdtype == "categorical":

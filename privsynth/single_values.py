@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import math
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +17,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from privsynth.columns import MAX_GRID_INTEGER
+from privsynth.times import EPOCH, TimeFormat
 
 FloatArray = npt.NDArray[np.float64]
 
+NO_UNIT = "a field is a duration; state the 'unit' in which it is counted: day, hour, minute or second"
+NO_NUMBER = "a field is not a finite number but a date or time, whose type is 'datetime'"
 NO_SINGLE_VALUE = "a field is not one number, text or date"
 LARGEST = 2**1023  # beyond it an integer is no float
 
@@ -39,13 +44,46 @@ def as_text(value: object) -> Single | None:
     """
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
+    if _is_time(value):
+        return None if pd.isna(value) else _iso(value)
+    if _is_duration(value):
+        return None if pd.isna(value) else _in_range(lambda: str(pd.Timedelta(value)))
+    return str(value) if isinstance(value, uuid.UUID | pd.Period | pd.Interval) else _text_or_number(value)
+
+
+def as_number(value: object, *, unit_seconds: int | None) -> Single | None:
+    """Return what a stored value means as a number, or a text that may be one, None if it is missing.
+
+    Args:
+        value: The value.
+        unit_seconds: Length of the unit in which durations, and times of day since midnight, are counted;
+            None if the column states none.
+    """
+    if isinstance(value, bool | np.bool_):
+        return float(value)
+    if isinstance(value, dt.time):
+        value = dt.datetime.combine(EPOCH, value.replace(tzinfo=None)) - EPOCH
+    if _is_duration(value):
+        if pd.isna(value):
+            return None
+        if unit_seconds is None:
+            return Unreadable(NO_UNIT)
+        return _in_range(lambda: pd.Timedelta(value).total_seconds() / unit_seconds)
+    if _is_time(value):
+        return None if pd.isna(value) else Unreadable(NO_NUMBER)
     return _text_or_number(value)
 
 
-def as_number(value: object) -> Single | None:
-    """Return what a stored value means as a number or a time; as `as_text`, but truth values are 0 and 1."""
-    if isinstance(value, bool | np.bool_):
-        return float(value)
+def as_moment(value: object, *, written: TimeFormat) -> Single | None:
+    """Return what the clock shows at a stored value, or a text that may say it, None if it is missing."""
+    if isinstance(value, pd.Period):
+        return _in_range(lambda: written.on_the_wall(value.to_timestamp()))
+    if isinstance(value, np.datetime64):
+        return None if pd.isna(value) else _in_range(lambda: written.on_the_wall(_datetime(value)))
+    if isinstance(value, dt.date | dt.time):
+        return None if pd.isna(value) else _in_range(lambda: written.on_the_wall(value))
+    if _is_duration(value):
+        return None if pd.isna(value) else Unreadable("a field is a duration, which is no date or time")
     return _text_or_number(value)
 
 
@@ -77,11 +115,7 @@ def _text_or_number(value: object) -> Single | None:
         number = float(value)
         is_whole = math.isfinite(number) and value == value.to_integral_value()
         return _whole(int(value)) if is_whole else number
-    if isinstance(value, dt.date | np.datetime64):
-        return None if pd.isna(value) else _iso(value)
-    if isinstance(value, bytes):
-        return _decoded(value)
-    return str(value) if isinstance(value, uuid.UUID) else Unreadable(NO_SINGLE_VALUE)
+    return _decoded(value) if isinstance(value, bytes) else Unreadable(NO_SINGLE_VALUE)
 
 
 def _whole(value: int) -> Single:
@@ -97,8 +131,30 @@ def _decoded(value: bytes) -> Single:
         return Unreadable("a field is bytes that are no text in UTF-8")
 
 
-def _iso(value: dt.date | np.datetime64) -> str:
+def _is_time(value: object) -> TypeGuard[dt.date | dt.time | np.datetime64]:
+    return isinstance(value, dt.date | dt.time | np.datetime64)
+
+
+def _is_duration(value: object) -> TypeGuard[dt.timedelta | np.timedelta64]:
+    return isinstance(value, dt.timedelta | np.timedelta64)
+
+
+def _iso(value: dt.date | dt.time | np.datetime64) -> str:
     """Return a date or time as ISO-8601, the same for every type that means the same."""
     if isinstance(value, np.datetime64):
         return str(np.datetime_as_string(value.astype("datetime64[us]"))).removesuffix(".000000")
     return value.isoformat()
+
+
+def _datetime(value: np.datetime64) -> dt.datetime:
+    moment = value.astype("datetime64[us]").item()
+    if not isinstance(moment, dt.datetime):
+        raise ValueError("out of range")
+    return moment
+
+
+def _in_range(read: Callable[[], Single]) -> Single:
+    try:
+        return read()
+    except (ValueError, OverflowError):
+        return Unreadable("a field is a date, time or duration out of range")

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.errors import RequestError, SchemaError
-from privsynth.schema import Column, datetime_to_step
+from privsynth.errors import RequestError
+from privsynth.schema import Column
+from privsynth.times import seconds_of
 
 FORMS = (
     'a value, a list of values, a range ("18..30", {"low": 18, "high": 30} or a 2-tuple, inclusive), or None '
@@ -138,12 +139,18 @@ def number_of(column: Column, value: Any, *, where: str) -> float:
     """
     value = plain_value(value)
     if column.type == "datetime":
-        text = value.isoformat() if isinstance(value, dt.date) else str(value)
+        written = column.time_format
+        is_time = isinstance(value, dt.date | dt.time)
         try:
-            seconds = datetime_to_step(text, 1, f"{where}: the value")
-        except SchemaError as error:
-            raise RequestError(str(error)) from None
-        return seconds / column.resolution_seconds
+            moment = written.on_the_wall(value) if is_time else written.read(str(value).strip())
+        except ValueError:
+            as_in = f" or written as {column.format!r}" if column.format else ""
+            raise RequestError(
+                f"{where}: the value is not an ISO-8601 date or time{as_in}: {value!r}"
+            ) from None
+        return math.floor(seconds_of(moment)) / column.resolution_seconds
+    if isinstance(value, str) and column.number_format is not None:
+        value = column.number_format.plain_text(value)
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

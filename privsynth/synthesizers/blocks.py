@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ import pyarrow.parquet
 
 from privsynth.parquet_files import ATTRS_KEY
 from privsynth.sources import as_arrow, table_format
+from privsynth.times import TimeFormat
 from privsynth.writing import written_aside
 
 Progress = Callable[[int], None]
@@ -43,6 +45,7 @@ def write_blocks(
     types: pd.DataFrame,
     force: bool,
     progress: Progress,
+    time_formats: Mapping[str, TimeFormat] = MappingProxyType({}),
 ) -> int:
     """Write frames of one kind to a table file, one after the other; return the number of rows.
 
@@ -53,6 +56,7 @@ def write_blocks(
             keeps its ``attrs``, where pandas looks for them.
         force: Replace an existing file.
         progress: Called with the number of rows written so far.
+        time_formats: How a CSV file writes columns of datetimes, where not by ISO-8601.
 
     Raises:
         TableError: If the file cannot be written, or exists and ``force`` is not set.
@@ -69,7 +73,7 @@ def write_blocks(
                 schema = schema.with_metadata({**schema.metadata, ATTRS_KEY: json.dumps(types.attrs)})
             write = _parquet_writer(aside, stack, schema)
         else:
-            write = _csv_writer(aside, stack, compress=kind == "csv.gz")
+            write = _csv_writer(aside, stack, compress=kind == "csv.gz", time_formats=time_formats)
         for block in blocks:
             write(block)
             n_rows += len(block)
@@ -77,7 +81,9 @@ def write_blocks(
     return n_rows
 
 
-def _csv_writer(path: Path, stack: ExitStack, *, compress: bool) -> Callable[[pd.DataFrame], None]:
+def _csv_writer(
+    path: Path, stack: ExitStack, *, compress: bool, time_formats: Mapping[str, TimeFormat]
+) -> Callable[[pd.DataFrame], None]:
     lines: Any = stack.enter_context(path.open("wb"))
     if compress:  # no name, no time: the same rows give the same bytes
         lines = stack.enter_context(gzip.GzipFile(filename="", mode="wb", fileobj=lines, mtime=0))
@@ -85,6 +91,7 @@ def _csv_writer(path: Path, stack: ExitStack, *, compress: bool) -> Callable[[pd
 
     def write(block: pd.DataFrame) -> None:
         nonlocal is_first
+        block = block.assign(**{name: written.write(block[name]) for name, written in time_formats.items()})
         block.to_csv(lines, index=False, lineterminator="\n", header=is_first)
         is_first = False
 

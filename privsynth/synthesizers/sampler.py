@@ -133,6 +133,7 @@ class TableSampler(RequestSampler[TableModel]):
             types=types,
             force=force,
             progress=lambda done: report("rows written", done, plan.n_rows),
+            time_formats=self._table.schema.time_formats,
         )
 
     def complete(self, frame: pd.DataFrame | str | Path, *, random_state: int | None = None) -> pd.DataFrame:
@@ -177,7 +178,14 @@ class TableSampler(RequestSampler[TableModel]):
             As `complete`.
         """
         rows = self.complete(frame, random_state=random_state)
-        return write_blocks(iter([rows]), path, types=rows, force=force, progress=lambda done: None)
+        return write_blocks(
+            iter([rows]),
+            path,
+            types=rows,
+            force=force,
+            progress=lambda done: None,
+            time_formats=self._table.schema.time_formats,
+        )
 
     @property
     def _table(self) -> TableModel:

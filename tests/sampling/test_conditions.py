@@ -192,7 +192,7 @@ def test_a_category_of_the_name_other_is_itself():
         (DAY, pd.Interval(pd.Timestamp("2020-02-28"), pd.Timestamp("2020-02-29")), [18321]),
         (DAY, slice(dt.date(2020, 2, 28), dt.date(2020, 2, 29)), [18320, 18321]),
         (HOUR, "2020-01-02T03:00", [18263 * 24 + 3]),
-        (HOUR, dt.datetime(2020, 1, 2, 3, tzinfo=dt.timezone(dt.timedelta(hours=2))), [18263 * 24 + 1]),
+        (HOUR, dt.datetime(2020, 1, 2, 3, tzinfo=dt.timezone(dt.timedelta(hours=2))), [18263 * 24 + 3]),
     ],
     ids=repr,
 )
