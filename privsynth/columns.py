@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -367,6 +368,8 @@ class Column:
 def category_text(value: object) -> str:
     """Return the text by which a table's value matches a category: 3, 3.0 and "3" are one.
 
+    Letters with accents are composed (Unicode NFC), whichever way they are stored.
+
     Example:
         >>> [category_text(v) for v in (3, 3.0, "3", True, " a ")]
         ['3', '3', '3', 'true', 'a']
@@ -375,7 +378,7 @@ def category_text(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < MAX_GRID_INTEGER:
         return str(int(value))
-    return str(value).strip()
+    return unicodedata.normalize("NFC", str(value)).strip()
 
 
 def whole_steps(low: float, high: float, step: float) -> tuple[float, float]:

@@ -6,12 +6,14 @@ the declaration alone, never on the other rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from privsynth.columns import MAX_GRID_INTEGER
 from privsynth.distinct import distinct
 from privsynth.number_lines import BrokenRules, NumberReading, TimeReading, fit
 from privsynth.schema import PRIVATE, Category, Column, category_text
@@ -22,7 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 MISSING_RULE = "a field is missing, but 'missing' is not true"
-_TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
+_WHOLE_WITH_ZEROS = re.compile(r"(-?\d+)\.0+")
+_TRUTH = {"false": 0, "0": 0, "0.0": 0, "true": 1, "1": 1, "1.0": 1}  # 1.0: a column with gaps
 
 
 def conform_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Categorical, list[str]]:
@@ -114,10 +117,15 @@ def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, BrokenRul
     blanks = _blanks(column)
     labels = _labels(column, texts, blanks)
     code_of = _code_of_text(labels, is_boolean=column.type == "boolean")
+    if column.type == "categorical" and column.categories != PRIVATE:
+        code_of |= _other_spellings(code_of, labels, texts)
     is_missing = np.array([text in blanks for text in texts], dtype=bool)
     is_unknown = np.array([text is not None and text not in code_of for text in texts], dtype=bool)
 
-    what = "neither of its two values" if column.type == "boolean" else "not among its categories"
+    what = "not among its categories"
+    if column.type == "boolean":
+        no, yes = map(category_text, column.boolean_values)
+        what = f"neither of its two values, {no} and {yes}; 'values' names others, false first"
     rules = {f"a value is {what}": is_unknown & ~is_missing}
     rules = _unreadable(values) | rules | _missing_rule(is_missing, column)
     other = next((code for text, code in code_of.items() if text.lower() == "other"), -1)
@@ -144,12 +152,47 @@ def _code_of_text(labels: Sequence[Category], *, is_boolean: bool) -> dict[str, 
     """Map the texts that a table may hold to the position of their label; truth values ignore case."""
     code_of = {category_text(label): code for code, label in enumerate(labels)}
     if is_boolean and all(_TRUTH.get(text.lower()) == code for text, code in code_of.items()):
-        code_of = dict(_TRUTH)
+        return {spelling: code for text, code in _TRUTH.items() for spelling in _cases(text)}
     for text, code in list(code_of.items()):
         if text.lower() in ("false", "true"):
-            for spelling in (text.lower(), text.title(), text.upper()):
+            for spelling in _cases(text):
                 code_of.setdefault(spelling, code)
     return code_of
+
+
+def _cases(text: str) -> tuple[str, str, str]:
+    return text.lower(), text.title(), text.upper()
+
+
+def _other_spellings(
+    code_of: Mapping[str, int], labels: Sequence[Category], texts: Iterable[str | None]
+) -> dict[str, int]:
+    """Return the positions of declared numbers by texts that write them otherwise.
+
+    A whole number may be followed by zeros (1.0, as pandas writes a column with gaps); what is declared as a
+    number, not as a text, may be written in any way that means it (01, 1e0).
+    """
+    numbers = {
+        float(label): code
+        for code, label in enumerate(labels)
+        if not isinstance(label, bool | str) and abs(label) < MAX_GRID_INTEGER
+    }
+    found = {}
+    for text in texts:
+        if text is None or text in code_of:
+            continue
+        whole = _WHOLE_WITH_ZEROS.fullmatch(text)
+        code = code_of.get(whole[1]) if whole else numbers.get(_number(text))
+        if code is not None:
+            found[text] = code
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
 
 
 def _index(labels: Sequence[Category]) -> pd.Index:
