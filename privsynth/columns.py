@@ -388,11 +388,15 @@ def whole_steps(low: float, high: float, step: float) -> tuple[float, float]:
         >>> whole_steps(0.25, 3.9, 0.1)
         (3.0, 39.0)
     """
-    first, last = low / step - 1e-6, high / step + 1e-6
+    first, last = low / step, high / step
     return (
-        float(math.ceil(first)) if math.isfinite(first) else first,
-        float(math.floor(last)) if math.isfinite(last) else last,
+        float(math.ceil(first - _slack(first))) if math.isfinite(first) else first,
+        float(math.floor(last + _slack(last))) if math.isfinite(last) else last,
     )
+
+
+def _slack(steps: float) -> float:
+    return max(1e-6, 4.0 * math.ulp(steps))  # of many steps, rounding moves more
 
 
 def datetime_to_step(text: str, resolution_seconds: int, where: str, *, zone: str | None = None) -> float:

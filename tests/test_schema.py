@@ -54,10 +54,8 @@ def numeric_fields(draw: st.DrawFn) -> dict[str, Any]:
     if kind == "integer":
         pair = st.lists(st.integers(-(2**53), 2**53), min_size=2, max_size=2)
     elif kind == "real":
+        pair = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2)
         maybe(draw, fields, "decimals", st.integers(0, 12))
-        floats = st.floats(allow_nan=False, allow_infinity=False)
-        ends = st.integers(-(2**53), 2**53).map(float) if "decimals" in fields else floats
-        pair = st.lists(ends, min_size=2, max_size=2)
     else:
         pair = st.lists(st.datetimes().map(lambda moment: moment.isoformat()), min_size=2, max_size=2)
         maybe(draw, fields, "resolution", st.sampled_from(["day", "hour", "minute", "second"]))
