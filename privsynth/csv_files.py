@@ -100,6 +100,7 @@ class _FirstLine:
     """The first line that is not blank, split into fields; a quoted field may hold more lines."""
 
     fields: list[str]
+    is_strict: bool  # whether quotes stand around whole fields only
     n_lines_above: int
     n_lines: int  # those above it included
 
@@ -199,17 +200,21 @@ def _first_lines(path: Path, encoding: str, declared: CsvDialect) -> dict[str, _
 
         split = {}
         for delimiter in dict.fromkeys([likeliest or ",", *DELIMITERS]):
-            reader = csv.reader(again(), delimiter=delimiter)
-            try:
-                fields = next(reader)
-                if reader.line_num > 1:
+            for strict in (True, False):
+                reader = csv.reader(again(), delimiter=delimiter, strict=strict)
+                try:
+                    fields = next(reader)
                     _check_closed(seen[: reader.line_num], delimiter)
-            except csv.Error:
-                continue
-            split[delimiter] = _FirstLine(fields, n_above, n_above + reader.line_num)
+                except csv.Error:
+                    continue
+                split[delimiter] = _FirstLine(fields, strict, n_above, n_above + reader.line_num)
+                break
     if not split or (declared.delimiter or next(iter(split))) not in split:
         raise TableError(f"{str(path)!r} cannot be read: a quote in its first line is never closed")
-    return split
+    is_quoted_well = any(line.is_strict for line in split.values())
+    return {
+        d: line for d, line in split.items() if line.is_strict >= is_quoted_well or d == declared.delimiter
+    }
 
 
 def _delimiter(
@@ -222,6 +227,7 @@ def _delimiter(
         return declared.delimiter
     n_fields = {delimiter: len(line.fields) for delimiter, line in first_lines.items()}
     fitting = [delimiter for delimiter, n in n_columns.items() if 0 < n == most]
+    fitting.sort(key=lambda delimiter: -n_fields[delimiter])
     if declared.header is False and not fitting:
         fitting = [delimiter for delimiter, n in n_fields.items() if n == len(columns)]
     several = [delimiter for delimiter, n in n_fields.items() if n > 1]

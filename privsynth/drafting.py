@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet
 
+from privsynth.csv_files import is_unnamed, open_csv
+from privsynth.dialect import CsvDialect
+from privsynth.errors import ParameterError
 from privsynth.inference import AS_PERSON, LEFT_OUT, Proposal, propose
 from privsynth.schema import Schema
-from privsynth.sources import check_column_names, csv_header, read_table, reading, table_format
+from privsynth.sources import check_column_names, open_parquet, read_table, reading, source_format
 from privsynth.spellings import names_a_date, names_a_person, names_a_text, names_an_id
 
 MAX_DECIMALS = 12
@@ -31,12 +34,24 @@ class Draft:
     notes: dict[str, list[str]]
 
 
-def draft_schema(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Schema:
+def draft_schema(
+    table: pd.DataFrame | str | Path,
+    *,
+    infer: bool = False,
+    csv: CsvDialect | None = None,
+    names: Sequence[str] | None = None,
+) -> Schema:
     """Return the schema that `draft` drafts, without its notes."""
-    return draft(table, infer=infer).schema
+    return draft(table, infer=infer, csv=csv, names=names).schema
 
 
-def draft(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Draft:
+def draft(
+    table: pd.DataFrame | str | Path,
+    *,
+    infer: bool = False,
+    csv: CsvDialect | None = None,
+    names: Sequence[str] | None = None,
+) -> Draft:
     """Draft a schema for the caller to complete, with notes on what it is unsure of.
 
     Without ``infer`` no value is looked at: types come from how Parquet or the frame stores a column; CSV
@@ -48,42 +63,70 @@ def draft(table: pd.DataFrame | str | Path, *, infer: bool = False) -> Draft:
     draft from a frame or a Parquet file: whoever made them may have chosen types by the values, as pandas
     does, where one empty or fractional field makes a column of integers real. Where the types were declared,
     as in a database, set ``types_from_records`` to false.
-    Neither guesses a role: persons, keys, groups and the target are for the caller to name.
+    Neither guesses a role: persons, keys, groups and the target are for the caller to name. A column without
+    a name, as pandas writes its index, is left out. How a CSV file is written, as declared or as its first
+    line shows, goes into the draft.
 
     Args:
         table: A frame, or the path of a CSV or Parquet file.
         infer: Read the values to find types.
+        csv: How a CSV file is written, as far as it is known.
+        names: Names of the columns of a CSV file that has no line of names, in its order.
 
     Raises:
-        TableError: If the table cannot be read, or its column names are not unique texts.
+        ParameterError: If ``csv`` or ``names`` is given for a frame or a Parquet file.
+        TableError: If the table cannot be read, or its column names are not unique texts; also if the first
+            line of a CSV file looks like a record.
 
     Privacy:
         Public for CSV without ``infer``; else *Not private*: the types are, or may be, a function of the
         records.
     """
-    if infer:
-        frame = read_table(table)
-        return _draft({name: propose(frame[name]) for name in frame.columns}, types_from_records=True)
+    dialect = None
     if isinstance(table, pd.DataFrame):
         check_column_names(list(table.columns), "the frame")
-        stored = {name: Proposal(_type_from_dtype(dtype)) for name, dtype in table.dtypes.items()}
-        return _draft(stored, types_from_records=True)
-    with reading(table):
-        if table_format(table) != "parquet":
-            return _draft({name: _from_name(name) for name in csv_header(table)})
-        fields = pyarrow.parquet.read_schema(table)
-    check_column_names(fields.names, repr(str(table)))
-    return _draft({field.name: _from_arrow(field.type) for field in fields}, types_from_records=True)
+        proposals = {name: Proposal(_type_from_dtype(dtype)) for name, dtype in table.dtypes.items()}
+    else:
+        with reading(table):
+            if source_format(Path(table)) == "parquet":
+                proposals = {
+                    field.name: _from_arrow(field.type) for field in open_parquet(Path(table)).schema
+                }
+            else:
+                if names is not None:
+                    csv = replace(csv or CsvDialect(), header=False)
+                file = open_csv(Path(table), csv, columns=names or (), ask=True)
+                proposals, dialect = {name: _from_name(name) for name in file.names}, file.dialect
+    if dialect is None and (csv is not None or names is not None):
+        raise ParameterError(
+            "expected a CSV file where its dialect or its names are given, got another table"
+        )
+    if infer:
+        frame = read_table(table, Schema({name: {"type": None} for name in proposals}, csv=dialect))
+        proposals = {name: propose(frame[name]) for name in proposals}
+    proposals |= {name: _without_name(proposal) for name, proposal in proposals.items() if is_unnamed(name)}
+    return Draft(
+        Schema(
+            {name: proposal.fields for name, proposal in proposals.items()},
+            csv=dialect if dialect is not None and dialect.to_dict() else None,
+            types_from_records=infer or dialect is None,
+        ),
+        {name: proposal.notes for name, proposal in proposals.items() if proposal.notes},
+    )
 
 
-def _draft(proposals: dict[str, Proposal], *, types_from_records: bool = False) -> Draft:
-    fields = {name: proposal.fields for name, proposal in proposals.items()}
-    notes = {name: proposal.notes for name, proposal in proposals.items() if proposal.notes}
-    return Draft(Schema(fields, types_from_records=types_from_records), notes)
+def _without_name(proposal: Proposal) -> Proposal:
+    if proposal.fields == LEFT_OUT:
+        return proposal
+    return Proposal(
+        dict(LEFT_OUT), ["left out: it has no name, like the row numbers that pandas writes as index"]
+    )
 
 
 def _from_name(name: str) -> Proposal:
     """Propose what the name of a column tells of it; nothing is read."""
+    if is_unnamed(name):
+        return Proposal({"type": None})
     provider = names_a_text(name)
     if provider is not None:
         make = f'"generator": "{provider}" instead of "drop" makes new ones'

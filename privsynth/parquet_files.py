@@ -43,15 +43,15 @@ class ParquetTable:
         self._path = path
         self._options: dict[str, Any] = {}
         dataset = self._dataset()
-        if dataset.partitioning is not None:  # folders "01" and "1" differ, and "1" is "1" beside "a" too
-            names = dataset.partitioning.schema.names
-            texts = pa.schema([(name, pa.string()) for name in names])
-            self._options["partitioning"] = pyarrow.dataset.partitioning(texts, flavor="hive")
         schemas = [part.physical_schema for part in dataset.fragments]
+        in_files = {name for schema in schemas for name in schema.names}
+        of_folders = [name for name in dataset.schema.names if name not in in_files]
+        if of_folders:  # folders "01" and "1" differ, and "1" is a text beside "a" as it is beside "2"
+            texts = pa.schema([(name, pa.string()) for name in of_folders])
+            self._options["partitioning"] = pyarrow.dataset.partitioning(texts, flavor="hive")
         if any(not schema.equals(schemas[0]) for schema in schemas):
-            in_files = _unified(schemas, path)
-            apart = [field for field in self._dataset().schema if field.name not in in_files.names]
-            self._options["schema"] = pa.schema([*in_files, *apart])
+            apart = [pa.field(name, pa.string()) for name in of_folders]
+            self._options["schema"] = pa.schema([*_unified(schemas, path), *apart])
         dataset = self._dataset()
         self.schema: pa.Schema = dataset.schema
         self.n_rows: int = sum(part.count_rows() for part in dataset.fragments)

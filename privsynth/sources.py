@@ -107,7 +107,7 @@ def read_table(
     path = _path(table)
     with reading(path):
         if source_format(path) == "parquet":
-            return _parquet_table(path).frame()
+            return open_parquet(path).frame()
         file, fields = _csv_fields(path, schema, pa.string(), is_real=is_real)
         frame = fields.to_pandas()
         for name in _columns_with_comma(file, schema):
@@ -185,18 +185,6 @@ def source_format(path: Path) -> TableFormat:
     return "parquet" if is_parquet_folder(path) else table_format(path)
 
 
-def csv_header(path: str | Path) -> list[str]:
-    """Return the column names of a CSV file, reading its first line only.
-
-    Raises:
-        TableError: As `privsynth.csv_files.open_csv`; also if the first line is like a record.
-
-    Privacy:
-        Public: column names are.
-    """
-    return open_csv(Path(path), ask=True).names
-
-
 def check_column_names(names: list[str], where: str) -> None:
     """Raise a `TableError` unless all column names are texts and none stands twice."""
     for name in names:
@@ -256,14 +244,19 @@ def _with_point(text: str) -> str:
     return text.replace(".", ",") if is_foreign else plain  # 1.5 is no number there, and is not read as one
 
 
-def _parquet_table(path: Path) -> ParquetTable:
+def open_parquet(path: Path) -> ParquetTable:
+    """Open a Parquet file or folder; raises a `TableError` if its column names are not unique texts.
+
+    Privacy:
+        Public: reads how columns are stored, no record.
+    """
     table = ParquetTable(path)
     check_column_names(table.schema.names, repr(str(path)))
     return table
 
 
 def _open_parquet(path: Path) -> Fields:
-    table = _parquet_table(path)
+    table = open_parquet(path)
 
     def column(name: str) -> pd.Series:
         with reading(path):

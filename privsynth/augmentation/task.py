@@ -135,7 +135,7 @@ class Task:
         if given is None or isinstance(given, int | np.integer):
             n = int(given) if isinstance(given, np.integer) else given
             return self.synthesizer.sample(n, random_state=self._seed())
-        table = read_table(given).reset_index(drop=True)
+        table = read_table(given, self.synthesizer.schema_, is_real=False).reset_index(drop=True)
         lacking = [name for name in self.synthesizer.model_.domains if name not in table]
         if lacking or len(table) == 0:
             what = f"column {lacking[0]!r}" if lacking else "row"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from privsynth.cli.console import check_output, print_result, say
 from privsynth.cli.options import AsJson, Force, SchemaPath, Seed, TablePath
 from privsynth.errors import ParameterError, SchemaError
+
+if TYPE_CHECKING:
+    from privsynth.schema import Schema
 
 
 def schema(
@@ -28,14 +31,32 @@ def schema(
     infer: Annotated[
         bool, typer.Option("--infer", help="Read the values to find types; the guarantee then says so.")
     ] = False,
+    delimiter: Annotated[
+        str | None, typer.Option(help="What separates the fields of a CSV file, or 'tab'; else it is found.")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="',' if the numbers of a CSV file have decimal commas.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of a CSV file, such as cp1252, if it is not UTF-8.")
+    ] = None,
+    names: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Columns of a CSV file without a line of names.")
+    ] = None,
+    header: Annotated[
+        bool, typer.Option("--header", help="The first line holds names, though it looks like a record.")
+    ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Draft a schema to complete by hand: of a table, or from a code book.
 
-    Without --infer no value is read.
+    Without --infer no value is read. How a CSV file is written goes into the draft.
     """
+    import csv
+
     from privsynth.code_books import OF_ALL, schema_from_code_book
+    from privsynth.dialect import CsvDialect
     from privsynth.drafting import draft
     from privsynth.writing import written_aside
 
@@ -43,13 +64,26 @@ def schema(
         raise ParameterError(
             "expected a TABLE, which --infer goes with, or --from FILE, a code book; one of the two"
         )
+    if header and names is not None:
+        raise ParameterError("expected --names, for a file without a line of names, or --header, got both")
     check_output(output, force=force)
+    dialect = CsvDialect(
+        delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
+        decimal=decimal,
+        encoding=encoding,
+        header=True if header else None,
+    )
     if code_book is not None:
         book = schema_from_code_book(code_book)
         drafted, notes = book.schema, book.notes
     else:
         assert table is not None
-        made = draft(table, infer=infer)
+        made = draft(
+            table,
+            infer=infer,
+            csv=dialect if dialect.to_dict() else None,
+            names=None if names is None else [name.strip() for name in next(csv.reader([names]), [])],
+        )
         drafted, notes = made.schema, made.notes
     with written_aside(output, force=force) as aside:
         drafted.save(aside)
@@ -66,6 +100,9 @@ def schema(
             *_ways_on(table, output, infer=infer, is_stored=is_stored, is_open=bool(undeclared)),
             *next_steps,
         ]
+    written = drafted.csv
+    if written is not None and written.delimiter == ";" and written.decimal is None and not infer:
+        next_steps.append(f'if its numbers have decimal commas, add "decimal": "," to "csv" in {output}')
     nameless = "the code book" if code_book else "(no name)"
     for name, sentences in notes.items():
         say(f"{nameless if name == OF_ALL else name}: {'; '.join(sentences)}")
@@ -130,6 +167,7 @@ def split(
     from privsynth.splitting import write_split
 
     declared = Schema.load(schema_path)
+    _check_numbers_are_known(declared)
     train, held_out = write_split(
         read_table(table, declared), declared, output, holdout=holdout, random_state=seed, force=force
     )
@@ -140,3 +178,13 @@ def split(
     )
     fields = {"train": str(train), "holdout": str(held_out), "unit": declared.unit}
     print_result(fields, f"train: {train}\nholdout: {held_out}\nsplit by {by}", as_json=as_json)
+
+
+def _check_numbers_are_known(schema: Schema) -> None:
+    """Raise a `SchemaError` if the parts of a split would hold decimal commas that later pass for texts."""
+    typeless = [column.name for column in schema.columns.values() if column.type is None]
+    if typeless and schema.csv is not None and schema.csv.decimal == ",":
+        raise SchemaError(
+            f"column {typeless[0]!r} has no type, so it is not known whether it holds numbers with decimal "
+            "commas; give each column its type before the split"
+        )

@@ -38,7 +38,7 @@ class ImageSampler(RequestSampler[ImageModel]):
         Raises:
             RequestError, UnsupportedRequestError: As `TableSampler.sample`.
         """
-        request = read_request(n, asked)
+        request = read_request(n, asked, self._table.schema)
         plan, rng = self._planned(request, random_state)
         blocks = list(self._fitted().draw_blocks(plan, rng))
         labels = pd.concat([block.labels for block in blocks], ignore_index=True)
@@ -74,7 +74,7 @@ class ImageSampler(RequestSampler[ImageModel]):
         """
         check_image_output(path, force=force)
         report = progress or (lambda message, done, total: None)
-        plan, rng = self._planned(read_request(n, asked), random_state)
+        plan, rng = self._planned(read_request(n, asked, self._table.schema), random_state)
 
         def told() -> Iterator[LabelledImages]:
             done = 0

@@ -15,6 +15,7 @@ from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import Asked, SampleRequest
 from privsynth.sampling.table_model import TableModel
 from privsynth.sampling.unnamed import mostly_other
+from privsynth.schema import Schema
 from privsynth.seeds import random_generator
 from privsynth.sources import read_table
 from privsynth.synthesizers.contract import Fitted, Model
@@ -45,7 +46,9 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        return support_table(self._table, read_request(n, asked), np.random.default_rng(0))
+        return support_table(
+            self._table, read_request(n, asked, self._table.schema), np.random.default_rng(0)
+        )
 
     def lost_columns(self) -> list[str]:
         """Say of which columns the model knows no value of its own, or hardly any: a sentence each.
@@ -61,7 +64,7 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        request = read_request(n, asked)
+        request = read_request(n, asked, self._table.schema)
         return told_of_rows(request, self._looked_at(request))
 
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
@@ -75,7 +78,7 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        return rebalancing_cost(self._looked_at(read_request(n, asked)))
+        return rebalancing_cost(self._looked_at(read_request(n, asked, self._table.schema)))
 
     def _looked_at(self, request: SampleRequest) -> Plan:
         only_look = request.on_unsupported != "drop"
@@ -108,11 +111,11 @@ def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
     return told
 
 
-def read_request(n: int | None, asked: Asked) -> SampleRequest:
+def read_request(n: int | None, asked: Asked, schema: Schema) -> SampleRequest:
     """Return what is asked for as a request; public tables that it names by their files are read."""
     tables: Asked = {}
     if isinstance(path := asked.get("proportions"), str | Path):
-        tables["proportions"] = read_table(path)
+        tables["proportions"] = read_table(path, schema, is_real=False)
     if isinstance(path := asked.get("like"), str | Path):
-        tables["like"] = read_table(path)
+        tables["like"] = read_table(path, schema, is_real=False)
     return SampleRequest(n=n, **(asked | tables))

@@ -65,7 +65,7 @@ class TableSampler(RequestSampler[TableModel]):
         Privacy:
             Post-processing; ``like`` is taken as public.
         """
-        request = read_request(n, asked)
+        request = read_request(n, asked, self._table.schema)
         plan, rng = self._planned(request, random_state)
         rows = draw_rows(plan, rng)
         rows.attrs |= told_of_rows(request, plan)
@@ -86,7 +86,7 @@ class TableSampler(RequestSampler[TableModel]):
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ParameterError(f"expected batch_size >= 1, got {batch_size!r}")
-        plan, rng = self._planned(read_request(n, asked), random_state)
+        plan, rng = self._planned(read_request(n, asked, self._table.schema), random_state)
         return in_batches(draw_blocks(plan, rng), int(batch_size))
 
     def sample_to(
@@ -122,7 +122,7 @@ class TableSampler(RequestSampler[TableModel]):
         Privacy:
             As `sample`.
         """
-        request = read_request(n, asked)
+        request = read_request(n, asked, self._table.schema)
         plan, rng = self._planned(request, random_state)
         types = every_label(plan)
         types.attrs |= told_of_rows(request, plan)
@@ -155,7 +155,7 @@ class TableSampler(RequestSampler[TableModel]):
         Privacy:
             Post-processing of the model; the frame is taken as public.
         """
-        table = read_table(frame)
+        table = read_table(frame, self._table.schema, is_real=False)
         rows = complete_rows(self._fitted(), table, self._rng(random_state))
         rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
         return rows
