@@ -12,6 +12,7 @@ from privsynth.code_books import OF_ALL, CodeBook, schema_from_code_book
 from privsynth.errors import SchemaError
 from privsynth.schema import PRIVATE, Schema
 
+DAY_FIRST = {"format": "%d/%m/%Y"}
 OPEN = {"low": PRIVATE, "high": PRIVATE, "missing": PRIVATE}
 
 
@@ -37,7 +38,7 @@ TABLE_SCHEMA = {
         {"name": "sex", "type": "string", "constraints": {"enum": ["F", "M"], "required": True}},
         {"name": "grade", "type": "integer", "constraints": {"enum": [1, 2, 3]}},
         {"name": "town", "type": "string", "constraints": {"pattern": "[A-Z].*", "maxLength": 40}},
-        {"name": "born", "type": "date", "constraints": {"minimum": "1900-01-01"}},
+        {"name": "born", "type": "date", "format": "%d/%m/%Y", "constraints": {"minimum": "1900-01-01"}},
         {"name": "seen", "type": "datetime"},
         {"name": "ill", "type": "boolean", "trueValues": ["Y"], "falseValues": ["N"]},
         {"name": "year", "type": "year"},
@@ -61,7 +62,7 @@ def test_a_frictionless_table_schema(tmp_path: Path) -> None:
         "sex": {"type": "categorical", "categories": ["F", "M"], **na},
         "grade": {"type": "categorical", "categories": [1, 2, 3], "missing": PRIVATE, **na},
         "town": {"type": "categorical", "categories": PRIVATE, "missing": PRIVATE, **na},
-        "born": {"type": "datetime", **OPEN, "low": "1900-01-01", "resolution": "day", **na},
+        "born": {"type": "datetime", **OPEN, "low": "1900-01-01", "resolution": "day", **DAY_FIRST, **na},
         "seen": {"type": "datetime", **OPEN, "resolution": "second", **na},
         "ill": {"type": "boolean", "values": ["N", "Y"], "missing": PRIVATE, **na},
         "year": {"type": "integer", **OPEN, **na},

@@ -61,6 +61,34 @@ def test_eight_digits_are_dates_where_all_of_them_are() -> None:
     assert proposed("x", [*days, "20191301"]).fields["type"] == "integer"
 
 
+DATES: dict[str, tuple[str, str, str]] = {
+    "day first": ("%d/%m/%Y", "%d/%m/%Y", "day"),
+    "dotted": ("%d.%m.%Y", "%d.%m.%Y", "day"),
+    "month first": ("%m/%d/%Y", "%m/%d/%Y", "day"),
+    "named month": ("%d %b %Y", "%d %b %Y", "day"),
+    "American": ("%B %d, %Y", "%B %d, %Y", "day"),
+    "SAS": ("%d%b%Y", "%d%b%Y", "day"),
+    "two digits": ("%d.%m.%y", "%d.%m.%y", "day"),
+    "with time": ("%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M", "minute"),
+    "halves of a day": ("%m/%d/%Y %I:%M %p", "%m/%d/%Y %I:%M %p", "minute"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("write", "written", "resolution"), DATES.values(), ids=DATES.keys())
+def test_dates_as_people_write_them(write: str, written: str, resolution: str) -> None:
+    days = pd.date_range("2019-01-01", periods=N, freq="31h7min")
+    proposal = proposed("seen", [day.strftime(write) for day in days])
+    assert proposal.fields["type"] == "datetime"
+    assert (proposal.fields["format"], proposal.fields["resolution"]) == (written, resolution)
+    assert not any("cannot be told apart" in note for note in proposal.notes)
+
+
+def test_a_date_whose_day_and_month_look_alike_is_said() -> None:
+    proposal = proposed("seen", [f"{1 + i % 12:02d}/{1 + i % 9:02d}/2020" for i in range(N)])
+    assert proposal.fields["format"] == "%d/%m/%Y"
+    assert any("cannot be told apart" in note and "'%m/%d/%Y'" in note for note in proposal.notes)
+
+
 @pytest.mark.parametrize("word", ["NA", "N/A", "NULL", "null", "None", "-", "?", ".", "nan", "Unknown"])
 @pytest.mark.parametrize("value", ["{}", "{}.5", "2021-01-{:02d}", "${}"])
 def test_words_for_missing_beside_numbers_and_dates(word: str, value: str) -> None:
