@@ -6,6 +6,7 @@ the declaration alone, never on the other rows.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -188,11 +189,11 @@ def _other_spellings(
     return found
 
 
-def _number(text: str) -> float | None:
+def _number(text: str) -> float:
     try:
-        return None if "_" in text else float(text)
+        return math.nan if "_" in text else float(text)
     except ValueError:
-        return None
+        return math.nan
 
 
 def _index(labels: Sequence[Category]) -> pd.Index:
