@@ -143,3 +143,34 @@ def test_a_paid_audit_of_one_row_leaves_out_what_needs_two(tmp_path):
     report.save(tmp_path / "page")
     assert report.paid is not None
     assert report.paid["hits"] is None
+
+
+def pictures(n: int, seed: int, labels: list[str] | None = None) -> privsynth.LabelledImages:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"kind": rng.choice(["a", "b"], n) if labels is None else labels})
+    return privsynth.LabelledImages(rng.integers(0, 255, (n, 8, 8, 1)).astype(np.uint8), frame)
+
+
+OF_IMAGES = Schema(
+    {"kind": {"type": "categorical", "categories": ["a", "b"], "role": "target"}},
+    image={"height": 8, "width": 8, "channels": 1},
+)
+
+
+def test_images_with_a_class_of_one_image_are_judged():
+    odd = pictures(31, 2, ["a"] + ["b"] * 30)
+    report = privsynth.audit(
+        real=pictures(40, 1), synthetic=odd, holdout=pictures(30, 3), schema=OF_IMAGES, quick=True
+    )
+    assert report.fidelity["status"] == "assessed"
+
+
+def test_a_single_image_held_out_is_refused_in_words():
+    with pytest.raises(TableError, match="expected at least two persons or images in the holdout images"):
+        privsynth.audit(
+            real=pictures(40, 1),
+            synthetic=pictures(40, 2),
+            holdout=pictures(1, 3),
+            schema=OF_IMAGES,
+            quick=True,
+        )

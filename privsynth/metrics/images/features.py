@@ -210,6 +210,9 @@ def see(images: ImageTables, *, random_state: int = 0) -> Seen:
     The reference is the reference set; without one a random half of the holdout's units; without a holdout,
     of the real ones.
 
+    Raises:
+        TableError: If there are no two halves.
+
     Privacy:
         Not private: fits and encodes real records.
     """
@@ -221,6 +224,11 @@ def see(images: ImageTables, *, random_state: int = 0) -> Seen:
         compared = (compared_set, np.arange(len(pixels[compared_set])))
     else:
         first, second = images.halves(compared_set, generator)
+        if not min(len(first), len(second)):
+            raise TableError(
+                f"expected at least two persons or images in the {compared_set} images, half of which are only "
+                "learnt from; give more of them, or a reference set"
+            )
         reference, compared = (compared_set, second), (compared_set, first)
     network = _network(images, reference, random_state)
     features = {name: network.features(held) for name, held in pixels.items()}
