@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
     from privsynth.resampling import BalancedResampler
+    from privsynth.schema import Schema
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
         DPGANSynthesizer,
@@ -56,6 +57,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Augmentation": "privsynth.augmentation",
+    "Schema": "privsynth.schema",
     "augment_for": "privsynth.augmentation",
     "AuditReport": "privsynth.report.audit_report",
     "LabelledImages": "privsynth.images",

@@ -5,14 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from privsynth.cli.console import check_output, print_result, progress_said, warn
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
-from privsynth.schema import ROWS_OF_PERSONS, Schema
+
+if TYPE_CHECKING:
+    from privsynth.schema import Schema
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
@@ -71,6 +73,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what a budget buys; reads no record."""
+    from privsynth.schema import Schema
     from privsynth.synthesizers.plan import describe_plan
     from privsynth.synthesizers.plan import plan as plan_fit
 
@@ -111,6 +114,7 @@ def fit(
     """
     from privsynth.cli.images import check_sheet, with_grids, write_sheet
     from privsynth.ranks import RankStoppedError, is_helper
+    from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS
     from privsynth.synthesizers.interruption import FitInterrupted
 
@@ -229,6 +233,7 @@ def sample(
     from privsynth.cli.images import check_sample_output, check_sheet, completing, write_sheet
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
     from privsynth.sampling.completion import COMPLETED_NOT_COVERED
+    from privsynth.schema import ROWS_OF_PERSONS
     from privsynth.synthesizers import load
     from privsynth.synthesizers.blocks import write_blocks
 

@@ -492,7 +492,7 @@ def test_a_column_that_the_model_lost_is_named_by_show_and_sample(tmp_path: Path
     run("fit", tmp_path / "t.csv", "--schema", tmp_path / "s.json", "--epsilon", "1", "-o", model)
     drawn = run("sample", model, "-n", 20, "-o", tmp_path / "rows.csv", "--quiet")
     assert "warning: column 'name': no category of its private list" in drawn.err
-    assert "left out, as the schema says: note" in drawn.out
+    assert "left out, as the schema says: 'note'" in drawn.out
     assert "column 'name': no category of its private list" in run("show", model).out
     (sentence,) = json.loads(run("show", model, "--json").out)["lost_columns"]
     assert sentence.startswith("column 'name'")
@@ -566,7 +566,7 @@ def spoil(folder: Path, how: str) -> None:
         ("all missing", "'sex'"),
         ("no rows", "has no rows"),
         ("empty file", "is empty"),
-        ("duplicate names", "column 'sex' stands twice"),
+        ("duplicate names", "have the same name; rename or drop one"),
         ("wrong encoding", "is not in UTF-8"),
         ("ragged line", "cannot be read"),
         ("no file", "there is no file"),

@@ -226,8 +226,8 @@ def see(images: ImageTables, *, random_state: int = 0) -> Seen:
         first, second = images.halves(compared_set, generator)
         if not min(len(first), len(second)):
             raise TableError(
-                f"expected at least two persons or images in the {compared_set} images, half of which are only "
-                "learnt from; give more of them, or a reference set"
+                f"expected at least two persons or images in the {compared_set} images, half of which are "
+                "only learnt from; give more of them, or a reference set"
             )
         reference, compared = (compared_set, second), (compared_set, first)
     network = _network(images, reference, random_state)
