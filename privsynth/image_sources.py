@@ -18,7 +18,7 @@ from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.image_shape import ImageShape
 from privsynth.images import LabelledImages, PixelArray
 from privsynth.schema import Schema
-from privsynth.sources import OnViolation, Records, conform, read_table
+from privsynth.sources import OnViolation, Records, check_has_columns, column_names, conform, read_table
 
 ImageSource = LabelledImages | tuple[Any, pd.DataFrame] | str | Path
 
@@ -57,18 +57,43 @@ def read_images(
         source = LabelledImages(*source)
     if isinstance(source, LabelledImages):
         return _of_shape(source, shape)
-    if not isinstance(source, str | Path):
-        raise TableError(
-            "expected LabelledImages, a pair of an array and a frame of labels, or a path, got "
-            f"{type(source).__name__}"
-        )
-    path = Path(source)
+    path = _existing(source)
     if path.is_dir():
         return _read_folder(path, shape, clip=on_violation == "clip")
-    if not path.exists():
-        raise TableError(f"there is no file or folder {str(path)!r}")
     read: Callable[[Path], LabelledImages] = _read_npz if path.suffix.lower() == ".npz" else _read_idx_pair
     return _of_shape(read(path), shape)
+
+
+def check_image_names(source: ImageSource, schema: Schema) -> None:
+    """Check that images are there, with the labels that their schema describes; reads no record.
+
+    Raises:
+        TableError, SchemaError: As `read_images` and `privsynth.sources.check_names`.
+
+    Privacy:
+        Public: reads the names of files, arrays and columns, and the shape of arrays.
+    """
+    if schema.image is None:
+        raise SchemaError(
+            'the schema describes a table; for images it needs "image": {"height": ..., "width": ..., '
+            '"channels": ...}'
+        )
+    names = _label_names(source, schema, schema.image)
+    if names is not None:
+        check_has_columns(names, schema, "the label table")
+
+
+def _label_names(source: ImageSource, schema: Schema, shape: ImageShape) -> list[str] | None:
+    """Return the names of the labels, None if they are not known before the records are."""
+    if isinstance(source, LabelledImages):
+        return column_names(_of_shape(source, shape).labels, schema)
+    if isinstance(source, tuple) and len(source) == 2:
+        return column_names(source[1], schema) if isinstance(source[1], pd.DataFrame) else None
+    path = _existing(source)
+    if path.is_dir():
+        table = _table_of_labels(path)
+        return None if table is None else [n for n in column_names(table, schema) if n != FILE_COLUMN]
+    return None
 
 
 def conform_images(source: ImageSource, schema: Schema, *, on_violation: OnViolation = "error") -> Records:
@@ -87,14 +112,23 @@ def conform_images(source: ImageSource, schema: Schema, *, on_violation: OnViola
     """
     if on_violation not in ("error", "clip"):
         raise ParameterError(f"expected on_violation to be 'error' or 'clip', got {on_violation!r}")
-    if schema.image is None:
-        raise SchemaError(
-            'the schema describes a table; for images it needs "image": {"height": ..., "width": ..., '
-            '"channels": ...}'
-        )
+    check_image_names(source, schema)
+    assert schema.image is not None
     both = read_images(source, shape=schema.image, on_violation=on_violation)
     records = conform(both.labels, schema, on_violation=on_violation, name="label")
     return Records(records.frame, records.persons, both.images)
+
+
+def _existing(source: object) -> Path:
+    if not isinstance(source, str | Path):
+        raise TableError(
+            "expected LabelledImages, a pair of an array and a frame of labels, or a path, got "
+            f"{type(source).__name__}"
+        )
+    path = Path(source)
+    if not path.exists():
+        raise TableError(f"there is no file or folder {str(path)!r}")
+    return path
 
 
 def _of_shape(both: LabelledImages, shape: ImageShape) -> LabelledImages:
@@ -157,8 +191,12 @@ def _read_idx(path: Path, *, n_axes: int) -> PixelArray:
 # -- folders ---------------------------------------------------------------------------------------------
 
 
+def _table_of_labels(folder: Path) -> Path | None:
+    return next((folder / name for name in FILE_TABLES if (folder / name).exists()), None)
+
+
 def _read_folder(folder: Path, shape: ImageShape, *, clip: bool) -> LabelledImages:
-    table = next((folder / name for name in FILE_TABLES if (folder / name).exists()), None)
+    table = _table_of_labels(folder)
     if table is not None:
         labels = read_table(table)
         if FILE_COLUMN not in labels.columns:

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class Release:
         facts: What else was released, JSON-able.
         arrays: Released arrays by name.
         lost: Whether the charge was written but its answer never stored: paid, and gone.
+        columns: Columns that it was made from; None if it rests on all of them, or on a model of them.
+        void: Whether the schema was amended since, so that it no longer says what its key does: paid, and
+            never served again.
+        kept: Whether it was bought before the schema was amended, and still says what its key does.
     """
 
     key: str
@@ -42,11 +46,22 @@ class Release:
     facts: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
     lost: bool = False
+    columns: tuple[str, ...] | None = None
+    void: bool = False
+    kept: bool = False
 
     def header(self) -> dict[str, Any]:
         """Return all but the arrays, JSON-able."""
         out: dict[str, Any] = {"key": self.key, "event": dict(self.event), "facts": dict(self.facts)}
-        return out | ({"lost": True} if self.lost else {})
+        if self.columns is not None:
+            out["columns"] = list(self.columns)
+        marks = {"lost": self.lost, "void": self.void, "kept": self.kept}
+        return out | {mark: True for mark, is_set in marks.items() if is_set}
+
+    @property
+    def noise_multiplier(self) -> float:
+        """The noise that was paid for; of a release kept from before, not what one would buy now."""
+        return float(self.event["noise_multiplier"])
 
 
 class ReleaseStore:
@@ -136,17 +151,31 @@ class ReleaseStore:
                 rows = [(name, json.dumps(value)) for name, value in values.items()]
                 database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
-    def set_checkpoint(self, key: str, arrays: Mapping[str, Array]) -> None:
-        """Keep the state of a training, a function of releases, in place of the last one."""
+    def forget(self, name: str) -> None:
+        """Drop a fact about the run."""
+        self.meta.pop(name, None)
+        if self._database is not None:
+            with self._database as database:
+                database.execute("DELETE FROM meta WHERE name = ?", (name,))
+
+    def set_checkpoint(self, key: str, arrays: Mapping[str, Array], *, n_steps: int) -> None:
+        """Keep the state of a training after some steps, a function of releases, in place of the last one."""
         self._checkpoints[key] = dict(arrays)
+        self.meta[f"{key}/kept"] = n_steps
         if self._database is not None:
             with self._database as database:
                 row = (key, tensor_bytes(arrays))
                 database.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", row)
+                kept = (f"{key}/kept", json.dumps(n_steps))
+                database.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", kept)
 
     def checkpoint(self, key: str) -> Mapping[str, Array] | None:
         """Return the last checkpoint of a training, or None."""
         return self._checkpoints.get(key)
+
+    def n_kept(self, key: str) -> int:
+        """Return how many steps the last checkpoint holds, 0 if there is none."""
+        return int(self.meta.get(f"{key}/kept", 0))
 
     def append(self, release: Release) -> None:
         """Keep a release; on return it is durable."""
@@ -171,11 +200,37 @@ class ReleaseStore:
 
     def bought(self, key: str) -> Release | None:
         """Return the release with this key, or None if it was never stored."""
-        return next((r for r in self._releases if r.key == key and not r.lost), None)
+        return next((r for r in self._releases if r.key == key and not (r.lost or r.void)), None)
 
     def lost(self, key: str) -> list[Release]:
         """Return the charges with this key whose answers were lost."""
-        return [r for r in self._releases if r.key == key and r.lost]
+        return [r for r in self._releases if r.key == key and r.lost and not r.void]
+
+    def lose(self, key: str) -> None:
+        """Take the release with this key for lost: paid, and its answer of no use."""
+        self.mark([replace(r, lost=True) if r is self.bought(key) else r for r in self._releases])
+
+    def mark(self, new: list[Release], **meta: Any) -> None:
+        """Put the same releases, marked, in the place of those that stand there, and keep facts.
+
+        It is one transaction. Checkpoints of blocks of steps that are void are dropped.
+        """
+        void = {release.key for release in new if release.void}
+        dropped = [name for key in void if key in self._checkpoints for name in (key, f"{key}/kept")]
+        if self._database is not None:
+            with self._database as database:
+                numbers = [n for (n,) in database.execute("SELECT seq FROM releases ORDER BY seq")]
+                headers = [(json.dumps(r.header()), n) for r, n in zip(new, numbers, strict=True)]
+                database.executemany("UPDATE releases SET header = ? WHERE seq = ?", headers)
+                database.executemany("DELETE FROM checkpoint WHERE key = ?", [(name,) for name in dropped])
+                database.executemany("DELETE FROM meta WHERE name = ?", [(name,) for name in dropped])
+                rows = [(name, json.dumps(value)) for name, value in meta.items()]
+                database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+        self._releases = new
+        for name in dropped:
+            self._checkpoints.pop(name, None)
+            self.meta.pop(name, None)
+        self.meta.update(meta)
 
 
 def release_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Release:
@@ -186,6 +241,9 @@ def release_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Rele
         facts=header["facts"],
         arrays=arrays,
         lost=bool(header.get("lost", False)),
+        columns=None if header.get("columns") is None else tuple(header["columns"]),
+        void=bool(header.get("void", False)),
+        kept=bool(header.get("kept", False)),
     )
 
 

@@ -6,6 +6,7 @@ import csv
 import gzip
 import re
 import unicodedata
+import warnings
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -70,6 +71,40 @@ class Fields:
     names: list[str]
     n_rows: int
     column: Callable[[str], pd.Series]
+
+
+# -- names ---------------------------------------------------------------------------------------------
+
+
+def check_names(table: pd.DataFrame | str | Path, schema: Schema) -> None:
+    """Check that a table is there and has the columns that its schema describes; reads no record.
+
+    Raises:
+        TableError: If there is no such file, or its column names cannot be read or stand twice.
+        SchemaError: If a column is missing.
+
+    Privacy:
+        Public: reads column names alone, of a CSV file its first line.
+    """
+    check_has_columns(column_names(table, schema), schema, "the table")
+
+
+def column_names(table: pd.DataFrame | str | Path, schema: Schema) -> list[str]:
+    """Return the column names of a table that a schema describes; see `check_names`.
+
+    Privacy:
+        Public: reads column names alone.
+    """
+    if isinstance(table, pd.DataFrame):
+        names = list(table.columns)
+        check_column_names(names, "the frame")
+        return names
+    path = _path(table)
+    with reading(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said when the file is read
+        if source_format(path) == "parquet":
+            return list(_parquet_table(path).schema.names)
+        return open_csv(path, schema.csv or CsvDialect(), columns=list(schema.columns), ask=True).names
 
 
 # -- reading -------------------------------------------------------------------------------------------
@@ -305,7 +340,7 @@ def conform(
         table = open_table(table)
     if not isinstance(table, Fields):
         raise TableError(f"expected {subject} as a pandas DataFrame, got {type(table).__name__}")
-    _check_has_columns(table.names, schema, subject)
+    check_has_columns(table.names, schema, subject)
     if table.n_rows == 0 and on_violation == "error":
         raise TableError(f"{subject} has no rows")
 
@@ -332,7 +367,8 @@ def needed_columns(schema: Schema) -> list[str]:
     return [*(column.name for column in schema.modelled), *person]
 
 
-def _check_has_columns(names: list[str], schema: Schema, subject: str) -> None:
+def check_has_columns(names: list[str], schema: Schema, subject: str) -> None:
+    """Raise a `SchemaError` unless all columns are there that a schema describes."""
     lacking = [column for column in needed_columns(schema) if column not in names]
     if lacking:
         raise SchemaError(

@@ -150,6 +150,7 @@ class _Till:
             epsilon=self._budget.epsilon,
             delta=self._budget.delta,
             description="audit",
+            part_of_rest=0.0,  # no event of an audit has a delta of its own
         )
         return self
 

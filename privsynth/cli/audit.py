@@ -74,12 +74,12 @@ def audit(
     from privsynth.attacks.paid import AuditBudget
     from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
-    from privsynth.ledger.run import dataset_name
     from privsynth.report.audit import audit as run_audit
     from privsynth.report.audit_report import HTML_NAME, JSON_NAME
     from privsynth.report.public import public_report
     from privsynth.schema import Schema
     from privsynth.synthesizers import load
+    from privsynth.synthesizers.run import dataset_name
 
     of_records = {"--real": real, "--holdout": holdout, "--reference": reference, "--twin": twin}
     given = [flag for flag, path in of_records.items() if path]

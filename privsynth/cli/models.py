@@ -313,13 +313,13 @@ def _resumable(partial: Path) -> str:
 
 
 def _discard_unpaid(partial: Path) -> None:
-    """Remove the store of a run that was refused before it paid for anything: it would be in the way."""
+    """Remove the store of a run that was refused before it reserved anything: it would be in the way."""
     from privsynth.releases import ReleaseStore
 
     if partial.exists():
         store = ReleaseStore(partial)
         store.close()
-        if len(store) == 0:
+        if len(store) == 0 and "added_delta" not in store.meta:  # which is kept once a run is reserved
             partial.unlink()
 
 

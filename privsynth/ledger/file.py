@@ -16,7 +16,7 @@ import platformdirs
 
 from privsynth.errors import LedgerError
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION_ID = 0x70727673  # "prvs", so that another program's SQLite file is told apart
 BUSY_TIMEOUT_SECONDS = 60
 MINIMUM_SIZE = 512  # bytes; the smallest page of an SQLite file
@@ -33,6 +33,22 @@ _TABLES = (
         run TEXT NOT NULL REFERENCES runs (id), sequence INTEGER NOT NULL, key TEXT NOT NULL,
         event TEXT NOT NULL, mu_squared REAL NOT NULL, delta REAL NOT NULL, charged TEXT NOT NULL,
         PRIMARY KEY (run, sequence))""",
+)
+
+# Format 2 counts gradient steps and noiseless stops. Of a block that format 1 charged nobody but a file that
+# may be a copy knows how many steps were taken: all of them count as taken.
+_SINCE_1 = (
+    "ALTER TABLE datasets ADD COLUMN limit_came_first INTEGER",  # NULL: not known
+    "ALTER TABLE runs ADD COLUMN planned_delta REAL",  # NULL: the share of its delta that is set aside
+    """CREATE TABLE steps (
+        run TEXT NOT NULL, sequence INTEGER NOT NULL, n_steps INTEGER NOT NULL,
+        begun INTEGER NOT NULL, kept INTEGER NOT NULL, PRIMARY KEY (run, sequence),
+        FOREIGN KEY (run, sequence) REFERENCES events (run, sequence))""",
+    """INSERT INTO steps
+        SELECT run, sequence, json_extract(event, '$.count'), json_extract(event, '$.count'), 0
+        FROM events WHERE json_extract(event, '$.mechanism') = 'sampled_gaussian'""",
+    """CREATE TABLE stops (
+        run TEXT NOT NULL REFERENCES runs (id), stopped TEXT NOT NULL, is_over INTEGER NOT NULL)""",
 )
 
 
@@ -75,7 +91,7 @@ class LedgerFile:
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
             with closing(_connect(fresh)) as database:
-                for statement in _TABLES:
+                for statement in _TABLES + _SINCE_1:
                     database.execute(statement)
                 database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 database.execute(f"PRAGMA user_version = {FORMAT}")
@@ -101,8 +117,8 @@ class LedgerFile:
                 database.execute("COMMIT")  # any exception before it closes the connection: a rollback
         except sqlite3.Error as error:
             raise LedgerError(
-                f"the ledger {str(self.path)!r} cannot be used: {error}; nothing was read. If it is busy, "
-                "wait for the other run; if it is damaged, put back a copy"
+                f"the ledger {str(self.path)!r} cannot be used: {error}; stopped before anything more was "
+                "read. If it is busy, wait for the other run; if it is damaged, put back a copy"
             ) from None
 
     def _check(self) -> None:
@@ -126,6 +142,16 @@ class LedgerFile:
                 f"the ledger {str(self.path)!r} has format {version}, this version of privsynth knows up to "
                 f"{FORMAT}; update privsynth"
             )
+        if version < FORMAT:
+            self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """Add what this format has beyond the last one, in one transaction; what stands there stays."""
+        with self.transaction(write=True) as database:
+            if database.execute("PRAGMA user_version").fetchone()[0] < FORMAT:  # no other process was faster
+                for statement in _SINCE_1:
+                    database.execute(statement)
+                database.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

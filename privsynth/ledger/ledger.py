@@ -1,9 +1,11 @@
 """The ledger: what each run may spend on a data set, and what it has spent.
 
-A run reserves its whole plan before it reads anything, and charges each event before the read that the
-event pays for. Spends compose over all runs on a data set as Gaussian differential privacy: the sum of mu²
-of adaptively chosen events stays within the limit's mu² (Smith and Thakurta 2022). A fixed share of every
-delta is set aside beforehand for thresholded discovery, whose deltas add up.
+A run reserves its whole plan before it reads anything, charges each event before the read that the event
+pays for, and counts each gradient step before it is drawn. Where records stop a run, as a broken schema does,
+that is a signal without noise: the reservation stays charged, and the stop is counted. Spends compose over
+all runs on a data set as Gaussian differential privacy: the sum of mu² of adaptively chosen events stays
+within the limit's mu² (Smith and Thakurta 2022). A fixed share of every delta is set aside beforehand for
+what adds up as a delta: thresholded discovery, and the slacks of gradient steps.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import dataclasses
 import datetime as dt
 import json
 import math
+import shlex
 import sqlite3
 import unicodedata
 import uuid
@@ -20,8 +23,12 @@ from pathlib import Path
 
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
+from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, rounded_down
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
 from privsynth.ledger.file import LedgerFile, ledger_path
+
+LEAST_PART_LEFT = 1e-4  # of a delta, or of the limit's: with less than that left it is used up
+LEAST_EPSILON = 1e-3  # with less than that left it is used up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,8 @@ class RunSummary:
         epsilon: Asked for.
         delta: Asked for.
         n_events: Events charged.
+        noiseless_stops: How often records stopped it.
+        is_stopped: Whether they did last, and nobody has resumed or closed it.
         epsilon_spent: Composed over the events charged, at the delta asked for; what was spent so far is not
             a claim, since when to look at it may depend on the records.
     """
@@ -48,6 +57,8 @@ class RunSummary:
     delta: float
     n_events: int
     epsilon_spent: float
+    noiseless_stops: int = 0
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +70,12 @@ class DatasetSummary:
         unit: The unit that the first spend fixed; None before.
         limit: ``(epsilon, delta)`` over all runs; None if there is none.
         epsilon: Composed over all that is reserved.
-        delta: The delta at which ``epsilon`` holds: the limit's, else the largest that a run asked for.
+        delta: The delta at which ``epsilon`` is composed: the limit's, else the largest that a run asked for.
         runs: Every run, oldest first.
+        limit_came_first: Whether the limit was fixed before the first run, so that it is a claim about all of
+            them; None if an older version did not keep that. The sum of runs that were chosen one after
+            the other is no claim.
+        noiseless_stops: How often records stopped a run: each time a signal without noise.
     """
 
     dataset: str
@@ -69,6 +84,8 @@ class DatasetSummary:
     epsilon: float
     delta: float
     runs: tuple[RunSummary, ...]
+    limit_came_first: bool | None = None
+    noiseless_stops: int = 0
 
 
 class Ledger:
@@ -107,6 +124,7 @@ class Ledger:
         delta: float,
         description: str,
         run: str | None = None,
+        part_of_rest: float | None = None,
     ) -> str:
         """Open a run and reserve its whole plan; nothing has been read yet.
 
@@ -118,6 +136,10 @@ class Ledger:
             description: What the run is for; public.
             run: Id that the caller has already written down, so that a crash between the two loses
                 nothing; a fresh one by default.
+            part_of_rest: Under a limit, the run sets aside for discovery and slacks at most this part of what
+                is left of the limit's delta for them, so that runs after it find some too. It may do with
+                less than the `ADDED_DELTA_SHARE` of its own ``delta``; what it claims stays. None: all of
+                that share.
 
         Returns:
             The run's id.
@@ -131,12 +153,31 @@ class Ledger:
         run = run or uuid.uuid4().hex
         with self._file.transaction(write=True) as database:
             _fix_unit(database, name, unit)
-            _check_limit(database, name, plan, f"a run of epsilon={epsilon:g}, delta={delta:g}")
+            if part_of_rest is not None:
+                plan = _modest(database, name, plan, part_of_rest)
+            _check_limit(
+                database, name, plan, (epsilon, delta), f"a run of epsilon={epsilon:g}, delta={delta:g}"
+            )
             database.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?)",
-                (run, name, description, epsilon, delta, _now(), plan.mu_squared, plan.added_delta),
+                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?)",
+                (
+                    run,
+                    name,
+                    description,
+                    epsilon,
+                    delta,
+                    _now(),
+                    plan.mu_squared,
+                    plan.added_delta,
+                    plan.added_delta,
+                ),
             )
         return run
+
+    def plan(self, run: str) -> Spend:
+        """Return all that a run may spend."""
+        with self._file.transaction(write=False) as database:
+            return _plan(_run_row(database, run))
 
     def charge(self, run: str, event: Event, key: str) -> int:
         """Charge an event, before the read that it pays for.
@@ -166,9 +207,58 @@ class Ledger:
                 )
             database.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run, n_events + 1, key, json.dumps(event.to_dict()), *dataclasses.astuple(cost), _now()),
+                (run, n_events + 1, key, _json(event), *dataclasses.astuple(cost), _today()),
             )
+            if event.mechanism == "sampled_gaussian":
+                database.execute("INSERT INTO steps VALUES (?, ?, ?, 0, 0)", (run, n_events + 1, event.count))
         return n_events + 1
+
+    def begun(self, run: str, key: str, event: Event) -> int:
+        """Return how many gradient steps of a charged block are spent."""
+        with self._file.transaction(write=False) as database:
+            return _block(database, run, key, event)[1]
+
+    def advance(self, run: str, key: str, event: Event, n_begun: int) -> None:
+        """Spend the step of that number in a block, before its batch and noise are drawn.
+
+        Raises:
+            LedgerError: If the run is not open, or the ledger counts other steps than those before it: this
+                caller goes on from a copy, or beside another process.
+            BudgetExceededError: If the block's steps are used up.
+        """
+        with self._file.transaction(write=True) as database:
+            _run_row(database, run, expected=("open",))
+            sequence, spent, n_steps = _block(database, run, key, event)
+            if spent != n_begun - 1:
+                raise LedgerError(
+                    f"the ledger counts {spent} steps of this run where {n_begun - 1} are known here: "
+                    "another process has taken steps; stopped before one more. Wait for it, or pass "
+                    "--restart for a run of its own"
+                )
+            if spent >= n_steps:
+                raise BudgetExceededError(f"all {n_steps} private steps of this block are spent")
+            database.execute(
+                "UPDATE steps SET begun = ? WHERE run = ? AND sequence = ?", (n_begun, run, sequence)
+            )
+
+    def keep(self, run: str, key: str, event: Event, n_steps: int) -> None:
+        """Note that a checkpoint holds the first ``n_steps`` steps of a block: older ones are copies."""
+        with self._file.transaction(write=True) as database:
+            sequence = _block(database, run, key, event)[0]
+            database.execute(
+                "UPDATE steps SET kept = max(kept, ?) WHERE run = ? AND sequence = ?",
+                (n_steps, run, sequence),
+            )
+
+    def blocks(self, run: str) -> dict[str, tuple[int, int]]:
+        """Return of each key's last block of steps how many are spent, and how many its checkpoint holds."""
+        with self._file.transaction(write=False) as database:
+            rows = database.execute(
+                "SELECT key, begun, kept FROM steps JOIN events USING (run, sequence) WHERE run = ? "
+                "ORDER BY sequence",
+                (run,),
+            ).fetchall()
+        return {key: (begun, kept) for key, begun, kept in rows}
 
     def status(self, run: str) -> str | None:
         """Return open, suspended, finished or closed; None for an unknown run."""
@@ -197,18 +287,58 @@ class Ledger:
         """End a run that will not be resumed, say after a crash; gives back what no event claims."""
         self._shrink(run, "closed", expected=("open", "suspended"))
 
-    def resume(self, run: str) -> None:
-        """Open a suspended or crashed run again and reserve its whole plan.
+    def resume(self, run: str, unit: Unit | None = None) -> None:
+        """Open a suspended, crashed or stopped run again and reserve its whole plan.
+
+        Args:
+            run: Its id.
+            unit: Whom it protects now; may differ only if nothing is charged or bound by the old one.
 
         Raises:
-            LedgerError: If the run is finished, closed or unknown.
+            LedgerError: If the run is finished, closed or unknown, or of another unit.
             BudgetExceededError: If other runs have used the budget meanwhile.
         """
         with self._file.transaction(write=True) as database:
             row = _run_row(database, run, expected=("open", "suspended"))
-            plan = Spend.of_budget(epsilon=row["epsilon"], delta=row["delta"])
-            _check_limit(database, row["dataset"], plan, "resuming the run", except_run=run)
-            _set_run(database, run, "open", plan)
+            if unit is not None:
+                _fix_unit(database, row["dataset"], unit, except_run=run)
+            asked = row["epsilon"], row["delta"]
+            _check_limit(database, row["dataset"], _plan(row), asked, "resuming the run", except_run=run)
+            _set_run(database, run, "open", _plan(row))
+            database.execute("UPDATE stops SET is_over = 1 WHERE run = ?", (run,))
+
+    def stop(self, run: str) -> None:
+        """Note that records stopped an open run, a signal without noise: its reservation stays charged."""
+        with self._file.transaction(write=True) as database:
+            _run_row(database, run, expected=("open",))
+            database.execute("INSERT INTO stops VALUES (?, ?, 0)", (run, _today()))
+
+    def take_over(
+        self, *, dataset: str, unit: Unit, epsilon: float, delta: float, description: str
+    ) -> str | None:
+        """Open again a run of this plan that its records stopped before it charged anything; None if none.
+
+        So the same call, made again after the table or the schema is mended, reserves nothing twice. The
+        stop stays counted.
+        """
+        name = _checked_name(dataset)
+        with self._file.transaction(write=True) as database:
+            found = database.execute(
+                "SELECT id FROM runs WHERE dataset = ? AND epsilon = ? AND delta = ? AND description = ? AND "
+                "status = 'open' AND id IN (SELECT run FROM stops WHERE is_over = 0) AND "
+                "id NOT IN (SELECT run FROM events) ORDER BY rowid LIMIT 1",
+                (name, epsilon, delta, description),
+            ).fetchone()
+            if found is None:
+                return None
+            _fix_unit(database, name, unit, except_run=found[0])
+            database.execute("UPDATE stops SET is_over = 1 WHERE run = ?", found)
+        return str(found[0])
+
+    def noiseless_stops(self, run: str) -> int:
+        """Return how often records stopped a run on the data set of this one, itself included."""
+        with self._file.transaction(write=False) as database:
+            return _stops(database, str(_run_row(database, run)["dataset"]))
 
     def _shrink(self, run: str, status: str, *, expected: tuple[str, ...]) -> None:
         with self._file.transaction(write=True) as database:
@@ -233,10 +363,13 @@ class Ledger:
                     f"more than the limit epsilon={epsilon:g} at delta={delta:g}; close open runs, or set a "
                     "higher limit: what was spent cannot be taken back"
                 )
+            is_bound = _is_bound(database, name)
             database.execute(
-                "INSERT INTO datasets VALUES (?, NULL, ?, ?) ON CONFLICT (name) DO UPDATE "
-                "SET limit_epsilon = excluded.limit_epsilon, limit_delta = excluded.limit_delta",
-                (name, epsilon, delta),
+                "INSERT INTO datasets VALUES (?, NULL, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+                "limit_epsilon = excluded.limit_epsilon, limit_delta = excluded.limit_delta, "
+                "limit_came_first = CASE WHEN limit_epsilon = excluded.limit_epsilon AND "
+                "limit_delta = excluded.limit_delta THEN limit_came_first ELSE excluded.limit_came_first END",
+                (name, epsilon, delta, not is_bound),
             )
 
     def limit(self, dataset: str) -> tuple[float, float] | None:
@@ -254,42 +387,99 @@ class Ledger:
 # -- steps inside a transaction -----------------------------------------------------------------------
 
 
-def _fix_unit(database: sqlite3.Connection, name: str, unit: Unit) -> None:
+def _fix_unit(database: sqlite3.Connection, name: str, unit: Unit, *, except_run: str = "") -> None:
     """Check the unit against the data set's; nothing reserved or spent leaves it free to be set."""
     row = database.execute("SELECT unit FROM datasets WHERE name = ?", (name,)).fetchone()
     if row and row[0] is not None and (fixed := Unit(**json.loads(row[0]))) != unit:
-        bound = database.execute(
-            "SELECT count(*) FROM runs WHERE dataset = ? AND "
-            "(status IN ('open', 'suspended') OR reserved_mu_squared > 0 OR reserved_delta > 0)",
-            (name,),
-        ).fetchone()[0]
-        if bound:
+        if except_run and _charged(database, except_run)[0]:
+            except_run = ""  # what it was charged for is bound by the old unit
+        if _is_bound(database, name, except_run=except_run):
             raise LedgerError(
                 f"data set {name!r}: its first spend fixed the unit as {fixed}; this run has {unit}. Use the "
                 "same person column and max_records_per_person: guarantees of other units do not compose"
             )
     database.execute(
-        "INSERT INTO datasets VALUES (?, ?, NULL, NULL) "
+        "INSERT INTO datasets (name, unit) VALUES (?, ?) "
         "ON CONFLICT (name) DO UPDATE SET unit = excluded.unit",
         (name, json.dumps(dataclasses.asdict(unit))),
     )
 
 
+def _is_bound(database: sqlite3.Connection, name: str, *, except_run: str = "") -> bool:
+    """Whether a run on the data set has spent something, or may still."""
+    found = database.execute(
+        "SELECT count(*) FROM runs WHERE dataset = ? AND id <> ? AND "
+        "(status IN ('open', 'suspended') OR reserved_mu_squared > 0 OR reserved_delta > 0)",
+        (name, except_run),
+    ).fetchone()
+    return bool(found[0])
+
+
+def _modest(database: sqlite3.Connection, name: str, plan: Spend, part: float) -> Spend:
+    """Return the plan with at most a part of what is left of the limit's added delta."""
+    limit = _limit(database, name)
+    if limit is None:
+        return plan if part else Spend(plan.mu_squared, 0.0)
+    allowed = Spend.of_budget(epsilon=limit[0], delta=limit[1]).added_delta
+    left = allowed - _reserved_by_all(database, name).added_delta
+    if part and left < LEAST_PART_LEFT * min(allowed, plan.added_delta):
+        return plan  # used up: refused as it is
+    return Spend(plan.mu_squared, min(plan.added_delta, part * max(left, 0.0)))
+
+
 def _check_limit(
-    database: sqlite3.Connection, name: str, plan: Spend, what: str, *, except_run: str = ""
+    database: sqlite3.Connection,
+    name: str,
+    plan: Spend,
+    asked: tuple[float, float],
+    what: str,
+    *,
+    except_run: str = "",
 ) -> None:
     limit = _limit(database, name)
     if limit is None:
         return
     epsilon, delta = limit
-    others = _reserved_by_all(database, name, except_run=except_run)
-    if not (others + plan).fits(Spend.of_budget(epsilon=epsilon, delta=delta)):
-        raise BudgetExceededError(
-            f"data set {name!r}: {what} would bring all runs to {(others + plan).stated(delta)}, above the "
-            f"limit epsilon={epsilon:g} at delta={delta:g}; other runs hold {others.stated(delta)}. Nothing "
-            "was read. Ask for less, close crashed runs "
-            "(`privsynth ledger show`), or raise the limit"
+    allowed, others = (
+        Spend.of_budget(epsilon=epsilon, delta=delta),
+        _reserved_by_all(database, name, except_run=except_run),
+    )
+    total = others + plan
+    if total.fits(allowed):
+        return
+    raise BudgetExceededError(
+        f"data set {name!r}: {what} would bring all runs to {total.stated(delta)}, above the "
+        f"limit epsilon={epsilon:g} at delta={delta:g}; other runs hold {others.stated(delta)}. Nothing "
+        f"was read. {_way_out(name, plan, others, allowed, asked, limit)}, close crashed runs "
+        "(`privsynth ledger show`, then `privsynth ledger close`), or raise the limit "
+        f"(`privsynth ledger limit --dataset {shlex.quote(name)} ...`)"
+    )
+
+
+def _way_out(
+    name: str,
+    plan: Spend,
+    others: Spend,
+    allowed: Spend,
+    asked: tuple[float, float],
+    limit: tuple[float, float],
+) -> str:
+    """Say which part of the limit is exceeded, and what would still fit."""
+    left = Spend(max(allowed.mu_squared - others.mu_squared, 0.0), allowed.added_delta - others.added_delta)
+    if not Spend(0.0, (others + plan).added_delta).fits(allowed):
+        said = (
+            f"It is delta that is exceeded, not epsilon: of the limit's delta={limit[1]:g}, "
+            f"{allowed.added_delta:g} are for finding private values and for gradient steps, of which other "
+            f"runs hold {others.added_delta:g} and this one needs {plan.added_delta:g}. "
         )
+        least = left.added_delta / ADDED_DELTA_SHARE
+        if least > limit[1] * LEAST_PART_LEFT:
+            return said + f"Ask for less (--delta {rounded_down(least):g})"
+        return said + "Raise the limit's --delta"
+    fits = gdp_epsilon(math.sqrt(left.mu_squared), (1 - ADDED_DELTA_SHARE) * asked[1])
+    if fits < LEAST_EPSILON:
+        return "The limit's epsilon is used up. Ask for nothing more"
+    return f"Ask for less (--epsilon {math.floor(fits * 1e4) / 1e4:g} fits)"
 
 
 def _limit(database: sqlite3.Connection, name: str) -> tuple[float, float] | None:
@@ -306,6 +496,26 @@ def _reserved_by_all(database: sqlite3.Connection, name: str, *, except_run: str
         (name, except_run),
     ).fetchall()
     return Spend(math.fsum(row[0] for row in rows), math.fsum(row[1] for row in rows))
+
+
+def _stops(database: sqlite3.Connection, name: str) -> int:
+    found = database.execute(
+        "SELECT count(*) FROM stops JOIN runs ON run = id WHERE dataset = ?", (name,)
+    ).fetchone()
+    return int(found[0])
+
+
+def _block(database: sqlite3.Connection, run: str, key: str, event: Event) -> tuple[int, int, int]:
+    """Return a block of gradient steps: its event's number, its steps begun, and their number in all."""
+    found = database.execute(
+        "SELECT sequence, begun, n_steps FROM steps JOIN events USING (run, sequence) "
+        "WHERE run = ? AND key = ? AND event = ? ORDER BY sequence DESC LIMIT 1",
+        (run, key, _json(event)),
+    ).fetchone()
+    if found is None:
+        raise LedgerError(f"the ledger has charged no block of steps {key!r} of this plan to run {run!r}")
+    sequence, begun, n_steps = found
+    return sequence, begun, n_steps
 
 
 def _charged(database: sqlite3.Connection, run: str) -> tuple[int, Spend]:
@@ -328,6 +538,11 @@ def _run_row(database: sqlite3.Connection, run: str, *, expected: tuple[str, ...
     return row
 
 
+def _plan(row: sqlite3.Row) -> Spend:
+    whole, own = Spend.of_budget(epsilon=row["epsilon"], delta=row["delta"]), row["planned_delta"]
+    return whole if own is None else Spend(whole.mu_squared, own)
+
+
 def _reserved(row: sqlite3.Row) -> Spend:
     return Spend(row["reserved_mu_squared"], row["reserved_delta"])
 
@@ -343,7 +558,9 @@ def _summary(database: sqlite3.Connection, name: str) -> DatasetSummary:
     cursor = database.cursor()
     cursor.row_factory = sqlite3.Row
     rows = cursor.execute("SELECT * FROM runs WHERE dataset = ? ORDER BY rowid", (name,)).fetchall()
-    unit = database.execute("SELECT unit FROM datasets WHERE name = ?", (name,)).fetchone()[0]
+    unit, came_first = database.execute(
+        "SELECT unit, limit_came_first FROM datasets WHERE name = ?", (name,)
+    ).fetchone()
     limit = _limit(database, name)
     delta = limit[1] if limit else max((row["delta"] for row in rows), default=0.0)
     epsilon, delta = _reserved_by_all(database, name).budget(delta)
@@ -354,11 +571,14 @@ def _summary(database: sqlite3.Connection, name: str) -> DatasetSummary:
         epsilon=epsilon,
         delta=delta,
         runs=tuple(_run_summary(database, row) for row in rows),
+        limit_came_first=None if limit is None or came_first is None else bool(came_first),
+        noiseless_stops=_stops(database, name),
     )
 
 
 def _run_summary(database: sqlite3.Connection, row: sqlite3.Row) -> RunSummary:
     n_events, charged = _charged(database, row["id"])
+    stops = database.execute("SELECT is_over FROM stops WHERE run = ?", (row["id"],)).fetchall()
     return RunSummary(
         run=row["id"],
         description=row["description"],
@@ -368,6 +588,8 @@ def _run_summary(database: sqlite3.Connection, row: sqlite3.Row) -> RunSummary:
         delta=row["delta"],
         n_events=n_events,
         epsilon_spent=charged.budget(row["delta"])[0],
+        noiseless_stops=len(stops),
+        is_stopped=row["status"] == "open" and any(not is_over for (is_over,) in stops),
     )
 
 
@@ -381,5 +603,15 @@ def _checked_name(dataset: str) -> str:
     return name
 
 
+def _json(event: Event) -> str:
+    return json.dumps(event.to_dict())
+
+
 def _now() -> str:
+    """Return the time of a reservation, before anything is read."""
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+
+
+def _today() -> str:
+    """Return the date alone of what comes after a read: how long reads take may depend on the records."""
+    return dt.datetime.now(dt.UTC).date().isoformat()

@@ -8,7 +8,8 @@ what is stored and refuses everything else, which is how a model is rebuilt from
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,40 @@ Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
 HeldByMany = Callable[[IntArray, int], IntArray]  # codes and how many; those whose count passes the threshold
 
 
+class StepCounter(Protocol):
+    """Counts the gradient steps of a run, durably: the only truth about how many of a block are spent."""
+
+    def begun(self, key: str, event: Event) -> int:
+        """Return how many steps of a charged block are spent."""
+        ...
+
+    def advance(self, key: str, event: Event, n_begun: int) -> None:
+        """Spend the step of that number; raise unless exactly those before it are spent."""
+        ...
+
+    def keep(self, key: str, event: Event, n_steps: int) -> None:
+        """Note that a checkpoint holds the first ``n_steps`` steps."""
+        ...
+
+
+class CountedInStore:
+    """Counts steps beside the releases: for runs without a ledger, and for helpers, who only follow."""
+
+    def __init__(self, store: ReleaseStore) -> None:
+        self._store = store
+
+    def begun(self, key: str, event: Event) -> int:
+        """See `StepCounter`."""
+        return int(self._store.meta.get(f"{key}/begun", 0))
+
+    def advance(self, key: str, event: Event, n_begun: int) -> None:
+        """See `StepCounter`."""
+        self._store.set_meta(**{f"{key}/begun": n_begun})
+
+    def keep(self, key: str, event: Event, n_steps: int) -> None:
+        """See `StepCounter`."""
+
+
 class Curator:
     """Holds the records of one run and sells releases within its allowance.
 
@@ -51,6 +86,10 @@ class Curator:
         charge: Writes a charge durably to the ledger, before the read; None in a replay.
         secret: Source of noise; the operating system's entropy except in tests.
         ranks: Other processes that help with gradient steps; those that help have no records.
+        limit: All that the run may spend; None: the allowance. More than the allowance after the schema was
+            amended: then what is void and what was kept counts from the start.
+        counter: Counts gradient steps, in the ledger if there is one; None counts them in the store. A replay
+            without it begins at the first.
 
     Privacy:
         Accounted: each release is charged before it is computed, and never above the allowance.
@@ -66,9 +105,12 @@ class Curator:
         charge: Charge | None = None,
         secret: SecretSource | None = None,
         ranks: Ranks | None = None,
+        counter: StepCounter | None = None,
+        limit: Spend | None = None,
     ) -> None:
         self.schema = schema
         self.allowance = allowance
+        self.limit = limit or allowance
         self.store = store
         self._charge, self._ranks = charge, ranks
         self._secret = secret or OsEntropy()
@@ -76,6 +118,11 @@ class Curator:
         self._spent, self._spent_delta = 0.0, 0.0
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
+        self._counter = counter or CountedInStore(store)
+        self._counts = not (records is None and ranks is None and counter is None)
+        for release in store:
+            if release.void or release.kept:
+                self._book(Event.from_dict(release.event))
         self._records: HeldRecords | None = None
         if records is not None:
             self._records = HeldRecords(
@@ -92,29 +139,38 @@ class Curator:
         if key not in self._seen:
             self._seen.add(key)
             for attempt in self.store.lost(key):
-                self._book(Event.from_dict(attempt.event))
-        return max(0.0, self.allowance.mu_squared - self._spent)
+                if not attempt.kept:
+                    self._book(Event.from_dict(attempt.event))
+        return max(0.0, self.limit.mu_squared - self._spent)
 
     def _book(self, event: Event) -> None:
         self._spent += event.mu_squared
         self._spent_delta += event.delta
 
-    def _obtain(self, key: str, event: Event, answer: Callable[[], Answer]) -> Release:
-        """Serve a stored release, or charge, compute, store and return a fresh one."""
+    def _obtain(
+        self, key: str, event: Event, answer: Callable[[], Answer], columns: Iterable[str] | None = None
+    ) -> Release:
+        """Serve a stored release, or charge, compute, store and return a fresh one.
+
+        What was kept when the schema was amended stays at the level at which it was bought.
+        """
         self.remaining(key)  # counts what was lost under this key
         bought = self.store.bought(key)
         if bought is not None:
+            if bought.kept and bought.event["mechanism"] == event.mechanism:
+                event = Event.from_dict(bought.event)
             if Event.from_dict(bought.event) != event:
                 raise ReplayError(
                     f"the stored release {key!r} was bought under other settings; "
                     "fit with the settings of the first run, or --restart"
                 )
-            self._book(event)
+            if not bought.kept:
+                self._book(event)
             return bought
         if self._records is None or self._charge is None:
             raise ReplayError(f"the release {key!r} is not stored, and there are no records to buy it from")
         spend = Spend(self._spent + event.mu_squared, self._spent_delta + event.delta)
-        if not spend.fits(self.allowance):
+        if not spend.fits(self.limit):
             raise BudgetExceededError(
                 f"{event.purpose!r} would pass the budget of this run; nothing was read for it. If "
                 "interruptions lost paid answers, --restart begins a run of its own"
@@ -122,9 +178,21 @@ class Curator:
         self._charge(event, key)
         self._book(event)
         facts, arrays = answer()
-        release = checked(Release(key=key, event=event.to_dict(), facts=facts, arrays=arrays))
+        made_from = None if columns is None else tuple(columns)
+        release = checked(
+            Release(key=key, event=event.to_dict(), facts=facts, arrays=arrays, columns=made_from)
+        )
         self.store.append(release)
         return release
+
+    def _drop_misfit(self, key: str, codings: Mapping[str, Coding], sets: Sequence[tuple[str, ...]]) -> None:
+        """Take a kept release for lost if its tables have other cells than those asked for now."""
+        kept = self.store.bought(key)
+        if kept is None or not kept.kept:
+            return
+        sizes = [tuple(codings[name].size for name in columns) for columns in sets]
+        if [kept.arrays[str(i)].shape for i in range(len(sets))] != sizes:
+            self.store.lose(key)
 
     # -- releases --------------------------------------------------------------------------------------
 
@@ -142,7 +210,7 @@ class Curator:
             return {"values": sorted(values[held_by_many(codes, len(values))].tolist())}, {}
 
         what = f"values of {column.name!r}"
-        return self._discover(key, what, answer, noise_multiplier, delta, max_values)
+        return self._discover(key, what, [column], answer, noise_multiplier, delta, max_values)
 
     def discover_combinations(
         self, key: str, columns: Sequence[Column], *, noise_multiplier: float, delta: float, max_values: int
@@ -163,12 +231,13 @@ class Curator:
             return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
 
         what = f"combinations of {', '.join(column.name for column in columns)}"
-        return self._discover(key, what, answer, noise_multiplier, delta, max_values)
+        return self._discover(key, what, columns, answer, noise_multiplier, delta, max_values)
 
     def _discover(
         self,
         key: str,
         what: str,
+        columns: Sequence[Column],
         answer: Callable[[HeldByMany], Answer],
         noise_multiplier: float,
         delta: float,
@@ -197,7 +266,8 @@ class Curator:
                 add_noise=lambda exact: self._noisy(exact, noise_multiplier),
             )
 
-        return self._obtain(key, event, lambda: answer(held_by_many))
+        names = [column.name for column in columns]
+        return self._obtain(key, event, lambda: answer(held_by_many), names)
 
     def discover_bounds(self, key: str, column: Column, *, noise_multiplier: float) -> Release:
         """Release the noisy counts of public doubling bins over a number line (array ``counts``)."""
@@ -206,7 +276,7 @@ class Curator:
         def answer() -> Answer:
             return {}, {"counts": self._noisy(self._held.bound_counts(column), noise_multiplier)}
 
-        return self._obtain(key, event, answer)
+        return self._obtain(key, event, answer, [column.name])
 
     def count(
         self,
@@ -228,7 +298,9 @@ class Curator:
             noisy = {str(i): self._noisy(table, noise_multiplier) for i, table in enumerate(tables)}
             return {"sets": [list(columns) for columns in sets]}, dict(noisy)
 
-        return self._obtain(key, event, answer)
+        named = sorted({name for columns in sets for name in columns})
+        self._drop_misfit(key, codings, sets)
+        return self._obtain(key, event, answer, named)
 
     def vector_sums(
         self,
@@ -310,19 +382,17 @@ class Curator:
             if self._blocks[key].plan != plan:
                 raise ReplayError(f"the steps {key!r} were bought under another plan")
             return self._blocks[key]
-        self._obtain(key, plan.event(purpose), lambda: ({}, {}))
-
-        def advance(n_begun: int) -> None:
-            self.store.set_meta(**{f"{key}/begun": n_begun})
-
+        event = plan.event(purpose)
+        self._obtain(key, event, lambda: ({}, {}))
         held = self._records
         self._blocks[key] = GradientSteps(
             plan,
             records=None if held is None else held.rows(codings),
             weighting=None if held is None else held.weighting,
             secret=self._secret,
-            advance=advance,
-            n_begun=0 if held is None and self._ranks is None else self.store.meta.get(f"{key}/begun", 0),
+            advance=partial(self._counter.advance, key, event),
+            keep=partial(self._counter.keep, key, event),
+            n_begun=self._counter.begun(key, event) if self._counts else 0,
             tape=self.tape,
             ranks=self._ranks,
         )

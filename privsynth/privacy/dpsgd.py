@@ -162,6 +162,7 @@ class GradientSteps:
         weighting: Which rows a unit holds.
         secret: Source of batches and noise.
         advance: Writes the number of steps begun durably, before a step draws; what it wrote is spent.
+        keep: Is told how many steps a checkpoint holds.
         n_begun: Steps begun by earlier, interrupted attempts.
         tape: If given, noisy gradients are added to it, or, without records, replayed from it.
         ranks: The processes that a batch is divided among; without records this one helps the first.
@@ -178,6 +179,7 @@ class GradientSteps:
         weighting: Weighting | None,
         secret: SecretSource,
         advance: Callable[[int], None],
+        keep: Callable[[int], None] = lambda n_steps: None,
         n_begun: int = 0,
         tape: list[list[torch.Tensor]] | None = None,
         ranks: Ranks | None = None,
@@ -187,8 +189,12 @@ class GradientSteps:
         self._records = records
         self._weighting = weighting
         self._secret = secret
-        self._advance = advance
+        self._advance, self._keep = advance, keep
         self._tape, self._ranks = tape, ranks
+
+    def kept(self) -> None:
+        """Note that what was learnt from the steps so far is durable; of copies that lack it none goes on."""
+        self._keep(self.n_begun)
 
     def optimizer(self, base: torch.optim.Optimizer) -> SecretNoiseOptimizer:
         """Wrap the discriminator's optimizer."""

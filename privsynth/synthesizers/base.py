@@ -7,11 +7,14 @@ returns a model. Synthesizers of tables (`table`) all end with one kind of model
 
 from __future__ import annotations
 
+import json
 import platform
 import secrets
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,17 +24,17 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.arguments import real_number
-from privsynth.errors import ModelFileError, ParameterError, SchemaError
+from privsynth.errors import LedgerError, ModelFileError, ParameterError, ReplayError, SchemaError
 from privsynth.ledger.ledger import Ledger
-from privsynth.ledger.run import check_configuration, dataset_name, discard_run, ledger_run
-from privsynth.privacy.curator import Charge, Curator
+from privsynth.privacy.curator import Curator
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.ranks import Ranks
-from privsynth.releases import Release
+from privsynth.releases import Release, ReleaseStore
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
 from privsynth.seeds import checked_seed
 from privsynth.sources import OnViolation, Records
+from privsynth.synthesizers.amending import allowance
 from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, Sketch
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.estimator import Estimator
@@ -39,6 +42,14 @@ from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.joint import JointStore, joint_fit
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
+from privsynth.synthesizers.run import (
+    Account,
+    check_configuration,
+    dataset_name,
+    discard_run,
+    ledger_run,
+    remember_configuration,
+)
 from privsynth.threads import idle_processors_only
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
@@ -68,6 +79,8 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         schema_: The schema of the fit.
         releases_: What was bought, in order.
         model_: What was fitted.
+        added_delta_: What the run set aside of its delta for discovery and gradient steps; None if all of
+            the share that is meant for them.
     """
 
     name: ClassVar[str]
@@ -105,6 +118,14 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
 
         Privacy:
             Accounted: by the curator, release by release; everything else is post-processing.
+        """
+
+    @abstractmethod
+    def _check_names(self, source: Any, schema: Schema) -> None:
+        """Check what can be known of a source without its records: that it is there, and its column names.
+
+        Privacy:
+            Public: reads names.
         """
 
     @abstractmethod
@@ -147,7 +168,14 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         progress: Progress | None = None,
         secret: SecretSource | None = None,
     ) -> Self:
-        """Fit to records. Nothing is charged before arguments, schema and records are checked.
+        """Fit to records: check arguments and column names, reserve the budget, then read.
+
+        Where records break the schema, or cannot be read, the run stops: that is a signal without noise. What
+        it reserved stays reserved, the ledger counts the stop, and every later guarantee on the data set says
+        how many there were. The same call resumes the run once table or schema is mended.
+
+        A run that was interrupted goes on under an amended schema too: releases that name no changed column
+        are kept, the others are bought again with what is left of the run's budget.
 
         Under `torchrun`, every rank makes the same call, and all end with the same model: the first alone
         reads the source, pays and writes, the others sum gradients for it.
@@ -168,7 +196,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
 
         Raises:
             ParameterError, SchemaError, TableError: If the input is unusable.
-            BudgetExceededError, LedgerError: If the ledger refuses; nothing has been read.
+            BudgetExceededError, LedgerError: If the ledger refuses; nothing has been read but column names.
             FitInterrupted: After Ctrl-C in a training. The synthesizer then holds a usable model of what was
                 learnt so far, and the same call resumes.
             RankStoppedError: If another rank of `torchrun` ended; the first rank says why.
@@ -180,13 +208,15 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         with joint_fit(self.device) as ranks, idle_processors_only():
             self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
             is_first = ranks is None or ranks.is_first
-            records = self._read(source, schema, on_violation) if is_first else None
+            if is_first:
+                self._check_names(source, schema)
             if restart and releases_path is not None and is_first:
                 discard_run(releases_path, ledger)
             store = JointStore(releases_path if is_first else None)
             name = dataset_name(source, dataset)
             secret = secret or OsEntropy()
-            self._fit(records, store, ranks, schema, name, ledger, on_violation, progress, secret)
+            read = partial(self._read, source, schema, on_violation) if is_first else None
+            self._fit(read, store, ranks, schema, name, ledger, on_violation, progress, secret)
             if is_first:
                 self._warn_of_delta()
                 self._warn_of_what_was_not_found()
@@ -194,7 +224,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
 
     def _fit(
         self,
-        records: Records | None,
+        read: Callable[[], Records] | None,
         store: JointStore,
         ranks: Ranks | None,
         schema: Schema,
@@ -204,31 +234,21 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         progress: Progress | None,
         secret: SecretSource,
     ) -> None:
-        """Run, and adopt what comes of it; a helper of the first rank has no records."""
+        """Run, and adopt what comes of it; a helper of the first rank reads nothing."""
         settings = self._settings()
         interrupted: FitInterrupted | None = None
         try:
-            if records is None:
+            if read is None:
                 store.begin(ranks)
                 model = self._follow(schema, settings, store, ranks)
             else:
-                configuration = {
-                    "class": type(self).__name__,
-                    "epsilon": self.epsilon,
-                    "delta": self.delta,
-                    "settings": settings.to_dict(),
-                    "schema": schema.to_dict(),
-                    "dataset": dataset,
-                    "on_violation": on_violation,
-                    "random_state": self.random_state,
+                configuration = self._configuration(settings, schema, dataset, on_violation) | {
                     "secret_source": secret.is_secret,
                     "device": self.device_,
                 }
-                check_configuration(store, configuration)
-                if "seed" not in store.meta:
-                    fresh = secrets.randbits(32) if self.random_state is None else self.random_state
-                    store.set_meta(seed=fresh)
-                model = self._run(records, schema, settings, store, ranks, dataset, ledger, secret, progress)
+                model = self._run(
+                    read, configuration, schema, settings, store, ranks, dataset, ledger, secret, progress
+                )
         except FitInterrupted as stopped:
             interrupted, model = stopped, stopped.model
         finally:
@@ -239,19 +259,28 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             delta=self.delta,
             releases=store,
             dataset=dataset,
-            on_violation=on_violation,
+            on_violation=store.meta["on_violation"],
             is_secret=secret.is_secret,
             not_found=model.not_found,
+            noiseless_stops=store.meta["noiseless_stops"],
             interrupted=None if interrupted is None else str(interrupted),
         )
         self._adopt(settings, int(store.meta["seed"]), tuple(store), model, statement)
+        self.added_delta_ = store.meta.get("added_delta")
         model.require_feasible()
         if interrupted is not None:
             raise interrupted
 
     def _follow(self, schema: Schema, settings: Settings, store: JointStore, ranks: Ranks | None) -> Model:
         """Make the model from what is released, as in a replay; ``ranks`` sends it as it is bought."""
-        curator = Curator(schema=schema, allowance=self._allowance(), store=store, ranks=ranks)
+        whole = self._set_aside(store)
+        curator = Curator(
+            schema=schema,
+            allowance=allowance(whole, store),
+            limit=whole,
+            store=store,
+            ranks=ranks,
+        )
         return self._make(
             curator,
             settings,
@@ -281,9 +310,27 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         check_made_columns(schema)
         return schema
 
+    def _configuration(
+        self, settings: Settings, schema: Schema, dataset: str | None, on_violation: str
+    ) -> dict[str, Any]:
+        """Return what a run must have in common with another one that goes on with it, JSON-able."""
+        configuration = {
+            "class": type(self).__name__,
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "settings": settings.to_dict(),
+            "schema": schema.to_dict(),
+            "dataset": dataset,
+            "on_violation": on_violation,
+            "random_state": self.random_state,
+        }
+        whole: dict[str, Any] = json.loads(json.dumps(configuration))  # as a store gives it back
+        return whole
+
     def _run(
         self,
-        records: Records,
+        read: Callable[[], Records],
+        configuration: Mapping[str, Any],
         schema: Schema,
         settings: Settings,
         store: JointStore,
@@ -293,24 +340,48 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         secret: SecretSource,
         progress: Progress | None,
     ) -> Model:
+        """Reserve, read, and make the model; a run that is finished already is replayed from its store."""
         report = progress or (lambda message, done, total: None)
 
-        def make(charge: Charge) -> Model:
+        def make(account: Account | None) -> Model:
+            if "seed" not in store.meta:
+                fresh = secrets.randbits(32) if self.random_state is None else self.random_state
+                store.set_meta(seed=fresh)
+            store.set_meta(on_violation=store.meta["configuration"]["on_violation"])
+            store.set_meta(noiseless_stops=0 if account is None else account.noiseless_stops)
+            if account is not None:
+                store.meta.update(account.steps_begun)  # for helpers; the ledger is what counts
             store.begin(ranks)
-            curator = Curator(
-                schema=schema,
-                allowance=self._allowance(),
-                store=store,
-                records=records,
-                charge=charge,
-                secret=secret,
-                ranks=ranks,
-            )
+            whole = self._set_aside(store)
+            is_read = account is None or not account.is_finished
+            with nullcontext() if account is None else account.reading():
+                curator = Curator(
+                    schema=schema,
+                    allowance=allowance(whole, store),
+                    limit=whole,
+                    store=store,
+                    records=read() if is_read else None,
+                    charge=(lambda event, key: None) if account is None else account.charge,
+                    secret=secret,
+                    ranks=ranks,
+                    counter=account,
+                )
             seed = int(store.meta["seed"])
-            return self._make(curator, settings, seed=seed, device=self.device_, progress=report)
+            try:
+                return self._make(curator, settings, seed=seed, device=self.device_, progress=report)
+            except ReplayError:
+                if is_read:
+                    raise
+                raise LedgerError(
+                    "the run is finished, and of a finished run no record is read again; its file of paid "
+                    "releases lacks some, so it is an older copy. Pass --restart for a run of its own (what "
+                    "was paid stays spent)"
+                ) from None
 
         if self.epsilon is None:
-            return make(lambda event, key: None)
+            check_configuration(store, configuration)
+            remember_configuration(store, configuration)
+            return make(None)
         with ledger_run(
             ledger=ledger,
             dataset=dataset,
@@ -318,14 +389,20 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             epsilon=self.epsilon,
             delta=self.delta,
             store=store,
+            configuration=configuration,
             description=type(self).__name__,
-        ) as charge:
-            return make(charge)
+        ) as account:
+            return make(account)
 
     def _allowance(self) -> Spend:
         if self.epsilon is None:
             return NON_PRIVATE
         return Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
+
+    def _set_aside(self, store: ReleaseStore) -> Spend:
+        """Return what the run has reserved: under a limit, maybe less of the delta that adds up."""
+        whole = self._allowance()
+        return Spend(whole.mu_squared, store.meta.get("added_delta", whole.added_delta))
 
     def _adopt(
         self,
@@ -378,6 +455,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             "delta": self.delta,
             "random_state": self.random_state,
             "seed": self.seed_,
+            "added_delta": self.added_delta_,
             "device": self.device_,
             **self._facts_of(model),
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
@@ -406,6 +484,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
                 f"{str(path)!r} is damaged: its parts do not fit ({type(error).__name__})"
             ) from None
         synthesizer.device_ = manifest.get("device", "cpu")
+        synthesizer.added_delta_ = manifest.get("added_delta")
         return synthesizer
 
     def replay(self) -> dict[str, NDArray[Any]]:
@@ -419,6 +498,8 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         """
         store = JointStore()
         store.set_meta(seed=self.seed_)
+        if self.added_delta_ is not None:
+            store.set_meta(added_delta=self.added_delta_)
         for release in self.releases_:
             store.append(release)
         return self._arrays_of(self._follow(self.schema_, self.settings_, store, None))

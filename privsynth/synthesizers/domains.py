@@ -29,6 +29,7 @@ ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 LISTS = "finding private categories and combinations"  # the purpose in plans
 BOUNDS = "finding private bounds"
 OCTAVES = "doubling bins of wide number lines"
+MOST_OF_REST = 0.8  # of what an amended run has left, for 1-way marginals
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
@@ -83,7 +84,8 @@ def find_domains(
         Accounted: by the curator, release by release.
     """
     mu_squared = budget.one_way * curator.allowance.mu_squared
-    resolution = n_units / noise_for(mu_squared / len(schema.modelled))
+    # by all that the run may spend: an amended run then finds the tables that it kept on the same grids
+    resolution = n_units / noise_for(budget.one_way * curator.limit.mu_squared / len(schema.modelled))
     cell_noise = n_units / resolution
     octaves = {c.name: _octaves(curator, c, budget) for c in schema.modelled if is_wide(c)}
     grids = {name: of.grid(schema.columns[name], cell_noise=cell_noise) for name, of in octaves.items()}
@@ -93,12 +95,11 @@ def find_domains(
     }
     parts = one_way_parts([domain.size for domain in fine.values()])
     released = []
-    for (name, domain), part in zip(fine.items(), parts, strict=True):
-        noise = noise_for(part * mu_squared)
-        release = curator.count(
-            f"counts/one-way/{name}", ONE_WAY, codings_of(fine), [(name,)], noise_multiplier=noise
-        )
-        counts = release.arrays["0"]
+    for i, (name, domain) in enumerate(fine.items()):
+        key = f"counts/one-way/{name}"
+        cost = _affordable(curator, key, parts[i] * mu_squared, parts[i] / parts[i:].sum())
+        release = curator.count(key, ONE_WAY, codings_of(fine), [(name,)], noise_multiplier=noise_for(cost))
+        counts, noise = release.arrays["0"], release.noise_multiplier
         if isinstance(domain, NumericDomain) and name in octaves:
             cells = octaves[name].reconciled(domain.grid, counts[: domain.grid.n_cells], noise_std=noise)
             counts = np.r_[cells, counts[domain.grid.n_cells :]]
@@ -116,6 +117,13 @@ def find_domains(
         domains[domain.column.name] = coarse
         one_way.append(measured)
     return Domains(domains, one_way, max(n_units, 1.0), n_units_std)
+
+
+def _affordable(curator: Curator, key: str, planned: float, part: float) -> float:
+    """Return what a release may cost: as planned, but in an amended run no more than its part of the rest."""
+    if not any(release.void or release.kept for release in curator.store):
+        return planned
+    return min(planned, max(MOST_OF_REST * part * curator.remaining(key), 1e-9 * planned))
 
 
 def one_way_parts(n_cells: Sequence[int]) -> FloatArray:
@@ -274,7 +282,7 @@ def _octaves(curator: Curator, column: Column, budget: DomainBudget) -> Octaves:
     """Buy the counts of a number line's doubling bins."""
     noise = noise_for(budget.octaves * curator.allowance.mu_squared)
     release = curator.discover_bounds(f"octaves/{column.name}", column, noise_multiplier=noise)
-    return Octaves(release.arrays["counts"], noise)
+    return Octaves(release.arrays["counts"], release.noise_multiplier)
 
 
 def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float, bool]:
@@ -290,6 +298,7 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
     release = curator.discover_bounds(f"bounds/{column.name}", column, noise_multiplier=noise)
     least, most = _possible(column)
     counts = np.where(_bins_within(column, least, most), release.arrays["counts"], 0.0)
+    noise = release.noise_multiplier
     found = bounds_from_counts(counts, noise_std=noise)
     first, last = found or likeliest_bounds(counts, noise_std=noise)
     if column.step is not None:

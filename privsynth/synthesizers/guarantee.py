@@ -31,6 +31,7 @@ def guarantee_statement(
     is_secret: bool,
     not_found: Iterable[str] = (),
     interrupted: str | None = None,
+    noiseless_stops: int = 0,
 ) -> dict[str, Any]:
     """Return the statement, JSON-able; see `DESIGN` of the report's ``guarantee``.
 
@@ -47,6 +48,7 @@ def guarantee_statement(
         is_secret: Whether the noise came from a secret source.
         not_found: What the schema keeps private and the budget did not find.
         interrupted: Where a training was stopped before its end; None if it was not.
+        noiseless_stops: How often records had stopped a run on this data set when this one ended.
 
     Privacy:
         Post-processing.
@@ -56,6 +58,11 @@ def guarantee_statement(
     if on_violation == "error":
         not_covered.insert(
             0, "whether a record breaks the schema: the check before the run stops without noise"
+        )
+    if noiseless_stops:
+        times = "once" if noiseless_stops == 1 else f"{noiseless_stops} times"
+        not_covered.insert(
+            0, f"that records stopped a run on this data set, which happened {times}, each time without noise"
         )
     if dataset is None:
         not_covered.insert(0, "other runs on the same table: it was given without a data set name")
@@ -91,6 +98,7 @@ def guarantee_statement(
         "not_covered": not_covered,
         "dataset": dataset,
         "interrupted": interrupted,
+        "noiseless_stops": noiseless_stops,
     }
 
 
@@ -112,7 +120,11 @@ def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
         if event.delta:
             parameters["delta"] = event.delta
         parameters = {name: value for name, value in parameters.items() if value is not None}
-        purpose = event.purpose + (" (charged, answer lost in an interruption)" if release.lost else "")
+        purpose = event.purpose
+        if release.void:
+            purpose += " (charged, void since the schema was amended)"
+        elif release.lost:
+            purpose += " (charged, answer lost in an interruption)"
         row = rows.setdefault(
             (purpose, event.mechanism, repr(parameters)),
             {"purpose": purpose, "mechanism": event.mechanism, "parameters": parameters, "count": 0},

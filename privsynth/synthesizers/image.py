@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
-from privsynth.image_sources import ImageSource, conform_images
+from privsynth.image_sources import ImageSource, check_image_names, conform_images
 from privsynth.models.fitting import FitOptions
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.image_model import ImageGenerator, ImageModel, check_cells, image_conditions
@@ -127,6 +127,9 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
         return ImageModel(table, generator)
 
     discovery_delta_share = 1.0  # of the delta that adds up; gradient steps need some of it
+
+    def _check_names(self, source: ImageSource, schema: Schema) -> None:
+        check_image_names(source, schema)
 
     def _read(self, source: ImageSource, schema: Schema, on_violation: OnViolation) -> Records:
         return conform_images(source, schema, on_violation=on_violation)

@@ -135,7 +135,8 @@ def fit_marginals(
     progress("finding domains", 0, settings.n_rounds)
     mu_squared = share * curator.allowance.mu_squared
     n_units = count_units(curator, share * settings.units_share)
-    settings = settings.adapted_to(n_units * math.sqrt(mu_squared)).within(share)
+    strength = n_units * math.sqrt(share * curator.limit.mu_squared)
+    settings = settings.adapted_to(strength).within(share)
     first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=delta_share)
     domains, codes = first.domains, first.codes
     names = tuple(codes.by_column)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from privsynth.errors import SchemaError
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.sources import OnViolation, Records, conform, needed_columns, open_table
+from privsynth.sources import OnViolation, Records, check_names, conform, needed_columns, open_table
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.sampler import TableSampler
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
@@ -24,15 +24,17 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
     Args and attributes are those of `Synthesizer`.
     """
 
-    def _read(self, source: pd.DataFrame | str | Path, schema: Schema, on_violation: OnViolation) -> Records:
+    def _check_names(self, source: pd.DataFrame | str | Path, schema: Schema) -> None:
         if schema.image is not None:
             raise SchemaError(
                 "the schema describes images, and this synthesizer learns tables; fit image-feature "
                 "(ImageFeatureSynthesizer), or leave 'image' out to fit the columns alone"
             )
-        return conform(
-            open_table(source, needed_columns(schema), schema=schema), schema, on_violation=on_violation
-        )
+        check_names(source, schema)
+
+    def _read(self, source: pd.DataFrame | str | Path, schema: Schema, on_violation: OnViolation) -> Records:
+        fields = open_table(source, needed_columns(schema), schema=schema)
+        return conform(fields, schema, on_violation=on_violation)
 
     @staticmethod
     def _arrays_of(model: TableModel) -> dict[str, NDArray[Any]]:

@@ -236,7 +236,8 @@ def train(
                     plan.n_steps,
                 )
             if interruption.requested or is_last or time.monotonic() - kept > CHECKPOINT_SECONDS:
-                curator.store.set_checkpoint(BLOCK, trainer.to_arrays())
+                curator.store.set_checkpoint(BLOCK, trainer.to_arrays(), n_steps=steps.n_begun)
+                steps.kept()
                 kept = time.monotonic()
             if interruption.requested and not is_last:
                 raise FitInterrupted(

@@ -583,8 +583,13 @@ def test_an_unusable_table_is_refused_in_one_line_without_a_value_or_a_charge(
     assert message in refused.error
     for value in (MARKER, str(TOO_OLD), "799", "800"):
         assert value not in refused.err
-    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    left = {p.name: p.read_bytes() for p in folder.iterdir()}
+    was_read = left.pop("m.privsynth.partial", None) is not None  # the reservation is resumed from there
+    assert left == before
     assert charges(own_ledger) == 0
+    stops = [s.noiseless_stops for s in Ledger(own_ledger).datasets()] if own_ledger.exists() else []
+    assert stops == [1] * was_read
+    assert was_read == (how not in ("missing column", "empty file", "duplicate names", "no file"))
 
 
 @pytest.mark.parametrize(
