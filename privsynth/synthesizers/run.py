@@ -232,7 +232,7 @@ def check_configuration(
         BudgetExceededError: If too little is left to buy again what an amended schema makes void.
     """
     known = store.meta.get("configuration", configuration)
-    differing = sorted(name for name in configuration if known.get(name) != configuration[name])
+    differing = sorted(name for name in configuration if not _alike(known.get(name), configuration[name]))
     fixed = [name for name in differing if name not in AMENDABLE or not may_amend]
     if fixed:
         left = "paid releases" if len(store) else "what it reserved"
@@ -248,6 +248,13 @@ def check_configuration(
                 f"{LEAST_LEFT:.0%} of its budget would be left for the rest. Nothing was changed: the schema "
                 "as it was resumes the run; --restart begins a run of its own (what was charged stays spent)"
             )
+
+
+def _alike(known: Any, now: Any) -> bool:
+    """Whether two settings are the same; those that an older version did not have are no difference."""
+    if isinstance(known, Mapping) and isinstance(now, Mapping) and "columns" not in known:
+        return all(_alike(known[name], now[name]) for name in known if name in now)
+    return bool(known == now)
 
 
 def remember_configuration(store: ReleaseStore, configuration: Mapping[str, Any]) -> None:
