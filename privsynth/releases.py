@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -203,12 +203,20 @@ class ReleaseStore:
         return next((r for r in self._releases if r.key == key and not (r.lost or r.void)), None)
 
     def lost(self, key: str) -> list[Release]:
-        """Return the charges with this key whose answers were lost."""
-        return [r for r in self._releases if r.key == key and r.lost and not r.void]
+        """Return the charges with this key whose answers were lost, under the schema as it is now."""
+        return [r for r in self._releases if r.key == key and r.lost and not (r.void or r.kept)]
 
     def lose(self, key: str) -> None:
         """Take the release with this key for lost: paid, and its answer of no use."""
         self.mark([replace(r, lost=True) if r is self.bought(key) else r for r in self._releases])
+
+    def lose_misfit(self, key: str, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Take a release that an amended schema kept for lost if its tables have other shapes than these."""
+        kept = self.bought(key)
+        if kept is None or not kept.kept:
+            return
+        if [kept.arrays[str(i)].shape for i in range(len(shapes))] != list(shapes):
+            self.lose(key)
 
     def mark(self, new: list[Release], **meta: Any) -> None:
         """Put the same releases, marked, in the place of those that stand there, and keep facts.

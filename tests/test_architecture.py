@@ -91,7 +91,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sampling": PLAIN | {"models", "sampling"},
     **dict.fromkeys(RECORDS, PLAIN | RECORDS),
     "ledger": PLAIN | {"accounting", "ledger"},
-    "privacy": PLAIN | {"accounting", "sources", "ranks", "privacy"},
+    "privacy": PLAIN | {"ledger.steps", "accounting", "sources", "ranks", "privacy"},
     "synthesizers": PLAIN | {"sources", "parquet_files", "image_sources", "ranks", "threads"} | MAKERS,
     "attacks": SCHEMA
     | {"accounting", "sources", "attacks", "ledger"}

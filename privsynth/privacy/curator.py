@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
 from privsynth.coding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
+from privsynth.ledger.steps import CountedInStore, StepCounter
 from privsynth.privacy.discovery import discovery_threshold, published_values
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding, sum_vectors
@@ -38,41 +39,8 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Charge = Callable[[Event, str], None]
 Answer = tuple[dict[str, Any], dict[str, NDArray[Any]]]
+Named = tuple[str, ...] | None  # the columns that a release is made from; None: all of them, or a model
 HeldByMany = Callable[[IntArray, int], IntArray]  # codes and how many; those whose count passes the threshold
-
-
-class StepCounter(Protocol):
-    """Counts the gradient steps of a run, durably: the only truth about how many of a block are spent."""
-
-    def begun(self, key: str, event: Event) -> int:
-        """Return how many steps of a charged block are spent."""
-        ...
-
-    def advance(self, key: str, event: Event, n_begun: int) -> None:
-        """Spend the step of that number; raise unless exactly those before it are spent."""
-        ...
-
-    def keep(self, key: str, event: Event, n_steps: int) -> None:
-        """Note that a checkpoint holds the first ``n_steps`` steps."""
-        ...
-
-
-class CountedInStore:
-    """Counts steps beside the releases: for runs without a ledger, and for helpers, who only follow."""
-
-    def __init__(self, store: ReleaseStore) -> None:
-        self._store = store
-
-    def begun(self, key: str, event: Event) -> int:
-        """See `StepCounter`."""
-        return int(self._store.meta.get(f"{key}/begun", 0))
-
-    def advance(self, key: str, event: Event, n_begun: int) -> None:
-        """See `StepCounter`."""
-        self._store.set_meta(**{f"{key}/begun": n_begun})
-
-    def keep(self, key: str, event: Event, n_steps: int) -> None:
-        """See `StepCounter`."""
 
 
 class Curator:
@@ -108,18 +76,14 @@ class Curator:
         counter: StepCounter | None = None,
         limit: Spend | None = None,
     ) -> None:
-        self.schema = schema
-        self.allowance = allowance
-        self.limit = limit or allowance
-        self.store = store
-        self._charge, self._ranks = charge, ranks
+        self.schema, self.store = schema, store
+        self.allowance, self.limit = allowance, limit or allowance
+        self._charge, self._ranks, self._counter = charge, ranks, counter or CountedInStore(store)
         self._secret = secret or OsEntropy()
         self._seen: set[str] = set()
         self._spent, self._spent_delta = 0.0, 0.0
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
-        self._counter = counter or CountedInStore(store)
-        self._counts = not (records is None and ranks is None and counter is None)
         for release in store:
             if release.void or release.kept:
                 self._book(Event.from_dict(release.event))
@@ -139,17 +103,14 @@ class Curator:
         if key not in self._seen:
             self._seen.add(key)
             for attempt in self.store.lost(key):
-                if not attempt.kept:
-                    self._book(Event.from_dict(attempt.event))
+                self._book(Event.from_dict(attempt.event))
         return max(0.0, self.limit.mu_squared - self._spent)
 
     def _book(self, event: Event) -> None:
         self._spent += event.mu_squared
         self._spent_delta += event.delta
 
-    def _obtain(
-        self, key: str, event: Event, answer: Callable[[], Answer], columns: Iterable[str] | None = None
-    ) -> Release:
+    def _obtain(self, key: str, event: Event, answer: Callable[[], Answer], columns: Named = None) -> Release:
         """Serve a stored release, or charge, compute, store and return a fresh one.
 
         What was kept when the schema was amended stays at the level at which it was bought.
@@ -157,15 +118,14 @@ class Curator:
         self.remaining(key)  # counts what was lost under this key
         bought = self.store.bought(key)
         if bought is not None:
-            if bought.kept and bought.event["mechanism"] == event.mechanism:
-                event = Event.from_dict(bought.event)
+            if bought.kept:
+                return bought
             if Event.from_dict(bought.event) != event:
                 raise ReplayError(
                     f"the stored release {key!r} was bought under other settings; "
                     "fit with the settings of the first run, or --restart"
                 )
-            if not bought.kept:
-                self._book(event)
+            self._book(event)
             return bought
         if self._records is None or self._charge is None:
             raise ReplayError(f"the release {key!r} is not stored, and there are no records to buy it from")
@@ -178,21 +138,9 @@ class Curator:
         self._charge(event, key)
         self._book(event)
         facts, arrays = answer()
-        made_from = None if columns is None else tuple(columns)
-        release = checked(
-            Release(key=key, event=event.to_dict(), facts=facts, arrays=arrays, columns=made_from)
-        )
-        self.store.append(release)
+        release = Release(key=key, event=event.to_dict(), facts=facts, arrays=arrays, columns=columns)
+        self.store.append(checked(release))
         return release
-
-    def _drop_misfit(self, key: str, codings: Mapping[str, Coding], sets: Sequence[tuple[str, ...]]) -> None:
-        """Take a kept release for lost if its tables have other cells than those asked for now."""
-        kept = self.store.bought(key)
-        if kept is None or not kept.kept:
-            return
-        sizes = [tuple(codings[name].size for name in columns) for columns in sets]
-        if [kept.arrays[str(i)].shape for i in range(len(sets))] != sizes:
-            self.store.lose(key)
 
     # -- releases --------------------------------------------------------------------------------------
 
@@ -210,7 +158,7 @@ class Curator:
             return {"values": sorted(values[held_by_many(codes, len(values))].tolist())}, {}
 
         what = f"values of {column.name!r}"
-        return self._discover(key, what, [column], answer, noise_multiplier, delta, max_values)
+        return self._discover(key, what, (column.name,), answer, noise_multiplier, delta, max_values)
 
     def discover_combinations(
         self, key: str, columns: Sequence[Column], *, noise_multiplier: float, delta: float, max_values: int
@@ -230,14 +178,15 @@ class Curator:
             found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
             return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
 
-        what = f"combinations of {', '.join(column.name for column in columns)}"
-        return self._discover(key, what, columns, answer, noise_multiplier, delta, max_values)
+        names = tuple(column.name for column in columns)
+        what = f"combinations of {', '.join(names)}"
+        return self._discover(key, what, names, answer, noise_multiplier, delta, max_values)
 
     def _discover(
         self,
         key: str,
         what: str,
-        columns: Sequence[Column],
+        columns: Named,
         answer: Callable[[HeldByMany], Answer],
         noise_multiplier: float,
         delta: float,
@@ -266,8 +215,7 @@ class Curator:
                 add_noise=lambda exact: self._noisy(exact, noise_multiplier),
             )
 
-        names = [column.name for column in columns]
-        return self._obtain(key, event, lambda: answer(held_by_many), names)
+        return self._obtain(key, event, lambda: answer(held_by_many), columns)
 
     def discover_bounds(self, key: str, column: Column, *, noise_multiplier: float) -> Release:
         """Release the noisy counts of public doubling bins over a number line (array ``counts``)."""
@@ -276,7 +224,7 @@ class Curator:
         def answer() -> Answer:
             return {}, {"counts": self._noisy(self._held.bound_counts(column), noise_multiplier)}
 
-        return self._obtain(key, event, answer, [column.name])
+        return self._obtain(key, event, answer, (column.name,))
 
     def count(
         self,
@@ -298,8 +246,8 @@ class Curator:
             noisy = {str(i): self._noisy(table, noise_multiplier) for i, table in enumerate(tables)}
             return {"sets": [list(columns) for columns in sets]}, dict(noisy)
 
-        named = sorted({name for columns in sets for name in columns})
-        self._drop_misfit(key, codings, sets)
+        named = tuple(sorted({name for columns in sets for name in columns}))
+        self.store.lose_misfit(key, [tuple(codings[name].size for name in columns) for columns in sets])
         return self._obtain(key, event, answer, named)
 
     def vector_sums(
@@ -392,7 +340,7 @@ class Curator:
             secret=self._secret,
             advance=partial(self._counter.advance, key, event),
             keep=partial(self._counter.keep, key, event),
-            n_begun=self._counter.begun(key, event) if self._counts else 0,
+            n_begun=0 if held is None and self.tape is not None else self._counter.begun(key, event),
             tape=self.tape,
             ranks=self._ranks,
         )

@@ -189,12 +189,8 @@ class GradientSteps:
         self._records = records
         self._weighting = weighting
         self._secret = secret
-        self._advance, self._keep = advance, keep
+        self._advance, self.keep = advance, keep
         self._tape, self._ranks = tape, ranks
-
-    def kept(self) -> None:
-        """Note that what was learnt from the steps so far is durable; of copies that lack it none goes on."""
-        self._keep(self.n_begun)
 
     def optimizer(self, base: torch.optim.Optimizer) -> SecretNoiseOptimizer:
         """Wrap the discriminator's optimizer."""

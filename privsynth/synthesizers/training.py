@@ -237,7 +237,7 @@ def train(
                 )
             if interruption.requested or is_last or time.monotonic() - kept > CHECKPOINT_SECONDS:
                 curator.store.set_checkpoint(BLOCK, trainer.to_arrays(), n_steps=steps.n_begun)
-                steps.kept()
+                steps.keep(steps.n_begun)
                 kept = time.monotonic()
             if interruption.requested and not is_last:
                 raise FitInterrupted(
