@@ -103,7 +103,7 @@ def column_names(table: pd.DataFrame | str | Path, schema: Schema) -> list[str]:
     with reading(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said when the file is read
         if source_format(path) == "parquet":
-            return list(_parquet_table(path).schema.names)
+            return list(open_parquet(path).schema.names)
         return open_csv(path, schema.csv or CsvDialect(), columns=list(schema.columns), ask=True).names
 
 
