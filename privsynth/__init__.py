@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from privsynth.schema import Schema
 from privsynth.threads import wait_passively
 
 if TYPE_CHECKING:
