@@ -72,6 +72,11 @@ class ImageModel:
         """What the schema keeps private and the budget did not find."""
         return self.table.not_found
 
+    @property
+    def hardly_known(self) -> tuple[str, ...]:
+        """Columns of which the model knows hardly a value."""
+        return self.table.hardly_known
+
     def require_feasible(self) -> None:
         """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
         self.table.require_feasible()

@@ -13,7 +13,6 @@ from privsynth.sampling.table_model import PreparedModel, TableModel
 
 MISSING = "missing"
 MENTIONED = 1e-3  # share of the rows from which on it is said that they are left out
-MOST = 0.5
 
 
 def unnamed_shares(model: TableModel, restrictions: Mapping[str, Restriction], name: str) -> dict[str, float]:
@@ -80,23 +79,3 @@ def left_out_in_words(left_out: Mapping[str, Mapping[str, float]]) -> list[str]:
     if any(OTHER in shares for shares in left_out.values()):
         ways.append("proportions can name 'other'")
     return [f"balance leaves out the rows whose {', whose '.join(named)}; {', and '.join(ways)}"]
-
-
-def mostly_other(model: TableModel) -> list[str]:
-    """Name the columns of which the model knows hardly a value: most of their rows are "other".
-
-    Columns of which it knows none at all are left to what the guarantee says of them.
-
-    Privacy:
-        Post-processing.
-    """
-    out = []
-    for name, domain in model.domains.items():
-        if isinstance(domain, DiscreteDomain) and domain.has_other and domain.values:
-            share = unnamed_shares(model, {}, name).get(OTHER, 0.0)
-            if share >= MOST:
-                out.append(
-                    f"column {name!r}: {share:.0%} of the rows hold none of the {len(domain.values)} values "
-                    "found of its private list; declare its categories if they are public, or drop it"
-                )
-    return out

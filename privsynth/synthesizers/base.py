@@ -219,7 +219,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             self._fit(read, store, ranks, schema, name, ledger, on_violation, progress, secret)
             if is_first:
                 self._warn_of_delta()
-                self._warn_of_what_was_not_found()
+                self._warn_of_what_is_hardly_known()
         return self
 
     def _fit(
@@ -430,13 +430,15 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
                 stacklevel=3,
             )
 
-    def _warn_of_what_was_not_found(self) -> None:
+    def _warn_of_what_is_hardly_known(self) -> None:
         for sentence in self.model_.not_found:
             warnings.warn(
                 f"not found under the budget: {sentence}. Declare what is public of it, drop it, or fit "
                 "with a larger epsilon",
                 stacklevel=3,
             )
+        for sentence in self.model_.hardly_known:
+            warnings.warn(sentence, stacklevel=3)
 
     # -- files ---------------------------------------------------------------------------------------------
 

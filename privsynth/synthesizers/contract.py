@@ -67,6 +67,11 @@ class FittedModel(Protocol):
         """What the schema keeps private and the budget did not find, and what stands in its place."""
         ...
 
+    @property
+    def hardly_known(self) -> tuple[str, ...]:
+        """Columns of which the model knows hardly a value."""
+        ...
+
     def require_feasible(self) -> None:
         """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
         ...

@@ -14,7 +14,6 @@ from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import Asked, SampleRequest
 from privsynth.sampling.table_model import TableModel
-from privsynth.sampling.unnamed import mostly_other
 from privsynth.schema import Schema
 from privsynth.seeds import random_generator
 from privsynth.sources import read_table
@@ -56,7 +55,7 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        return [*self._table.not_found, *mostly_other(self._table)]
+        return [*self._table.not_found, *self._table.hardly_known]
 
     def drawing(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
         """Say what the rows of a request carry in their ``attrs``, without drawing them.

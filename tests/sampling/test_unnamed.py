@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from privsynth.errors import RequestError
-from privsynth.sampling.unnamed import left_out_in_words, mostly_other
+from privsynth.sampling.unnamed import left_out_in_words
 from tests.helpers.models import model_of, plan_of, rows_of, with_blocks
 
 # town: Bonn, Ulm, other; smokes: no, yes, missing
@@ -63,9 +63,9 @@ def test_balancing_missing_needs_a_balance_and_a_truth_value(asked):
 
 
 def test_a_column_that_is_hardly_more_than_other_is_named():
-    (said,) = mostly_other(MODEL)
+    (said,) = MODEL.hardly_known
     assert said.startswith("column 'town': 60% of the rows hold none of the 2 values found")
-    assert mostly_other(with_blocks(MODEL, town=np.array([[0.5, 0.3, 0.2], [0.5, 0.4, 0.1]]))) == []
+    assert with_blocks(MODEL, town=np.array([[0.5, 0.3, 0.2], [0.5, 0.4, 0.1]])).hardly_known == ()
 
 
 @pytest.mark.parametrize("given", [np.array(["sex"]), ("sex",), ["sex"]])

@@ -168,3 +168,25 @@ def test_an_order_that_guessed_bounds_rule_out_is_given_up_and_said():
         assert len(of_guess.not_found) == n_told
         assert (of_guess.feasible_mass > 0) != bounds_found
     assert "constraint early <= late: the budget found nothing that satisfies it" in of_guess.not_found[1]
+
+
+@pytest.mark.parametrize("how", ["dates", "numbers", "sparse"])
+def test_a_column_that_clipping_empties_is_named_from_released_counts(how):
+    rng, n = np.random.default_rng(0), 2000
+    column, values = {
+        "dates": ({"type": "datetime", "low": "2020-01-01", "high": "2020-12-31"}, "17/02/2020"),
+        "numbers": ({"type": "real", "low": 0, "high": 100}, "12,5"),
+        "sparse": ({"type": "real", "low": 0, "high": 100}, None),
+    }[how]
+    schema = Schema(
+        {"sex": {"type": "categorical", "categories": ["F", "M"]}, "x": {**column, "missing": True}}
+    )
+    frame = pd.DataFrame({"sex": rng.choice(["F", "M"], n), "x": pd.Series([values] * n, dtype=object)})
+    if how == "sparse":
+        frame.loc[: n // 10, "x"] = 5.0  # a tenth is enough to be no surprise
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        maker(MarginalSynthesizer)().fit(frame, schema=schema, dataset="clinic", on_violation="clip")
+    named = [str(w.message) for w in said if "'x'" in str(w.message)]
+    assert len(named) == (how != "sparse")
+    assert all("could not read them" in sentence for sentence in named)
