@@ -55,6 +55,8 @@ def allowance(whole: Spend, releases: Iterable[Release]) -> Spend:
     sides = [[Event.from_dict(r.event) for r in old if r.void == is_void] for is_void in (True, False)]
 
     def left(total: float, void: float, kept: float) -> float:
+        if not void:
+            return total  # to the last bit: levels that were bought are found again
         return max(0.0, total - void - kept) * total / (total - kept) if total > kept else 0.0
 
     return Spend(
