@@ -63,7 +63,7 @@ def rebuilt(kind, folder, tape):
     configuration, told = stored.meta["configuration"], []
     again = maker(kind)(epsilon=configuration["epsilon"], delta=configuration["delta"])
     schema, store = Schema.from_dict(configuration["schema"]), ReleaseStore()
-    store.set_meta(seed=stored.meta["seed"])
+    store.set_meta(seed=stored.meta["seed"], added_delta=stored.meta["added_delta"])
     for release in stored:
         store.append(release)
     stored.close()
@@ -85,7 +85,7 @@ def rebuilt(kind, folder, tape):
         on_violation=configuration["on_violation"],
         is_secret=configuration["secret_source"],
     )
-    again.device_ = "cpu"
+    again.device_, again.added_delta_ = "cpu", store.meta["added_delta"]
     again._adopt(again.settings, store.meta["seed"], tuple(store), model, statement)
     again.save(folder / "again.privsynth")
     return told, store
@@ -130,11 +130,17 @@ def test_what_is_kept_beside_the_releases_is_known_before_a_record_is_read(kind,
         store.close()
         assert len(str(meta.pop("run"))) == 32
         assert meta.pop("ledger") == str((folder / "ledger.sqlite").resolve())
-        for name in [name for name in meta if name.endswith("/begun")]:
+        for name in [name for name in meta if name.endswith(("/begun", "/kept"))]:
             assert meta.pop(name) == synthesizer.settings.n_steps
         metas.append(json.dumps(meta, sort_keys=True))
     assert metas[0] == metas[1]
-    assert set(json.loads(metas[0])) == {"configuration", "seed"}
+    assert set(json.loads(metas[0])) == {
+        "configuration",
+        "seed",
+        "added_delta",
+        "on_violation",
+        "noiseless_stops",
+    }
 
 
 @pytest.mark.parametrize("n_rows", [30, 1000])
