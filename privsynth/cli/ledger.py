@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,10 +102,27 @@ def _describe(summary: DatasetSummary) -> str:
 
     lines = [
         f"data set {summary.dataset!r}: {summary.unit or 'no unit yet'}",
-        f"  {_describe_limit(summary.limit)}",
-        f"  reserved by all runs: epsilon {shown_epsilon(summary.epsilon)} at delta {summary.delta:g}",
+        f"  {_describe_limit(summary.limit)}{_of_claim(summary)}",
+        f"  reserved by all runs so far: epsilon {shown_epsilon(summary.epsilon)} at delta "
+        f"{summary.delta:g} (not a claim: what is claimed is a limit fixed before the first run)",
     ]
+    if summary.noiseless_stops:
+        lines.append(
+            f"  records stopped a run {summary.noiseless_stops} time(s), each a signal without noise"
+        )
     return "\n".join([*lines, *(f"  {_describe_run(run)}" for run in summary.runs)])
+
+
+def _of_claim(summary: DatasetSummary) -> str:
+    """Say whether the limit is what all runs together guarantee."""
+    if summary.limit is None:
+        set_one = f"privsynth ledger limit --dataset {shlex.quote(summary.dataset)} --epsilon E --delta D"
+        return "" if summary.runs else f"; set one before the first run: `{set_one}`"
+    if summary.limit_came_first is None:
+        return ", which all runs together guarantee if it was set before the first of them"
+    if summary.limit_came_first:
+        return ", fixed before the first run: what all runs together guarantee"
+    return ", set or changed after the first run: it stops later runs, and is no claim about all of them"
 
 
 def _describe_limit(limit: tuple[float, float] | None) -> str:
@@ -118,4 +136,10 @@ def _describe_run(run: RunSummary) -> str:
         f"run {run.run} {run.status}: {run.description}; started {run.started}, "
         f"asked for epsilon {run.epsilon:g} at delta {run.delta:g}, "
         f"spent so far {shown_epsilon(run.epsilon_spent)} (not a claim)"
+        + (
+            "; stopped by its records: what it reserved stays reserved until the same fit resumes it, or "
+            f"`privsynth ledger close` with --run {run.run} gives it back"
+            if run.is_stopped
+            else ""
+        )
     )

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from privsynth.cli.console import check_output, print_result, progress_said, warn
+from privsynth.cli.console import check_output, print_result, progress_said, say, warn
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
-from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, SchemaError
+from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, ParameterError, SchemaError
 
 if TYPE_CHECKING:
     from privsynth.schema import Schema
@@ -115,7 +115,7 @@ def fit(
     from privsynth.cli.images import check_sheet, with_grids, write_sheet
     from privsynth.ranks import RankStoppedError, is_helper
     from privsynth.schema import Schema
-    from privsynth.synthesizers import SYNTHESIZERS
+    from privsynth.synthesizers import SYNTHESIZERS, load
     from privsynth.synthesizers.interruption import FitInterrupted
 
     if schema_path is None:
@@ -131,6 +131,15 @@ def fit(
         return
     check_sheet(sheet, synthesizer.value, force=force)
     partial = output.with_name(output.name + ".partial")
+    if not (force or restart or partial.exists()) and _is_fitted(
+        output, model.fingerprint(table, schema=declared, dataset=dataset, on_violation=on_violation.value)
+    ):
+        say(
+            f"{output} was fitted by this very command: it is kept, nothing was read and nothing was paid. "
+            "--force fits anew, under the budget that is left"
+        )
+        _print_fitted(output, load(output).guarantee_, as_json=as_json)
+        return
     goes_on = force or partial.exists()  # an interrupted run may have left its model there, and sheets
     check_output(output, force=goes_on)
     try:
@@ -160,9 +169,7 @@ def fit(
     model.save(output, force=True)  # checked before anything was paid for
     partial.unlink(missing_ok=True)
     write_sheet(model, sheet, force=force)
-    guarantee = model.guarantee_
-    text = f"model written to {output}\n{guarantee['statement']}"
-    print_result({"model": str(output), "guarantee": guarantee}, text, as_json=as_json)
+    _print_fitted(output, model.guarantee_, as_json=as_json)
 
 
 def show(model: ModelPath, as_json: AsJson = False) -> None:
@@ -303,6 +310,23 @@ def _number_of_units(schema: Schema, *, rows: int | None, persons: int | None) -
             "how many they are"
         )
     return persons
+
+
+def _print_fitted(output: Path, guarantee: dict[str, Any], *, as_json: bool) -> None:
+    text = f"model written to {output}\n{guarantee['statement']}"
+    print_result({"model": str(output), "guarantee": guarantee}, text, as_json=as_json)
+
+
+def _is_fitted(output: Path, fingerprint: str) -> bool:
+    """Whether there is a model of a fit with these settings that came to its end."""
+    from privsynth.synthesizers.model_file import read_model_file
+
+    try:
+        manifest = read_model_file(output).manifest
+    except ModelFileError:
+        return False
+    finished = manifest.get("guarantee", {}).get("interrupted") is None
+    return finished and manifest.get("fingerprint") == fingerprint
 
 
 def _resumable(partial: Path) -> str:

@@ -479,7 +479,7 @@ def _way_out(
     fits = gdp_epsilon(math.sqrt(left.mu_squared), (1 - ADDED_DELTA_SHARE) * asked[1])
     if fits < LEAST_EPSILON:
         return "The limit's epsilon is used up. Ask for nothing more"
-    return f"Ask for less (--epsilon {math.floor(fits * 1e4) / 1e4:g} fits)"
+    return f"Ask for less (--epsilon {math.floor(fits * 1e4 + 1e-4) / 1e4:g} fits)"
 
 
 def _limit(database: sqlite3.Connection, name: str) -> tuple[float, float] | None:

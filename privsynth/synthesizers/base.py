@@ -7,6 +7,7 @@ returns a model. Synthesizers of tables (`table`) all end with one kind of model
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import secrets
@@ -81,6 +82,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         model_: What was fitted.
         added_delta_: What the run set aside of its delta for discovery and gradient steps; None if all of
             the share that is meant for them.
+        fingerprint_: Hash of the settings of the fit (`fingerprint`); None in models of older versions.
     """
 
     name: ClassVar[str]
@@ -213,6 +215,9 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             if restart and releases_path is not None and is_first:
                 discard_run(releases_path, ledger)
             store = JointStore(releases_path if is_first else None)
+            self.fingerprint_: str | None = self.fingerprint(
+                source, schema=schema, dataset=dataset, on_violation=on_violation
+            )
             name = dataset_name(source, dataset)
             secret = secret or OsEntropy()
             read = partial(self._read, source, schema, on_violation) if is_first else None
@@ -326,6 +331,19 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         }
         whole: dict[str, Any] = json.loads(json.dumps(configuration))  # as a store gives it back
         return whole
+
+    def fingerprint(
+        self, source: Any, *, schema: Schema, dataset: str | None = None, on_violation: str = "error"
+    ) -> str:
+        """Return what tells this fit from another: equal for equal settings, schema and name of the source.
+
+        Privacy:
+            Public: a hash of public settings; the source is not read.
+        """
+        name = dataset_name(source, dataset)
+        whole = self._configuration(self._settings(), schema, name, on_violation)
+        whole["source"] = Path(source).name if isinstance(source, str | Path) else None
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
     def _run(
         self,
@@ -458,6 +476,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             "random_state": self.random_state,
             "seed": self.seed_,
             "added_delta": self.added_delta_,
+            "fingerprint": self.fingerprint_,
             "device": self.device_,
             **self._facts_of(model),
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
@@ -487,6 +506,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             ) from None
         synthesizer.device_ = manifest.get("device", "cpu")
         synthesizer.added_delta_ = manifest.get("added_delta")
+        synthesizer.fingerprint_ = manifest.get("fingerprint")
         return synthesizer
 
     def replay(self) -> dict[str, NDArray[Any]]:

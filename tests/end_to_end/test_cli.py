@@ -940,7 +940,7 @@ def test_the_ledger_is_shown_limited_and_closed(fitted: Path, run: Run, tmp_path
     (tmp_path / "ledger.sqlite").write_bytes((fitted / "ledger.sqlite").read_bytes())
     shown = run("ledger", "show", *flags).out
     assert "data set 'visits.2020': one record, add_or_remove_one\n  no limit\n" in shown
-    assert "reserved by all runs: epsilon 5 at delta 1e-06" in shown
+    assert "reserved by all runs so far: epsilon 5 at delta 1e-06 (not a claim" in shown
     assert "spent so far 5 (not a claim)" in shown
     refused = run("ledger", "limit", "--dataset", "visits.2020", "--epsilon", 4, *flags)
     assert (refused.code, "is reserved already" in refused.error) == (3, True)
@@ -1033,3 +1033,48 @@ def test_the_version_is_that_of_the_package(run: Run) -> None:
     import privsynth
 
     assert run("--version").out == f"{privsynth.__version__}\n"
+
+
+def test_a_fit_that_is_done_is_not_paid_for_again(folder: Path, own_ledger: Path, run: Run) -> None:
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json", "-o", folder / "m")
+    first = run(*arguments, "--epsilon", 1, "--json")
+    model, n_charges = (folder / "m").read_bytes(), charges(own_ledger)
+    again = run(*arguments, "--epsilon", 1, "--json")
+    assert (again.code, json.loads(again.out)) == (0, json.loads(first.out))
+    assert "it is kept, nothing was read and nothing was paid" in again.err
+    assert ((folder / "m").read_bytes(), charges(own_ledger)) == (model, n_charges)
+    other = run(*arguments, "--epsilon", 2)
+    assert (other.code, "exists" in other.error) == (2, True)
+    anew = run(*arguments, "--epsilon", 1, "--force")
+    assert anew.code == 0
+    assert charges(own_ledger) > n_charges
+
+
+def test_a_data_set_with_private_lists_is_fitted_more_than_once_under_the_delta_of_its_limit(
+    folder: Path, own_ledger: Path, run: Run
+) -> None:
+    write_schema(
+        folder / "schema.json", sex={"type": "categorical", "categories": "private", "missing": True}
+    )
+    assert run("ledger", "limit", "--dataset", "visits", "--epsilon", 3, "--delta", 1e-6).code == 0
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json", "--epsilon", 1)
+    for name in ("a", "b", "c"):
+        assert run(*arguments, "-o", folder / name).code == 0
+    shown = run("ledger", "show").out
+    assert "fixed before the first run: what all runs together guarantee" in shown
+    assert Ledger(own_ledger).datasets()[0].delta == 1e-6
+
+
+def test_the_part_of_a_limit_that_is_exceeded_is_named(folder: Path, own_ledger: Path, run: Run) -> None:
+    from privsynth.accounting.budget import Unit
+
+    book = Ledger(own_ledger)
+    book.set_limit("visits", epsilon=3.0, delta=1e-6)
+    book.reserve(dataset="visits", unit=Unit(unit="record"), epsilon=0.5, delta=1e-6, description="whole")
+    arguments = ("fit", folder / "visits.csv", "--schema", folder / "schema.json", "-o", folder / "m")
+    refused = run(*arguments, "--epsilon", 0.5)
+    assert (refused.code, "It is delta that is exceeded, not epsilon" in refused.error) == (3, True)
+    assert "--delta" in refused.error
+    book.close(book.datasets()[0].runs[0].run)
+    refused = run(*arguments, "--epsilon", 5)
+    assert (refused.code, "Ask for less (--epsilon 3 fits)" in refused.error) == (3, True)
