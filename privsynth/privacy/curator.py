@@ -172,9 +172,9 @@ class Curator:
 
         def answer(held_by_many: HeldByMany) -> Answer:
             observed = [self._held.observed(column) for column in columns]
-            codes, distinct = pd.MultiIndex.from_arrays([codes for codes, _ in observed]).factorize(sort=True)
+            distinct = (rows := pd.MultiIndex.from_arrays([of[0] for of in observed])).unique().sort_values()
             texts = [[*map(category_text, values), None] for _, values in observed]  # -1 is missing
-            published = held_by_many(codes.astype(np.int64), len(distinct))
+            published = held_by_many(distinct.get_indexer(rows), len(distinct))
             found = [[of[code] for of, code in zip(texts, distinct[i], strict=True)] for i in published]
             return {"combinations": sorted(found, key=lambda texts: [text or "" for text in texts])}, {}
 

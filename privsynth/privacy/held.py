@@ -57,7 +57,7 @@ class HeldRecords:
         codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in codings]).astype(np.int64))
         if self._images is None:
             return codes
-        shades = torch.from_numpy(self._images.reshape(len(codes), -1).astype(np.int16))
+        shades = torch.from_numpy(self._images.astype(np.int16)).flatten(1)
         return torch.cat([codes.to(torch.int16), shades], dim=1)
 
     def parts(self, panel: Panel, codings: Mapping[str, Coding]) -> tuple[torch.Tensor, torch.Tensor]:
