@@ -617,3 +617,207 @@ TestAnySequence = AnySequence.TestCase
 TestAnySequence.settings = settings(
     max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+# -- gradient steps, stops, delta under a limit, claims ----------------------------------------------
+
+
+def steps(count: int = 5, noise_multiplier: float = 20.0) -> Event:
+    return Event(
+        purpose="steps",
+        mechanism="sampled_gaussian",
+        noise_multiplier=noise_multiplier,
+        sample_rate=0.1,
+        count=count,
+        delta=1e-9,
+    )
+
+
+def test_each_step_of_a_block_is_spent_once_and_no_more_than_were_paid(ledger: Ledger) -> None:
+    run = reserve(ledger)
+    ledger.charge(run, steps(), "steps")
+    for n_begun in range(1, 6):
+        assert ledger.begun(run, "steps", steps()) == n_begun - 1
+        for wrong in {n_begun - 1, n_begun + 1}:  # another process is behind, or ahead
+            with pytest.raises(LedgerError, match="another process has taken steps"):
+                Ledger(ledger.path).advance(run, "steps", steps(), wrong)
+        ledger.advance(run, "steps", steps(), n_begun)
+    with pytest.raises(BudgetExceededError, match="all 5 private steps"):
+        ledger.advance(run, "steps", steps(), 6)
+    ledger.keep(run, "steps", steps(), 4)
+    ledger.keep(run, "steps", steps(), 3)
+    assert ledger.blocks(run) == {"steps": (5, 4)}
+
+
+def test_steps_are_spent_of_an_open_run_and_of_a_block_that_was_charged(ledger: Ledger) -> None:
+    run = reserve(ledger)
+    with pytest.raises(LedgerError, match="charged no block of steps"):
+        ledger.advance(run, "steps", steps(), 1)
+    ledger.charge(run, steps(), "steps")
+    with pytest.raises(LedgerError, match="charged no block of steps"):
+        ledger.advance(run, "steps", steps(noise_multiplier=19.0), 1)
+    ledger.suspend(run)
+    with pytest.raises(LedgerError, match="expected a run that is open"):
+        ledger.advance(run, "steps", steps(), 1)
+
+
+def test_a_block_that_is_charged_again_has_a_count_of_its_own(ledger: Ledger) -> None:
+    run = reserve(ledger)
+    ledger.charge(run, steps(), "steps")
+    ledger.advance(run, "steps", steps(), 1)
+    ledger.charge(run, steps(count=3), "steps")
+    assert (ledger.begun(run, "steps", steps()), ledger.begun(run, "steps", steps(count=3))) == (1, 0)
+    assert ledger.blocks(run) == {"steps": (0, 0)}
+
+
+def test_two_processes_that_take_steps_at_once_take_each_once(ledger: Ledger) -> None:
+    run = reserve(ledger)
+    ledger.charge(run, steps(count=20), "steps")
+
+    def take(_: int) -> int:
+        taken = 0
+        for n_begun in range(1, 21):
+            try:
+                Ledger(ledger.path).advance(run, "steps", steps(count=20), n_begun)
+            except LedgerError:
+                continue
+            taken += 1
+        return taken
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(take, range(2))) == ledger.begun(run, "steps", steps(count=20)) <= 20
+
+
+def first_format(path: Path) -> Ledger:
+    """Return a ledger as the first version wrote it, with a block of steps in a suspended run."""
+    made = Ledger(path)
+    run = reserve(made, run="beef")
+    made.charge(run, steps(), "steps")
+    made.suspend(run)
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE steps")
+        database.execute("DROP TABLE stops")
+        database.execute("ALTER TABLE runs DROP COLUMN planned_delta")
+        database.execute("ALTER TABLE datasets DROP COLUMN limit_came_first")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    return Ledger(path)
+
+
+def test_of_a_block_that_the_first_version_charged_all_steps_count_as_taken(tmp_path: Path) -> None:
+    ledger = first_format(tmp_path / "old.sqlite")
+    assert ledger.blocks("beef") == {"steps": (5, 0)}
+    ledger.resume("beef")
+    with pytest.raises(BudgetExceededError, match="all 5 private steps"):
+        ledger.advance("beef", "steps", steps(), 6)
+    assert ledger.plan("beef").added_delta == pytest.approx(0.1 * DELTA)
+    assert ledger.datasets()[0].noiseless_stops == 0
+    Ledger(tmp_path / "old.sqlite")  # brought up to date once
+
+
+def test_a_stop_keeps_the_reservation_until_the_run_is_resumed_or_closed(ledger: Ledger) -> None:
+    ledger.set_limit("adult", epsilon=1.0, delta=DELTA)
+    run = reserve(ledger)
+    ledger.stop(run)
+    with pytest.raises(BudgetExceededError):
+        reserve(ledger, 0.5, DELTA / 2)
+    assert ledger.datasets()[0].runs[0].is_stopped
+    ledger.resume(run, RECORD)
+    assert not ledger.datasets()[0].runs[0].is_stopped
+    ledger.stop(run)
+    ledger.close(run)
+    other = reserve(ledger)
+    assert (ledger.noiseless_stops(other), ledger.datasets()[0].noiseless_stops) == (2, 2)
+    with pytest.raises(LedgerError, match="expected a run that is open"):
+        ledger.stop(run)
+
+
+def test_a_stopped_run_is_taken_over_once_and_only_by_its_like(ledger: Ledger) -> None:
+    asked = {"dataset": "adult", "unit": RECORD, "epsilon": 1.0, "delta": DELTA, "description": "marginal"}
+    run = reserve(ledger)
+    assert ledger.take_over(**asked) is None  # it may still be at work
+    ledger.stop(run)
+    others = [{"epsilon": 2.0}, {"delta": 1e-9}, {"dataset": "other"}, {"description": "dpgan"}]
+    assert [ledger.take_over(**(asked | other)) for other in others] == [None] * 4
+    assert ledger.take_over(**asked) == run
+    assert ledger.take_over(**asked) is None
+    ledger.charge(run, gaussian(0.01), "n")
+    ledger.stop(run)
+    assert ledger.take_over(**asked) is None  # what it has paid for is known to whoever began it
+
+
+def test_a_run_that_has_charged_nothing_may_change_whom_it_protects(ledger: Ledger) -> None:
+    run = reserve(ledger)
+    ledger.stop(run)
+    ledger.resume(run, PERSON)
+    assert ledger.datasets()[0].unit == PERSON
+    ledger.charge(run, gaussian(0.01), "n")
+    ledger.suspend(run)
+    with pytest.raises(LedgerError, match="fixed the unit"):
+        ledger.resume(run, RECORD)
+
+
+def test_under_a_limit_a_run_sets_aside_a_part_of_the_delta_that_is_left(ledger: Ledger) -> None:
+    ledger.set_limit("adult", epsilon=100.0, delta=1e-6)
+    runs = [reserve(ledger, 0.1, 1e-6, part_of_rest=0.5) for _ in range(8)]
+    set_aside = [ledger.plan(run).added_delta for run in runs]
+    assert set_aside == pytest.approx([1e-7 / 2**i for i in range(1, 9)])
+    assert ledger.plan(runs[0]).mu_squared == pytest.approx(gdp_mu(0.1, 0.9e-6) ** 2)
+    with pytest.raises(BudgetExceededError):
+        ledger.charge(runs[1], discovery(1e-6, 0.26e-7), "sex")
+    ledger.suspend(runs[0])
+    ledger.resume(runs[0])
+    assert ledger.plan(runs[0]).added_delta == set_aside[0]
+    free = reserve(ledger, 0.1, 1e-6, dataset="unlimited", part_of_rest=0.5)
+    assert ledger.plan(free).added_delta == pytest.approx(1e-7)
+    assert ledger.plan(reserve(ledger, 0.1, 1e-6, part_of_rest=0.0)).added_delta == 0.0
+
+
+def test_what_is_exceeded_is_named_with_what_would_fit(ledger: Ledger) -> None:
+    ledger.set_limit("adult", epsilon=3.0, delta=1e-6)
+    reserve(ledger, 0.5, 1e-6)
+    with pytest.raises(BudgetExceededError, match=r"delta that is exceeded, not epsilon.*limit's --delta"):
+        reserve(ledger, 0.5, 1e-6, part_of_rest=0.5)
+    ledger.set_limit("adult", epsilon=3.0, delta=1.5e-6)
+    with pytest.raises(BudgetExceededError, match=r"--delta 5e-07"):
+        reserve(ledger, 0.5, 1e-6)
+    with pytest.raises(BudgetExceededError, match=r"Ask for less \(--epsilon (\d\.\d+) fits\)") as caught:
+        reserve(ledger, 4.0, 5e-7)
+    fits = float(str(caught.value).split("--epsilon ")[1].split()[0])
+    with pytest.raises(BudgetExceededError):
+        reserve(ledger, fits + 2e-3, 5e-7)
+    reserve(ledger, fits - 2e-3, 5e-7)
+
+
+def test_a_limit_is_a_claim_if_it_was_fixed_before_the_first_run_and_not_changed_since(
+    ledger: Ledger,
+) -> None:
+    def came_first() -> bool | None:
+        return ledger.datasets()[0].limit_came_first
+
+    ledger.set_limit("adult", epsilon=1.0, delta=DELTA)
+    ledger.set_limit("adult", epsilon=2.0, delta=DELTA)
+    assert came_first() is True
+    ledger.finish(reserve(ledger))
+    ledger.set_limit("adult", epsilon=3.0, delta=DELTA)
+    assert came_first() is True  # the only run has spent nothing
+    run = reserve(ledger)
+    ledger.charge(run, gaussian(0.01), "n")
+    ledger.set_limit("adult", epsilon=3.0, delta=DELTA)
+    assert came_first() is True  # the same again
+    ledger.set_limit("adult", epsilon=4.0, delta=DELTA)
+    assert came_first() is False
+    ledger.set_limit("adult", epsilon=3.0, delta=DELTA)
+    assert came_first() is False
+
+
+def test_what_comes_after_a_read_is_dated_by_its_day(ledger: Ledger) -> None:
+    run = reserve(ledger)
+    ledger.charge(run, gaussian(0.01), "n")
+    ledger.stop(run)
+    with sqlite3.connect(ledger.path) as database:
+        dates = [
+            *database.execute("SELECT charged FROM events"),
+            *database.execute("SELECT stopped FROM stops"),
+        ]
+    assert [len(date) for (date,) in dates] == [len("2026-11-30")] * 2
