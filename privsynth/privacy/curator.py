@@ -217,9 +217,14 @@ class Curator:
 
         return self._obtain(key, event, lambda: answer(held_by_many), columns)
 
-    def discover_bounds(self, key: str, column: Column, *, noise_multiplier: float) -> Release:
-        """Release the noisy counts of public doubling bins over a number line (array ``counts``)."""
-        event = _gaussian(f"bounds of {column.name!r}", noise_multiplier)
+    def discover_bounds(
+        self, key: str, column: Column, *, noise_multiplier: float, what: str = "bounds"
+    ) -> Release:
+        """Release the noisy counts of public doubling bins over a number line (array ``counts``).
+
+        They tell ``what``: where its private bounds are, or where between public ones its values lie.
+        """
+        event = _gaussian(f"{what} of {column.name!r}", noise_multiplier)
 
         def answer() -> Answer:
             return {}, {"counts": self._noisy(self._held.bound_counts(column), noise_multiplier)}

@@ -142,10 +142,7 @@ class SecretNoiseOptimizer(DPOptimizer):
         sizes = [p.numel() for p in self.params]
         steps = torch.cat([p.summed_grad.flatten() for p in self.params]).cpu().numpy()
         noisy = add_gaussian_noise(
-            steps,
-            noise_multiplier=self.noise_multiplier,
-            units_per_one=STEPS_PER_NORM,
-            secret=self.secret,
+            steps, noise_multiplier=self.noise_multiplier, units_per_one=STEPS_PER_NORM, secret=self.secret
         )
         for p, part in zip(
             self.params, torch.from_numpy(noisy * self.max_grad_norm).split(sizes), strict=True

@@ -73,9 +73,9 @@ class ImageModel:
         return self.table.not_found
 
     @property
-    def hardly_known(self) -> tuple[str, ...]:
-        """Columns of which the model knows hardly a value."""
-        return self.table.hardly_known
+    def nearly_empty(self) -> tuple[str, ...]:
+        """Columns of which nearly every value is missing."""
+        return self.table.nearly_empty
 
     def require_feasible(self) -> None:
         """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""

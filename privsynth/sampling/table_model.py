@@ -120,11 +120,22 @@ class TableModel:
         return (*(sentence for sentence in columns if sentence is not None), *free)
 
     @property
-    def hardly_known(self) -> tuple[str, ...]:
-        """Columns of which the model knows hardly a value: nearly all are missing, or most are "other"."""
-        shares = {name: self.table((name,)) for name, domain in self.domains.items() if domain.size > 1}
-        said = (_hardly_known(self.domains[name], share) for name, share in shares.items())
-        return tuple(sentence for sentence in said if sentence is not None)
+    def mostly_other(self) -> tuple[str, ...]:
+        """Columns with a private list of which most rows hold no value that was found, a sentence each."""
+        lists = {n: d for n, d in self.domains.items() if isinstance(d, DiscreteDomain) and d.values}
+        shares = {n: float(self.table((n,))[len(d.values)]) for n, d in lists.items() if d.has_other}
+        return tuple(
+            f"column {name!r}: {share:.0%} of the rows hold none of the {len(lists[name].values)} values "
+            "found of its private list; declare its categories if they are public, or drop it"
+            for name, share in shares.items()
+            if share >= MOST
+        )
+
+    @property
+    def nearly_empty(self) -> tuple[str, ...]:
+        """Columns of which nearly every value is missing."""
+        can_be = [name for name, domain in self.domains.items() if domain.has_missing and domain.size > 1]
+        return tuple(name for name in can_be if float(self.table((name,))[-1]) >= NEARLY_ALL)
 
     @cached_property
     def feasible_mass(self) -> float:
@@ -178,25 +189,6 @@ def _not_found(domain: Domain) -> str | None:
         f"column {column.name!r}: its private bounds; its values lie in a guessed range, {low} to {high}, "
         "and mean little"
     )
-
-
-def _hardly_known(domain: Domain, share: FloatArray) -> str | None:
-    """Return what a column hardly holds but missing or "other", from the shares of its codes."""
-    name = domain.column.name
-    if domain.has_missing and share[-1] >= NEARLY_ALL:
-        return (
-            f"column {name!r}: {share[-1]:.0%} of the rows are missing; if the table has values there, the "
-            "schema could not read them: `privsynth check` shows its owner which; 'format', 'missing_values' "
-            "or bounds may have to be mended"
-        )
-    if isinstance(domain, DiscreteDomain) and domain.has_other and domain.values:
-        other = share[len(domain.values)]
-        if other >= MOST:
-            return (
-                f"column {name!r}: {other:.0%} of the rows hold none of the {len(domain.values)} values "
-                "found of its private list; declare its categories if they are public, or drop it"
-            )
-    return None
 
 
 @dataclass(frozen=True)

@@ -224,7 +224,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             self._fit(read, store, ranks, schema, name, ledger, on_violation, progress, secret)
             if is_first:
                 self._warn_of_delta()
-                self._warn_of_what_is_hardly_known()
+                self._warn_of_what_is_hardly_known(on_violation)
         return self
 
     def _fit(
@@ -448,15 +448,20 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
                 stacklevel=3,
             )
 
-    def _warn_of_what_is_hardly_known(self) -> None:
+    def _warn_of_what_is_hardly_known(self, on_violation: str) -> None:
         for sentence in self.model_.not_found:
             warnings.warn(
                 f"not found under the budget: {sentence}. Declare what is public of it, drop it, or fit "
                 "with a larger epsilon",
                 stacklevel=3,
             )
-        for sentence in self.model_.hardly_known:
-            warnings.warn(sentence, stacklevel=3)
+        for name in self.model_.nearly_empty if on_violation == "clip" else ():
+            warnings.warn(
+                f"column {name!r}: nearly every value is missing. If the table has values there, the schema "
+                "could not read them, and they were clipped: `privsynth check` shows the owner which; "
+                "'format', 'missing_values' or the bounds of the column may have to be mended",
+                stacklevel=3,
+            )
 
     # -- files ---------------------------------------------------------------------------------------------
 

@@ -68,8 +68,8 @@ class FittedModel(Protocol):
         ...
 
     @property
-    def hardly_known(self) -> tuple[str, ...]:
-        """Columns of which the model knows hardly a value."""
+    def nearly_empty(self) -> tuple[str, ...]:
+        """Columns of which nearly every value is missing."""
         ...
 
     def require_feasible(self) -> None:

@@ -281,7 +281,9 @@ def _as_numbers(texts: tuple[str, ...]) -> tuple[Category, ...]:
 def _octaves(curator: Curator, column: Column, budget: DomainBudget) -> Octaves:
     """Buy the counts of a number line's doubling bins."""
     noise = noise_for(budget.octaves * curator.allowance.mu_squared)
-    release = curator.discover_bounds(f"octaves/{column.name}", column, noise_multiplier=noise)
+    release = curator.discover_bounds(
+        f"octaves/{column.name}", column, noise_multiplier=noise, what="orders of magnitude"
+    )
     return Octaves(release.arrays["counts"], release.noise_multiplier)
 
 

@@ -55,7 +55,7 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        return [*self._table.not_found, *self._table.hardly_known]
+        return [*self._table.not_found, *self._table.mostly_other]
 
     def drawing(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
         """Say what the rows of a request carry in their ``attrs``, without drawing them.

@@ -299,10 +299,10 @@ def test_two_releases_show_no_more_than_both_charges() -> None:
 def test_every_second_release_uncharged_is_found(monkeypatch: Patch) -> None:
     honest = Curator._obtain
 
-    def bug(self: Curator, key: str, event: Any, answer: Any) -> Any:
+    def bug(self: Curator, key: str, event: Any, answer: Any, columns: Any = None) -> Any:
         if key == "second":
             self._charge = lambda event, key: None
-        return honest(self, key, event, answer)
+        return honest(self, key, event, answer, columns)
 
     monkeypatch.setattr(Curator, "_obtain", bug)
     charged, shown = charged_and_shown()
@@ -364,9 +364,9 @@ def limit_of_the_data_set_ignored(patch: Patch) -> None:
 def charge_after_the_read(patch: Patch) -> None:
     honest = Curator._obtain
 
-    def bug(self: Curator, key: str, event: Any, answer: Any) -> Any:
+    def bug(self: Curator, key: str, event: Any, answer: Any, columns: Any = None) -> Any:
         found = answer()
-        return honest(self, key, event, lambda: found)
+        return honest(self, key, event, lambda: found, columns)
 
     patch.setattr(Curator, "_obtain", bug)
 

@@ -86,6 +86,7 @@ def rebuilt(kind, folder, tape):
         is_secret=configuration["secret_source"],
     )
     again.device_, again.added_delta_ = "cpu", store.meta["added_delta"]
+    again.fingerprint_ = again.fingerprint(None, schema=schema, dataset=configuration["dataset"])
     again._adopt(again.settings, store.meta["seed"], tuple(store), model, statement)
     again.save(folder / "again.privsynth")
     return told, store

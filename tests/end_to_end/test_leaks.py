@@ -229,13 +229,14 @@ def test_no_record_and_no_number_of_records_is_left_or_said(
 def test_no_refusal_tells_of_a_record_or_of_their_number(unit, tmp_path):
     table = marked(unit)
     book = Ledger(tmp_path / "ledger.sqlite")
-    book.set_limit("d", epsilon=0.05, delta=DELTA)
+    book.set_limit("limited", epsilon=0.05, delta=DELTA)
     broken = table.frame.assign(number=np.r_[table.frame["number"].to_numpy()[:-1], -7_654_321])
     foreign = table.frame.assign(group=np.r_[["Zebra-77"], table.frame["group"].to_numpy()[1:]])
     for frame, named in ((table.frame, "limit"), (broken, "number"), (foreign, "group")):
         synthesizer = maker(MarginalSynthesizer)(epsilon=EPSILON, delta=DELTA)
+        dataset = "limited" if named == "limit" else named  # the ledger is asked before a record is read
         with pytest.raises(PrivsynthError, match=named) as refused:
-            synthesizer.fit(frame, schema=table.schema, dataset="d", ledger=book)
+            synthesizer.fit(frame, schema=table.schema, dataset=dataset, ledger=book)
         said = (str(refused.value) + repr(vars(refused.value))).encode()
         assert not counts_in(said, [N_ROWS, N_PERSONS])
         assert not markers_in(said, table, None)

@@ -821,27 +821,3 @@ def test_what_comes_after_a_read_is_dated_by_its_day(ledger: Ledger) -> None:
             *database.execute("SELECT stopped FROM stops"),
         ]
     assert [len(date) for (date,) in dates] == [len("2026-11-30")] * 2
-
-
-def test_steps_are_counted_one_by_one_and_none_twice(ledger: Ledger) -> None:
-    run = reserve(ledger)
-    steps = Event(
-        purpose="steps",
-        mechanism="sampled_gaussian",
-        noise_multiplier=40.0,
-        sample_rate=0.1,
-        count=3,
-        delta=1e-7,
-    )
-    ledger.charge(run, steps, "steps")
-    for wrong in (0, 2, 3):
-        with pytest.raises(LedgerError, match="another process has taken steps"):
-            ledger.advance(run, "steps", steps, wrong)
-    for n_begun in (1, 2):
-        ledger.advance(run, "steps", steps, n_begun)
-        with pytest.raises(LedgerError, match=f"counts {n_begun} steps"):
-            ledger.advance(run, "steps", steps, n_begun)
-    assert ledger.begun(run, "steps", steps) == 2
-    ledger.advance(run, "steps", steps, 3)
-    with pytest.raises(BudgetExceededError, match="all 3 private steps"):
-        ledger.advance(run, "steps", steps, 4)

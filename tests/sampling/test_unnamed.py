@@ -63,9 +63,9 @@ def test_balancing_missing_needs_a_balance_and_a_truth_value(asked):
 
 
 def test_a_column_that_is_hardly_more_than_other_is_named():
-    (said,) = MODEL.hardly_known
+    (said,) = MODEL.mostly_other
     assert said.startswith("column 'town': 60% of the rows hold none of the 2 values found")
-    assert with_blocks(MODEL, town=np.array([[0.5, 0.3, 0.2], [0.5, 0.4, 0.1]])).hardly_known == ()
+    assert with_blocks(MODEL, town=np.array([[0.5, 0.3, 0.2], [0.5, 0.4, 0.1]])).mostly_other == ()
 
 
 @pytest.mark.parametrize("given", [np.array(["sex"]), ("sex",), ["sex"]])
