@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,8 @@ from privsynth.accounting.gdp import noise_for
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
 from privsynth.attacks.queries import QueryView
-from privsynth.errors import ParameterError
-from privsynth.ledger.ledger import Ledger
+from privsynth.errors import ParameterError, PrivsynthError
+from privsynth.ledger.ledger import STOPPED_BY_RECORDS, Ledger
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.schema import Schema
@@ -79,7 +80,7 @@ def paid_audit(
     synthetic: pd.DataFrame,
     schema: Schema,
     target: str | None,
-    budget: AuditBudget,
+    budget: AuditBudget | AuditAccount,
     random_state: int = 0,
 ) -> dict[str, Any]:
     """Return figures that the budget covers: hits of an attack, correct predictions, 1- and 2-way distances.
@@ -90,7 +91,7 @@ def paid_audit(
         synthetic: Canonical released rows, all of them.
         schema: Public description; columns with private facts are left out of the tables of counts.
         target: Column that a model of the synthetic rows predicts; must be categorical or boolean.
-        budget: What is spent.
+        budget: What is spent; or its account, where that was opened before the records were read.
         random_state: Seed of the public choices.
 
     Returns:
@@ -107,7 +108,10 @@ def paid_audit(
     """
     generator = np.random.default_rng([random_state, 2])
     rows, sides = _without_values_of_records(synthetic, real, holdout)
-    till = _Till(schema, budget)
+    account, is_ours = (
+        (budget, False) if isinstance(budget, AuditAccount) else (AuditAccount(schema, budget), True)
+    )
+    budget = account.budget
     out: dict[str, Any] = {
         "status": "assessed",
         "epsilon": budget.epsilon,
@@ -117,19 +121,24 @@ def paid_audit(
         "unit": schema.unit,
         "is_secret": budget.secret.is_secret,
     }
-    with till:
-        out["hits"] = _hits(sides, rows, till, generator)
-        out["predictions"] = _predictions(sides, rows, schema, target, till, generator)
+    with account if is_ours else nullcontext():
+        out["hits"] = _hits(sides, rows, account, generator)
+        out["predictions"] = _predictions(sides, rows, schema, target, account, generator)
         fine, coarse = (_public_codes(schema, n_bins=n) for n in (N_BINS, N_PAIR_BINS))
         singles: list[tuple[str, ...]] = [(name,) for name in fine]
         pairs = _pairs(list(coarse), target, generator)
-        out["one_way"] = _tables(real, synthetic, singles, fine, till, "one_way")
-        out["two_way"] = _tables(real, synthetic, pairs, coarse, till, "two_way")
-    return out | {"events": [event.to_dict() for event in till.events]}
+        out["one_way"] = _tables(real, synthetic, singles, fine, account, "one_way")
+        out["two_way"] = _tables(real, synthetic, pairs, coarse, account, "two_way")
+    return out | {"events": [event.to_dict() for event in account.events]}
 
 
-class _Till:
-    """Charges one run in the ledger, event by event, before each count."""
+class AuditAccount:
+    """One run of an audit in the ledger: reserved before records are read, charged before each count.
+
+    Args:
+        schema: Public description; says whom the audit protects.
+        budget: What may be spent.
+    """
 
     def __init__(self, schema: Schema, budget: AuditBudget) -> None:
         self._unit = Unit(
@@ -137,25 +146,40 @@ class _Till:
             person_column=schema.person_id,
             max_records_per_person=schema.max_records_per_person,
         )
-        self._budget = budget
+        self.budget = budget
+        self._is_stopped = False
         self._spend = Spend.of_budget(epsilon=budget.epsilon, delta=budget.delta)
         ledger = budget.ledger
         self._ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         self.events: list[Event] = []
 
-    def __enter__(self) -> _Till:
-        self._run = self._ledger.reserve(
-            dataset=self._budget.dataset,
-            unit=self._unit,
-            epsilon=self._budget.epsilon,
-            delta=self._budget.delta,
-            description="audit",
-            part_of_rest=0.0,  # no event of an audit has a delta of its own
-        )
+    def __enter__(self) -> AuditAccount:
+        plan: dict[str, Any] = {
+            "dataset": self.budget.dataset,
+            "unit": self._unit,
+            "epsilon": self.budget.epsilon,
+            "delta": self.budget.delta,
+            "description": "audit",
+        }
+        # no event of an audit has a delta of its own
+        self._run = self._ledger.take_over(**plan) or self._ledger.reserve(**plan, part_of_rest=0.0)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._ledger.close(self._run)  # what no event claims goes back
+        if not self._is_stopped:
+            self._ledger.close(self._run)  # what no event claims goes back
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Count what fails inside as a stop that records caused; the reservation then stays charged."""
+        try:
+            yield
+        except Exception as error:
+            self._is_stopped = True
+            self._ledger.stop(self._run)
+            if isinstance(error, PrivsynthError):
+                raise type(error)(f"{error}. {STOPPED_BY_RECORDS}") from None
+            raise
 
     def count(
         self, purpose: str, kind: str, tables: list[Callable[[], np.ndarray]]
@@ -172,9 +196,7 @@ class _Till:
         self._ledger.charge(self._run, event, f"audit/{kind}")
         self.events.append(event)
         noisy = [
-            add_gaussian_noise(
-                table(), noise_multiplier=sigma, units_per_one=GRID, secret=self._budget.secret
-            )
+            add_gaussian_noise(table(), noise_multiplier=sigma, units_per_one=GRID, secret=self.budget.secret)
             for table in tables
         ]
         return noisy, sigma
@@ -198,7 +220,7 @@ def _without_values_of_records(
 
 
 def _hits(
-    sides: list[Records], synthetic: pd.DataFrame, till: _Till, generator: np.random.Generator
+    sides: list[Records], synthetic: pd.DataFrame, account: AuditAccount, generator: np.random.Generator
 ) -> dict[str, Any] | None:
     """Count the units with a row nearer to a synthetic row than most of these are to each other.
 
@@ -220,7 +242,7 @@ def _hits(
         counts = [[int(h.sum()), int((~h).sum())] for h in hits]
         return np.array(counts, dtype=np.int64) * GRID
 
-    noisy, sigma = till.count("units near synthetic rows", "hits", [table])
+    noisy, sigma = account.count("units near synthetic rows", "hits", [table])
     return {"threshold": threshold, **_rates(noisy[0], sigma)}
 
 
@@ -229,7 +251,7 @@ def _predictions(
     synthetic: pd.DataFrame,
     schema: Schema,
     target: str | None,
-    till: _Till,
+    account: AuditAccount,
     generator: np.random.Generator,
 ) -> dict[str, Any] | None:
     """Count how much of each unit a model of the synthetic rows predicts right."""
@@ -253,7 +275,7 @@ def _predictions(
             counts.append([int(weights[right].sum()), int(weights[~right].sum())])
         return np.array(counts, dtype=np.int64)
 
-    noisy, sigma = till.count("correct predictions", "predictions", [table])
+    noisy, sigma = account.count("correct predictions", "predictions", [table])
     return {"target": target, **_rates(noisy[0], sigma)}
 
 
@@ -262,7 +284,7 @@ def _tables(
     synthetic: pd.DataFrame,
     sets: list[tuple[str, ...]],
     codes: dict[str, Coded],
-    till: _Till,
+    account: AuditAccount,
     kind: str,
 ) -> list[dict[str, Any]]:
     """Return the total variation between noisy real and synthetic tables of counts."""
@@ -276,7 +298,7 @@ def _tables(
         return np.rint(np.bincount(joint, weights=weights, minlength=size)).astype(np.int64)
 
     weights = _weights(real)
-    noisy, sigma = till.count(
+    noisy, sigma = account.count(
         f"{'1' if kind == 'one_way' else '2'}-way counts",
         kind,
         [partial(counts, real.frame, weights, names) for names in sets],

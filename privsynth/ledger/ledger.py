@@ -30,6 +30,12 @@ from privsynth.ledger.file import LedgerFile, ledger_path
 LEAST_PART_LEFT = 1e-4  # of a delta, or of the limit's: with less than that left it is used up
 LEAST_EPSILON = 1e-3  # with less than that left it is used up
 
+STOPPED_BY_RECORDS = (
+    "What this run reserved stays reserved, and the ledger counts the stop, because it tells something about "
+    "the records without noise: the same command goes on once the table or the schema is mended, and "
+    "`privsynth ledger close` gives the reservation back"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from privsynth.arguments import whole_number
-from privsynth.attacks.paid import AuditBudget
+from privsynth.attacks.paid import AuditAccount, AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.image_sources import ImageSource
 from privsynth.metrics.balanced import Sampler
@@ -130,7 +131,8 @@ def audit(
     holdout = None if holdout is None else as_table(holdout)
     reference = None if reference is None else as_table(reference)
     drawing = drawing_of(synthetic.attrs if drawing is None else drawing)
-    tables = load_tables(
+    load = partial(
+        load_tables,
         real,
         synthetic,
         schema=schema,
@@ -143,8 +145,12 @@ def audit(
         random_state=random_state,
     )
     if budget is not None:
-        say("counting under the budget of the audit")
-        return paid_report(tables, synthetic, guarantee, drawing, budget, random_state)
+        with AuditAccount(schema, budget) as account:  # reserved before a record is read
+            with account.reading():
+                tables = load()
+            say("counting under the budget of the audit")
+            return paid_report(tables, synthetic, guarantee, drawing, account, random_state)
+    tables = load()
     sizes = described(tables)
     stated = dict(guarantee) if guarantee is not None else None
     everything = tables

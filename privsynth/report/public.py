@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from privsynth.attacks.paid import AuditBudget, paid_audit
+from privsynth.attacks.paid import AuditAccount, paid_audit
 from privsynth.image_sources import ImageSource, read_images
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.loading import load_images
@@ -91,7 +91,7 @@ def paid_report(
     synthetic: Table,
     guarantee: Mapping[str, Any] | None,
     drawing: Mapping[str, Any] | None,
-    budget: AuditBudget,
+    account: AuditAccount,
     random_state: int,
 ) -> AuditReport:
     """Return a public report with the figures that a budget covers."""
@@ -101,7 +101,7 @@ def paid_report(
         synthetic=tables.synthetic.frame,
         schema=tables.schema,
         target=tables.target,
-        budget=budget,
+        budget=account,
         random_state=random_state,
     )
     public = public_report(

@@ -11,7 +11,7 @@ from typing import Any
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, PrivsynthError
-from privsynth.ledger.ledger import Ledger
+from privsynth.ledger.ledger import STOPPED_BY_RECORDS, Ledger
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers.amending import allowance, amended
@@ -106,15 +106,8 @@ class Account:
             self.is_stopped = True
             self._book.stop(self._run)
             if isinstance(error, PrivsynthError):
-                raise type(error)(f"{error}. {_STOPPED}") from None
+                raise type(error)(f"{error}. {STOPPED_BY_RECORDS}") from None
             raise
-
-
-_STOPPED = (
-    "What this run reserved stays reserved, and the ledger counts the stop, because it tells something about "
-    "the records without noise: the same command goes on once the table or the schema is mended, and "
-    "`privsynth ledger close` gives the reservation back"
-)
 
 
 @contextmanager

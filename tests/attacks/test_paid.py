@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import privsynth
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.attacks import paid
 from privsynth.attacks.paid import SHARES, AuditBudget, paid_audit
-from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
+from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, TableError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.schema import Schema
@@ -184,3 +185,29 @@ def test_a_budget_needs_a_data_set_and_a_positive_epsilon() -> None:
         AuditBudget(epsilon=1.0, delta=1e-6, dataset="")
     with pytest.raises(ParameterError, match="epsilon > 0"):
         AuditBudget(epsilon=0.0, delta=1e-6, dataset="clinic")
+
+
+def test_the_audit_of_a_used_up_data_set_tells_nothing_and_a_stop_is_counted(ledger: Ledger) -> None:
+    real = draw(800, 0)
+    nobody = real.iloc[:0]
+    public = Schema({name: fields for name, fields in COLUMNS.items() if name != "town"})
+
+    def audited(frame: pd.DataFrame, dataset: str) -> None:
+        privsynth.audit(
+            real=frame.drop(columns="town"),
+            synthetic=draw(600, 2).drop(columns="town"),
+            schema=public,
+            budget=AuditBudget(epsilon=1.0, delta=1e-6, dataset=dataset, ledger=ledger),
+        )
+
+    ledger.set_limit("used up", epsilon=0.1, delta=1e-6)
+    with pytest.raises(BudgetExceededError):
+        audited(nobody, "used up")  # had it been read, the message would say that it is empty
+    with pytest.raises(TableError, match=r"to have rows.*ledger close"):
+        audited(nobody, "clinic")
+    found = next(one for one in ledger.datasets() if one.dataset == "clinic")
+    assert (found.noiseless_stops, found.runs[0].is_stopped) == (1, True)
+    assert found.epsilon > 0.99  # what was reserved stays so
+    audited(real, "clinic")  # and the same call goes on with it
+    found = next(one for one in ledger.datasets() if one.dataset == "clinic")
+    assert (len(found.runs), found.runs[0].status, found.noiseless_stops) == (1, "closed", 1)
