@@ -239,7 +239,8 @@ def test_quiet_leaves_out_progress_and_keeps_errors_and_warnings(
     assert code == 0
     assert "model written" in out
     assert all(line.startswith("warning: ") for line in err.splitlines())
-    code, out, err = called(capsys, *arguments)  # the model exists
+    another = ["2" if argument == "1" else argument for argument in arguments]
+    code, out, err = called(capsys, *another)  # a model of other settings exists
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
 

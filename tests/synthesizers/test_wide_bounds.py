@@ -128,7 +128,7 @@ def test_a_wide_line_of_persons_may_be_missing_and_is_kept_in_the_file(tmp_path)
     drawn = model.sample(5000, random_state=0)["spent"]
     assert drawn.isna().mean() == pytest.approx(0.4, abs=0.08)
     assert drawn.mean() == pytest.approx(600.0, rel=0.25)
-    assert "bounds of 'spent'" in [event["purpose"] for event in model.guarantee_["events"]]
+    assert "orders of magnitude of 'spent'" in [event["purpose"] for event in model.guarantee_["events"]]
     arrays = model._arrays_of(model.model_)
     assert all(np.array_equal(array, arrays[name]) for name, array in model.replay().items())
 
