@@ -69,7 +69,7 @@ def test_a_format_is_said_by_an_example_and_kept() -> None:
     assert Schema({"x": fields}).to_dict()["columns"]["x"] == fields
     for wrong in ("%d", "9,999.5", "1,234,5", "", 5):
         with pytest.raises(SchemaError, match=r"'format' shows how the number 1234\.5 is written"):
-            Column(name="x", type="real", format=wrong)  # type: ignore[arg-type]
+            Column(name="x", type="real", format=wrong)  # type: ignore[arg-type]  # the point
 
 
 def test_a_number_that_cannot_be_read_says_what_to_declare() -> None:

@@ -27,8 +27,8 @@ from privsynth.accounting.gdp import noise_for
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
 from privsynth.attacks.queries import QueryView
-from privsynth.errors import ParameterError, PrivsynthError
-from privsynth.ledger.ledger import STOPPED_BY_RECORDS, Ledger
+from privsynth.errors import ParameterError
+from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.schema import Schema
@@ -173,12 +173,10 @@ class AuditAccount:
     def reading(self) -> Iterator[None]:
         """Count what fails inside as a stop that records caused; the reservation then stays charged."""
         try:
-            yield
-        except Exception as error:
+            with self._ledger.reading(self._run):
+                yield
+        except Exception:
             self._is_stopped = True
-            self._ledger.stop(self._run)
-            if isinstance(error, PrivsynthError):
-                raise type(error)(f"{error}. {STOPPED_BY_RECORDS}") from None
             raise
 
     def count(

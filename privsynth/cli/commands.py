@@ -81,7 +81,7 @@ def _quietable(command: Callable[..., Any]) -> Callable[..., Any]:
     hints = get_type_hints(command, include_extras=True) | {"quiet": Quiet}
     parameters = [p.replace(annotation=hints[p.name]) for p in inspect.signature(command).parameters.values()]
     quiet = inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet)
-    run.__signature__ = inspect.Signature([*parameters, quiet])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*parameters, quiet])  # type: ignore[attr-defined]  # inspect reads it
     run.__annotations__ = hints
     return run
 

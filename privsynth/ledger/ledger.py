@@ -18,13 +18,15 @@ import shlex
 import sqlite3
 import unicodedata
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, rounded_down
-from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
+from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError
 from privsynth.ledger.file import LedgerFile, ledger_path
 
 LEAST_PART_LEFT = 1e-4  # of a delta, or of the limit's: with less than that left it is used up
@@ -318,6 +320,19 @@ class Ledger:
         with self._file.transaction(write=True) as database:
             _run_row(database, run, expected=("open",))
             database.execute("INSERT INTO stops VALUES (?, ?, 0)", (run, _today()))
+
+    @contextmanager
+    def reading(self, run: str) -> Iterator[None]:
+        """Count what fails inside as a stop that records caused; an error of ours says what that means."""
+        try:
+            yield
+        except Exception as error:
+            self.stop(run)
+            if isinstance(error, PrivsynthError):
+                stopped = type(error)(f"{error}. {STOPPED_BY_RECORDS}")
+                stopped.next = error.next  # which its message says already
+                raise stopped from None
+            raise
 
     def take_over(
         self, *, dataset: str, unit: Unit, epsilon: float, delta: float, description: str

@@ -10,8 +10,8 @@ from typing import Any
 
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
-from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, PrivsynthError
-from privsynth.ledger.ledger import STOPPED_BY_RECORDS, Ledger
+from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError
+from privsynth.ledger.ledger import Ledger
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers.amending import allowance, amended
@@ -101,12 +101,10 @@ class Account:
     def reading(self) -> Iterator[None]:
         """Count what fails inside as a stop that records caused; the reservation then stays charged."""
         try:
-            yield
-        except Exception as error:
+            with self._book.reading(self._run):
+                yield
+        except Exception:
             self.is_stopped = True
-            self._book.stop(self._run)
-            if isinstance(error, PrivsynthError):
-                raise type(error)(f"{error}. {STOPPED_BY_RECORDS}") from None
             raise
 
 
