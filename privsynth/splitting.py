@@ -19,11 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from privsynth.arguments import real_number
 from privsynth.conforming import person_codes
 from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.errors.arguments import real_number
+from privsynth.errors.seeds import random_generator
 from privsynth.schema import Schema
-from privsynth.seeds import random_generator
 from privsynth.sources import as_arrow, check_column_names, near_names, table_format
 from privsynth.spellings import names_an_id, repeats_like_an_id
 from privsynth.writing import written_aside

@@ -26,15 +26,15 @@ ORDER = (  # each may import of the package only itself and what stands before i
     {"__init__", "cli"},
     {"__main__"},
 )
+MAKERS = {"privacy", "sampling", "synthesizers", "models.tables", "models.images"}
 # what samples has no records, nothing that is fitted runs in the locked room, and what judges a table judges
 # any tool's
 APART = {
     "sampling": {"records"},
     "privacy": {"models"},
-    **dict.fromkeys(
-        ("attacks", "metrics", "report"),
-        {"privacy", "sampling", "synthesizers", "models.tables", "models.images"},
-    ),
+    "attacks": MAKERS,
+    "metrics": MAKERS,
+    "report": MAKERS,
 }
 EXCEPTIONS = {  # who spends a budget of its own, by the mechanisms that every generator takes
     "attacks/paid.py",  # an audit under a budget
@@ -42,18 +42,15 @@ EXCEPTIONS = {  # who spends a budget of its own, by the mechanisms that every g
 }
 HOME = {  # of modules that have not moved yet
     **dict.fromkeys(("arguments", "seeds"), "errors"),
+    **dict.fromkeys(("columns", "constraints", "dialect", "image_shape", "images", "times"), "schema"),
     **dict.fromkeys(
-        ("columns", "constraints", "dialect", "image_shape", "images", "number_format", "plain_values")
-        + ("schema_files", "sdv_metadata", "code_books", "times"),
-        "schema",
+        ("number_format", "plain_values", "schema_files", "sdv_metadata", "code_books"), "schema"
     ),
     **dict.fromkeys(("coding", "encoding", "binning", "drawing"), "domains"),
     **dict.fromkeys(("writing", "csv_files", "parquet_files", "image_files"), "io"),
-    **dict.fromkeys(
-        ("conforming", "sources", "image_sources", "splitting", "drafting", "checking", "distinct")
-        + ("inference", "number_lines", "single_values", "spellings"),
-        "records",
-    ),
+    **dict.fromkeys(("conforming", "sources", "image_sources", "splitting", "drafting"), "records"),
+    **dict.fromkeys(("checking", "distinct", "inference", "number_lines", "single_values"), "records"),
+    "spellings": "records",
     "release_kinds": "releases",
     "ranks": "privacy",
     "threads": "models",

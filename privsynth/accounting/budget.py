@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, gdp_mu
-from privsynth.arguments import real_number
 from privsynth.errors import ParameterError
+from privsynth.errors.arguments import real_number
 
 RELATIVE_TOLERANCE = 1e-9
 """Room for rounding, so that a run of exactly the limit fits; `gdp_mu` keeps more than that in hand."""

@@ -15,10 +15,10 @@ from sklearn.base import clone
 from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_is_fitted
 
-from privsynth.arguments import real_number, whole_number
 from privsynth.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, UnsupportedRequestError
-from privsynth.seeds import checked_seed
+from privsynth.errors.arguments import real_number, whole_number
+from privsynth.errors.seeds import checked_seed
 from privsynth.sources import read_table
 from privsynth.synthesizers.table import TableSynthesizer
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.arguments import whole_number
 from privsynth.attacks.paid import AuditAccount, AuditBudget
 from privsynth.errors import ParameterError
+from privsynth.errors.arguments import whole_number
+from privsynth.errors.seeds import checked_seed
 from privsynth.image_sources import ImageSource
 from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.disclosure import assess_disclosure
@@ -35,7 +36,6 @@ from privsynth.report.public import paid_report
 from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
-from privsynth.seeds import checked_seed
 from privsynth.sources import read_table
 from privsynth.threads import idle_processors_only
 

@@ -17,10 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from privsynth.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, SchemaError
+from privsynth.errors.seeds import random_generator
 from privsynth.resampling.containers import Container
 from privsynth.resampling.strategy import check_strategy, class_sizes
 from privsynth.schema import Schema, category_text
-from privsynth.seeds import random_generator
 from privsynth.sources import OnViolation
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.table import TableSynthesizer

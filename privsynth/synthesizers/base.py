@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
-from privsynth.arguments import real_number
 from privsynth.errors import LedgerError, ModelFileError, ParameterError, ReplayError, SchemaError
+from privsynth.errors.arguments import real_number
+from privsynth.errors.seeds import checked_seed
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.secret import OsEntropy, SecretSource
@@ -33,7 +34,6 @@ from privsynth.ranks import Ranks
 from privsynth.releases import Release, ReleaseStore
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
-from privsynth.seeds import checked_seed
 from privsynth.sources import OnViolation, Records
 from privsynth.synthesizers.amending import allowance
 from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, Sketch

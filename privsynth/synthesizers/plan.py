@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from privsynth.accounting.budget import Spend
-from privsynth.arguments import real_number, whole_number
 from privsynth.errors import ParameterError, SchemaError
+from privsynth.errors.arguments import real_number, whole_number
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
 from privsynth.schema import PRIVATE, Schema

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from privsynth.errors import ParameterError
-from privsynth.seeds import checked_seed, random_generator
+from privsynth.errors.seeds import checked_seed, random_generator
 
 
 @pytest.mark.parametrize("seed", [0, 7, np.int64(7), np.uint8(3), 2**40, 10**40])

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.arguments import real_number, whole_number
 from privsynth.attacks.paid import AuditBudget
 from privsynth.errors import ParameterError
+from privsynth.errors.arguments import real_number, whole_number
 from privsynth.ledger.ledger import Ledger
 from privsynth.schema import Schema
 from privsynth.splitting import split
