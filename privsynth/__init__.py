@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.augmentation import Augmentation, augment_for
     from privsynth.checking import check
-    from privsynth.images import LabelledImages
     from privsynth.report.audit import audit
     from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
     from privsynth.resampling import BalancedResampler
     from privsynth.schema import Schema
+    from privsynth.schema.images import LabelledImages
     from privsynth.synthesizers import (
         DenoisingSynthesizer,
         DPGANSynthesizer,
@@ -59,7 +59,7 @@ _HOMES = {
     "Schema": "privsynth.schema",
     "augment_for": "privsynth.augmentation",
     "AuditReport": "privsynth.report.audit_report",
-    "LabelledImages": "privsynth.images",
+    "LabelledImages": "privsynth.schema.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "check": "privsynth.checking",

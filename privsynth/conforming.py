@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from privsynth.columns import MAX_GRID_INTEGER
 from privsynth.distinct import distinct
 from privsynth.number_lines import BrokenRules, NumberReading, TimeReading, fit
 from privsynth.schema import PRIVATE, Category, Column, category_text
+from privsynth.schema.columns import MAX_GRID_INTEGER
 from privsynth.single_values import Single, Unreadable, as_text
 
 BoolArray = npt.NDArray[np.bool_]

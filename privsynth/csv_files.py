@@ -17,8 +17,8 @@ from typing import IO, cast
 import pyarrow as pa
 import pyarrow.csv
 
-from privsynth.dialect import PLAIN_ENCODING, CsvDialect, delimiter_name, is_utf8
 from privsynth.errors import TableError
+from privsynth.schema.dialect import PLAIN_ENCODING, CsvDialect, delimiter_name, is_utf8
 
 DELIMITERS = (",", ";", "\t", "|")
 BLOCK_BYTES = 2**24

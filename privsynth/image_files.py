@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from privsynth.errors import TableError
-from privsynth.images import LabelledImages, PixelArray
+from privsynth.schema.images import LabelledImages, PixelArray
 from privsynth.writing import written_aside
 
 ImageFormat = Literal["folder", "npz"]

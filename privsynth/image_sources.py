@@ -15,9 +15,9 @@ import pandas as pd
 from PIL import Image
 
 from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.image_shape import ImageShape
-from privsynth.images import LabelledImages, PixelArray
 from privsynth.schema import Schema
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.images import LabelledImages, PixelArray
 from privsynth.sources import OnViolation, Records, check_has_columns, column_names, conform, read_table
 
 ImageSource = LabelledImages | tuple[Any, pd.DataFrame] | str | Path

@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from privsynth.columns import MAX_GRID_INTEGER
-from privsynth.times import EPOCH, TimeFormat
+from privsynth.schema.columns import MAX_GRID_INTEGER
+from privsynth.schema.times import EPOCH, TimeFormat
 
 FloatArray = npt.NDArray[np.float64]
 

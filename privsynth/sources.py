@@ -23,11 +23,11 @@ import pyarrow.parquet
 
 from privsynth.conforming import conform_column, read_persons
 from privsynth.csv_files import CsvFile, NotDecodableError, open_csv, read_csv
-from privsynth.dialect import CsvDialect
 from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.number_format import NumberFormat
 from privsynth.parquet_files import ParquetTable, is_parquet_folder
 from privsynth.schema import Schema
+from privsynth.schema.dialect import CsvDialect
+from privsynth.schema.number_format import NumberFormat
 from privsynth.writing import written_aside
 
 OnViolation = Literal["error", "clip"]

@@ -17,9 +17,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privsynth.csv_files import open_csv
-from privsynth.dialect import CsvDialect
 from privsynth.errors import SchemaError, TableError
 from privsynth.schema import Schema
+from privsynth.schema.dialect import CsvDialect
 from privsynth.sources import conform, open_table, read_table
 
 TYPES = {

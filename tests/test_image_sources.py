@@ -14,10 +14,10 @@ from PIL import Image
 
 from privsynth.errors import SchemaError, TableError
 from privsynth.image_files import check_image_output, contact_sheet, write_contact_sheet, write_images
-from privsynth.image_shape import ImageShape
 from privsynth.image_sources import conform_images, read_images
-from privsynth.images import LabelledImages
 from privsynth.schema import Schema
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.images import LabelledImages
 
 SHAPE = ImageShape(height=6, width=5)
 COLUMNS = {

@@ -55,9 +55,9 @@ def schema(
     """
     import csv
 
-    from privsynth.code_books import OF_ALL, schema_from_code_book
-    from privsynth.dialect import CsvDialect
     from privsynth.drafting import draft
+    from privsynth.schema.code_books import OF_ALL, schema_from_code_book
+    from privsynth.schema.dialect import CsvDialect
     from privsynth.writing import written_aside
 
     if (table is None) == (code_book is None) or (infer and table is None):

@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 import pandas as pd
 
 from privsynth.errors import PrivsynthError
-from privsynth.images import LabelledImages
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 
 
 class Sampler(Protocol):

@@ -7,8 +7,8 @@ import math
 import torch
 from torch.nn import functional as F
 
-from privsynth.image_shape import ImageShape
 from privsynth.models.image_tensors import as_planes, as_rows
+from privsynth.schema.image_shape import ImageShape
 
 _CHANGES = (  # turn in degrees, shift to the right and down in parts of the side
     (0.0, 0.0, 0.0),

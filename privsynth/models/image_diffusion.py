@@ -19,11 +19,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from privsynth.errors import ParameterError
-from privsynth.image_shape import ImageShape
-from privsynth.images import PixelArray
 from privsynth.models.image_networks import group_norm, padded, start_weights
 from privsynth.models.image_tensors import as_planes, as_rows, draw_images, one_hot_cells
 from privsynth.models.state import module_arrays, restore_module
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.images import PixelArray
 
 Array = NDArray[Any]
 

@@ -15,8 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.image_shape import ImageShape
-from privsynth.images import PixelArray
 from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES
 from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
@@ -29,6 +27,8 @@ from privsynth.models.state import (
     restore_optimizer,
     running_average,
 )
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.images import PixelArray
 
 Array = NDArray[Any]
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from privsynth.drawing import Distributions
 from privsynth.errors import ParameterError
-from privsynth.image_shape import ImageShape
-from privsynth.images import PixelArray
 from privsynth.models.image_tensors import as_planes, as_rows, draw_images
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.images import PixelArray
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

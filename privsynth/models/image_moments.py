@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import idctn
 
-from privsynth.image_shape import ImageShape
+from privsynth.schema.image_shape import ImageShape
 
 FloatArray = NDArray[np.float64]
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from privsynth.image_shape import ImageShape
 from privsynth.models.image_tensors import as_planes, as_rows
+from privsynth.schema.image_shape import ImageShape
 
 ARCHITECTURES = ("mlp", "dcgan")
 PALEST, DARKEST = 0.02, 0.98  # shades of a start beyond which its logit would leave nothing to learn

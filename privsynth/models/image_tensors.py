@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.image_shape import ImageShape
-from privsynth.images import PixelArray
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.images import PixelArray
 
 IntArray = NDArray[np.int64]
 

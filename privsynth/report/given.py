@@ -8,9 +8,9 @@ import pandas as pd
 
 from privsynth.errors import ParameterError
 from privsynth.image_sources import ImageSource
-from privsynth.images import LabelledImages
 from privsynth.metrics.tables import Table, Tables
 from privsynth.metrics.units import n_units
+from privsynth.schema.images import LabelledImages
 from privsynth.sources import Records
 
 TABLES = ("real", "synthetic", "holdout", "reference")

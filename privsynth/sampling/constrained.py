@@ -14,12 +14,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.constraints import Combinations, Inequality
 from privsynth.drawing import Distributions
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
 from privsynth.sampling.conditions import Restriction, code_of
 from privsynth.sampling.factors import Drawn, multiply_by_blocks
 from privsynth.schema import Category, category_text
+from privsynth.schema.constraints import Combinations, Inequality
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.errors import SchemaError
-from privsynth.images import LabelledImages, PixelArray
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.rows import draw_coded_blocks
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Column, Schema
+from privsynth.schema.images import LabelledImages, PixelArray
 
 IntArray = NDArray[np.int64]
 

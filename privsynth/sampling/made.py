@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.constraints import Unique
 from privsynth.errors import RequestError, SchemaError
 from privsynth.schema import Column, Schema
+from privsynth.schema.constraints import Unique
 
 POOL_SIZE = 20_000  # different texts made of a column; longer tables draw from them with repetition
 MAX_ATTEMPTS = 100  # in a row at a text that has not been made before

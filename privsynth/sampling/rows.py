@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.constraints import Sum
 from privsynth.drawing import Distributions
 from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.made import MadeColumns
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor, TableModel, weigh
+from privsynth.schema.constraints import Sum
 
 IntArray = NDArray[np.int64]
 

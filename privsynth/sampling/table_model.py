@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.constraints import Combination, Combinations, Inequality
 from privsynth.encoding import DiscreteDomain, Domain
 from privsynth.errors import RequestError, SchemaError
 from privsynth.models.mixture import ProductMixture
@@ -20,6 +19,7 @@ from privsynth.sampling.constrained import CombinationFactor, OrderedFactor, com
 from privsynth.sampling.factors import ColumnFactor, Factor, Prepared
 from privsynth.sampling.grouped import GroupedFactor, ValueGroups
 from privsynth.schema import Schema
+from privsynth.schema.constraints import Combination, Combinations, Inequality
 
 MOST, NEARLY_ALL = 0.5, 0.95  # shares from which on "other", and missing, are worth a word
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from privsynth.errors import RequestError
 from privsynth.schema import Column
-from privsynth.times import seconds_of
+from privsynth.schema.times import seconds_of
 
 FORMS = (
     'a value, a list of values, a range ("18..30", {"low": 18, "high": 30} or a 2-tuple, inclusive), or None '

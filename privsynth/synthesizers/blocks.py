@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from privsynth.parquet_files import ATTRS_KEY
+from privsynth.schema.times import TimeFormat
 from privsynth.sources import as_arrow, table_format
-from privsynth.times import TimeFormat
 from privsynth.writing import written_aside
 
 Progress = Callable[[int], None]

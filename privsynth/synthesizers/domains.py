@@ -12,12 +12,12 @@ from scipy.special import ndtri
 
 from privsynth.accounting.gdp import noise_for
 from privsynth.binning import bins_from_histogram, clear_ends, likeliest_run
-from privsynth.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.models.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bound_edges
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
+from privsynth.schema.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.synthesizers.octaves import Octaves, is_wide
 
 FloatArray = NDArray[np.float64]

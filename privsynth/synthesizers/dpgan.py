@@ -14,11 +14,7 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.adversarial import AdversarialTrainer
 from privsynth.synthesizers.contract import Progress, Sketch
-from privsynth.synthesizers.preliminaries import (
-    Preliminaries,
-    expected_width,
-    planned_preliminaries,
-)
+from privsynth.synthesizers.preliminaries import Preliminaries, expected_width, planned_preliminaries
 from privsynth.synthesizers.table import TableSynthesizer
 from privsynth.synthesizers.training import (
     StepSettings,

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.image_shape import ImageShape
 from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions, NoiseDraws
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_tensors import one_hot_cells
@@ -27,6 +26,7 @@ from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer, StepPla
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
+from privsynth.schema.image_shape import ImageShape
 from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.image_steps import (
     ImageStepSettings,

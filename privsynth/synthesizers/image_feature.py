@@ -35,7 +35,7 @@ class ImageFeatureSynthesizer(ImageSynthesizer):
     Example:
         >>> import numpy as np
         >>> import pandas as pd
-        >>> from privsynth.images import LabelledImages
+        >>> from privsynth.schema.images import LabelledImages
         >>> schema = Schema({"side": {"type": "categorical", "categories": ["left", "right"]}},
         ...                 image={"height": 8, "width": 8, "channels": 1})
         >>> images = np.zeros((400, 8, 8), np.uint8)

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.image_shape import ImageShape
 from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import ImageMixture
@@ -18,6 +17,7 @@ from privsynth.privacy.dpsgd import GradientSteps, StepPlan
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
+from privsynth.schema.image_shape import ImageShape
 from privsynth.synthesizers.adversarial import AdversarialTrainer
 from privsynth.synthesizers.image_reader import Cells
 from privsynth.synthesizers.image_steps import (

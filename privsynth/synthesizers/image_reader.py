@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.gdp import noise_for
 from privsynth.encoding import Domain, codings_of
-from privsynth.image_shape import ImageShape
 from privsynth.models.image_moments import Spread, symmetric
 from privsynth.privacy.curator import Curator
+from privsynth.schema.image_shape import ImageShape
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

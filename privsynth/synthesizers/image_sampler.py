@@ -11,10 +11,10 @@ import pandas as pd
 
 from privsynth.errors import ParameterError
 from privsynth.image_files import check_image_output, write_contact_sheet, write_images
-from privsynth.images import LabelledImages, PixelArray
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.request import Asked
 from privsynth.sampling.table_model import TableModel
+from privsynth.schema.images import LabelledImages, PixelArray
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.request_sampler import RequestSampler, read_request, told_of_rows
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
-from privsynth.image_shape import ImageShape
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import StepPlan
 from privsynth.sampling.image_model import ImageGenerator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
+from privsynth.schema.image_shape import ImageShape
 from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
 from privsynth.synthesizers.image_reader import Cells

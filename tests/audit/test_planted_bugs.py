@@ -24,14 +24,7 @@ from privsynth.binning import Bins, bins_from_histogram
 from privsynth.encoding import Domain, NumericGrid
 from privsynth.ledger import ledger
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy import (
-    curator,
-    discovery,
-    embedding,
-    held,
-    noise,
-    selection,
-)
+from privsynth.privacy import curator, discovery, embedding, held, noise, selection
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding
 from privsynth.privacy.held import HeldRecords

@@ -28,8 +28,8 @@ import torch
 from torch import nn
 
 from privsynth.image_sources import read_images
-from privsynth.images import LabelledImages
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 from tests.benchmarks.fitting import changed
 from tests.helpers.tables import real_data
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.columns import Column, category_text
+from privsynth.schema.columns import Column, category_text
 from privsynth.sources import conform, write_table
 from tests.benchmarks.tables import Table, bench_folder
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.images import LabelledImages
 from privsynth.models.gan import GanOptions
 from privsynth.models.image_diffusion import DiffusionOptions
 from privsynth.models.image_gan import ImageGanOptions
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import (
     DenoisingSynthesizer,
     DPGANSynthesizer,

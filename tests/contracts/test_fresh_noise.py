@@ -23,12 +23,7 @@ from privsynth.schema import Schema
 from privsynth.sources import conform
 from tests.audit.mechanisms import curator_of
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker
-from tests.helpers.watched import (
-    BYTES_OF_A_NORMAL,
-    BYTES_OF_A_UNIFORM,
-    FIRST,
-    Watch,
-)
+from tests.helpers.watched import BYTES_OF_A_NORMAL, BYTES_OF_A_UNIFORM, FIRST, Watch
 
 FALSE_ALARM = 1e-6
 N_UNITS = 400

@@ -26,12 +26,12 @@ from privsynth.errors import (
     StoreInUseError,
     TableError,
 )
-from privsynth.images import LabelledImages
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.base import Synthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker

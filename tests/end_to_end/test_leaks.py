@@ -23,9 +23,9 @@ import pytest
 from privsynth.cli import main
 from privsynth.errors import PrivsynthError
 from privsynth.image_files import write_images
-from privsynth.images import LabelledImages
 from privsynth.ledger.ledger import Ledger
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import MarginalSynthesizer, load
 from privsynth.synthesizers.image import ImageSynthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker

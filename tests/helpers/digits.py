@@ -9,8 +9,8 @@ import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from privsynth.images import LabelledImages
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 
 DIGITS = Schema(
     {"digit": {"type": "categorical", "categories": list(range(10)), "role": "target"}},

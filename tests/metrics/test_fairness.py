@@ -22,12 +22,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from privsynth.metrics import fairness
 from privsynth.metrics.downstream import predict_holdout, target_of, unit_bootstrap
 from privsynth.metrics.figures import percentile_interval
-from privsynth.metrics.group_models import (
-    model_differences,
-    model_rates,
-    rates_of_models,
-    replicate_rates,
-)
+from privsynth.metrics.group_models import model_differences, model_rates, rates_of_models, replicate_rates
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.privacy_effect import _score_entry, _share_entry, representation_slope
 from privsynth.metrics.rates import Rates, _ratio, parity_difference

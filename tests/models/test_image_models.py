@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from privsynth.errors import ParameterError
-from privsynth.image_shape import ImageShape
 from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
@@ -16,6 +15,7 @@ from privsynth.models.image_moments import Spread, low_frequencies, symmetric
 from privsynth.models.image_networks import DiscriminatorNetwork
 from privsynth.models.image_tensors import one_hot_cells
 from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.schema.image_shape import ImageShape
 
 SHAPE = ImageShape(height=8, width=6, channels=3)
 GREY = ImageShape(height=8, width=8)

@@ -19,13 +19,13 @@ from sklearn.datasets import load_digits
 import privsynth.report
 from privsynth.cli import main
 from privsynth.errors import ParameterError
-from privsynth.images import LabelledImages
 from privsynth.metrics.images.classifiers import Training
 from privsynth.report import AuditReport, audit, public_report
 from privsynth.report.compare import compare_reports, render_comparison
 from privsynth.report.contact_sheet import data_uri, sheet
 from privsynth.report.image_audit import ImageEffort, audit_images
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 from tests.report.conftest import GUARANTEE
 
 EVIL = '"><img src=https://example.org/x.png onerror=alert(1)>'

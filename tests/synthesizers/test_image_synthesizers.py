@@ -18,7 +18,6 @@ from privsynth import SampleGrids
 from privsynth.accounting.events import Event
 from privsynth.errors import ParameterError, RequestError, SchemaError, TableError
 from privsynth.image_files import contact_sheet
-from privsynth.images import LabelledImages
 from privsynth.ledger.ledger import Ledger
 from privsynth.models.fitting import FitOptions
 from privsynth.models.image_diffusion import DiffusionOptions
@@ -26,6 +25,7 @@ from privsynth.models.image_gan import ImageGanOptions
 from privsynth.privacy import curator
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.schema import Schema
+from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import (
     ImageDiffusionSynthesizer,
     ImageFeatureSynthesizer,

@@ -16,12 +16,7 @@ import pandas as pd
 import pytest
 
 from privsynth.accounting.budget import Spend
-from privsynth.errors import (
-    BudgetExceededError,
-    ModelFileError,
-    ParameterError,
-    SchemaError,
-)
+from privsynth.errors import BudgetExceededError, ModelFileError, ParameterError, SchemaError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.secret import PredictableSourceForTests

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import SchemaError
-from privsynth.image_shape import ImageShape
 from privsynth.image_sources import ImageSource, read_images
-from privsynth.images import LabelledImages
 from privsynth.metrics.downstream import Target, target_of
 from privsynth.metrics.tables import Tables, load_tables
 from privsynth.metrics.units import halves
 from privsynth.schema import Schema
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.images import LabelledImages
 from privsynth.sources import Records
 
 

@@ -52,10 +52,7 @@ def pair_scores(first: np.ndarray, second: np.ndarray) -> PairScores:
             f"expected two arrays (n, height, width, channels) of one shape, got {first.shape} and "
             f"{second.shape}"
         )
-    from torchmetrics.functional.image import (
-        peak_signal_noise_ratio,
-        structural_similarity_index_measure,
-    )
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
     out = {name: np.full(len(first), np.nan) for name in ("mse", "psnr", "ssim")}
     for start in range(0, len(first), _BLOCK):

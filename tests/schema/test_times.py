@@ -16,7 +16,7 @@ import privsynth
 from privsynth.conforming import conform_column
 from privsynth.errors import RequestError, SchemaError
 from privsynth.schema import PRIVATE, Column, Schema
-from privsynth.times import TimeFormat, read_duration
+from privsynth.schema.times import TimeFormat, read_duration
 
 YEAR = {"type": "datetime", "low": "2022-01-01", "high": "2022-12-31"}
 FREE = {"type": "datetime", "missing": True, "resolution": "second"}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from privsynth.conforming import conform_column, read_column
 from privsynth.errors import SchemaError
-from privsynth.number_format import NumberFormat
 from privsynth.schema import Column, Schema
+from privsynth.schema.number_format import NumberFormat
 
 WRITTEN = [
     ("1,234.5", {"1,234.50": 1234.5, "12,000.00": 12000.0, "7": 7.0, "-1,000": -1e3, "1,00,000": 100000.0}),

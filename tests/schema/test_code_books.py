@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from privsynth.code_books import OF_ALL, CodeBook, schema_from_code_book
 from privsynth.errors import SchemaError
 from privsynth.schema import PRIVATE, Schema
+from privsynth.schema.code_books import OF_ALL, CodeBook, schema_from_code_book
 
 DAY_FIRST = {"format": "%d/%m/%Y"}
 OPEN = {"low": PRIVATE, "high": PRIVATE, "missing": PRIVATE}

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from privsynth.columns import DISCRETE_TYPES, PRIVATE, Category, Column, category_text
 from privsynth.errors import SchemaError
+from privsynth.schema.columns import DISCRETE_TYPES, PRIVATE, Category, Column, category_text
 
 MAX_COMBINATIONS = 5_000
 Combination = tuple[Category | None, ...]

@@ -10,7 +10,7 @@ import pytest
 
 from privsynth.errors import SchemaError
 from privsynth.schema import PRIVATE, Schema
-from privsynth.sdv_metadata import is_sdv_metadata, schema_from_sdv
+from privsynth.schema.sdv import is_sdv_metadata, schema_from_sdv
 
 GUESTS = {
     "primary_key": "guest_email",

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.schema import PRIVATE, Schema
-from privsynth.schema_files import read_fields
-from privsynth.sdv_metadata import is_sdv_metadata, schema_from_sdv
+from privsynth.schema.columns import PRIVATE
+from privsynth.schema.files import read_fields
+from privsynth.schema.schema import Schema
+from privsynth.schema.sdv import is_sdv_metadata, schema_from_sdv
 
 OF_ALL = ""  # the key of notes that concern no single column
 KNOWN = (

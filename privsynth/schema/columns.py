@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.number_format import NumberFormat
-from privsynth.plain_values import plain
-from privsynth.times import TimeFormat, seconds_of
+from privsynth.schema.number_format import NumberFormat
+from privsynth.schema.plain_values import plain
+from privsynth.schema.times import TimeFormat, seconds_of
 
 PRIVATE = "private"
 

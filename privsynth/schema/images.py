@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from privsynth.errors import TableError
-from privsynth.image_shape import ImageShape
+from privsynth.schema.image_shape import ImageShape
 
 PixelArray = npt.NDArray[np.uint8]
 

@@ -1,7 +1,7 @@
 """What is public about a table: its columns, their types, ranges and roles.
 
-A schema is written by the caller and read by everyone else. Each fact in it is declared public, except
-those set to ``"private"``, which are found under the privacy budget. Nothing in this module reads records.
+Each fact in it is declared public, except those set to ``"private"``, which are found under the privacy
+budget.
 """
 
 from __future__ import annotations
@@ -12,38 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from privsynth.columns import (
-    DISCRETE_TYPES,
-    PRIVATE,
-    RESOLUTION_SECONDS,
-    TYPES,
-    Category,
-    Column,
-    category_text,
-    datetime_to_step,
-    whole_steps,
-)
-from privsynth.constraints import Constraint, Sum, read_constraints
-from privsynth.dialect import CsvDialect
 from privsynth.errors import SchemaError
-from privsynth.image_shape import ImageShape
-from privsynth.plain_values import plain
-from privsynth.schema_files import read_fields
-from privsynth.times import TimeFormat
-
-__all__ = [
-    "DISCRETE_TYPES",
-    "PRIVATE",
-    "RESOLUTION_SECONDS",
-    "SCHEMA_VERSION",
-    "TYPES",
-    "Category",
-    "Column",
-    "Schema",
-    "category_text",
-    "datetime_to_step",
-    "whole_steps",
-]
+from privsynth.schema.columns import TYPES, Column
+from privsynth.schema.constraints import Constraint, Sum, read_constraints
+from privsynth.schema.dialect import CsvDialect
+from privsynth.schema.files import read_fields
+from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.plain_values import plain
+from privsynth.schema.times import TimeFormat
 
 SCHEMA_VERSION = 1
 ROWS_OF_PERSONS = (
@@ -61,9 +37,11 @@ class Schema:
     Args:
         columns: Column name to its fields, in the order of the table (see `Column`).
         image: Shape of the images that the columns speak of; None for a table.
-        csv: How CSV files of the table are written, as in schema JSON; see `privsynth.dialect.CsvDialect`.
+        csv: How CSV files of the table are written, as in schema JSON; see
+            `privsynth.schema.dialect.CsvDialect`.
         max_records_per_person: Rows kept of each person; required with a person column.
-        constraints: Constraints that every row satisfies, as in schema JSON; see `privsynth.constraints`.
+        constraints: Constraints that every row satisfies, as in schema JSON; see
+            `privsynth.schema.constraints`.
         types_from_records: Whether the types are a function of the records, inferred from values or taken
             over from how a frame or a Parquet file stores them: no guarantee covers that.
 
@@ -272,7 +250,7 @@ class Schema:
     @classmethod
     def load(cls, path: str | Path) -> Schema:
         """Read schema JSON, or YAML that means the same: ours, or SDV's metadata."""
-        from privsynth.sdv_metadata import is_sdv_metadata, schema_from_sdv
+        from privsynth.schema.sdv import is_sdv_metadata, schema_from_sdv
 
         fields = read_fields(path)
         return schema_from_sdv(fields) if is_sdv_metadata(fields) else cls.from_dict(fields)
