@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.metrics import get_scorer
 from sklearn.utils.validation import check_is_fitted
 
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, UnsupportedRequestError
 from privsynth.errors.arguments import real_number, whole_number
 from privsynth.errors.seeds import checked_seed

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.drawing import Distributions
+from privsynth.domains.systematic import Distributions
 from privsynth.errors import ParameterError
 from privsynth.models.image_tensors import as_planes, as_rows, draw_images
 from privsynth.schema.image_shape import ImageShape

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
-from privsynth.coding import Coding
+from privsynth.domains.coding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.ledger.steps import CountedInStore, StepCounter
 from privsynth.privacy.discovery import discovery_threshold, published_values

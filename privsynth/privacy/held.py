@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from privsynth.coding import Codes, Coding, NumberCoding, TextCoding, as_ticks, narrow
+from privsynth.domains.coding import Codes, Coding, NumberCoding, TextCoding, as_ticks, narrow
 from privsynth.privacy.counts import count_table
 from privsynth.privacy.discovery import bound_bin, bound_edges
 from privsynth.privacy.pate import Panel

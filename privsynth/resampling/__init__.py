@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, clone
 from sklearn.utils import InputTags, Tags, TargetTags
 from sklearn.utils.validation import check_is_fitted
 
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.errors.seeds import random_generator
 from privsynth.resampling.containers import Container

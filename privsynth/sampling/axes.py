@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain
+from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
 from privsynth.errors import RequestError
 from privsynth.sampling.conditions import Restriction, code_of, restrict
 from privsynth.sampling.values import is_missing, plain_value, range_of

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.drawing import Distributions
-from privsynth.encoding import Domain, NumericDomain, Pieces
+from privsynth.domains.encoding import Domain, NumericDomain, Pieces
+from privsynth.domains.systematic import Distributions
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
 from privsynth.sampling.factors import Drawn, Factor

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
+from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
 from privsynth.errors import RequestError
 from privsynth.sampling.values import FORMS, Range, is_missing, number_of, plain_value, range_of
 from privsynth.schema import Column, category_text

@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.drawing import Distributions
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
+from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, Pieces
+from privsynth.domains.systematic import Distributions
 from privsynth.sampling.conditions import Restriction, code_of
 from privsynth.sampling.factors import Drawn, multiply_by_blocks
 from privsynth.schema import Category, category_text

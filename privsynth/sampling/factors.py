@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.drawing import Distributions
-from privsynth.encoding import Domain, NumericDomain, Pieces
+from privsynth.domains.encoding import Domain, NumericDomain, Pieces
+from privsynth.domains.systematic import Distributions
 from privsynth.sampling.conditions import Restriction
 
 IntArray = NDArray[np.int64]

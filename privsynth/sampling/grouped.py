@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.coding import TextCoding
-from privsynth.drawing import Distributions
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.coding import TextCoding
+from privsynth.domains.encoding import DiscreteDomain
+from privsynth.domains.systematic import Distributions
 from privsynth.sampling.conditions import Restriction
 from privsynth.sampling.factors import Drawn
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import RequestError
 from privsynth.sampling.axes import MAX_CELLS, Axis, CellTable, full_axis
 from privsynth.sampling.request import Parity

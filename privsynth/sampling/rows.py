@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.drawing import Distributions
-from privsynth.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
+from privsynth.domains.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
+from privsynth.domains.systematic import Distributions
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.made import MadeColumns
 from privsynth.sampling.plan import Plan

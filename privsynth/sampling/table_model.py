@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.encoding import DiscreteDomain, Domain
+from privsynth.domains.encoding import DiscreteDomain, Domain
 from privsynth.errors import RequestError, SchemaError
 from privsynth.models.mixture import ProductMixture
 from privsynth.sampling.axes import Axis, CellTable

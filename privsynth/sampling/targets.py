@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.encoding import DiscreteDomain, Domain
+from privsynth.domains.encoding import DiscreteDomain, Domain
 from privsynth.errors import RequestError
 from privsynth.sampling.axes import MAX_CELLS, Axis, CellTable, axis_of, bin_axis, full_axis, position_on
 from privsynth.sampling.conditions import Restriction, codes_of

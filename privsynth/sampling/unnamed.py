@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from privsynth.encoding import OTHER, DiscreteDomain
+from privsynth.domains.encoding import OTHER, DiscreteDomain
 from privsynth.sampling.axes import Axis, CellTable
 from privsynth.sampling.conditions import Restriction
 from privsynth.sampling.table_model import PreparedModel, TableModel

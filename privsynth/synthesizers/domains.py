@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from privsynth.accounting.gdp import noise_for
-from privsynth.binning import bins_from_histogram, clear_ends, likeliest_run
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
+from privsynth.domains.binning import bins_from_histogram, clear_ends, likeliest_run
+from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.models.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bound_edges

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.encoding import NumericGrid
+from privsynth.domains.encoding import NumericGrid
 from privsynth.privacy.discovery import bound_edges
 from privsynth.schema import Column, whole_steps
 

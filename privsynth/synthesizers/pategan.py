@@ -10,7 +10,7 @@ import torch
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.gdp import noise_for
-from privsynth.encoding import codings_of
+from privsynth.domains.encoding import codings_of
 from privsynth.errors import ParameterError
 from privsynth.models.state import averaging_weight
 from privsynth.models.teachers import PairKernel, Student

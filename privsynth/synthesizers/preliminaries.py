@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.accounting.gdp import noise_for
-from privsynth.encoding import codings_of
+from privsynth.domains.encoding import codings_of
 from privsynth.errors import ParameterError
 from privsynth.models.fitting import Measurement
 from privsynth.models.generator import MixtureGenerator, allot_conditions

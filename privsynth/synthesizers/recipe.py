@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from privsynth.accounting.gdp import exponential_epsilon0, noise_for, rounded_down
-from privsynth.coding import Coding
-from privsynth.encoding import codings_of
+from privsynth.domains.coding import Coding
+from privsynth.domains.encoding import codings_of
 from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
 from privsynth.models.mixture import ProductMixture
 from privsynth.privacy.curator import Curator

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
+from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
 from privsynth.models.mixture import ProductMixture
 from privsynth.sampling.grouped import ValueGroups
 from privsynth.sampling.table_model import Measured, TableModel

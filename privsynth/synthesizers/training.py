@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import gdp_epsilon
-from privsynth.encoding import Coded, codings_of
+from privsynth.domains.encoding import Coded, codings_of
 from privsynth.errors import ParameterError
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps, StepPlan

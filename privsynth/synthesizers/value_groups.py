@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from privsynth.binning import Cells, merge_cells, shape_in_bins
-from privsynth.encoding import Coded, DiscreteDomain
+from privsynth.domains.binning import Cells, merge_cells, shape_in_bins
+from privsynth.domains.encoding import Coded, DiscreteDomain
 from privsynth.models.fitting import Measurement
 from privsynth.sampling.grouped import ValueGroups
 from privsynth.synthesizers.domains import MAX_VALUES, Domains

@@ -19,8 +19,8 @@ import torch
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
-from privsynth.coding import Coding
-from privsynth.encoding import DiscreteDomain, NumericDomain, to_ticks
+from privsynth.domains.coding import Coding
+from privsynth.domains.encoding import DiscreteDomain, NumericDomain, to_ticks
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.discovery import bound_bin
 from privsynth.privacy.noise import add_gaussian_noise

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from privsynth import drawing
 from privsynth.accounting import budget, events, gdp
 from privsynth.attacks import two_worlds
 from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
-from privsynth.binning import Bins, bins_from_histogram
-from privsynth.encoding import Domain, NumericGrid
+from privsynth.domains import systematic as drawing
+from privsynth.domains.binning import Bins, bins_from_histogram
+from privsynth.domains.encoding import Domain, NumericGrid
 from privsynth.ledger import ledger
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator, discovery, embedding, held, noise, selection

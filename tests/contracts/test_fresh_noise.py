@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom, norm
 
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.ledger.ledger import Ledger
 from privsynth.release_kinds import kind_of
 from privsynth.schema import Schema

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from privsynth.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
+from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
 from privsynth.models.mixture import ProductMixture
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import SampleRequest

@@ -12,8 +12,8 @@ from scipy.stats import binom, chi2
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
-from privsynth.coding import NumberCoding
-from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid
+from privsynth.domains.coding import NumberCoding
+from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy import curator as curator_module
 from privsynth.privacy.clipping import RecordClipper

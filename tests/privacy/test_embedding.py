@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from privsynth.accounting.budget import Spend
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import BudgetExceededError, ParameterError
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.embedding import STEPS_PER_ONE, sum_vectors

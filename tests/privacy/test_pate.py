@@ -11,7 +11,7 @@ import torch
 from scipy.stats import chi2
 
 from privsynth.accounting.budget import Spend
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError
 from privsynth.models.teachers import PairKernel
 from privsynth.privacy import curator as curator_module

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from privsynth.coding import narrow
+from privsynth.domains.coding import narrow
 from privsynth.privacy import counts
 from privsynth.privacy.counts import count_table
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privsynth.encoding import DiscreteDomain, NumericDomain, NumericGrid, ticks_to_values
+from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid, ticks_to_values
 from privsynth.errors import RequestError
 from privsynth.sampling.conditions import restrict
 from privsynth.schema import Column

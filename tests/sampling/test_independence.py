@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth import drawing
+from privsynth.domains import systematic as drawing
 from tests.helpers.chi_square import fits
 from tests.helpers.models import model_of, rows_of
 

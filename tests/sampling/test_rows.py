@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import RequestError
 from privsynth.sampling import rows as rows_module
 from privsynth.sampling.request import SampleRequest

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import RequestError
 from privsynth.models.mixture import ProductMixture
 from privsynth.sampling.table_model import TableModel

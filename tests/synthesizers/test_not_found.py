@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.encoding import NumericDomain, NumericGrid
+from privsynth.domains.encoding import NumericDomain, NumericGrid
 from privsynth.errors import RequestError
 from privsynth.models.mixture import ProductMixture
 from privsynth.schema import Schema

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.encoding import DiscreteDomain
+from privsynth.domains.encoding import DiscreteDomain
 from privsynth.models.fitting import Measurement
 from privsynth.sampling.conditions import Restriction
 from privsynth.sampling.factors import ColumnFactor

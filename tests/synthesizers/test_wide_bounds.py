@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.binning import bins_from_histogram, clear_ends
-from privsynth.encoding import NumericGrid
+from privsynth.domains.binning import bins_from_histogram, clear_ends
+from privsynth.domains.encoding import NumericGrid
 from privsynth.privacy.discovery import bound_bin, bound_edges
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.marginal import MarginalSynthesizer

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from privsynth.coding import narrow
-from privsynth.encoding import (
+from privsynth.domains.coding import narrow
+from privsynth.domains.encoding import (
     CELLS_PER_OCTAVE,
     MAX_UNIT_CELLS,
     UNIFORM_CELLS,

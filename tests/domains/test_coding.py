@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privsynth.coding import NumberCoding, TextCoding, narrow
+from privsynth.domains.coding import NumberCoding, TextCoding, narrow
 from privsynth.schema.columns import category_text
 
 TEXTS = st.one_of(st.sampled_from(["flu", "flu\0", "", "é", "e\u0301", "1", " 1 "]), st.text(max_size=4))

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.coding import Coding, NumberCoding, TextCoding, as_ticks, cells_of
-from privsynth.drawing import Distributions
+from privsynth.domains.coding import Coding, NumberCoding, TextCoding, as_ticks, cells_of
+from privsynth.domains.systematic import Distributions
 from privsynth.schema import Category, Column, category_text
 
 IntArray = NDArray[np.int64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from privsynth.drawing import Distributions
+from privsynth.domains.systematic import Distributions
 from tests.helpers.chi_square import LARGEST, Constant, fits, tilted
 
 

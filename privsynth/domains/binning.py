@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.encoding import NumericDomain, NumericGrid
+from privsynth.domains.encoding import NumericDomain, NumericGrid
 from privsynth.schema import Column
 
 IntArray = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""How the values of a column become codes, and codes values again. Public facts and releases only."""
