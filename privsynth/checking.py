@@ -16,8 +16,9 @@ import pandas as pd
 
 from privsynth.conforming import BoolArray, read_column
 from privsynth.errors import SchemaError
+from privsynth.io.tables import Fields, open_table
+from privsynth.records.conform import needed_columns
 from privsynth.schema import PRIVATE, Column, Schema
-from privsynth.sources import Fields, needed_columns, open_table
 
 N_EXAMPLES = 5
 LONGEST_EXAMPLE = 60

@@ -15,10 +15,11 @@ import pandas as pd
 from PIL import Image
 
 from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.io.tables import column_names, read_table
+from privsynth.records.conform import OnViolation, Records, check_has_columns, conform
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import LabelledImages, PixelArray
-from privsynth.sources import OnViolation, Records, check_has_columns, column_names, conform, read_table
 
 ImageSource = LabelledImages | tuple[Any, pd.DataFrame] | str | Path
 
@@ -68,7 +69,7 @@ def check_image_names(source: ImageSource, schema: Schema) -> None:
     """Check that images are there, with the labels that their schema describes; reads no record.
 
     Raises:
-        TableError, SchemaError: As `read_images` and `privsynth.sources.check_names`.
+        TableError, SchemaError: As `read_images` and `privsynth.io.tables.check_names`.
 
     Privacy:
         Public: reads the names of files, arrays and columns, and the shape of arrays.
@@ -102,7 +103,7 @@ def conform_images(source: ImageSource, schema: Schema, *, on_violation: OnViola
     Args:
         source: As `read_images` takes it.
         schema: What is public; with an image shape, and complete.
-        on_violation: As for `privsynth.sources.conform` and `read_images`.
+        on_violation: As for `privsynth.io.tables.conform` and `read_images`.
 
     Raises:
         TableError, SchemaError: As those two.

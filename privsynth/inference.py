@@ -111,7 +111,7 @@ def propose(raw: pd.Series) -> Proposal:
     """Propose the declaration of a column: the first that its values fit.
 
     Args:
-        raw: The column as `privsynth.sources.read_table` gives it.
+        raw: The column as `privsynth.io.tables.read_table` gives it.
 
     Privacy:
         *Not private*: types, formats and words for missing are a function of the records.

@@ -23,10 +23,11 @@ from privsynth.conforming import person_codes
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import random_generator
+from privsynth.io.atomic import written_aside
+from privsynth.io.tables import as_arrow, check_column_names, table_format
+from privsynth.records.conform import near_names
 from privsynth.schema import Schema
-from privsynth.sources import as_arrow, check_column_names, near_names, table_format
 from privsynth.spellings import names_an_id, repeats_like_an_id
-from privsynth.writing import written_aside
 
 COIN_BITS = 53
 MARK, RANDOMISED = b"privsynth.split", b"randomised"  # key and value in the files' metadata

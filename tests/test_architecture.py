@@ -114,7 +114,7 @@ def test_a_module_imports_only_what_lies_before_it(path: Path) -> None:
 @pytest.mark.parametrize(
     ("part", "source"),
     [
-        ("models", "from privsynth.sources import read_table"),
+        ("models", "from privsynth.io.tables import read_table"),
         ("models", "def f():\n    from privsynth import privacy"),
         ("sampling", "import privsynth.privacy.noise as noise"),
         ("sampling", "from ..privacy import noise"),

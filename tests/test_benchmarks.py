@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from scipy.stats import ttest_ind
 
+from privsynth.io.tables import read_table, write_table
+from privsynth.records.conform import conform
 from privsynth.schema import Schema
-from privsynth.sources import conform, read_table, write_table
 from tests.benchmarks import scaling, tables
 from tests.benchmarks.results import FIGURES, Results, compare, difference, markdown
 from tests.benchmarks.scoring import ABOVE_MEDIAN, MISSING, RARE, Scorer, independent_columns

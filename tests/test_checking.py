@@ -11,8 +11,8 @@ import pytest
 import privsynth
 from privsynth.checking import NOT_COVERED, check
 from privsynth.errors import SchemaError, TableError
+from privsynth.records.conform import conform
 from privsynth.schema import Schema
-from privsynth.sources import conform
 
 SCHEMA = Schema(
     {

@@ -12,8 +12,8 @@ import pytest
 from privsynth import datasets
 from privsynth.datasets import load_rand_hie
 from privsynth.errors import PrivsynthError
+from privsynth.records.conform import Records, conform
 from privsynth.schema import PRIVATE, Schema
-from privsynth.sources import Records, conform
 
 pytest.importorskip("statsmodels", reason="the RAND table comes in its wheel (extra `demo`)")
 

@@ -16,8 +16,9 @@ import pytest
 
 from privsynth.drafting import draft_schema
 from privsynth.errors import SchemaError, TableError
+from privsynth.io.tables import read_table
+from privsynth.records.conform import conform
 from privsynth.schema import PRIVATE, Schema
-from privsynth.sources import conform, read_table
 
 BETWEEN = {"low": PRIVATE, "high": PRIVATE, "missing": PRIVATE}
 

@@ -13,8 +13,8 @@ import pytest
 from scipy.stats import binom
 
 from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.io.tables import read_table
 from privsynth.schema import Schema
-from privsynth.sources import read_table
 from privsynth.splitting import SplitPart, read_split_part, split, write_split
 
 FALSE_ALARM = 1e-6  # per assertion

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from privsynth.conforming import person_codes, read_column
 from privsynth.distinct import distinct
+from privsynth.io.tables import open_table, read_table
+from privsynth.records.conform import conform
 from privsynth.schema import PRIVATE, Column, Schema
 from privsynth.single_values import as_text, of_single_precision
-from privsynth.sources import conform, open_table, read_table
 
 ODD_TEXTS = [
     "flu",

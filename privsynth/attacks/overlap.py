@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from privsynth.sources import Records
+from privsynth.records.conform import Records
 
 _STANDARD_ERRORS = 5  # excess of identical rows, over chance, at which the holdout is not believed
 

@@ -31,8 +31,8 @@ from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy, SecretSource
+from privsynth.records.conform import Records
 from privsynth.schema import Schema
-from privsynth.sources import Records
 
 GRID = 2**16  # counts are multiples of 1 / GRID units: a person's rows share one unit
 SHARES = {"hits": 0.25, "predictions": 0.15, "one_way": 0.3, "two_way": 0.3}

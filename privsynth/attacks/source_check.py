@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from privsynth.attacks.intervals import auc_interval, auc_p_value
 from privsynth.attacks.queries import QueryView
 from privsynth.attacks.targets import one_row_each
-from privsynth.sources import Records
+from privsynth.records.conform import Records
 
 MAX_ROWS = 10_000  # of each table
 MIN_ROWS = 20

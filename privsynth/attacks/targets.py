@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.attacks.intervals import difference_interval
-from privsynth.sources import Records
+from privsynth.records.conform import Records
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from privsynth.errors import PrivsynthError, TableError
-from privsynth.writing import written_aside
+from privsynth.io.atomic import written_aside
 
 Progress = Callable[[str, int, int], None]
 

@@ -16,8 +16,8 @@ def check_sample_output(
     synthesizer: TableSynthesizer | ImageSynthesizer, output: Path, *, force: bool
 ) -> None:
     """Raise a `TableError` unless what is drawn can be written there, before it is drawn."""
-    from privsynth.image_files import check_image_output
-    from privsynth.sources import table_format
+    from privsynth.io.images import check_image_output
+    from privsynth.io.tables import table_format
 
     if isinstance(synthesizer, ImageSynthesizer):
         check_image_output(output, force=force)

@@ -239,10 +239,10 @@ def sample(
     """Draw synthetic rows or images, conditioned and balanced, or fill in partial rows."""
     from privsynth.cli.images import check_sample_output, check_sheet, completing, write_sheet
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
+    from privsynth.io.blocks import write_blocks
     from privsynth.sampling.completion import COMPLETED_NOT_COVERED
     from privsynth.schema import ROWS_OF_PERSONS
     from privsynth.synthesizers import load
-    from privsynth.synthesizers.blocks import write_blocks
 
     synthesizer = load(model)
     check_sample_output(synthesizer, output, force=force)

@@ -23,9 +23,9 @@ def report(
 
     Each report is named by its file, or by its folder where files share a name.
     """
+    from privsynth.io.atomic import written_aside
     from privsynth.report.audit_report import REPORT_VERSION
     from privsynth.report.compare import compare_reports, read_report, render_comparison
-    from privsynth.writing import written_aside
 
     check_output(output, force=force)
     named = dict(

@@ -56,9 +56,9 @@ def schema(
     import csv
 
     from privsynth.drafting import draft
+    from privsynth.io.atomic import written_aside
     from privsynth.schema.code_books import OF_ALL, schema_from_code_book
     from privsynth.schema.dialect import CsvDialect
-    from privsynth.writing import written_aside
 
     if (table is None) == (code_book is None) or (infer and table is None):
         raise ParameterError(
@@ -162,8 +162,8 @@ def split(
 
     The parts are DIR/train.parquet and DIR/holdout.parquet.
     """
+    from privsynth.io.tables import read_table
     from privsynth.schema import Schema
-    from privsynth.sources import read_table
     from privsynth.splitting import write_split
 
     declared = Schema.load(schema_path)

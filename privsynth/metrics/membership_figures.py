@@ -18,7 +18,7 @@ from privsynth.attacks.trade_off import trade_off_view
 from privsynth.metrics.grouping import Grouping, groupings
 from privsynth.metrics.tables import Tables
 from privsynth.metrics.units import n_units
-from privsynth.sources import Records
+from privsynth.records.conform import Records
 
 MIN_UNITS = 20
 """Persons (or rows) needed on each side of an attack, and of a group."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.intervals import wilson
+from privsynth.io.tables import read_table
 from privsynth.metrics.associations import MAX_COLUMNS, association_matrix
 from privsynth.metrics.distributions import column_distribution
 from privsynth.metrics.downstream import Target, target_of
@@ -15,7 +16,6 @@ from privsynth.metrics.grouping import groupings
 from privsynth.metrics.rates import rates_by_group
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.schema import Schema
-from privsynth.sources import read_table
 
 INTERVALS = (
     "Intervals cover the drawing of {things} from the model. They say nothing about how far the model is "

@@ -10,8 +10,8 @@ import pandas as pd
 
 from privsynth.attacks.shadow import Refit, shadow_attack
 from privsynth.metrics.units import n_units, unit_of_rows
+from privsynth.records.conform import Records, conform
 from privsynth.schema import Schema
-from privsynth.sources import Records, conform
 
 
 @dataclass(frozen=True, kw_only=True)

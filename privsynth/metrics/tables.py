@@ -18,10 +18,11 @@ import pandas as pd
 
 from privsynth.distinct import distinct
 from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.io.tables import read_table
 from privsynth.metrics.balanced import Sampler, draw_balanced
+from privsynth.records.conform import Records, conform
 from privsynth.schema import PRIVATE, Schema, category_text
 from privsynth.single_values import Unreadable, as_text
-from privsynth.sources import Records, conform, read_table
 
 Table: TypeAlias = pd.DataFrame | str | Path
 

@@ -22,7 +22,7 @@ from privsynth.attacks.intervals import auc_interval
 from privsynth.metrics import learners
 from privsynth.metrics.figures import figure, not_assessed
 from privsynth.metrics.tables import Tables
-from privsynth.sources import Records
+from privsynth.records.conform import Records
 
 MAX_ROWS = 20_000
 MIN_ROWS = 20

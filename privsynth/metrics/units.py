@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from privsynth.sources import Records
+from privsynth.records.conform import Records
 
 
 def n_units(records: Records) -> int:

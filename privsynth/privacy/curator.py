@@ -30,10 +30,10 @@ from privsynth.privacy.pate import Panel, Teacher, count_votes
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
 from privsynth.ranks import Ranks
+from privsynth.records.conform import Records
 from privsynth.release_kinds import checked
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
-from privsynth.sources import Records
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

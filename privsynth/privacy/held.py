@@ -16,8 +16,8 @@ from privsynth.privacy.discovery import bound_bin, bound_edges
 from privsynth.privacy.pate import Panel
 from privsynth.privacy.secret import SecretSource
 from privsynth.privacy.units import weigh_records
+from privsynth.records.conform import Records
 from privsynth.schema import Column
-from privsynth.sources import Records
 
 IntArray = NDArray[np.int64]
 

@@ -14,6 +14,7 @@ from privsynth.errors import ParameterError
 from privsynth.errors.arguments import whole_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.image_sources import ImageSource
+from privsynth.io.tables import read_table
 from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.disclosure import assess_disclosure
 from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
@@ -36,7 +37,6 @@ from privsynth.report.public import paid_report
 from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
-from privsynth.sources import read_table
 from privsynth.threads import idle_processors_only
 
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from privsynth.errors import ParameterError
+from privsynth.io.atomic import written_aside
 from privsynth.report.html import render
 from privsynth.report.notebook import summary
-from privsynth.writing import written_aside
 
 REPORT_VERSION = 1
 JSON_NAME, HTML_NAME = "report.json", "report.html"

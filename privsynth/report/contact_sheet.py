@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from privsynth.image_files import contact_sheet
+from privsynth.io.images import contact_sheet
 from privsynth.metrics.images.features import Seen
 from privsynth.metrics.images.loading import ImageTables
 from privsynth.metrics.images.memorisation import nearest_real

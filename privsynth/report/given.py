@@ -10,8 +10,8 @@ from privsynth.errors import ParameterError
 from privsynth.image_sources import ImageSource
 from privsynth.metrics.tables import Table, Tables
 from privsynth.metrics.units import n_units
+from privsynth.records.conform import Records
 from privsynth.schema.images import LabelledImages
-from privsynth.sources import Records
 
 TABLES = ("real", "synthetic", "holdout", "reference")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from privsynth.attacks.paid import AuditAccount, paid_audit
 from privsynth.image_sources import ImageSource, read_images
+from privsynth.io.tables import read_table
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.loading import load_images
 from privsynth.metrics.released import describe_released
@@ -18,7 +19,6 @@ from privsynth.report.drawing import drawing_of
 from privsynth.report.given import as_images, as_table
 from privsynth.report.verdicts import guarantee_verdict, in_words_of_images
 from privsynth.schema import Schema
-from privsynth.sources import read_table
 
 PUBLIC = "this report is public: it reads no real record"
 

@@ -18,10 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.errors.seeds import random_generator
+from privsynth.records.conform import OnViolation
 from privsynth.resampling.containers import Container
 from privsynth.resampling.strategy import check_strategy, class_sizes
 from privsynth.schema import Schema, category_text
-from privsynth.sources import OnViolation
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.table import TableSynthesizer
 

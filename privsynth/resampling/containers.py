@@ -11,9 +11,9 @@ from scipy import sparse
 from sklearn.utils.validation import _get_feature_names
 
 from privsynth.errors import ParameterError, SchemaError
+from privsynth.records.conform import OnViolation
 from privsynth.resampling.stored import CATEGORIES, Stored
 from privsynth.schema import PRIVATE, Schema
-from privsynth.sources import OnViolation
 
 ONE_COLUMN_A_CLASS = (
     "Multilabel and multioutput targets are not supported. Expected labels, or one column a class with a "

@@ -31,10 +31,10 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.ranks import Ranks
+from privsynth.records.conform import OnViolation, Records
 from privsynth.releases import Release, ReleaseStore
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
-from privsynth.sources import OnViolation, Records
 from privsynth.synthesizers.amending import allowance
 from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, Sketch
 from privsynth.synthesizers.device import resolve_device

@@ -14,10 +14,10 @@ from privsynth.errors import ParameterError, SchemaError
 from privsynth.image_sources import ImageSource, check_image_names, conform_images
 from privsynth.models.fitting import FitOptions
 from privsynth.privacy.curator import Curator
+from privsynth.records.conform import OnViolation, Records
 from privsynth.sampling.image_model import ImageGenerator, ImageModel, check_cells, image_conditions
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.sources import OnViolation, Records
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.image_reader import Cells

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import ParameterError
-from privsynth.image_files import check_image_output, write_contact_sheet, write_images
+from privsynth.io.images import check_image_output, write_contact_sheet, write_images
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.request import Asked
 from privsynth.sampling.table_model import TableModel

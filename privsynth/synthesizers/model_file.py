@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
 from privsynth.errors import ModelFileError
+from privsynth.io.atomic import written_aside
 from privsynth.releases import Release, release_from, tensor_bytes
-from privsynth.writing import written_aside
 
 FORMAT_VERSION = 1
 MEMBERS = ("manifest.json", "weights.safetensors", "releases.safetensors")

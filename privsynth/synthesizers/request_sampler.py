@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors.seeds import random_generator
+from privsynth.io.tables import read_table
 from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import Asked, SampleRequest
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.sources import read_table
 from privsynth.synthesizers.contract import Fitted, Model
 
 

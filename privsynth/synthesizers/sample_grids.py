@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from privsynth.errors import TableError
-from privsynth.image_files import write_contact_sheet
+from privsynth.io.images import write_contact_sheet
 from privsynth.sampling.image_model import ImageGenerator
 from privsynth.synthesizers.contract import Progress
 

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import ParameterError
+from privsynth.io.blocks import in_batches, write_blocks
+from privsynth.io.tables import read_table
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
 from privsynth.sampling.request import Asked
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
 from privsynth.sampling.table_model import TableModel
-from privsynth.sources import read_table
-from privsynth.synthesizers.blocks import in_batches, write_blocks
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.request_sampler import RequestSampler, read_request, told_of_rows
 

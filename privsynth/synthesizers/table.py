@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.errors import SchemaError
+from privsynth.io.tables import open_table
+from privsynth.records.conform import OnViolation, Records, check_names, conform, needed_columns
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.sources import OnViolation, Records, check_names, conform, needed_columns, open_table
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.sampler import TableSampler
 from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from

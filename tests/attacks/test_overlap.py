@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from privsynth.attacks.overlap import too_many_identical_rows
-from privsynth.sources import Records
+from privsynth.records.conform import Records
 
 
 def draw(n: int, seed: int, *, n_values: int) -> pd.DataFrame:

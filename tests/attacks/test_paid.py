@@ -15,8 +15,8 @@ from privsynth.attacks.paid import SHARES, AuditBudget, paid_audit
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, TableError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.records.conform import Records, conform
 from privsynth.schema import Schema
-from privsynth.sources import Records, conform
 
 COLUMNS = {
     "age": {"type": "integer", "low": 0, "high": 99},

@@ -26,9 +26,9 @@ from privsynth.privacy.discovery import bound_bin
 from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy
 from privsynth.privacy.selection import exponential_mechanism
+from privsynth.records.conform import Records, conform
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
-from privsynth.sources import Records, conform
 from privsynth.synthesizers.domains import DomainBudget, find_domains
 
 AMPLE = Spend(1e12, 0.5)  # the audit judges the noise, not the budget

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import PrivsynthError
-from privsynth.sources import read_table, write_table
+from privsynth.io.tables import read_table, write_table
 from privsynth.synthesizers import TABLE_SYNTHESIZERS
 from tests.benchmarks.fitting import Fit, fit_apart
 from tests.benchmarks.results import INDEPENDENT, REAL, Results, Run, compare, label, markdown

@@ -72,8 +72,8 @@ def fit_apart(fit: Fit, rows: Path) -> dict[str, Any]:
 
 def fit_here(fit: Fit, rows: Path) -> dict[str, Any]:
     """Fit, write the drawn rows, and return seconds, this process's peak memory, and warnings."""
+    from privsynth.io.tables import write_table
     from privsynth.schema import Schema
-    from privsynth.sources import write_table
     from privsynth.synthesizers import TABLE_SYNTHESIZERS
 
     kind, schema = TABLE_SYNTHESIZERS[fit.synthesizer], Schema.load(fit.schema)

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from privsynth.io.tables import write_table
+from privsynth.records.conform import conform
 from privsynth.schema.columns import Column, category_text
-from privsynth.sources import conform, write_table
 from tests.benchmarks.tables import Table, bench_folder
 
 MAX_CATEGORIES = 250

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from privsynth.io.tables import read_table
 from privsynth.schema import Schema
-from privsynth.sources import read_table
 from privsynth.splitting import split
 from tests.helpers.tables import real_data
 

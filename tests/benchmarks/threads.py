@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from privsynth.sources import write_table
+from privsynth.io.tables import write_table
 from tests.benchmarks.fitting import Fit, fit_apart
 from tests.benchmarks.tables import TABLES
 

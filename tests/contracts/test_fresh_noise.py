@@ -18,9 +18,9 @@ from scipy.stats import binom, norm
 
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.ledger.ledger import Ledger
+from privsynth.records.conform import conform
 from privsynth.release_kinds import kind_of
 from privsynth.schema import Schema
-from privsynth.sources import conform
 from tests.audit.mechanisms import curator_of
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker
 from tests.helpers.watched import BYTES_OF_A_NORMAL, BYTES_OF_A_UNIFORM, FIRST, Watch

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from privsynth.cli import main
-from privsynth.image_files import write_images
+from privsynth.io.images import write_images
 from privsynth.ledger.ledger import Ledger
 from privsynth.synthesizers import ImageGANSynthesizer
 from privsynth.synthesizers.image_gan import ImageGANSettings

@@ -22,7 +22,7 @@ import pytest
 
 from privsynth.cli import main
 from privsynth.errors import PrivsynthError
-from privsynth.image_files import write_images
+from privsynth.io.images import write_images
 from privsynth.ledger.ledger import Ledger
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages

@@ -8,8 +8,8 @@ import pytest
 
 from privsynth.errors import ParameterError, TableError
 from privsynth.metrics.tables import load_tables, row_weights, weighted_rows
+from privsynth.records.conform import Records
 from privsynth.schema import Schema
-from privsynth.sources import Records
 
 
 def test_paths_and_frames_give_the_same_tables(draw, schema: Schema, tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import StepPlan
 from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.records.conform import conform
 from privsynth.releases import Release, ReleaseStore
 from privsynth.schema import Schema
-from privsynth.sources import conform
 
 SCHEMA = Schema(
     {

@@ -18,9 +18,9 @@ from privsynth.privacy.embedding import STEPS_PER_ONE, sum_vectors
 from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.secret import OsEntropy
 from privsynth.privacy.units import weigh_records
+from privsynth.records.conform import Records
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
-from privsynth.sources import Records
 
 FALSE_ALARM = 1e-6
 N_CELLS, N_VALUES = 3, 40

@@ -18,9 +18,9 @@ from privsynth.privacy import curator as curator_module
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.pate import Panel, count_votes
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
+from privsynth.records.conform import conform
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema
-from privsynth.sources import conform
 from tests.helpers.chi_square import FALSE_ALARM, fits
 
 SIZES = (2, 3, 4)

@@ -88,8 +88,8 @@ def test_a_parquet_file_with_strange_attrs_is_read_without_them(tmp_path: Path) 
     import pyarrow as pa
     import pyarrow.parquet
 
-    from privsynth.parquet_files import ATTRS_KEY
-    from privsynth.sources import read_table
+    from privsynth.io.parquet_files import ATTRS_KEY
+    from privsynth.io.tables import read_table
 
     for content in (b"[1]", b"{", b"\xff"):
         fields = pa.table({"a": [1]}).replace_schema_metadata({ATTRS_KEY: content})

@@ -17,7 +17,7 @@ import privsynth
 from privsynth import SampleGrids
 from privsynth.accounting.events import Event
 from privsynth.errors import ParameterError, RequestError, SchemaError, TableError
-from privsynth.image_files import contact_sheet
+from privsynth.io.images import contact_sheet
 from privsynth.ledger.ledger import Ledger
 from privsynth.models.fitting import FitOptions
 from privsynth.models.image_diffusion import DiffusionOptions

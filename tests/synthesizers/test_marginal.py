@@ -20,9 +20,9 @@ from privsynth.errors import BudgetExceededError, ModelFileError, ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.records.conform import conform
 from privsynth.releases import ReleaseStore
 from privsynth.schema import Schema, category_text
-from privsynth.sources import conform
 from privsynth.synthesizers.domains import Discoveries, one_way_parts
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.plan import plan

@@ -18,10 +18,10 @@ from privsynth.image_sources import ImageSource, read_images
 from privsynth.metrics.downstream import Target, target_of
 from privsynth.metrics.tables import Tables, load_tables
 from privsynth.metrics.units import halves
+from privsynth.records.conform import Records
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import LabelledImages
-from privsynth.sources import Records
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from privsynth.metrics.membership_figures import (
     why_not_apart,
 )
 from privsynth.metrics.units import at_most_rows, n_units
+from privsynth.records.conform import Records
 from privsynth.schema import Schema
-from privsynth.sources import Records
 
 ATTACKS = {
     "density_ratio": "images closer to a synthetic one, in features, than the reference explains",

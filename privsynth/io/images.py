@@ -16,8 +16,8 @@ import pandas as pd
 from PIL import Image
 
 from privsynth.errors import TableError
+from privsynth.io.atomic import written_aside
 from privsynth.schema.images import LabelledImages, PixelArray
-from privsynth.writing import written_aside
 
 ImageFormat = Literal["folder", "npz"]
 

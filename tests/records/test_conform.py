@@ -20,12 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth import csv_files
 from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.io import csv_files
+from privsynth.io.atomic import written_aside
+from privsynth.io.tables import Fields, open_table, read_table, write_table
 from privsynth.number_lines import NUMBER_HINT
+from privsynth.records.conform import Records, conform
 from privsynth.schema import PRIVATE, Schema
-from privsynth.sources import Fields, Records, conform, open_table, read_table, write_table
-from privsynth.writing import written_aside
 
 DATA = Path(os.environ.get("PRIVSYNTH_DATA", Path(__file__).parents[2] / "shared" / "data"))
 BENCH = DATA.parent / "bench" / "meta.json"

@@ -18,8 +18,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from privsynth.errors import TableError
+from privsynth.io.tables import as_arrow, open_table, read_table
+from privsynth.records.conform import conform
 from privsynth.schema import Schema
-from privsynth.sources import as_arrow, conform, open_table, read_table
 
 UUID = uuid.UUID("12345678-1234-5678-1234-567812345678")
 STORED: dict[str, tuple[pa.Array, list[Any]]] = {

@@ -16,11 +16,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from privsynth.csv_files import open_csv
 from privsynth.errors import SchemaError, TableError
+from privsynth.io.csv_files import open_csv
+from privsynth.io.tables import open_table, read_table
+from privsynth.records.conform import conform
 from privsynth.schema import Schema
 from privsynth.schema.dialect import CsvDialect
-from privsynth.sources import conform, open_table, read_table
 
 TYPES = {
     "kind": {"type": "categorical", "categories": ["ja", "Größe"]},

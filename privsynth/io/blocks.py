@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from privsynth.parquet_files import ATTRS_KEY
+from privsynth.io.atomic import written_aside
+from privsynth.io.parquet_files import ATTRS_KEY
+from privsynth.io.tables import as_arrow, table_format
 from privsynth.schema.times import TimeFormat
-from privsynth.sources import as_arrow, table_format
-from privsynth.writing import written_aside
 
 Progress = Callable[[int], None]
 

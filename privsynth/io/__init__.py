@@ -1,0 +1,1 @@
+"""Open, read and write files of tables and of images."""

@@ -1,0 +1,1 @@
+"""Real records, held against what their schema says of them."""

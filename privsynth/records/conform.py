@@ -1,0 +1,158 @@
+"""Hold a table against its schema: out come records in canonical form, or one message that quotes none."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from privsynth.conforming import conform_column, read_persons
+from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.io.tables import Fields, check_column_names, column_names, open_table
+from privsynth.schema import Schema
+
+OnViolation = Literal["error", "clip"]
+
+NEARNESS = 0.8  # of two column names, one of which may be meant by the other
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records in canonical form.
+
+    Attributes:
+        frame: Exactly the schema's modelled columns, in its order. Integers, reals: float64, NaN for missing.
+            Datetimes: float64 whole steps of the resolution since 1970 (UTC). Categorical and boolean:
+            categoricals over the declared values, code -1 for missing; where categories are
+            ``"private"``, over the sorted texts of the observed ones.
+        persons: Number of each row's person, 0 to n_persons - 1, ``(n_rows,)`` int64; None without a
+            person column.
+        images: Each row's image, ``(n_rows, height, width, channels)``; None for a table.
+    """
+
+    frame: pd.DataFrame
+    persons: npt.NDArray[np.int64] | None
+    images: npt.NDArray[np.uint8] | None = None
+
+
+def check_names(table: pd.DataFrame | str | Path, schema: Schema) -> None:
+    """Check that a table is there and has the columns that its schema describes; reads no record.
+
+    Raises:
+        TableError: If there is no such file, or its column names cannot be read or stand twice.
+        SchemaError: If a column is missing.
+
+    Privacy:
+        Public: reads column names alone, of a CSV file its first line.
+    """
+    check_has_columns(column_names(table, schema), schema, "the table")
+
+
+def conform(
+    table: pd.DataFrame | Fields, schema: Schema, *, on_violation: OnViolation = "error", name: str = "table"
+) -> Records:
+    """Hold a table against its schema and return its records in canonical form.
+
+    Only empty fields (NaN, None, blanks) and the declared ``missing_values`` are missing. Values match
+    categories by their text. Reals are rounded to their ``decimals``, times down to their ``resolution``.
+    Columns that the schema does not name are ignored.
+
+    Args:
+        table: The records, one a row, as `read_table` or, for one column at a time, `open_table` gives them.
+        schema: What is public about them; complete.
+        on_violation: What to do with values that break the schema. ``"error"`` raises. ``"clip"`` moves
+            numbers into the public bounds and onto whole numbers, turns unknown values into a category
+            "other" if the schema lists one and into missing otherwise, and what cannot be read into
+            missing. A field that is missing against the schema stays so.
+        name: Which table messages speak of, such as "holdout"; "table" for the only one.
+
+    Raises:
+        SchemaError: If the schema lacks a fact, the table lacks a column, or, with
+            ``on_violation="error"``, a value breaks the schema; names columns and rules, never values.
+        TableError: If column names are not unique texts, a column holds objects, or, with
+            ``on_violation="error"``, there are no rows.
+
+    Privacy:
+        Not private: returns the records. With ``"error"``, that the call stops is itself a signal about
+        them, which no guarantee covers; with ``"clip"`` values never stop it.
+    """
+    if on_violation not in ("error", "clip"):
+        raise ParameterError(f"expected on_violation to be 'error' or 'clip', got {on_violation!r}")
+    schema.require_complete()
+    subject = "the table" if name == "table" else f"the {name} table"
+    if isinstance(table, pd.DataFrame):
+        check_column_names(list(table.columns), subject)
+        table = open_table(table)
+    if not isinstance(table, Fields):
+        raise TableError(f"expected {subject} as a pandas DataFrame, got {type(table).__name__}")
+    check_has_columns(table.names, schema, subject)
+    if table.n_rows == 0 and on_violation == "error":
+        raise TableError(f"{subject} has no rows")
+
+    columns, broken = {}, []
+    for column in schema.modelled:
+        columns[column.name], rules = conform_column(table.column(column.name), column)
+        broken += [f"column {column.name!r}: {rule}" for rule in rules]
+    persons = None
+    if schema.person_id is not None:
+        persons, rules = read_persons(table.column(schema.person_id))
+        broken += [f"column {schema.person_id!r}: {rule}" for rule in rules]
+    if broken and on_violation == "error":
+        raise SchemaError(
+            f"{subject} breaks its schema: {'; '.join(broken)}. Mend the table or the schema, or clip what "
+            'breaks it with --on-violation clip (on_violation="clip")',
+            next="`privsynth check TABLE --schema S` shows you which fields they are",
+        )
+    return Records(pd.DataFrame(columns, copy=False), persons)
+
+
+def needed_columns(schema: Schema) -> list[str]:
+    """Return the columns that a table must have: what is modelled, and who a row is about; public."""
+    person = [] if schema.person_id is None else [schema.person_id]
+    return [*(column.name for column in schema.modelled), *person]
+
+
+def check_has_columns(names: list[str], schema: Schema, subject: str) -> None:
+    """Raise a `SchemaError` unless all columns are there that a schema describes."""
+    lacking = [column for column in needed_columns(schema) if column not in names]
+    if lacking:
+        raise SchemaError(
+            f"{subject} has no column {', '.join(map(repr, lacking))}, which the schema describes; add "
+            f"{'it' if len(lacking) == 1 else 'them'} to the table, or remove the description"
+            + near_names(lacking, [name for name in names if name not in schema.columns])
+        )
+
+
+def near_names(lacking: Collection[str], names: Collection[str]) -> str:
+    """Say, to end a message with, which of a table's columns may be meant by those that it lacks; public.
+
+    Example:
+        >>> near_names(["age"], ["sex", "Age "])
+        ". The table has 'Age ': if 'age' is meant, rename it in one of the two"
+    """
+    bare = {name: re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", name).casefold()) for name in names}
+    near: dict[str, str] = {}
+    for wanted in lacking:
+        key = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", wanted).casefold())
+        close = get_close_matches(key, bare.values(), n=1, cutoff=NEARNESS) if key else []
+        near |= {name: wanted for name, other in bare.items() if close and other == close[0]}
+    if not near:
+        return ""
+    meant = [
+        f"{name!r}: if {wanted!r} is meant" + " (in another Unicode form)" * _looks_alike(name, wanted)
+        for name, wanted in near.items()
+    ]
+    them = "it" if len(near) == 1 else "them"
+    return f". The table has {', and '.join(meant)}, rename {them} in one of the two"
+
+
+def _looks_alike(name: str, other: str) -> bool:
+    return unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", other)
