@@ -10,7 +10,7 @@ from privsynth.threads import wait_passively
 if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.augmentation import Augmentation, augment_for
-    from privsynth.checking import check
+    from privsynth.records.checking import check
     from privsynth.report.audit import audit
     from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
@@ -62,7 +62,7 @@ _HOMES = {
     "LabelledImages": "privsynth.schema.images",
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
-    "check": "privsynth.checking",
+    "check": "privsynth.records.checking",
     "public_report": "privsynth.report.public",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",

@@ -10,10 +10,10 @@ from typing import Any
 from privsynth.accounting.budget import Spend
 from privsynth.datasets import load_rand_hie
 from privsynth.io.tables import write_table
+from privsynth.records.splitting import write_split
 from privsynth.report.audit import audit
 from privsynth.report.audit_report import HTML_NAME
 from privsynth.schema import Schema
-from privsynth.splitting import write_split
 from privsynth.synthesizers import MarginalSynthesizer
 
 DATASET = "rand-hie"

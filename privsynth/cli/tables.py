@@ -55,8 +55,8 @@ def schema(
     """
     import csv
 
-    from privsynth.drafting import draft
     from privsynth.io.atomic import written_aside
+    from privsynth.records.drafting import draft
     from privsynth.schema.code_books import OF_ALL, schema_from_code_book
     from privsynth.schema.dialect import CsvDialect
 
@@ -140,7 +140,7 @@ def check(
 
     The output quotes records, and no guarantee covers it. Exits with 2 where something breaks the schema.
     """
-    from privsynth.checking import check as check_table
+    from privsynth.records.checking import check as check_table
     from privsynth.schema import Schema
 
     result = check_table(table, Schema.load(schema_path))
@@ -163,8 +163,8 @@ def split(
     The parts are DIR/train.parquet and DIR/holdout.parquet.
     """
     from privsynth.io.tables import read_table
+    from privsynth.records.splitting import write_split
     from privsynth.schema import Schema
-    from privsynth.splitting import write_split
 
     declared = Schema.load(schema_path)
     _check_numbers_are_known(declared)

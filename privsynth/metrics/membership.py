@@ -23,8 +23,8 @@ from privsynth.metrics.shadow import Shadowing, shadow_figures
 from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.units import at_most_rows, halves, n_units, some_units
 from privsynth.metrics.utility import NO_HOLDOUT
+from privsynth.records.splitting import read_split_part
 from privsynth.schema import Schema
-from privsynth.splitting import read_split_part
 
 MAX_COMPARISONS = 4e9
 """Comparisons of a scored row with a synthetic row, about a minute a billion and core."""

@@ -16,13 +16,13 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from privsynth.distinct import distinct
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.io.tables import read_table
 from privsynth.metrics.balanced import Sampler, draw_balanced
 from privsynth.records.conform import Records, conform
+from privsynth.records.distinct import distinct
+from privsynth.records.single_values import Unreadable, as_text
 from privsynth.schema import PRIVATE, Schema, category_text
-from privsynth.single_values import Unreadable, as_text
 
 Table: TypeAlias = pd.DataFrame | str | Path
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from privsynth.conforming import conform_column, read_persons
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.io.tables import Fields, check_column_names, column_names, open_table
+from privsynth.records.coerce import conform_column, read_persons
 from privsynth.schema import Schema
 
 OnViolation = Literal["error", "clip"]

@@ -13,7 +13,6 @@ from privsynth.attacks.paid import AuditAccount, AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import whole_number
 from privsynth.errors.seeds import checked_seed
-from privsynth.image_sources import ImageSource
 from privsynth.io.tables import read_table
 from privsynth.metrics.balanced import Sampler
 from privsynth.metrics.disclosure import assess_disclosure
@@ -27,6 +26,7 @@ from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows
 from privsynth.metrics.utility import assess_utility
+from privsynth.records.images import ImageSource
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.drawing import drawing_of
 from privsynth.report.effort import QUICK, Effort

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from privsynth.errors import ParameterError
-from privsynth.image_sources import ImageSource
 from privsynth.metrics.tables import Table, Tables
 from privsynth.metrics.units import n_units
 from privsynth.records.conform import Records
+from privsynth.records.images import ImageSource
 from privsynth.schema.images import LabelledImages
 
 TABLES = ("real", "synthetic", "holdout", "reference")

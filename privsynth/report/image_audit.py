@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.classifiers import FAMILIES, LINEAR, Training
 from privsynth.metrics.images.fairness import assess_fairness
@@ -17,6 +16,7 @@ from privsynth.metrics.images.membership import MAX_SCORED, assess_membership
 from privsynth.metrics.images.memorisation import MAX_QUERIES
 from privsynth.metrics.images.utility import assess_utility, predict_holdout
 from privsynth.metrics.utility import N_BOOTSTRAP
+from privsynth.records.images import ImageSource
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.contact_sheet import sheets
 from privsynth.report.drawing import drawing_of

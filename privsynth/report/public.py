@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from privsynth.attacks.paid import AuditAccount, paid_audit
-from privsynth.image_sources import ImageSource, read_images
 from privsynth.io.tables import read_table
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.loading import load_images
 from privsynth.metrics.released import describe_released
 from privsynth.metrics.tables import Table, Tables
+from privsynth.records.images import ImageSource, read_images
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.contact_sheet import public_sheet
 from privsynth.report.drawing import drawing_of

@@ -184,7 +184,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
 
         Args:
             source: The real records. A table: a frame, or a CSV or Parquet file. Images: see
-                `privsynth.image_sources.read_images`.
+                `privsynth.records.images.read_images`.
             schema: What is public about them; that of the constructor by default.
             dataset: Name under which the ledger composes runs; a file's name by default. A frame without
                 a name does not compose with other runs, and the guarantee says so.
@@ -299,7 +299,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             raise SchemaError(
                 f"expected a schema, here or in the constructor, got {type(schema).__name__}: "
                 "Schema({...}) or Schema.load(path); `privsynth schema TABLE -o S`, or "
-                "privsynth.drafting.draft_schema(table), drafts one, and what it does not declare public is "
+                "privsynth.records.drafting.draft_schema(table), drafts one, and what it does not declare public is "
                 "found under the budget"
             )
         if on_violation not in ("error", "clip"):

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
-from privsynth.image_sources import ImageSource, check_image_names, conform_images
 from privsynth.models.fitting import FitOptions
 from privsynth.privacy.curator import Curator
 from privsynth.records.conform import OnViolation, Records
+from privsynth.records.images import ImageSource, check_image_names, conform_images
 from privsynth.sampling.image_model import ImageGenerator, ImageModel, check_cells, image_conditions
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

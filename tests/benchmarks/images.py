@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from privsynth.image_sources import read_images
+from privsynth.records.images import read_images
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from tests.benchmarks.fitting import changed

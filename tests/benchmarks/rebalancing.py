@@ -32,8 +32,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from privsynth import MarginalSynthesizer, Schema, augment_for
-from privsynth.drafting import draft_schema
 from privsynth.errors import UnsupportedRequestError
+from privsynth.records.drafting import draft_schema
 from tests.benchmarks.tables import adult_schema, bench_folder
 from tests.helpers.tables import real_data
 

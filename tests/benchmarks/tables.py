@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from privsynth.io.tables import read_table
+from privsynth.records.splitting import split
 from privsynth.schema import Schema
-from privsynth.splitting import split
 from tests.helpers.tables import real_data
 
 SCHEMAS = Path(__file__).parent / "schemas"

@@ -999,7 +999,7 @@ def test_an_unexpected_error_shows_its_class_and_no_message(
     def fail(*_: object, **__: object) -> None:
         raise ValueError(f"cannot convert {MARKER}")
 
-    monkeypatch.setattr("privsynth.drafting.draft", fail)
+    monkeypatch.setattr("privsynth.records.drafting.draft", fail)
     failed = run("schema", folder / "visits.csv", "-o", folder / "draft.json")
     assert failed.code == 1
     assert failed.error == "error: unexpected ValueError; PRIVSYNTH_DEBUG=1 shows where, message included"
@@ -1014,7 +1014,7 @@ def test_an_interruption_says_that_nothing_was_written(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("privsynth.drafting.draft", interrupt)
+    monkeypatch.setattr("privsynth.records.drafting.draft", interrupt)
     stopped = run("schema", folder / "visits.csv", "-o", folder / "draft.json")
     assert (stopped.code, stopped.err) == (130, "interrupted; nothing was written\n")
     assert not (folder / "draft.json").exists()

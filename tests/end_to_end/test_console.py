@@ -193,7 +193,7 @@ def test_no_error_ends_raw(
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr("privsynth.drafting.draft", fail)
+    monkeypatch.setattr("privsynth.records.drafting.draft", fail)
     arguments = ("schema", folder / "prices.csv", "-o", folder / "s.json")
     found, _, err = called(capsys, *arguments, *["--json"] * as_json)
     assert found == code

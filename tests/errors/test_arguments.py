@@ -14,8 +14,8 @@ from privsynth.attacks.paid import AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number, whole_number
 from privsynth.ledger.ledger import Ledger
+from privsynth.records.splitting import split
 from privsynth.schema import Schema
-from privsynth.splitting import split
 from privsynth.synthesizers.plan import plan
 
 SCHEMA = Schema({"ill": {"type": "boolean"}})

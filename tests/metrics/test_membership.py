@@ -10,8 +10,8 @@ from privsynth.attacks.trade_off import points_above
 from privsynth.errors import ParameterError
 from privsynth.metrics import membership
 from privsynth.metrics.shadow import Shadowing
+from privsynth.records.splitting import write_split
 from privsynth.schema import Schema
-from privsynth.splitting import write_split
 
 CONFIDENCE = 1 - 1e-6  # a false alarm of one in a million per assertion
 

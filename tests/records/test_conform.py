@@ -24,8 +24,8 @@ from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.io import csv_files
 from privsynth.io.atomic import written_aside
 from privsynth.io.tables import Fields, open_table, read_table, write_table
-from privsynth.number_lines import NUMBER_HINT
 from privsynth.records.conform import Records, conform
+from privsynth.records.number_lines import NUMBER_HINT
 from privsynth.schema import PRIVATE, Schema
 
 DATA = Path(os.environ.get("PRIVSYNTH_DATA", Path(__file__).parents[2] / "shared" / "data"))

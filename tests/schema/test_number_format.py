@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privsynth.conforming import conform_column, read_column
 from privsynth.errors import SchemaError
+from privsynth.records.coerce import conform_column, read_column
 from privsynth.schema import Column, Schema
 from privsynth.schema.number_format import NumberFormat
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import privsynth
-from privsynth.conforming import conform_column
 from privsynth.errors import RequestError, SchemaError
+from privsynth.records.coerce import conform_column
 from privsynth.schema import PRIVATE, Column, Schema
 from privsynth.schema.times import TimeFormat, read_duration
 

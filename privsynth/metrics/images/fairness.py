@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.image_sources import ImageSource
 from privsynth.metrics import fairness as of_tables
 from privsynth.metrics.downstream import Predictions, Source, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed, percentile_interval
@@ -19,6 +18,7 @@ from privsynth.metrics.images.loading import ImageTables, load_images
 from privsynth.metrics.images.membership import NO_HOLDOUT
 from privsynth.metrics.images.utility import NO_CLASSES, predict_holdout
 from privsynth.metrics.scores import mean_of
+from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 N_BOOTSTRAP = of_tables.N_BOOTSTRAP

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.intervals import auc_interval, auc_p_value
-from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import figure, not_assessed
 from privsynth.metrics.grouping import Grouping
 from privsynth.metrics.images.classifiers import CNN, Training, train_classifier
@@ -25,6 +24,7 @@ from privsynth.metrics.images.loading import load_images
 from privsynth.metrics.images.memorisation import MAX_QUERIES, assess_memorisation
 from privsynth.metrics.support import support_scores
 from privsynth.metrics.tables import weighted_rows
+from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 MAX_COMPARED = 10_000

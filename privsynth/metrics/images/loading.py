@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import SchemaError
-from privsynth.image_sources import ImageSource, read_images
 from privsynth.metrics.downstream import Target, target_of
 from privsynth.metrics.tables import Tables, load_tables
 from privsynth.metrics.units import halves
 from privsynth.records.conform import Records
+from privsynth.records.images import ImageSource, read_images
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import LabelledImages
@@ -83,7 +83,7 @@ def load_images(
 
     Args:
         real: The images that the generator was fitted to: `LabelledImages`, ``(pixels, labels)``, or a path;
-            see `privsynth.image_sources.read_images`. Files of another size are resized.
+            see `privsynth.records.images.read_images`. Files of another size are resized.
         synthetic: The released images, of any tool.
         schema: The description of images and columns.
         holdout: Images of the same source that the generator never saw.

@@ -17,7 +17,6 @@ from scipy.stats import rankdata
 
 from privsynth.attacks.density_ratio import calibrated_nearness, density_ratio, isolation, nearness
 from privsynth.attacks.neighbours import Neighbourhood
-from privsynth.image_sources import ImageSource
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.features import Seen, see
 from privsynth.metrics.images.loading import ImageTables, load_images
@@ -31,6 +30,7 @@ from privsynth.metrics.membership_figures import (
 )
 from privsynth.metrics.units import at_most_rows, n_units
 from privsynth.records.conform import Records
+from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 ATTACKS = {

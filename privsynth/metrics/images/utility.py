@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.image_sources import ImageSource
 from privsynth.metrics.downstream import Predictions, Source, constant_prediction, unit_bootstrap
 from privsynth.metrics.figures import figure, not_assessed, percentile_interval
 from privsynth.metrics.images.classifiers import FAMILIES, Training, train_classifier
@@ -18,6 +17,7 @@ from privsynth.metrics.scores import score
 from privsynth.metrics.tables import row_weights
 from privsynth.metrics.units import unit_of_rows
 from privsynth.metrics.utility import N_BOOTSTRAP, NO_DIRECT, score_figure
+from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 SCORES = ("accuracy", "balanced_accuracy", "auc", "brier")

@@ -1,7 +1,7 @@
 """Propose the declaration of a column from its values, and say what the proposal is unsure of.
 
 What is proposed is tried by the rules that a fit reads records with. A proposal names nothing but what stands
-in the public lists of `privsynth.spellings`: no text and no number of a record.
+in the public lists of `privsynth.records.spellings`: no text and no number of a record.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.conforming import conform_column
 from privsynth.errors import SchemaError
-from privsynth.schema import PRIVATE, RESOLUTION_SECONDS, Column
-from privsynth.spellings import (
+from privsynth.records.coerce import conform_column
+from privsynth.records.spellings import (
     CURRENCIES,
     DATE_FORMATS,
     MISSING_NUMBERS,
@@ -31,6 +30,7 @@ from privsynth.spellings import (
     names_a_text,
     names_an_id,
 )
+from privsynth.schema import PRIVATE, RESOLUTION_SECONDS, Column
 
 LEFT_OUT = {"type": "text", "drop": True}
 MAX_DRAFTED_DECIMALS = 4  # a measurement with more is taken as it is

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from privsynth.errors import SchemaError, TableError
-from privsynth.image_sources import conform_images, read_images
 from privsynth.io.images import check_image_output, contact_sheet, write_contact_sheet, write_images
+from privsynth.records.images import conform_images, read_images
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import LabelledImages

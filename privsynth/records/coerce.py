@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from privsynth.distinct import distinct
-from privsynth.number_lines import BrokenRules, NumberReading, TimeReading, fit
+from privsynth.records.distinct import distinct
+from privsynth.records.number_lines import BrokenRules, NumberReading, TimeReading, fit
+from privsynth.records.single_values import Single, Unreadable, as_text
 from privsynth.schema import PRIVATE, Category, Column, category_text
 from privsynth.schema.columns import MAX_GRID_INTEGER
-from privsynth.single_values import Single, Unreadable, as_text
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]

@@ -14,8 +14,8 @@ from scipy.stats import binom
 
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.io.tables import read_table
+from privsynth.records.splitting import SplitPart, read_split_part, split, write_split
 from privsynth.schema import Schema
-from privsynth.splitting import SplitPart, read_split_part, split, write_split
 
 FALSE_ALARM = 1e-6  # per assertion
 RECORDS = Schema({"x": {"type": "integer"}})  # incomplete: a split needs no bounds

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.conforming import conform_column
-from privsynth.inference import Proposal, propose
+from privsynth.records.coerce import conform_column
+from privsynth.records.inference import Proposal, propose
 from privsynth.schema import PRIVATE, Schema
 
 N = 300

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.checking import NOT_COVERED, check
 from privsynth.errors import SchemaError, TableError
+from privsynth.records.checking import NOT_COVERED, check
 from privsynth.records.conform import conform
 from privsynth.schema import Schema
 

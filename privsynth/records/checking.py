@@ -1,6 +1,6 @@
 """Show the owner of a table what in it breaks a schema: how many fields, and a few of them.
 
-By the rules of `privsynth.conforming`, which a fit reads records by. What is shown quotes records, and no
+By the rules of `privsynth.records.coerce`, which a fit reads records by. What is shown quotes records, and no
 guarantee covers it.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.conforming import BoolArray, read_column
 from privsynth.errors import SchemaError
 from privsynth.io.tables import Fields, open_table
+from privsynth.records.coerce import BoolArray, read_column
 from privsynth.records.conform import needed_columns
 from privsynth.schema import PRIVATE, Column, Schema
 

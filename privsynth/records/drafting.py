@@ -11,12 +11,12 @@ import pandas as pd
 import pyarrow as pa
 
 from privsynth.errors import ParameterError
-from privsynth.inference import AS_PERSON, LEFT_OUT, Proposal, propose
 from privsynth.io.csv_files import is_unnamed, open_csv
 from privsynth.io.tables import check_column_names, open_parquet, read_table, reading, source_format
+from privsynth.records.inference import AS_PERSON, LEFT_OUT, Proposal, propose
+from privsynth.records.spellings import names_a_date, names_a_person, names_a_text, names_an_id
 from privsynth.schema import Schema
 from privsynth.schema.dialect import CsvDialect
-from privsynth.spellings import names_a_date, names_a_person, names_a_text, names_an_id
 
 MAX_DECIMALS = 12
 

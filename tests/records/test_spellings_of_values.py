@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.conforming import conform_column, person_codes
 from privsynth.errors import SchemaError
-from privsynth.number_lines import BEYOND_RULE
+from privsynth.records.coerce import conform_column, person_codes
+from privsynth.records.number_lines import BEYOND_RULE
 from privsynth.schema import PRIVATE, Column, Schema
 
 

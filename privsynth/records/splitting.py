@@ -19,15 +19,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from privsynth.conforming import person_codes
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import random_generator
 from privsynth.io.atomic import written_aside
 from privsynth.io.tables import as_arrow, check_column_names, table_format
+from privsynth.records.coerce import person_codes
 from privsynth.records.conform import near_names
+from privsynth.records.spellings import names_an_id, repeats_like_an_id
 from privsynth.schema import Schema
-from privsynth.spellings import names_an_id, repeats_like_an_id
 
 COIN_BITS = 53
 MARK, RANDOMISED = b"privsynth.split", b"randomised"  # key and value in the files' metadata

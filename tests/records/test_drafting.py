@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privsynth.drafting import draft_schema
 from privsynth.errors import SchemaError, TableError
 from privsynth.io.tables import read_table
 from privsynth.records.conform import conform
+from privsynth.records.drafting import draft_schema
 from privsynth.schema import PRIVATE, Schema
 
 BETWEEN = {"low": PRIVATE, "high": PRIVATE, "missing": PRIVATE}

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from privsynth.single_values import Single, of_single_precision
+from privsynth.records.single_values import Single, of_single_precision
 
 IntArray = npt.NDArray[np.int64]
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from privsynth.records.single_values import Single, Unreadable, as_moment, as_number, of_single_precision
 from privsynth.schema.columns import MAX_GRID_INTEGER, Column, category_text
 from privsynth.schema.times import read_duration, seconds_of
-from privsynth.single_values import Single, Unreadable, as_moment, as_number, of_single_precision
 
 FloatArray = npt.NDArray[np.float64]
 BrokenRules = dict[str, npt.NDArray[np.bool_]]  # a sentence for each rule that is broken, and where it is

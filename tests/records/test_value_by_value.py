@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privsynth.conforming import person_codes, read_column
-from privsynth.distinct import distinct
 from privsynth.io.tables import open_table, read_table
+from privsynth.records.coerce import person_codes, read_column
 from privsynth.records.conform import conform
+from privsynth.records.distinct import distinct
+from privsynth.records.single_values import as_text, of_single_precision
 from privsynth.schema import PRIVATE, Column, Schema
-from privsynth.single_values import as_text, of_single_precision
 
 ODD_TEXTS = [
     "flu",
