@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_tensors
 
 from privsynth.errors import PrivsynthError
-from privsynth.releases import tensor_bytes
+from privsynth.releases.store import tensor_bytes
 
 PATIENCE = timedelta(days=30)  # helpers wait while the first rank reads and fits
 FAREWELL = timedelta(seconds=5)

@@ -338,7 +338,7 @@ def _resumable(partial: Path) -> str:
 
 def _discard_unpaid(partial: Path) -> None:
     """Remove the store of a run that was refused before it reserved anything: it would be in the way."""
-    from privsynth.releases import ReleaseStore
+    from privsynth.releases.store import ReleaseStore
 
     if partial.exists():
         store = ReleaseStore(partial)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from privsynth.accounting.events import Event
-from privsynth.releases import ReleaseStore
+from privsynth.releases.store import ReleaseStore
 
 
 class StepCounter(Protocol):

@@ -31,8 +31,8 @@ from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.privacy.selection import exponential_mechanism, marginal_scores
 from privsynth.ranks import Ranks
 from privsynth.records.conform import Records
-from privsynth.release_kinds import checked
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases.kinds import checked
+from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Column, Schema, category_text
 
 IntArray = NDArray[np.int64]

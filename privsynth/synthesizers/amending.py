@@ -15,7 +15,7 @@ from typing import Any
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
-from privsynth.releases import Release
+from privsynth.releases.store import Release
 
 _OF_NO_RELEASE = ("types_from_records", "version", "csv", "workload")  # say nothing about what was counted
 

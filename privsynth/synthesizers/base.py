@@ -32,7 +32,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.secret import OsEntropy, SecretSource
 from privsynth.ranks import Ranks
 from privsynth.records.conform import OnViolation, Records
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases.store import Release, ReleaseStore
 from privsynth.sampling.made import check_made_columns
 from privsynth.schema import Schema
 from privsynth.synthesizers.amending import allowance

@@ -7,7 +7,7 @@ from typing import Any
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
-from privsynth.releases import Release
+from privsynth.releases.store import Release
 from privsynth.schema import Schema
 
 ACCOUNTANT = "GDP filter for adaptively chosen levels (Smith and Thakurta 2022), selections included"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from privsynth.errors import ParameterError
 from privsynth.ranks import Ranks
-from privsynth.releases import Release, ReleaseStore, release_from
+from privsynth.releases.store import Release, ReleaseStore, release_from
 
 
 class JointStore(ReleaseStore):

@@ -16,7 +16,7 @@ from safetensors.numpy import load as load_tensors
 
 from privsynth.errors import ModelFileError
 from privsynth.io.atomic import written_aside
-from privsynth.releases import Release, release_from, tensor_bytes
+from privsynth.releases.store import Release, release_from, tensor_bytes
 
 FORMAT_VERSION = 1
 MEMBERS = ("manifest.json", "weights.safetensors", "releases.safetensors")

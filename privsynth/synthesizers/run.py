@@ -12,7 +12,7 @@ from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError
 from privsynth.ledger.ledger import Ledger
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers.amending import allowance, amended
 

@@ -27,7 +27,7 @@ from privsynth.privacy.noise import add_gaussian_noise
 from privsynth.privacy.secret import OsEntropy
 from privsynth.privacy.selection import exponential_mechanism
 from privsynth.records.conform import Records, conform
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers.domains import DomainBudget, find_domains
 

@@ -19,7 +19,7 @@ from scipy.stats import binom, norm
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.ledger.ledger import Ledger
 from privsynth.records.conform import conform
-from privsynth.release_kinds import kind_of
+from privsynth.releases.kinds import kind_of
 from privsynth.schema import Schema
 from tests.audit.mechanisms import curator_of
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker

@@ -15,7 +15,7 @@ import pytest
 
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.dpsgd import GradientSteps
-from privsynth.releases import ReleaseStore
+from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers import MarginalSynthesizer
 from privsynth.synthesizers.guarantee import guarantee_statement

@@ -29,7 +29,7 @@ from privsynth.errors import (
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.secret import PredictableSourceForTests
-from privsynth.releases import ReleaseStore
+from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer

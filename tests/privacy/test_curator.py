@@ -22,7 +22,7 @@ from privsynth.privacy.dpsgd import StepPlan
 from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.records.conform import conform
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
 
 SCHEMA = Schema(

@@ -19,7 +19,7 @@ from privsynth.privacy.held import HeldRecords
 from privsynth.privacy.secret import OsEntropy
 from privsynth.privacy.units import weigh_records
 from privsynth.records.conform import Records
-from privsynth.releases import ReleaseStore
+from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 
 FALSE_ALARM = 1e-6

@@ -19,7 +19,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.pate import Panel, count_votes
 from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
 from privsynth.records.conform import conform
-from privsynth.releases import ReleaseStore
+from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from tests.helpers.chi_square import FALSE_ALARM, fits
 

@@ -21,7 +21,7 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.discovery import discovery_threshold
 from privsynth.privacy.secret import PredictableSourceForTests
 from privsynth.records.conform import conform
-from privsynth.releases import ReleaseStore
+from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema, category_text
 from privsynth.synthesizers.domains import Discoveries, one_way_parts
 from privsynth.synthesizers.marginal import MarginalSynthesizer

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from privsynth.errors import ModelFileError, PrivsynthError, TableError
-from privsynth.releases import Release
+from privsynth.releases.store import Release
 from privsynth.synthesizers import load
 from privsynth.synthesizers.model_file import MEMBERS, ModelFile, read_model_file, write_model_file
-from tests.test_releases import EVENT, release, same
+from tests.releases.test_store import EVENT, release, same
 
 WEIGHTS = {"w": np.arange(4, dtype=np.float32).reshape(2, 2), "domain/x/edges": np.array([0.0, 2.5])}
 

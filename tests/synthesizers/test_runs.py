@@ -13,7 +13,7 @@ from privsynth.accounting.events import Event
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, SchemaError, TableError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.units import Weighting
-from privsynth.releases import Release, ReleaseStore
+from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers import DPGANSynthesizer, MarginalSynthesizer, load
 from privsynth.synthesizers.amending import allowance, amended, changed_columns

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from privsynth.errors import ModelFileError, StoreInUseError, TableError
-from privsynth.releases import Release, ReleaseStore, release_from
+from privsynth.releases.store import Release, ReleaseStore, release_from
 
 EVENT = {"purpose": "p", "mechanism": "gaussian", "noise_multiplier": 2.0, "count": 1, "delta": 0.0}
 ARRAYS = {
@@ -89,7 +89,7 @@ def test_the_file_is_for_its_owner_only(tmp_path):
 def test_a_process_killed_after_append_leaves_the_release(tmp_path):
     code = (
         "import os, signal, sys\n"
-        "from tests.test_releases import ReleaseStore, release\n"
+        "from tests.releases.test_store import ReleaseStore, release\n"
         "store = ReleaseStore(sys.argv[1])\n"
         "store.set_meta(run='r1')\n"
         "store.append(release('kept'))\n"
@@ -119,7 +119,7 @@ def test_a_store_that_a_process_is_at_work_with_is_refused_to_others_until_it_en
         ReleaseStore(tmp_path / "s").close()
     code = (
         "import sys\n"
-        "from tests.test_releases import ReleaseStore\n"
+        "from tests.releases.test_store import ReleaseStore\n"
         "store = ReleaseStore(sys.argv[1])\n"
         "print('open', flush=True)\n"
         "sys.stdin.read()\n"

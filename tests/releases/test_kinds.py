@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from privsynth.release_kinds import KINDS, checked, kind_of
-from privsynth.releases import Release
+from privsynth.releases.kinds import KINDS, checked, kind_of
+from privsynth.releases.store import Release
 
 
 def release(mechanism, *, count=1, facts=None, arrays=None):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.releases import Array, Release
+from privsynth.releases.store import Array, Release
 
 
 def _is_list(value: Any, *types: type) -> bool:
