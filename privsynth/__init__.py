@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from privsynth import metrics
     from privsynth.augmentation import Augmentation, augment_for
     from privsynth.records.checking import check
+    from privsynth.records.drafting import draft_schema
     from privsynth.report.audit import audit
     from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
@@ -48,6 +49,7 @@ __all__ = [
     "audit",
     "augment_for",
     "check",
+    "draft_schema",
     "load",
     "metrics",
     "public_report",
@@ -63,6 +65,7 @@ _HOMES = {
     "BalancedResampler": "privsynth.resampling",
     "audit": "privsynth.report.audit",
     "check": "privsynth.records.checking",
+    "draft_schema": "privsynth.records.drafting",
     "public_report": "privsynth.report.public",
     "DPGANSynthesizer": "privsynth.synthesizers",
     "DenoisingSynthesizer": "privsynth.synthesizers",

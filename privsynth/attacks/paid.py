@@ -29,8 +29,8 @@ from privsynth.attacks.neighbours import nearest
 from privsynth.attacks.queries import QueryView
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.noise import add_gaussian_noise
-from privsynth.privacy.secret import OsEntropy, SecretSource
+from privsynth.privacy.mechanisms.noise import add_gaussian_noise
+from privsynth.privacy.randomness import OsEntropy, SecretSource
 from privsynth.records.conform import Records
 from privsynth.schema import Schema
 

@@ -113,7 +113,7 @@ def fit(
     private steps among K processes.
     """
     from privsynth.cli.images import check_sheet, with_grids, write_sheet
-    from privsynth.ranks import RankStoppedError, is_helper
+    from privsynth.privacy.distributed import RankStoppedError, is_helper
     from privsynth.schema import Schema
     from privsynth.synthesizers import SYNTHESIZERS, load
     from privsynth.synthesizers.interruption import FitInterrupted

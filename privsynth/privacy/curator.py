@@ -21,15 +21,15 @@ from privsynth.accounting.events import Event
 from privsynth.domains.coding import Coding
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.ledger.steps import CountedInStore, StepCounter
-from privsynth.privacy.discovery import discovery_threshold, published_values
-from privsynth.privacy.dpsgd import GradientSteps, StepPlan
-from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding, sum_vectors
-from privsynth.privacy.held import HeldRecords
-from privsynth.privacy.noise import add_gaussian_noise
-from privsynth.privacy.pate import Panel, Teacher, count_votes
-from privsynth.privacy.secret import OsEntropy, SecretSource
-from privsynth.privacy.selection import exponential_mechanism, marginal_scores
-from privsynth.ranks import Ranks
+from privsynth.privacy.distributed import Ranks
+from privsynth.privacy.mechanisms.discovery import discovery_threshold, published_values
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.mechanisms.noise import add_gaussian_noise
+from privsynth.privacy.mechanisms.selection import exponential_mechanism, marginal_scores
+from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, Embedding, sum_vectors
+from privsynth.privacy.mechanisms.votes import Panel, Teacher, count_votes
+from privsynth.privacy.randomness import OsEntropy, SecretSource
+from privsynth.privacy.records import HeldRecords
 from privsynth.records.conform import Records
 from privsynth.releases.kinds import checked
 from privsynth.releases.store import Release, ReleaseStore
@@ -272,7 +272,8 @@ class Curator:
             key: Name of the release.
             purpose: What it is for.
             codings: Coding of every column; a record is what `HeldRecords.rows` says.
-            embedding: The map; see `privsynth.privacy.embedding`. Public, or a function of releases.
+            embedding: The map; see `privsynth.privacy.mechanisms.vector_sums`. Public, or a function of
+                releases.
             n_cells: Number of cells.
             n_values: Length of the vectors.
             noise_multiplier: Noise in each value, over the length of the longest vector, 1.
@@ -370,7 +371,7 @@ class Curator:
             key: Name of the release.
             codings: Coding of every column, in the order of the rows' codes.
             panel: Public parameters of the teachers.
-            teacher: What one teacher does; see `privsynth.privacy.pate`.
+            teacher: What one teacher does; see `privsynth.privacy.mechanisms.votes`.
             n_queries: Number of rows that are voted on.
             noise_multiplier: Noise in each count, in teachers.
         """

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.privacy.secret import SecretSource, bernoullis, uniforms
+from privsynth.privacy.randomness import SecretSource, bernoullis, uniforms
 
 PERSON_GRID = 2**16
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from privsynth.models.gan import Gan
 from privsynth.models.image_gan import ImageGan
-from privsynth.privacy.clipping import RecordClipper, RecordLoss, check_records_do_not_mix
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.mechanisms.clipping import RecordClipper, RecordLoss, check_records_do_not_mix
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
 
 
 class AdversarialTrainer(ABC):

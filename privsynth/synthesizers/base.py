@@ -29,8 +29,8 @@ from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.secret import OsEntropy, SecretSource
-from privsynth.ranks import Ranks
+from privsynth.privacy.distributed import Ranks
+from privsynth.privacy.randomness import OsEntropy, SecretSource
 from privsynth.records.conform import OnViolation, Records
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.sampling.made import check_made_columns
@@ -299,7 +299,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             raise SchemaError(
                 f"expected a schema, here or in the constructor, got {type(schema).__name__}: "
                 "Schema({...}) or Schema.load(path); `privsynth schema TABLE -o S`, or "
-                "privsynth.records.drafting.draft_schema(table), drafts one, and what it does not declare public is "
+                "privsynth.draft_schema(table), drafts one, and what it does not declare public is "
                 "found under the budget"
             )
         if on_violation not in ("error", "clip"):

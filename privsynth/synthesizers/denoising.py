@@ -22,9 +22,9 @@ from privsynth.models.state import (
     restore_optimizer,
     running_average,
 )
-from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.mechanisms.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress, Sketch

@@ -15,7 +15,7 @@ from privsynth.domains.binning import bins_from_histogram, clear_ends, likeliest
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.models.fitting import Measurement
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.discovery import bound_edges
+from privsynth.privacy.mechanisms.discovery import bound_edges
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
 from privsynth.schema.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.synthesizers.octaves import Octaves, is_wide

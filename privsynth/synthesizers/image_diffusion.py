@@ -21,8 +21,8 @@ from privsynth.models.state import (
     restore_optimizer,
     running_average,
 )
-from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer, StepPlan
+from privsynth.privacy.mechanisms.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer, StepPlan
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

@@ -13,7 +13,7 @@ from privsynth.models.augmentation import augmented, n_augmentations
 from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.models.image_tensors import one_hot_cells
-from privsynth.privacy.dpsgd import GradientSteps, StepPlan
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

@@ -14,7 +14,7 @@ from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
 from privsynth.models.image_mixture import ImageMixture
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import StepPlan
+from privsynth.privacy.mechanisms.gradient_steps import StepPlan
 from privsynth.sampling.image_model import ImageGenerator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

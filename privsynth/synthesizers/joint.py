@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from privsynth.errors import ParameterError
-from privsynth.ranks import Ranks
+from privsynth.privacy.distributed import Ranks
 from privsynth.releases.store import Release, ReleaseStore, release_from
 
 

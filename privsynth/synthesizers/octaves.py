@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import NumericGrid
-from privsynth.privacy.discovery import bound_edges
+from privsynth.privacy.mechanisms.discovery import bound_edges
 from privsynth.schema import Column, whole_steps
 
 IntArray = NDArray[np.int64]

@@ -15,7 +15,7 @@ from privsynth.errors import ParameterError
 from privsynth.models.state import averaging_weight
 from privsynth.models.teachers import PairKernel, Student
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.pate import Panel
+from privsynth.privacy.mechanisms.votes import Panel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress, Sketch

@@ -8,7 +8,7 @@ from typing import Any
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.errors.arguments import real_number, whole_number
-from privsynth.privacy.discovery import discovery_threshold
+from privsynth.privacy.mechanisms.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
 from privsynth.schema import PRIVATE, Schema
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS

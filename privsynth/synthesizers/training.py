@@ -18,7 +18,7 @@ from privsynth.accounting.gdp import gdp_epsilon
 from privsynth.domains.encoding import Coded, codings_of
 from privsynth.errors import ParameterError
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps, StepPlan
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption

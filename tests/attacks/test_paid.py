@@ -14,7 +14,7 @@ from privsynth.attacks import paid
 from privsynth.attacks.paid import SHARES, AuditBudget, paid_audit
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, TableError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.noise import add_gaussian_noise
+from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.records.conform import Records, conform
 from privsynth.schema import Schema
 

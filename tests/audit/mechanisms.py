@@ -22,10 +22,10 @@ from privsynth.accounting.events import Event
 from privsynth.domains.coding import Coding
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, to_ticks
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.discovery import bound_bin
-from privsynth.privacy.noise import add_gaussian_noise
-from privsynth.privacy.secret import OsEntropy
-from privsynth.privacy.selection import exponential_mechanism
+from privsynth.privacy.mechanisms.discovery import bound_bin
+from privsynth.privacy.mechanisms.noise import add_gaussian_noise
+from privsynth.privacy.mechanisms.selection import exponential_mechanism
+from privsynth.privacy.randomness import OsEntropy
 from privsynth.records.conform import Records, conform
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema

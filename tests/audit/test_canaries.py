@@ -11,10 +11,10 @@ from scipy.stats import binom
 
 from privsynth.attacks.canaries import CanaryAudit, audit_by_canaries
 from privsynth.errors import ParameterError
-from privsynth.privacy import noise
-from privsynth.privacy.clipping import RecordClipper
-from privsynth.privacy.dpsgd import GradientSteps, SecretNoiseOptimizer, StepPlan
-from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
+from privsynth.privacy.mechanisms import noise
+from privsynth.privacy.mechanisms.clipping import RecordClipper
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer, StepPlan
+from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
 from privsynth.privacy.units import Weighting
 
 FALSE_ALARM = 1e-6

@@ -13,7 +13,7 @@ from scipy.stats import beta, binom, norm
 
 from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
 from privsynth.attacks.two_worlds import TwoWorldAudit, audit_scores, refuse_identical_runs
-from privsynth.privacy.discovery import discovery_threshold
+from privsynth.privacy.mechanisms.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
 from tests.audit.mechanisms import (
     DISCOVERY_DELTA,

@@ -24,13 +24,16 @@ from privsynth.domains.binning import Bins, bins_from_histogram
 from privsynth.domains.encoding import Domain, NumericGrid
 from privsynth.ledger import ledger
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy import curator, discovery, embedding, held, noise, selection
+from privsynth.privacy import curator
+from privsynth.privacy import records as held
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.embedding import STEPS_PER_ONE, Embedding
-from privsynth.privacy.held import HeldRecords
-from privsynth.privacy.noise import add_gaussian_noise
-from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests, standard_normals
-from privsynth.privacy.selection import exponential_mechanism
+from privsynth.privacy.mechanisms import discovery, noise, selection
+from privsynth.privacy.mechanisms import vector_sums as embedding
+from privsynth.privacy.mechanisms.noise import add_gaussian_noise
+from privsynth.privacy.mechanisms.selection import exponential_mechanism
+from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, Embedding
+from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests, standard_normals
+from privsynth.privacy.records import HeldRecords
 from privsynth.privacy.units import PERSON_GRID, Weighting
 from privsynth.schema import Column
 from privsynth.synthesizers import domains
@@ -53,7 +56,8 @@ from tests.audit.mechanisms import (
 from tests.audit.test_mechanisms import FALSE_ALARM, audit_of
 from tests.contracts import test_synthesizers
 from tests.contracts.synthesizers import maker
-from tests.privacy import test_curator, test_noise
+from tests.privacy import test_curator
+from tests.privacy.mechanisms import test_noise
 from tests.sampling import test_rows
 from tests.synthesizers import test_marginal
 

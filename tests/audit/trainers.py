@@ -186,4 +186,4 @@ def no_noise(patch: Any) -> None:
 
     Exact 1-way marginals say next to nothing about which cells are filled, so it is the trainer that tells.
     """
-    patch.setattr("privsynth.privacy.noise.standard_normals", lambda n, secret: np.zeros(n))
+    patch.setattr("privsynth.privacy.mechanisms.noise.standard_normals", lambda n, secret: np.zeros(n))

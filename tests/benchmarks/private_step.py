@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from privsynth.privacy.clipping import RecordClipper
-from privsynth.privacy.dpsgd import GradientSteps, StepPlan
-from privsynth.privacy.secret import OsEntropy
+from privsynth.privacy.mechanisms.clipping import RecordClipper
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import weigh_records
 
 BATCH, WIDTH, REPETITIONS = 1024, 300, 30

@@ -14,7 +14,7 @@ import zipfile
 import pytest
 
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import GradientSteps
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers import MarginalSynthesizer

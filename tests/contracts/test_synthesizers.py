@@ -28,7 +28,7 @@ from privsynth.errors import (
 )
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import binom, chi2
 from torch import nn
 
-from privsynth.privacy.clipping import STEPS_PER_NORM, RecordClipper, check_records_do_not_mix
-from privsynth.privacy.dpsgd import GradientSteps, StepPlan
-from privsynth.privacy.secret import OsEntropy, SecretSource
+from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper, check_records_do_not_mix
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.randomness import OsEntropy, SecretSource
 from privsynth.privacy.units import weigh_records
 
 FALSE_ALARM = 1e-6

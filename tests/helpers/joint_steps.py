@@ -1,4 +1,4 @@
-"""What two processes do in `tests/test_ranks.py`: ``torchrun ... -m tests.helpers.joint_steps all OUT``.
+"""What two processes of `tests/privacy/test_distributed.py` do: `torchrun -m tests.helpers.joint_steps OUT`.
 
 Each rank runs the guarantee checks of the gradient steps on blocks that both ranks share, as they are and
 with a planted bug, then one joint fit; it writes what it found to ``OUT/rank-R.json``.
@@ -17,12 +17,12 @@ from unittest.mock import patch
 import torch
 
 from privsynth.models.gan import GanOptions
-from privsynth.privacy import noise
-from privsynth.privacy.clipping import STEPS_PER_NORM
-from privsynth.privacy.dpsgd import GradientSteps, StepPlan
-from privsynth.privacy.secret import OsEntropy
+from privsynth.privacy.distributed import Ranks
+from privsynth.privacy.mechanisms import noise
+from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import weigh_records
-from privsynth.ranks import Ranks
 from privsynth.synthesizers.dpgan import DPGANSettings, DPGANSynthesizer
 from tests.helpers import gradient_steps as checks
 from tests.helpers.tables import PATIENTS, patients

@@ -15,8 +15,8 @@ import pytest
 
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
-from privsynth.privacy.dpsgd import GradientSteps
-from privsynth.privacy.secret import Keystream, OsEntropy
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
+from privsynth.privacy.randomness import Keystream, OsEntropy
 from privsynth.privacy.units import Weighting
 
 FIRST = ""  # what is drawn before anything is charged: the cut of each person's rows

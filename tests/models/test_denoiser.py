@@ -10,7 +10,7 @@ import torch
 
 from privsynth.models.denoiser import TableDenoiser
 from privsynth.models.distillation import distilled, draw_rows, reordered
-from privsynth.privacy.clipping import RecordClipper
+from privsynth.privacy.mechanisms.clipping import RecordClipper
 from tests.helpers.chi_square import fits
 
 SIZES, NAMES = (2, 3, 2), ("a", "b", "c")

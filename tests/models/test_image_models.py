@@ -14,7 +14,7 @@ from privsynth.models.image_mixture import Deformation, ImageMixture
 from privsynth.models.image_moments import Spread, low_frequencies, symmetric
 from privsynth.models.image_networks import DiscriminatorNetwork
 from privsynth.models.image_tensors import one_hot_cells
-from privsynth.privacy.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.privacy.mechanisms.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.schema.image_shape import ImageShape
 
 SHAPE = ImageShape(height=8, width=6, channels=3)

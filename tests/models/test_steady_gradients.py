@@ -1,7 +1,8 @@
 """What a record adds to a step of our own networks does not hang on the others in its batch, to the last bit.
 
 Sums are whole numbers, so this rests on products of matrices: that a row is rounded alike wherever it stands.
-No library promises it, so it is tested for those that we build with (`privsynth.privacy.clipping`).
+No library promises it, so it is tested for those that we build with
+(`privsynth.privacy.mechanisms.clipping`).
 """
 
 from __future__ import annotations

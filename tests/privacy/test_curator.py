@@ -16,11 +16,11 @@ from privsynth.domains.coding import NumberCoding
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
 from privsynth.privacy import curator as curator_module
-from privsynth.privacy.clipping import RecordClipper
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.dpsgd import StepPlan
-from privsynth.privacy.held import HeldRecords
-from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.privacy.mechanisms.clipping import RecordClipper
+from privsynth.privacy.mechanisms.gradient_steps import StepPlan
+from privsynth.privacy.randomness import PredictableSourceForTests
+from privsynth.privacy.records import HeldRecords
 from privsynth.records.conform import conform
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema

@@ -8,9 +8,11 @@ import torch
 from torch import nn
 
 from privsynth.errors import BudgetExceededError
-from privsynth.privacy import clipping, dpsgd, noise, units
-from privsynth.privacy.clipping import RecordClipper
-from privsynth.privacy.secret import standard_normals
+from privsynth.privacy import units
+from privsynth.privacy.mechanisms import clipping, noise
+from privsynth.privacy.mechanisms import gradient_steps as dpsgd
+from privsynth.privacy.mechanisms.clipping import RecordClipper
+from privsynth.privacy.randomness import standard_normals
 from tests.helpers import gradient_steps as checks
 from tests.helpers.gradient_steps import flat, loop_sum, mlp, seeded
 

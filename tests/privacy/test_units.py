@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from privsynth.domains.coding import narrow
-from privsynth.privacy import counts
-from privsynth.privacy.counts import count_table
-from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
+from privsynth.privacy.mechanisms import counts
+from privsynth.privacy.mechanisms.counts import count_table
+from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
 from privsynth.privacy.units import PERSON_GRID, weigh_records
 from tests.helpers.gradient_steps import check_batches_are_poisson
 

@@ -23,7 +23,7 @@ from privsynth.models.fitting import FitOptions
 from privsynth.models.image_diffusion import DiffusionOptions
 from privsynth.models.image_gan import ImageGanOptions
 from privsynth.privacy import curator
-from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import (

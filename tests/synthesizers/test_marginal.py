@@ -18,8 +18,8 @@ import pytest
 from privsynth.accounting.budget import Spend
 from privsynth.errors import BudgetExceededError, ModelFileError, ParameterError, SchemaError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.discovery import discovery_threshold
-from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.privacy.mechanisms.discovery import discovery_threshold
+from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema, category_text

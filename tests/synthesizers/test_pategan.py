@@ -14,7 +14,7 @@ from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.synthesizers import PATEGANSynthesizer, pategan
 from privsynth.synthesizers.pategan import PATEGANSettings
 from privsynth.synthesizers.table_file import model_arrays

@@ -8,7 +8,7 @@ import pytest
 
 from privsynth.domains.binning import bins_from_histogram, clear_ends
 from privsynth.domains.encoding import NumericGrid
-from privsynth.privacy.discovery import bound_bin, bound_edges
+from privsynth.privacy.mechanisms.discovery import bound_bin, bound_edges
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.octaves import MOST_PARTS, Octaves, is_wide

@@ -1,9 +1,9 @@
 """What a classifier trained directly on the real images under (epsilon, delta) reaches: the thing to beat.
 
-The steps are those that every generator here takes (`privsynth.privacy.dpsgd`): Poisson batches, gradients
-clipped record by record, Gaussian noise from the operating system's entropy, charged as a whole beforehand.
-The number of units, which the sample rate is derived from, is a noisy count under the same budget. The
-classifier is a yardstick: it is scored on the holdout and thrown away, so no ledger books it.
+The steps are those that every generator here takes (`privsynth.privacy.mechanisms.gradient_steps`): Poisson
+batches, gradients clipped record by record, Gaussian noise from the operating system's entropy, charged as a
+whole beforehand. The number of units, which the sample rate is derived from, is a noisy count under the same
+budget. The classifier is a yardstick: it is scored on the holdout and thrown away, so no ledger books it.
 
 References:
     Abadi et al., "Deep Learning with Differential Privacy", CCS 2016; Papernot et al., "Tempered Sigmoid
@@ -24,9 +24,9 @@ from torch import nn
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
 from privsynth.metrics.images.classifiers import CNN, LINEAR, MLP, ImageClassifier, as_input, build
-from privsynth.privacy.clipping import RecordClipper
-from privsynth.privacy.dpsgd import GradientSteps, StepPlan
-from privsynth.privacy.secret import OsEntropy, SecretSource, standard_normals
+from privsynth.privacy.mechanisms.clipping import RecordClipper
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.randomness import OsEntropy, SecretSource, standard_normals
 from privsynth.privacy.units import weigh_records
 
 COUNT_SHARE = 0.02  # of mu², spent on the number of units

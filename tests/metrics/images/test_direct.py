@@ -8,8 +8,8 @@ import pytest
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_delta
 from privsynth.metrics.images import direct
 from privsynth.metrics.images.direct import COUNT_SHARE, DirectTraining, train_directly
-from privsynth.privacy.dpsgd import GradientSteps
-from privsynth.privacy.secret import PredictableSourceForTests
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
+from privsynth.privacy.randomness import PredictableSourceForTests
 
 FEW = DirectTraining(n_steps=20, batch_size=256, learning_rate=0.02)
 

@@ -20,11 +20,11 @@ from opacus.optimizers import DPOptimizer
 from privsynth.accounting.events import Event
 from privsynth.accounting.sampled_gaussian import check_steps, noise_for_steps
 from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
-from privsynth.privacy.clipping import STEADY, STEPS_PER_NORM, RecordClipper
-from privsynth.privacy.noise import LARGEST_STD, add_gaussian_noise
-from privsynth.privacy.secret import SecretSource
+from privsynth.privacy.distributed import Ranks, summed_by
+from privsynth.privacy.mechanisms.clipping import STEADY, STEPS_PER_NORM, RecordClipper
+from privsynth.privacy.mechanisms.noise import LARGEST_STD, add_gaussian_noise
+from privsynth.privacy.randomness import SecretSource
 from privsynth.privacy.units import Weighting
-from privsynth.ranks import Ranks, summed_by
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.secret import SecretSource, standard_normals
+from privsynth.privacy.randomness import SecretSource, standard_normals
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

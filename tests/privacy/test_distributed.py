@@ -12,7 +12,7 @@ import pytest
 
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
-from privsynth.ranks import Ranks
+from privsynth.privacy.distributed import Ranks
 from privsynth.releases.store import ReleaseStore
 from privsynth.synthesizers.joint import joint_fit
 from tests.helpers.joint_steps import SETTINGS, joint_fit_of_patients

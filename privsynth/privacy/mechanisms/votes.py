@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.secret import SecretSource, uniforms
+from privsynth.privacy.randomness import SecretSource, uniforms
 
 IntArray = NDArray[np.int64]
 Teacher = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

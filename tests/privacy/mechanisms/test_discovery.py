@@ -8,9 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from privsynth.privacy.discovery import bound_bin, bound_edges, discovery_threshold, published_values
-from privsynth.privacy.noise import add_gaussian_noise
-from privsynth.privacy.secret import OsEntropy
+from privsynth.privacy.mechanisms.discovery import (
+    bound_bin,
+    bound_edges,
+    discovery_threshold,
+    published_values,
+)
+from privsynth.privacy.mechanisms.noise import add_gaussian_noise
+from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import PERSON_GRID
 from privsynth.synthesizers.domains import bounds_from_counts
 

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.domains.coding import Codes, Coding, NumberCoding, TextCoding, as_ticks, narrow
-from privsynth.privacy.counts import count_table
-from privsynth.privacy.discovery import bound_bin, bound_edges
-from privsynth.privacy.pate import Panel
-from privsynth.privacy.secret import SecretSource
+from privsynth.privacy.mechanisms.counts import count_table
+from privsynth.privacy.mechanisms.discovery import bound_bin, bound_edges
+from privsynth.privacy.mechanisms.votes import Panel
+from privsynth.privacy.randomness import SecretSource
 from privsynth.privacy.units import weigh_records
 from privsynth.records.conform import Records
 from privsynth.schema import Column

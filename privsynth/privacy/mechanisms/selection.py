@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.privacy.secret import SecretSource, standard_gumbels
+from privsynth.privacy.randomness import SecretSource, standard_gumbels
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

@@ -16,8 +16,8 @@ from privsynth.errors import ParameterError
 from privsynth.models.teachers import PairKernel
 from privsynth.privacy import curator as curator_module
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.pate import Panel, count_votes
-from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
+from privsynth.privacy.mechanisms.votes import Panel, count_votes
+from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema

@@ -14,9 +14,9 @@ from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import BudgetExceededError, ParameterError
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.embedding import STEPS_PER_ONE, sum_vectors
-from privsynth.privacy.held import HeldRecords
-from privsynth.privacy.secret import OsEntropy
+from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, sum_vectors
+from privsynth.privacy.randomness import OsEntropy
+from privsynth.privacy.records import HeldRecords
 from privsynth.privacy.units import weigh_records
 from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore

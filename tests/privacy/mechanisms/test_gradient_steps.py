@@ -11,9 +11,9 @@ from scipy.stats import chi2
 
 from privsynth.accounting.events import Event
 from privsynth.errors import ParameterError
-from privsynth.privacy.clipping import RecordClipper
-from privsynth.privacy.dpsgd import SecretNoiseOptimizer, StepPlan
-from privsynth.privacy.secret import OsEntropy, PredictableSourceForTests
+from privsynth.privacy.mechanisms.clipping import RecordClipper
+from privsynth.privacy.mechanisms.gradient_steps import SecretNoiseOptimizer, StepPlan
+from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
 from tests.helpers import gradient_steps as checks
 from tests.helpers.gradient_steps import block, flat, mlp, plan, rows, softplus_loss
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import chi2, kstest
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.noise import LARGEST_STD, add_gaussian_noise
-from privsynth.privacy.secret import (
+from privsynth.privacy.mechanisms.noise import LARGEST_STD, add_gaussian_noise
+from privsynth.privacy.randomness import (
     OsEntropy,
     PredictableSourceForTests,
     standard_gumbels,
