@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from privsynth.threads import wait_passively
+from privsynth.models.threads import wait_passively
 
 if TYPE_CHECKING:
     from privsynth import metrics

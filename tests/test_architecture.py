@@ -119,7 +119,7 @@ def test_a_module_imports_only_what_lies_before_it(path: Path) -> None:
         ("models", "def f():\n    from privsynth import privacy"),
         ("sampling", "import privsynth.privacy.mechanisms.noise as noise"),
         ("sampling", "from ..privacy import noise"),
-        ("privacy", "from privsynth.models.mixture import Mixture"),
+        ("privacy", "from privsynth.models.tables.mixture import Mixture"),
         ("metrics", "from privsynth.synthesizers.marginal import MarginalSynthesizer"),
         ("attacks", "from privsynth.privacy.curator import Curator"),
         ("metrics", "from privsynth.privacy.curator import Curator"),

@@ -20,7 +20,7 @@ import pytest
 import privsynth
 from privsynth.cli import main
 from privsynth.ledger.ledger import Ledger
-from privsynth.models.fitting import FitOptions
+from privsynth.models.tables.fitting import FitOptions
 from privsynth.synthesizers.recipe import MarginalSettings
 
 FIRST = Path(__file__).parent / "older_files" / "first"

@@ -26,7 +26,7 @@ from privsynth import BalancedResampler, MarginalSynthesizer, Schema
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, PrivsynthError, SchemaError
 from privsynth.ledger.ledger import Ledger
-from privsynth.models.fitting import FitOptions
+from privsynth.models.tables.fitting import FitOptions
 from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.resampling.containers import Container
 from privsynth.resampling.strategy import class_sizes

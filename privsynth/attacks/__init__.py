@@ -5,7 +5,7 @@ Everything here reads real records and is not private; the report says so.
 
 from __future__ import annotations
 
-from privsynth.attacks.curves import allowed_tpr, replace_one
+from privsynth.accounting.trade_off import allowed_tpr, replace_one
 from privsynth.attacks.density_ratio import density_ratio_scores
 from privsynth.attacks.intervals import clopper_pearson
 from privsynth.attacks.operating_points import read_out

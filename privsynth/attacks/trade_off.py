@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
-from privsynth.attacks.curves import allowed_tpr, gdp_allowed_tpr
+from privsynth.accounting.trade_off import allowed_tpr, gdp_allowed_tpr
 from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
 
 FAMILY_WISE_ERROR = 0.05

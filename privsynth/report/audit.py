@@ -26,6 +26,7 @@ from privsynth.metrics.tables import Table, Tables, load_tables
 from privsynth.metrics.two_sample import tell_synthetic_from_real
 from privsynth.metrics.units import at_most_rows
 from privsynth.metrics.utility import assess_utility
+from privsynth.models.threads import idle_processors_only
 from privsynth.records.images import ImageSource
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.drawing import drawing_of
@@ -37,7 +38,6 @@ from privsynth.report.public import paid_report
 from privsynth.report.verdicts import all_verdicts
 from privsynth.report.words import claim_of
 from privsynth.schema import Schema
-from privsynth.threads import idle_processors_only
 
 
 @idle_processors_only()

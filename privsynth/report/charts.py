@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.attacks.curves import allowed_tpr, replace_one
+from privsynth.accounting.trade_off import allowed_tpr, replace_one
 from privsynth.report.chart_shapes import Chart, Section, dots, heat_map, label_axis, layout_of, log_ticks
 from privsynth.report.words import claim_of, group_text
 

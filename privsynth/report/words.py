@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from privsynth.attacks.curves import allowed_tpr
+from privsynth.accounting.trade_off import allowed_tpr
 
 _GAME_FPR = 0.01
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain
 from privsynth.errors import RequestError, SchemaError
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.mixture import ProductMixture
 from privsynth.sampling.axes import Axis, CellTable
 from privsynth.sampling.conditions import Restriction, display_tick, restrict
 from privsynth.sampling.constrained import CombinationFactor, OrderedFactor, combination_codes

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from privsynth.models.gan import Gan
-from privsynth.models.image_gan import ImageGan
+from privsynth.models.images.gan import ImageGan
+from privsynth.models.tables.gan import Gan
 from privsynth.privacy.mechanisms.clipping import RecordClipper, RecordLoss, check_records_do_not_mix
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
 

@@ -28,6 +28,7 @@ from privsynth.errors import LedgerError, ModelFileError, ParameterError, Replay
 from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.ledger.ledger import Ledger
+from privsynth.models.threads import idle_processors_only
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.randomness import OsEntropy, SecretSource
@@ -51,7 +52,6 @@ from privsynth.synthesizers.run import (
     ledger_run,
     remember_configuration,
 )
-from privsynth.threads import idle_processors_only
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
 SAFE_DELTA_FACTOR = 10.0

@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
-from privsynth.models.denoiser import TableDenoiser
-from privsynth.models.distillation import distilled, draw_rows, reordered
-from privsynth.models.generator import allot_conditions, smoothed_shares
 from privsynth.models.state import (
     module_arrays,
     optimizer_arrays,
@@ -22,6 +19,9 @@ from privsynth.models.state import (
     restore_optimizer,
     running_average,
 )
+from privsynth.models.tables.denoiser import TableDenoiser
+from privsynth.models.tables.distillation import distilled, draw_rows, reordered
+from privsynth.models.tables.generator import allot_conditions, smoothed_shares
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from privsynth.accounting.gdp import noise_for
 from privsynth.domains.binning import bins_from_histogram, clear_ends, likeliest_run
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
-from privsynth.models.fitting import Measurement
+from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.discovery import bound_edges
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps

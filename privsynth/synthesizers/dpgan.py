@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from privsynth.accounting.budget import Spend
-from privsynth.models.gan import Gan, GanOptions
+from privsynth.models.tables.gan import Gan, GanOptions
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
-from privsynth.models.fitting import FitOptions
+from privsynth.models.tables.fitting import FitOptions
 from privsynth.privacy.curator import Curator
 from privsynth.records.conform import OnViolation, Records
 from privsynth.records.images import ImageSource, check_image_names, conform_images

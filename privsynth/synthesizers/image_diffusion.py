@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions, NoiseDraws
-from privsynth.models.image_mixture import ImageMixture
-from privsynth.models.image_tensors import one_hot_cells
+from privsynth.models.images.diffusion import DiffusionImages, DiffusionOptions, NoiseDraws
+from privsynth.models.images.mixture import ImageMixture
+from privsynth.models.images.tensors import one_hot_cells
 from privsynth.models.state import (
     averaged_network,
     module_arrays,

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
-from privsynth.models.image_mixture import ImageMixture
+from privsynth.models.images.mixture import ImageMixture
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.models.augmentation import augmented, n_augmentations
-from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
-from privsynth.models.image_mixture import ImageMixture
-from privsynth.models.image_tensors import one_hot_cells
+from privsynth.models.images.augmentation import augmented, n_augmentations
+from privsynth.models.images.gan import GeneratedImages, ImageGan, ImageGanOptions
+from privsynth.models.images.mixture import ImageMixture
+from privsynth.models.images.tensors import one_hot_cells
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.gdp import noise_for
 from privsynth.domains.encoding import Domain, codings_of
-from privsynth.models.image_moments import Spread, symmetric
+from privsynth.models.images.moments import Spread, symmetric
 from privsynth.privacy.curator import Curator
 from privsynth.schema.image_shape import ImageShape
 

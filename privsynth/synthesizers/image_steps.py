@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
-from privsynth.models.image_mixture import ImageMixture
+from privsynth.models.images.mixture import ImageMixture
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.gradient_steps import StepPlan
 from privsynth.sampling.image_model import ImageGenerator

@@ -13,7 +13,7 @@ from privsynth.accounting.gdp import noise_for
 from privsynth.domains.encoding import codings_of
 from privsynth.errors import ParameterError
 from privsynth.models.state import averaging_weight
-from privsynth.models.teachers import PairKernel, Student
+from privsynth.models.tables.teachers import PairKernel, Student
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.votes import Panel
 from privsynth.sampling.table_model import TableModel

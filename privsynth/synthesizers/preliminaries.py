@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from privsynth.accounting.gdp import noise_for
 from privsynth.domains.encoding import codings_of
 from privsynth.errors import ParameterError
-from privsynth.models.fitting import Measurement
-from privsynth.models.generator import MixtureGenerator, allot_conditions
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.fitting import Measurement
+from privsynth.models.tables.generator import MixtureGenerator, allot_conditions
+from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.gdp import noise_for
 from privsynth.errors import ParameterError
-from privsynth.models.image_mixture import Deformation, ImageMixture
-from privsynth.models.image_moments import Spread, low_frequencies
+from privsynth.models.images.mixture import Deformation, ImageMixture
+from privsynth.models.images.moments import Spread, low_frequencies
 from privsynth.privacy.curator import Curator
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.image_reader import (

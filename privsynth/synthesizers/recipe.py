@@ -17,8 +17,8 @@ from typing import Any, Self
 from privsynth.accounting.gdp import exponential_epsilon0, noise_for, rounded_down
 from privsynth.domains.coding import Coding
 from privsynth.domains.encoding import codings_of
-from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.fitting import FitOptions, Measurement, MixtureFitter
+from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress

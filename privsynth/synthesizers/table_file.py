@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.mixture import ProductMixture
 from privsynth.sampling.grouped import ValueGroups
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Schema

@@ -14,7 +14,7 @@ import numpy as np
 
 from privsynth.domains.binning import Cells, merge_cells, shape_in_bins
 from privsynth.domains.encoding import Coded, DiscreteDomain
-from privsynth.models.fitting import Measurement
+from privsynth.models.tables.fitting import Measurement
 from privsynth.sampling.grouped import ValueGroups
 from privsynth.synthesizers.domains import MAX_VALUES, Domains
 

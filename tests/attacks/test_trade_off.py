@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr, ndtri
 
 from privsynth.accounting.gdp import gdp_mu
-from privsynth.attacks.curves import allowed_tpr, gdp_allowed_tpr, replace_one
+from privsynth.accounting.trade_off import allowed_tpr, gdp_allowed_tpr, replace_one
 from privsynth.attacks.operating_points import read_out
 from privsynth.attacks.trade_off import allowance_of, points_above, trade_off_view
 from privsynth.errors import ParameterError

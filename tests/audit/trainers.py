@@ -20,7 +20,7 @@ import pandas as pd
 
 from privsynth.accounting.budget import Spend
 from privsynth.attacks.one_run import count_correct_guesses, one_run_mu
-from privsynth.models.gan import GanOptions
+from privsynth.models.tables.gan import GanOptions
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, PATEGANSynthesizer

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.accounting.budget import Spend
-from privsynth.models.fitting import FitOptions
+from privsynth.models.tables.fitting import FitOptions
 from privsynth.schema import Schema
 from privsynth.synthesizers import MarginalSynthesizer
 from privsynth.synthesizers.recipe import MarginalSettings

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.models.gan import GanOptions
-from privsynth.models.image_diffusion import DiffusionOptions
-from privsynth.models.image_gan import ImageGanOptions
+from privsynth.models.images.diffusion import DiffusionOptions
+from privsynth.models.images.gan import ImageGanOptions
+from privsynth.models.tables.gan import GanOptions
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import (

@@ -1,4 +1,4 @@
-"""What two processes of `tests/privacy/test_distributed.py` do: `torchrun -m tests.helpers.joint_steps OUT`.
+"""What two processes of `test_distributed.py` do: ``torchrun ... -m tests.helpers.joint_steps all OUT``.
 
 Each rank runs the guarantee checks of the gradient steps on blocks that both ranks share, as they are and
 with a planted bug, then one joint fit; it writes what it found to ``OUT/rank-R.json``.
@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import torch
 
-from privsynth.models.gan import GanOptions
+from privsynth.models.tables.gan import GanOptions
 from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.mechanisms import noise
 from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM

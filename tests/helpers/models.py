@@ -11,7 +11,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.mixture import ProductMixture
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import SampleRequest
 from privsynth.sampling.rows import draw_rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from privsynth.models.fitting import FitOptions
+from privsynth.models.tables.fitting import FitOptions
 from privsynth.schema import Schema
 from privsynth.synthesizers.recipe import MarginalSettings
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import plotly.graph_objects as go
 import pytest
 
-from privsynth.attacks.curves import allowed_tpr, replace_one
+from privsynth.accounting.trade_off import allowed_tpr, replace_one
 from privsynth.report import chart_shapes, charts, plots
 from privsynth.report.svg import Scale, element
 from privsynth.report.words import bottom_line, bought, guarantee_in_words, slope_in_words

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import RequestError
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.mixture import ProductMixture
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from tests.helpers.chi_square import fits, tilted

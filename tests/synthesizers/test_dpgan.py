@@ -13,8 +13,8 @@ from torch import nn
 
 from privsynth.errors import UnsupportedLayerError
 from privsynth.ledger.ledger import Ledger
-from privsynth.models.discriminator import TableDiscriminator
-from privsynth.models.gan import Gan, GanOptions
+from privsynth.models.tables.discriminator import TableDiscriminator
+from privsynth.models.tables.gan import Gan, GanOptions
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers.dpgan import DPGANSettings, DPGANSynthesizer, GanTrainer
@@ -120,7 +120,7 @@ def test_a_discriminator_that_mixes_records_is_refused_before_it_sees_one(ledger
 
     monkeypatch.setattr("privsynth.privacy.units.Weighting.poisson_sample", drawn)
     for kind, text in ((Packed, "mixes records"), (Normed, "'discriminator.norm' is BatchNorm1d")):
-        monkeypatch.setattr("privsynth.models.gan.TableDiscriminator", kind)
+        monkeypatch.setattr("privsynth.models.tables.gan.TableDiscriminator", kind)
         with pytest.raises(UnsupportedLayerError, match=text):
             fit(ledger)
 

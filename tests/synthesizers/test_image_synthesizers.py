@@ -19,9 +19,9 @@ from privsynth.accounting.events import Event
 from privsynth.errors import ParameterError, RequestError, SchemaError, TableError
 from privsynth.io.images import contact_sheet
 from privsynth.ledger.ledger import Ledger
-from privsynth.models.fitting import FitOptions
-from privsynth.models.image_diffusion import DiffusionOptions
-from privsynth.models.image_gan import ImageGanOptions
+from privsynth.models.images.diffusion import DiffusionOptions
+from privsynth.models.images.gan import ImageGanOptions
+from privsynth.models.tables.fitting import FitOptions
 from privsynth.privacy import curator
 from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.schema import Schema

@@ -12,7 +12,7 @@ import pytest
 import privsynth
 from privsynth.domains.encoding import NumericDomain, NumericGrid
 from privsynth.errors import RequestError
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.mixture import ProductMixture
 from privsynth.schema import Schema
 from privsynth.synthesizers import TABLE_SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.image import ImageSynthesizer

@@ -11,7 +11,7 @@ import pytest
 
 import privsynth
 from privsynth.domains.encoding import DiscreteDomain
-from privsynth.models.fitting import Measurement
+from privsynth.models.tables.fitting import Measurement
 from privsynth.sampling.conditions import Restriction
 from privsynth.sampling.factors import ColumnFactor
 from privsynth.sampling.grouped import GroupedFactor, ValueGroups

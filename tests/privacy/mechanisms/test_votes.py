@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError
-from privsynth.models.teachers import PairKernel
+from privsynth.models.tables.teachers import PairKernel
 from privsynth.privacy import curator as curator_module
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.votes import Panel, count_votes

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
-from privsynth.models.discriminator import one_hot
+from privsynth.models.tables.discriminator import one_hot
 
 
 class TableDenoiser(nn.Module):

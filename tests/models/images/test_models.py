@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from privsynth.errors import ParameterError
-from privsynth.models.augmentation import augmented, n_augmentations
-from privsynth.models.image_diffusion import DiffusionImages, DiffusionOptions
-from privsynth.models.image_gan import GeneratedImages, ImageGan, ImageGanOptions
-from privsynth.models.image_mixture import Deformation, ImageMixture
-from privsynth.models.image_moments import Spread, low_frequencies, symmetric
-from privsynth.models.image_networks import DiscriminatorNetwork
-from privsynth.models.image_tensors import one_hot_cells
+from privsynth.models.images.augmentation import augmented, n_augmentations
+from privsynth.models.images.diffusion import DiffusionImages, DiffusionOptions
+from privsynth.models.images.gan import GeneratedImages, ImageGan, ImageGanOptions
+from privsynth.models.images.mixture import Deformation, ImageMixture
+from privsynth.models.images.moments import Spread, low_frequencies, symmetric
+from privsynth.models.images.networks import DiscriminatorNetwork
+from privsynth.models.images.tensors import one_hot_cells
 from privsynth.privacy.mechanisms.clipping import RecordClipper, check_records_do_not_mix
 from privsynth.schema.image_shape import ImageShape
 

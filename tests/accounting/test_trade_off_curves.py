@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from privsynth.attacks.curves import allowed_tpr, replace_one
+from privsynth.accounting.trade_off import allowed_tpr, replace_one
 from privsynth.errors import ParameterError
 
 

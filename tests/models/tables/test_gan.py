@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from privsynth.errors import ParameterError
-from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
-from privsynth.models.gan import Gan, GanOptions
-from privsynth.models.generator import MixtureGenerator, allot_conditions
+from privsynth.models.tables.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
+from privsynth.models.tables.gan import Gan, GanOptions
+from privsynth.models.tables.generator import MixtureGenerator, allot_conditions
 
 SIZES = (2, 3)
 

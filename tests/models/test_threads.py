@@ -9,7 +9,7 @@ import sys
 import joblib
 import pytest
 
-from privsynth import threads
+from privsynth.models import threads
 
 FRESH = {
     name: value for name, value in os.environ.items() if name not in (*threads.NUMBERS, *threads.WAITING)
@@ -33,7 +33,7 @@ def test_threads_sleep_while_they_wait_unless_the_caller_says_otherwise():
 
 
 def test_no_library_with_threads_is_loaded_before_their_waiting_is_set():
-    code = "import sys, privsynth.threads; print('torch' in sys.modules, 'sklearn' in sys.modules)"
+    code = "import sys, privsynth.models.threads; print('torch' in sys.modules, 'sklearn' in sys.modules)"
     assert said(code) == "False False"
 
 

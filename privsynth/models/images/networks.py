@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from privsynth.models.image_tensors import as_planes, as_rows
+from privsynth.models.images.tensors import as_planes, as_rows
 from privsynth.schema.image_shape import ImageShape
 
 ARCHITECTURES = ("mlp", "dcgan")

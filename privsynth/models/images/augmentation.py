@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from privsynth.models.image_tensors import as_planes, as_rows
+from privsynth.models.images.tensors import as_planes, as_rows
 from privsynth.schema.image_shape import ImageShape
 
 _CHANGES = (  # turn in degrees, shift to the right and down in parts of the side

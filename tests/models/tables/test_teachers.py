@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from privsynth.models.discriminator import one_hot
-from privsynth.models.teachers import PairKernel, Student
+from privsynth.models.tables.discriminator import one_hot
+from privsynth.models.tables.teachers import PairKernel, Student
 
 SIZES = (2, 3)
 KERNEL = PairKernel(SIZES, torch.tensor([0.5, 0.5, 0.2, 0.3, 0.5]))

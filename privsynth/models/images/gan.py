@@ -15,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES
-from privsynth.models.image_mixture import Deformation, ImageMixture
-from privsynth.models.image_networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
-from privsynth.models.image_tensors import draw_images, one_hot_cells
+from privsynth.models.images.mixture import Deformation, ImageMixture
+from privsynth.models.images.networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
+from privsynth.models.images.tensors import draw_images, one_hot_cells
 from privsynth.models.state import (
     averaged_network,
     module_arrays,
@@ -27,6 +26,7 @@ from privsynth.models.state import (
     restore_optimizer,
     running_average,
 )
+from privsynth.models.tables.discriminator import FAKE_LOSSES, REAL_LOSSES
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import PixelArray
 

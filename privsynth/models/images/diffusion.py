@@ -19,8 +19,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from privsynth.errors import ParameterError
-from privsynth.models.image_networks import group_norm, padded, start_weights
-from privsynth.models.image_tensors import as_planes, as_rows, draw_images, one_hot_cells
+from privsynth.models.images.networks import group_norm, padded, start_weights
+from privsynth.models.images.tensors import as_planes, as_rows, draw_images, one_hot_cells
 from privsynth.models.state import module_arrays, restore_module
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import PixelArray

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from privsynth.models.mixture import ProductMixture
-from privsynth.models.table_groups import TableGroup, cross, group_tables, jointly
+from privsynth.models.tables.mixture import ProductMixture
+from privsynth.models.tables.table_groups import TableGroup, cross, group_tables, jointly
 
 FloatArray = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from privsynth.models.denoiser import TableDenoiser
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.denoiser import TableDenoiser
+from privsynth.models.tables.mixture import ProductMixture
 
 CALIBRATIONS = 10  # rounds that bring a column's mean prediction to its released shares
 

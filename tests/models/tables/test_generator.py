@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from privsynth.models.generator import MixtureGenerator, allot_conditions
+from privsynth.models.tables.generator import MixtureGenerator, allot_conditions
 
 FALSE_ALARM = 1e-6  # per statistical assertion
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from privsynth.domains.systematic import Distributions
 from privsynth.errors import ParameterError
-from privsynth.models.image_tensors import as_planes, as_rows, draw_images
+from privsynth.models.images.tensors import as_planes, as_rows, draw_images
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import PixelArray
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.mixture import ProductMixture
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -15,8 +15,6 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.models.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
-from privsynth.models.generator import MixtureGenerator
 from privsynth.models.state import (
     averaging_weight,
     module_arrays,
@@ -25,6 +23,8 @@ from privsynth.models.state import (
     restore_optimizer,
     tensor_array,
 )
+from privsynth.models.tables.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
+from privsynth.models.tables.generator import MixtureGenerator
 
 Array = NDArray[Any]
 

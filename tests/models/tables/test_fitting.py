@@ -13,8 +13,8 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from privsynth.models.fitting import FitOptions, Measurement, MixtureFitter
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.fitting import FitOptions, Measurement, MixtureFitter
+from privsynth.models.tables.mixture import ProductMixture
 from tests.helpers.chi_square import FALSE_ALARM
 
 NAMES, SIZES = ("a", "b", "c", "d"), (2, 3, 4, 2)
@@ -276,7 +276,7 @@ def fingerprint():
 
 def test_fresh_processes_give_the_same_bytes_whatever_their_threads():
     # Together, two threads make the first call of a vector function, and divide products between them.
-    code = "from tests.models.test_fitting import fingerprint; print(fingerprint(), fingerprint())"
+    code = "from tests.models.tables.test_fitting import fingerprint; print(fingerprint(), fingerprint())"
     hashes = set()
     for threads in ("1", "2"):
         environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from privsynth.models.denoiser import TableDenoiser
-from privsynth.models.distillation import distilled, draw_rows, reordered
+from privsynth.models.tables.denoiser import TableDenoiser
+from privsynth.models.tables.distillation import distilled, draw_rows, reordered
 from privsynth.privacy.mechanisms.clipping import RecordClipper
 from tests.helpers.chi_square import fits
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 
-from privsynth.models.discriminator import one_hot
+from privsynth.models.tables.discriminator import one_hot
 
 MIN_RIDGE = 0.01  # keeps the regression solvable where there is no noise
 

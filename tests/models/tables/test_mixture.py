@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from privsynth.models.mixture import ProductMixture
+from privsynth.models.tables.mixture import ProductMixture
 
 NAMES, SIZES = ("a", "b", "c", "d"), (2, 3, 4, 2)
 
