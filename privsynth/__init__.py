@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         PATEGANSynthesizer,
         load,
     )
-    from privsynth.synthesizers.sample_grids import SampleGrids
+    from privsynth.synthesizers.images.sample_grids import SampleGrids
 
 wait_passively()  # before any module of ours loads a library with threads
 
@@ -74,7 +74,7 @@ _HOMES = {
     "ImageGANSynthesizer": "privsynth.synthesizers",
     "PATEGANSynthesizer": "privsynth.synthesizers",
     "MarginalSynthesizer": "privsynth.synthesizers",
-    "SampleGrids": "privsynth.synthesizers.sample_grids",
+    "SampleGrids": "privsynth.synthesizers.images.sample_grids",
     "load": "privsynth.synthesizers",
 }
 

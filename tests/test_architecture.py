@@ -120,7 +120,7 @@ def test_a_module_imports_only_what_lies_before_it(path: Path) -> None:
         ("sampling", "import privsynth.privacy.mechanisms.noise as noise"),
         ("sampling", "from ..privacy import noise"),
         ("privacy", "from privsynth.models.tables.mixture import Mixture"),
-        ("metrics", "from privsynth.synthesizers.marginal import MarginalSynthesizer"),
+        ("metrics", "from privsynth.synthesizers.tables.marginal import MarginalSynthesizer"),
         ("attacks", "from privsynth.privacy.curator import Curator"),
         ("metrics", "from privsynth.privacy.curator import Curator"),
         ("synthesizers", "from privsynth.metrics import fidelity"),

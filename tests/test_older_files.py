@@ -21,7 +21,7 @@ import privsynth
 from privsynth.cli import main
 from privsynth.ledger.ledger import Ledger
 from privsynth.models.tables.fitting import FitOptions
-from privsynth.synthesizers.recipe import MarginalSettings
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 
 FIRST = Path(__file__).parent / "older_files" / "first"
 SETTINGS = MarginalSettings(

@@ -21,7 +21,7 @@ from privsynth.augmentation.search import Round, add_by_rounds
 from privsynth.augmentation.task import FloatArray, IntArray, Scorer, Task
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
 
 __all__ = ["Augmentation", "Gain", "augment_for"]
 

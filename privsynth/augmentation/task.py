@@ -20,7 +20,7 @@ from privsynth.errors import ParameterError, UnsupportedRequestError
 from privsynth.errors.arguments import real_number, whole_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.io.tables import read_table
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
 
 CELL_ROWS = 1_000_000  # for which support is looked at, so that every cell is asked for
 

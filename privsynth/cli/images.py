@@ -6,8 +6,8 @@ from pathlib import Path
 
 from privsynth.cli.console import Progress, check_output
 from privsynth.errors import ParameterError
-from privsynth.synthesizers.image import ImageSynthesizer
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.images.base import ImageSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
 
 SHEET_COLUMNS = 12
 
@@ -54,8 +54,8 @@ def with_grids(progress: Progress, grids: Path | None, synthesizer: str, *, forc
         TableError: If the folder cannot be made, or holds the sheets of another fit.
     """
     from privsynth.synthesizers import SYNTHESIZERS
-    from privsynth.synthesizers.image_steps import ImageStepSynthesizer
-    from privsynth.synthesizers.sample_grids import SampleGrids
+    from privsynth.synthesizers.images.private_steps import ImageStepSynthesizer
+    from privsynth.synthesizers.images.sample_grids import SampleGrids
 
     if grids is None:
         return progress

@@ -11,7 +11,7 @@ from privsynth.errors import RequestError
 
 if TYPE_CHECKING:
     from privsynth.synthesizers import TableSynthesizer
-    from privsynth.synthesizers.image import ImageSynthesizer
+    from privsynth.synthesizers.images.base import ImageSynthesizer
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a request file
     "n": ((int,), "a whole number"),

@@ -22,8 +22,8 @@ from privsynth.records.conform import OnViolation
 from privsynth.resampling.containers import Container
 from privsynth.resampling.strategy import check_strategy, class_sizes
 from privsynth.schema import Schema, category_text
-from privsynth.synthesizers.marginal import MarginalSynthesizer
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 
 MODES = ("replace", "augment")
 WAYS_ON = (

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from privsynth.errors import ModelFileError
-from privsynth.synthesizers.denoising import DenoisingSynthesizer
-from privsynth.synthesizers.dpgan import DPGANSynthesizer
-from privsynth.synthesizers.image import ImageSynthesizer
-from privsynth.synthesizers.image_diffusion import ImageDiffusionSynthesizer
-from privsynth.synthesizers.image_feature import ImageFeatureSynthesizer
-from privsynth.synthesizers.image_gan import ImageGANSynthesizer
-from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.images.base import ImageSynthesizer
+from privsynth.synthesizers.images.diffusion import ImageDiffusionSynthesizer
+from privsynth.synthesizers.images.feature import ImageFeatureSynthesizer
+from privsynth.synthesizers.images.gan import ImageGANSynthesizer
 from privsynth.synthesizers.model_file import read_model_file
-from privsynth.synthesizers.pategan import PATEGANSynthesizer
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.denoising import DenoisingSynthesizer
+from privsynth.synthesizers.tables.dpgan import DPGANSynthesizer
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.pategan import PATEGANSynthesizer
 
 TABLE_SYNTHESIZERS: dict[str, type[TableSynthesizer]] = {
     synthesizer.name: synthesizer

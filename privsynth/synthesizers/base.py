@@ -39,10 +39,10 @@ from privsynth.schema import Schema
 from privsynth.synthesizers.amending import allowance
 from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, Sketch
 from privsynth.synthesizers.device import resolve_device
+from privsynth.synthesizers.distributed import JointStore, joint_fit
 from privsynth.synthesizers.estimator import Estimator
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
-from privsynth.synthesizers.joint import JointStore, joint_fit
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
 from privsynth.synthesizers.run import (
     Account,

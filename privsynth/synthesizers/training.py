@@ -22,7 +22,7 @@ from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
-from privsynth.synthesizers.preliminaries import (
+from privsynth.synthesizers.tables.base_measurements import (
     Preliminaries,
     PreliminarySettings,
     buy_preliminaries,

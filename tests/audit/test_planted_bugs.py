@@ -36,8 +36,8 @@ from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests, s
 from privsynth.privacy.records import HeldRecords
 from privsynth.privacy.units import PERSON_GRID, Weighting
 from privsynth.schema import Column
-from privsynth.synthesizers import domains
-from privsynth.synthesizers.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables import domains
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from tests.accounting import test_accounting
 from tests.attacks import test_two_worlds
 from tests.audit import test_mechanisms
@@ -59,7 +59,7 @@ from tests.contracts.synthesizers import maker
 from tests.privacy import test_curator
 from tests.privacy.mechanisms import test_noise
 from tests.sampling import test_rows
-from tests.synthesizers import test_marginal
+from tests.synthesizers.tables import test_marginal
 
 Patch = pytest.MonkeyPatch
 

@@ -24,10 +24,10 @@ from privsynth.models.tables.gan import GanOptions
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, PATEGANSynthesizer
-from privsynth.synthesizers.denoising import DenoisingSettings
-from privsynth.synthesizers.dpgan import DPGANSettings
-from privsynth.synthesizers.pategan import PATEGANSettings
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.denoising import DenoisingSettings
+from privsynth.synthesizers.tables.dpgan import DPGANSettings
+from privsynth.synthesizers.tables.pategan import PATEGANSettings
 
 EPSILON, DELTA = 0.2, 1e-9  # a weak claim, so that so few guesses can refute it at 1 - 1e-6
 N_CODES = 20

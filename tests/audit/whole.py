@@ -18,7 +18,7 @@ from privsynth.accounting.budget import Spend
 from privsynth.models.tables.fitting import FitOptions
 from privsynth.schema import Schema
 from privsynth.synthesizers import MarginalSynthesizer
-from privsynth.synthesizers.recipe import MarginalSettings
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 from tests.audit.mechanisms import COLUMNS, TABLE
 
 EPSILON, DELTA = 4.0, 1e-5

@@ -22,15 +22,15 @@ from privsynth.synthesizers import (
     MarginalSynthesizer,
     PATEGANSynthesizer,
 )
-from privsynth.synthesizers.denoising import DenoisingSettings
-from privsynth.synthesizers.dpgan import DPGANSettings
-from privsynth.synthesizers.image import ImageSynthesizer
-from privsynth.synthesizers.image_diffusion import ImageDiffusionSettings
-from privsynth.synthesizers.image_feature import ImageFeatureSettings
-from privsynth.synthesizers.image_gan import ImageGANSettings
-from privsynth.synthesizers.pategan import PATEGANSettings
-from privsynth.synthesizers.prototypes import PrototypeSettings
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.images.base import ImageSynthesizer
+from privsynth.synthesizers.images.diffusion import ImageDiffusionSettings
+from privsynth.synthesizers.images.feature import ImageFeatureSettings
+from privsynth.synthesizers.images.gan import ImageGANSettings
+from privsynth.synthesizers.images.prototypes import PrototypeSettings
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.denoising import DenoisingSettings
+from privsynth.synthesizers.tables.dpgan import DPGANSettings
+from privsynth.synthesizers.tables.pategan import PATEGANSettings
 from tests.helpers.tables import QUICK
 
 AnySynthesizer = TableSynthesizer | ImageSynthesizer

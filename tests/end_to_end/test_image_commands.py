@@ -15,7 +15,7 @@ from privsynth.cli import main
 from privsynth.io.images import write_images
 from privsynth.ledger.ledger import Ledger
 from privsynth.synthesizers import ImageGANSynthesizer
-from privsynth.synthesizers.image_gan import ImageGANSettings
+from privsynth.synthesizers.images.gan import ImageGANSettings
 from tests.helpers.digits import DIGITS, digits
 
 

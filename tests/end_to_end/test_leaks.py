@@ -27,7 +27,7 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import MarginalSynthesizer, load
-from privsynth.synthesizers.image import ImageSynthesizer
+from privsynth.synthesizers.images.base import ImageSynthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker
 from tests.helpers.leaks import CodedRows, counts_in
 

@@ -23,7 +23,7 @@ from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
 from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import weigh_records
-from privsynth.synthesizers.dpgan import DPGANSettings, DPGANSynthesizer
+from privsynth.synthesizers.tables.dpgan import DPGANSettings, DPGANSynthesizer
 from tests.helpers import gradient_steps as checks
 from tests.helpers.tables import PATIENTS, patients
 

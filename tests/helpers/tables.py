@@ -10,7 +10,7 @@ import pandas as pd
 
 from privsynth.models.tables.fitting import FitOptions
 from privsynth.schema import Schema
-from privsynth.synthesizers.recipe import MarginalSettings
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 
 QUICK = MarginalSettings(
     n_rounds=3, steps_per_round=30, final_steps=30, n_bins=16, fit=FitOptions(n_components=64)

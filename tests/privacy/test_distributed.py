@@ -14,7 +14,7 @@ from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.distributed import Ranks
 from privsynth.releases.store import ReleaseStore
-from privsynth.synthesizers.joint import joint_fit
+from privsynth.synthesizers.distributed import joint_fit
 from tests.helpers.joint_steps import SETTINGS, joint_fit_of_patients
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,7 @@ from privsynth.errors import RequestError
 from privsynth.models.tables.mixture import ProductMixture
 from privsynth.schema import Schema
 from privsynth.synthesizers import TABLE_SYNTHESIZERS, MarginalSynthesizer
-from privsynth.synthesizers.image import ImageSynthesizer
+from privsynth.synthesizers.images.base import ImageSynthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker
 from tests.helpers.models import model_of
 

@@ -22,13 +22,13 @@ from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.domains import Domains
-from privsynth.synthesizers.preliminaries import (
+from privsynth.synthesizers.tables.base_measurements import (
     Preliminaries,
     PreliminarySettings,
     buy_preliminaries,
     count_units,
 )
+from privsynth.synthesizers.tables.domains import Domains
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 

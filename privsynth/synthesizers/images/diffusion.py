@@ -27,8 +27,8 @@ from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
-from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.image_steps import (
+from privsynth.synthesizers.images.measurements import Cells
+from privsynth.synthesizers.images.private_steps import (
     ImageStepSettings,
     ImageStepSynthesizer,
     cell_shares,

@@ -10,8 +10,8 @@ from privsynth.domains.binning import bins_from_histogram, clear_ends
 from privsynth.domains.encoding import NumericGrid
 from privsynth.privacy.mechanisms.discovery import bound_bin, bound_edges
 from privsynth.schema import Column, Schema
-from privsynth.synthesizers.marginal import MarginalSynthesizer
-from privsynth.synthesizers.octaves import MOST_PARTS, Octaves, is_wide
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.octaves import MOST_PARTS, Octaves, is_wide
 from tests.benchmarks.wide_bounds import KINDS, one
 from tests.helpers.tables import QUICK
 

@@ -10,9 +10,9 @@ from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress, Sketch
-from privsynth.synthesizers.preliminaries import planned_counts, planned_preliminaries
-from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals, pairs_per_round
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.base_measurements import planned_counts, planned_preliminaries
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals, pairs_per_round
 
 
 class MarginalSynthesizer(TableSynthesizer):

@@ -20,12 +20,12 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.image_sampler import ImageSampler
-from privsynth.synthesizers.marginal import MarginalSynthesizer
-from privsynth.synthesizers.prototypes import PrototypeSettings
-from privsynth.synthesizers.recipe import MarginalSettings, fit_marginals
-from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
+from privsynth.synthesizers.images.measurements import Cells
+from privsynth.synthesizers.images.prototypes import PrototypeSettings
+from privsynth.synthesizers.images.sampler import ImageSampler
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals
 
 TABLE, GENERATOR = "table/", "image/"  # prefixes of arrays in a model file
 

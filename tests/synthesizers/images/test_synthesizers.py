@@ -32,12 +32,12 @@ from privsynth.synthesizers import (
     ImageGANSynthesizer,
     MarginalSynthesizer,
 )
-from privsynth.synthesizers.image_diffusion import ImageDiffusionSettings
-from privsynth.synthesizers.image_feature import ImageFeatureSettings
-from privsynth.synthesizers.image_gan import ImageGANSettings
+from privsynth.synthesizers.images.diffusion import ImageDiffusionSettings
+from privsynth.synthesizers.images.feature import ImageFeatureSettings
+from privsynth.synthesizers.images.gan import ImageGANSettings
+from privsynth.synthesizers.images.prototypes import PrototypeSettings
 from privsynth.synthesizers.plan import describe_plan, plan
-from privsynth.synthesizers.prototypes import PrototypeSettings
-from privsynth.synthesizers.recipe import MarginalSettings
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 from tests.helpers.digits import DIGITS, accuracy, digits
 
 TABLE = MarginalSettings(fit=FitOptions(n_components=64))

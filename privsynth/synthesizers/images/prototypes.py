@@ -25,7 +25,7 @@ from privsynth.models.images.mixture import Deformation, ImageMixture
 from privsynth.models.images.moments import Spread, low_frequencies
 from privsynth.privacy.curator import Curator
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.image_reader import (
+from privsynth.synthesizers.images.measurements import (
     MIDDLE,
     Cells,
     ImageReader,

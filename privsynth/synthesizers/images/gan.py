@@ -19,8 +19,8 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.synthesizers.adversarial import AdversarialTrainer
-from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.image_steps import (
+from privsynth.synthesizers.images.measurements import Cells
+from privsynth.synthesizers.images.private_steps import (
     ImageStepSettings,
     ImageStepSynthesizer,
     cell_shares,

@@ -17,8 +17,8 @@ from privsynth.models.tables.discriminator import TableDiscriminator
 from privsynth.models.tables.gan import Gan, GanOptions
 from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
-from privsynth.synthesizers.dpgan import DPGANSettings, DPGANSynthesizer, GanTrainer
 from privsynth.synthesizers.plan import describe_plan, plan
+from privsynth.synthesizers.tables.dpgan import DPGANSettings, DPGANSynthesizer, GanTrainer
 from tests.helpers.tables import PATIENTS, patients
 
 SMALL = DPGANSettings(
@@ -96,7 +96,7 @@ def test_conditions_have_released_shares_never_exact_ones(ledger, monkeypatch):
     )
     exact = pd.crosstab(frame["sex"], frame["ill"]).to_numpy().astype(float)
     monkeypatch.setattr(
-        "privsynth.synthesizers.preliminaries.Preliminaries.conditions",
+        "privsynth.synthesizers.tables.base_measurements.Preliminaries.conditions",
         lambda self, schema: (("sex", "ill"), exact),
     )
     with pytest.raises(AssertionError):

@@ -10,7 +10,7 @@ import privsynth
 from privsynth.schema import Schema
 from privsynth.synthesizers import TABLE_SYNTHESIZERS
 from privsynth.synthesizers.plan import plan
-from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from tests.contracts.synthesizers import maker
 from tests.helpers.models import model_of
 

@@ -28,13 +28,13 @@ from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoi
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress, Sketch
-from privsynth.synthesizers.preliminaries import (
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.base_measurements import (
     Preliminaries,
     condition_columns,
     expected_width,
     planned_preliminaries,
 )
-from privsynth.synthesizers.table import TableSynthesizer
 from privsynth.synthesizers.training import (
     StepSettings,
     fit_by_steps,

@@ -16,7 +16,7 @@ from privsynth.domains.binning import Cells, merge_cells, shape_in_bins
 from privsynth.domains.encoding import Coded, DiscreteDomain
 from privsynth.models.tables.fitting import Measurement
 from privsynth.sampling.grouped import ValueGroups
-from privsynth.synthesizers.domains import MAX_VALUES, Domains
+from privsynth.synthesizers.tables.domains import MAX_VALUES, Domains
 
 MAX_CODES = MAX_VALUES + 2  # what is discovered, "other" and missing: up to here all have codes of their own
 N_GROUPS = 128  # codes aimed at beyond that

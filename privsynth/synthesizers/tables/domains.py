@@ -18,7 +18,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.discovery import bound_edges
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
 from privsynth.schema.constraints import MAX_COMBINATIONS, Combinations
-from privsynth.synthesizers.octaves import Octaves, is_wide
+from privsynth.synthesizers.tables.octaves import Octaves, is_wide
 
 FloatArray = NDArray[np.float64]
 

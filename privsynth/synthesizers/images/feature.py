@@ -13,9 +13,9 @@ from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress, Sketch
-from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
-from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.prototypes import fit_prototypes
+from privsynth.synthesizers.images.base import ImageSettings, ImageSynthesizer, planned_table
+from privsynth.synthesizers.images.measurements import Cells
+from privsynth.synthesizers.images.prototypes import fit_prototypes
 
 
 @dataclass(frozen=True, kw_only=True)

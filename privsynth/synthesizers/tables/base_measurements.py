@@ -20,7 +20,7 @@ from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema
-from privsynth.synthesizers.domains import (
+from privsynth.synthesizers.tables.domains import (
     BOUNDS,
     EVEN_PART,
     LISTS,
@@ -33,7 +33,7 @@ from privsynth.synthesizers.domains import (
     find_combinations,
     find_domains,
 )
-from privsynth.synthesizers.value_groups import FittedCodes
+from privsynth.synthesizers.tables.rare_values import FittedCodes
 
 MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured
 

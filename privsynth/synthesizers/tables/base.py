@@ -15,8 +15,8 @@ from privsynth.records.conform import OnViolation, Records, check_names, conform
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.base import Synthesizer
-from privsynth.synthesizers.sampler import TableSampler
-from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.sampler import TableSampler
 
 
 class TableSynthesizer(TableSampler, Synthesizer[TableModel]):

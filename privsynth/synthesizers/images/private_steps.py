@@ -20,10 +20,10 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.synthesizers.contract import Progress, Sketch
-from privsynth.synthesizers.image import ImageSettings, ImageSynthesizer, planned_table
-from privsynth.synthesizers.image_reader import Cells
-from privsynth.synthesizers.prototypes import fit_prototypes
-from privsynth.synthesizers.sample_grids import SampleGrids
+from privsynth.synthesizers.images.base import ImageSettings, ImageSynthesizer, planned_table
+from privsynth.synthesizers.images.measurements import Cells
+from privsynth.synthesizers.images.prototypes import fit_prototypes
+from privsynth.synthesizers.images.sample_grids import SampleGrids
 from privsynth.synthesizers.training import (
     SLACK_SHARE,
     StepOptions,

@@ -14,8 +14,12 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.adversarial import AdversarialTrainer
 from privsynth.synthesizers.contract import Progress, Sketch
-from privsynth.synthesizers.preliminaries import Preliminaries, expected_width, planned_preliminaries
-from privsynth.synthesizers.table import TableSynthesizer
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.base_measurements import (
+    Preliminaries,
+    expected_width,
+    planned_preliminaries,
+)
 from privsynth.synthesizers.training import (
     StepSettings,
     fit_by_steps,

@@ -20,14 +20,14 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress, Sketch
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
-from privsynth.synthesizers.preliminaries import (
+from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.base_measurements import (
     Preliminaries,
     PreliminarySettings,
     buy_preliminaries,
     count_units,
     planned_preliminaries,
 )
-from privsynth.synthesizers.table import TableSynthesizer
 from privsynth.synthesizers.training import independent_seeds
 
 LEAST_SIGNAL = 20.0  # of `vote_signal`: below it a student was not seen to learn more than the start

@@ -17,10 +17,10 @@ from privsynth.sampling.factors import ColumnFactor
 from privsynth.sampling.grouped import GroupedFactor, ValueGroups
 from privsynth.schema import Schema
 from privsynth.synthesizers import TABLE_SYNTHESIZERS
-from privsynth.synthesizers.domains import Domains
-from privsynth.synthesizers.marginal import MarginalSynthesizer
-from privsynth.synthesizers.table_file import model_arrays, model_facts, model_from
-from privsynth.synthesizers.value_groups import MAX_CODES, FittedCodes, group_values, grouped
+from privsynth.synthesizers.tables.domains import Domains
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.rare_values import MAX_CODES, FittedCodes, group_values, grouped
 from tests.contracts.synthesizers import maker
 from tests.helpers.models import model_of
 from tests.helpers.tables import QUICK

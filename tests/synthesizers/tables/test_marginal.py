@@ -23,11 +23,11 @@ from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema, category_text
-from privsynth.synthesizers.domains import Discoveries, one_way_parts
-from privsynth.synthesizers.marginal import MarginalSynthesizer
 from privsynth.synthesizers.plan import plan
-from privsynth.synthesizers.recipe import MarginalSettings
-from privsynth.synthesizers.table_file import model_arrays
+from privsynth.synthesizers.tables.domains import Discoveries, one_way_parts
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.model_arrays import model_arrays
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 from tests.helpers.tables import PATIENTS, QUICK, patients
 
 
@@ -298,7 +298,7 @@ def test_a_model_rebuilt_from_its_releases_in_a_fresh_process_is_byte_identical(
     synthesizer.save(path)
     code = (
         "import sys, privsynth\n"
-        "from tests.synthesizers.test_marginal import digest\n"
+        "from tests.synthesizers.tables.test_marginal import digest\n"
         "print(digest(privsynth.load(sys.argv[1]).replay()))"
     )
     printed = subprocess.run(

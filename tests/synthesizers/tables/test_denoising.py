@@ -9,7 +9,7 @@ import pytest
 from privsynth.errors import ParameterError
 from privsynth.schema import Schema
 from privsynth.synthesizers import DenoisingSynthesizer
-from privsynth.synthesizers.denoising import DenoisingSettings
+from privsynth.synthesizers.tables.denoising import DenoisingSettings
 from tests.helpers.tables import PATIENTS, patients
 
 QUICK = {"n_bins": 16, "n_components": 4096}

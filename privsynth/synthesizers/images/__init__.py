@@ -1,0 +1,1 @@
+"""Synthesizers of images: a table of labels, prototypes, and what refines them."""

@@ -1,0 +1,1 @@
+"""Synthesizers of tables: all end with one mixture, so all sample alike."""
