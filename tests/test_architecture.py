@@ -38,7 +38,7 @@ APART = {
     "report": MAKERS,
 }
 EXCEPTIONS = {  # who spends a budget of its own, by the mechanisms that every generator takes
-    "attacks/paid.py",  # an audit under a budget
+    "attacks/private_audit.py",  # an audit under a budget
     "metrics/images/direct.py",  # what training on the records under the same budget reaches
 }
 HOME = {  # of modules that have not moved yet

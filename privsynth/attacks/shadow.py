@@ -17,8 +17,8 @@ from joblib import Parallel, delayed
 from scipy.stats import norm
 
 from privsynth.attacks.density_ratio import largest_by_unit
+from privsynth.attacks.membership import attack_rows
 from privsynth.attacks.operating_points import read_out
-from privsynth.attacks.released import attack_rows
 from privsynth.errors import ParameterError
 
 Refit = Callable[[pd.DataFrame, int], pd.DataFrame]

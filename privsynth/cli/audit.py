@@ -71,7 +71,7 @@ def audit(
 
     With --public neither --real nor --holdout is read, and none may be given.
     """
-    from privsynth.attacks.paid import AuditBudget
+    from privsynth.attacks.private_audit import AuditBudget
     from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
     from privsynth.report.audit import audit as run_audit

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.attacks.released import ATTACKS, attack_rows
+from privsynth.attacks.membership import ATTACKS, attack_rows
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.membership_figures import (
     MIN_UNITS,
@@ -49,7 +49,7 @@ def membership(
 ) -> dict[str, Any]:
     """Attack the synthetic table; members are ``real``, non-members the holdout.
 
-    The attacks (`privsynth.attacks.released.ATTACKS`) need rows of the same source that they do not score:
+    The attacks (`privsynth.attacks.membership.ATTACKS`) need rows of the same source that they do not score:
     the reference table, or else a random half of the holdout's persons (rows, without a person column). A
     person scores as their most exposed row.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.attacks.paid import AuditAccount, AuditBudget
+from privsynth.attacks.private_audit import AuditAccount, AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import whole_number
 from privsynth.errors.seeds import checked_seed
@@ -84,7 +84,7 @@ def audit(
         groups: Group columns; the schema's if None.
         quick: Do less, and say what was left out.
         budget: What the audit itself may spend; its report is then a public one, and of the records it holds
-            the figures of `privsynth.attacks.paid.paid_audit` alone.
+            the figures of `privsynth.attacks.private_audit.paid_audit` alone.
         shadowing: Asks for the shadow-model attack, which refits the generator many times.
         random_state: Seed of every draw.
         progress: Is told what is being done, in words that hold nothing of the records.

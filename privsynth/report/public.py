@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from privsynth.attacks.paid import AuditAccount, paid_audit
+from privsynth.attacks.private_audit import AuditAccount, paid_audit
 from privsynth.io.tables import read_table
 from privsynth.metrics.figures import not_assessed
 from privsynth.metrics.images.loading import load_images

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from privsynth.attacks.intervals import auc_interval
-from privsynth.attacks.released import attack_rows
+from privsynth.attacks.membership import attack_rows
 from privsynth.attacks.shadow import Shadows, _balanced_coins, likelihood_ratios, shadow_attack
 from privsynth.errors import ParameterError
-from tests.attacks.test_released import draw
+from tests.attacks.test_membership import draw
 
 FALSE_ALARM = 1e-6
 TARGETS = 60

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.attacks.paid import AuditBudget
+from privsynth.attacks.private_audit import AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number, whole_number
 from privsynth.ledger.ledger import Ledger

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from privsynth.attacks.paid import AuditBudget
+from privsynth.attacks.private_audit import AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.report import AuditReport, audit

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import privsynth
-from privsynth.attacks.paid import AuditBudget
+from privsynth.attacks.private_audit import AuditBudget
 from privsynth.errors import SchemaError, TableError
 from privsynth.schema import Schema
 

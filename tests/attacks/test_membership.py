@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from privsynth.attacks.intervals import auc_interval
+from privsynth.attacks.membership import ATTACKS, attack_rows
 from privsynth.attacks.queries import QueryView, agreement_counts, rarity
-from privsynth.attacks.released import ATTACKS, attack_rows
 
 FALSE_ALARM = 1e-6
 N = 1500

@@ -10,8 +10,8 @@ import pytest
 
 import privsynth
 from privsynth.accounting.budget import Spend, Unit
-from privsynth.attacks import paid
-from privsynth.attacks.paid import SHARES, AuditBudget, paid_audit
+from privsynth.attacks import private_audit as paid
+from privsynth.attacks.private_audit import SHARES, AuditBudget, paid_audit
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, TableError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.mechanisms.noise import add_gaussian_noise
