@@ -9,11 +9,11 @@ floor what independent columns reach; undefined is None. All of them read real r
 from __future__ import annotations
 
 from privsynth.metrics import images
-from privsynth.metrics.disclosure import disclosure
-from privsynth.metrics.fairness import fairness
-from privsynth.metrics.fidelity import fidelity
-from privsynth.metrics.interpretability import interpretability
-from privsynth.metrics.membership import membership
-from privsynth.metrics.utility import utility
+from privsynth.metrics.fairness.tables import fairness
+from privsynth.metrics.fidelity.detection import interpretability
+from privsynth.metrics.fidelity.tables import fidelity
+from privsynth.metrics.leakage.disclosure import disclosure
+from privsynth.metrics.leakage.membership import membership
+from privsynth.metrics.utility.tables import utility
 
 __all__ = ["disclosure", "fairness", "fidelity", "images", "interpretability", "membership", "utility"]

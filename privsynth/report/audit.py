@@ -14,18 +14,18 @@ from privsynth.errors import ParameterError
 from privsynth.errors.arguments import whole_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.io.tables import read_table
-from privsynth.metrics.balanced import Sampler
-from privsynth.metrics.disclosure import assess_disclosure
-from privsynth.metrics.downstream import DirectModel, Predictions, predict_holdout, target_of
-from privsynth.metrics.fairness import assess_fairness
-from privsynth.metrics.fidelity import assess_fidelity
-from privsynth.metrics.interpretability import assess_interpretability
-from privsynth.metrics.membership import assess_membership, split_by_chance
-from privsynth.metrics.shadow import Shadowing
-from privsynth.metrics.tables import Table, Tables, load_tables
-from privsynth.metrics.two_sample import tell_synthetic_from_real
-from privsynth.metrics.units import at_most_rows
-from privsynth.metrics.utility import assess_utility
+from privsynth.metrics.common.balanced import Sampler
+from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.units import at_most_rows
+from privsynth.metrics.fairness.tables import assess_fairness
+from privsynth.metrics.fidelity.detection import assess_interpretability
+from privsynth.metrics.fidelity.tables import assess_fidelity
+from privsynth.metrics.fidelity.two_sample import tell_synthetic_from_real
+from privsynth.metrics.leakage.disclosure import assess_disclosure
+from privsynth.metrics.leakage.membership import assess_membership, split_by_chance
+from privsynth.metrics.leakage.shadow import Shadowing
+from privsynth.metrics.utility.downstream import DirectModel, Predictions, predict_holdout, target_of
+from privsynth.metrics.utility.tables import assess_utility
 from privsynth.models.threads import idle_processors_only
 from privsynth.records.images import ImageSource
 from privsynth.report.audit_report import AuditReport

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import ParameterError, TableError
-from privsynth.metrics.scores import LOWER_IS_BETTER, SCORES
+from privsynth.metrics.common.scores import LOWER_IS_BETTER, SCORES
 from privsynth.report.html import MODEL_WORDS, SCORE_WORDS, render_page
 from privsynth.report.words import claim_of, given_in_words, way_to_floor
 

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from privsynth.io.images import contact_sheet
-from privsynth.metrics.images.features import Seen
-from privsynth.metrics.images.loading import ImageTables
-from privsynth.metrics.images.memorisation import nearest_real
+from privsynth.metrics.common.image_features import Seen
+from privsynth.metrics.common.images import ImageTables
+from privsynth.metrics.fidelity.memorisation import nearest_real
 
 MAX_CLASSES = 12
 PER_CLASS = 10

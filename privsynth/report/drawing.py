@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from privsynth.metrics.figures import number
+from privsynth.metrics.common.estimates import number
 
 _NUMBERS = ("divergence", "total_variation", "effective_share", "largest_weight")
 _NAMES = ("columns", "decorrelated")

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from privsynth.metrics.disclosure import MAX_SECRETS, MAX_TARGETS
-from privsynth.metrics.fidelity import MAX_TRIPLES
-from privsynth.metrics.learners import N_QUICK
-from privsynth.metrics.membership import MAX_COMPARISONS
-from privsynth.metrics.support import MAX_ROWS as MAX_SUPPORT_ROWS
-from privsynth.metrics.utility import N_BOOTSTRAP
+from privsynth.metrics.common.learners import N_QUICK
+from privsynth.metrics.fidelity.support import MAX_ROWS as MAX_SUPPORT_ROWS
+from privsynth.metrics.fidelity.tables import MAX_TRIPLES
+from privsynth.metrics.leakage.disclosure import MAX_SECRETS, MAX_TARGETS
+from privsynth.metrics.leakage.membership import MAX_COMPARISONS
+from privsynth.metrics.utility.tables import N_BOOTSTRAP
 
 
 @dataclass(frozen=True, kw_only=True)

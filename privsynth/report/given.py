@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from privsynth.errors import ParameterError
-from privsynth.metrics.tables import Table, Tables
-from privsynth.metrics.units import n_units
+from privsynth.metrics.common.tables import Table, Tables
+from privsynth.metrics.common.units import n_units
 from privsynth.records.conform import Records
 from privsynth.records.images import ImageSource
 from privsynth.schema.images import LabelledImages

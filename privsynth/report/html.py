@@ -17,8 +17,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from privsynth.metrics.images.fidelity import SUPPORT
-from privsynth.metrics.scores import SCORES
+from privsynth.metrics.common.scores import SCORES
+from privsynth.metrics.fidelity.images import SUPPORT
 from privsynth.report import charts as charted
 from privsynth.report import plots
 from privsynth.report.drawing import drawing_in_words

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from privsynth.metrics.figures import not_assessed
-from privsynth.metrics.images.classifiers import FAMILIES, LINEAR, Training
-from privsynth.metrics.images.fairness import assess_fairness
-from privsynth.metrics.images.features import see
-from privsynth.metrics.images.fidelity import MAX_COMPARED, MAX_NEIGHBOURHOODS, assess_fidelity
-from privsynth.metrics.images.loading import ImageTables, load_images
-from privsynth.metrics.images.membership import MAX_SCORED, assess_membership
-from privsynth.metrics.images.memorisation import MAX_QUERIES
-from privsynth.metrics.images.utility import assess_utility, predict_holdout
-from privsynth.metrics.utility import N_BOOTSTRAP
+from privsynth.metrics.common.estimates import not_assessed
+from privsynth.metrics.common.image_classifiers import FAMILIES, LINEAR, Training
+from privsynth.metrics.common.image_features import see
+from privsynth.metrics.common.images import ImageTables, load_images
+from privsynth.metrics.fairness.images import assess_fairness
+from privsynth.metrics.fidelity.images import MAX_COMPARED, MAX_NEIGHBOURHOODS, assess_fidelity
+from privsynth.metrics.fidelity.memorisation import MAX_QUERIES
+from privsynth.metrics.leakage.image_membership import MAX_SCORED, assess_membership
+from privsynth.metrics.utility.images import assess_utility, predict_holdout
+from privsynth.metrics.utility.tables import N_BOOTSTRAP
 from privsynth.records.images import ImageSource
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.contact_sheet import sheets
@@ -108,7 +108,7 @@ def audit_images(
     """Judge synthetic images; `privsynth.audit` calls this where it is given images.
 
     Args:
-        real: The images that the generator was fitted to; see `privsynth.metrics.images.loading`.
+        real: The images that the generator was fitted to; see `privsynth.metrics.common.images`.
         synthetic: The released images, of any tool.
         schema: The description of their columns.
         holdout: Images of the same source that the generator never saw. Without them membership and utility

@@ -8,10 +8,10 @@ from typing import Any
 
 from privsynth.attacks.private_audit import AuditAccount, paid_audit
 from privsynth.io.tables import read_table
-from privsynth.metrics.figures import not_assessed
-from privsynth.metrics.images.loading import load_images
-from privsynth.metrics.released import describe_released
-from privsynth.metrics.tables import Table, Tables
+from privsynth.metrics.common.estimates import not_assessed
+from privsynth.metrics.common.images import load_images
+from privsynth.metrics.common.tables import Table, Tables
+from privsynth.metrics.public import describe_released
 from privsynth.records.images import ImageSource, read_images
 from privsynth.report.audit_report import AuditReport
 from privsynth.report.contact_sheet import public_sheet

@@ -23,8 +23,8 @@ import pandas as pd
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
 from privsynth.attacks.two_worlds import audit_scores
-from privsynth.metrics.membership import membership
-from privsynth.metrics.tables import load_tables
+from privsynth.metrics.common.tables import load_tables
+from privsynth.metrics.leakage.membership import membership
 from privsynth.report import audit
 from privsynth.schema import Schema
 from tests.benchmarks.tables import adult_schema, bench_folder

@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from privsynth import Schema
-from privsynth.metrics.images.classifiers import FAMILIES, Training, train_classifier
-from privsynth.metrics.images.direct import train_directly
-from privsynth.metrics.images.features import Seen, see
-from privsynth.metrics.images.fidelity import independent_pixels
-from privsynth.metrics.images.loading import load_images
-from privsynth.metrics.images.membership import assess_membership
+from privsynth.metrics.common.image_classifiers import FAMILIES, Training, train_classifier
+from privsynth.metrics.common.image_features import Seen, see
+from privsynth.metrics.common.images import load_images
+from privsynth.metrics.fidelity.images import independent_pixels
+from privsynth.metrics.leakage.image_membership import assess_membership
+from privsynth.metrics.utility.dp_classifier import train_directly
 from privsynth.report.image_audit import ImageEffort, audit_images
 from tests.benchmarks.images import load_split
 

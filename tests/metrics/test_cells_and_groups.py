@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from privsynth.metrics import fidelity
-from privsynth.metrics.fidelity import scaled_wasserstein
-from privsynth.metrics.marginals import Coded
-from privsynth.metrics.rare_cells import compare_rare_cells
+from privsynth.metrics.common.marginals import Coded
+from privsynth.metrics.fidelity.rare_cells import compare_rare_cells
+from privsynth.metrics.fidelity.tables import scaled_wasserstein
 from privsynth.schema import Schema
 
 TWO = Schema(

@@ -10,7 +10,8 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import binom
 
-from privsynth.metrics.coefficients import (
+from privsynth.metrics.common.tables import load_tables
+from privsynth.metrics.utility.coefficients import (
     NOT_TWO_CLASSES,
     Z,
     compare_coefficients,
@@ -18,10 +19,9 @@ from privsynth.metrics.coefficients import (
     interval_overlap,
     lay_out,
 )
-from privsynth.metrics.downstream import balancing_weights, predict_holdout, target_of
-from privsynth.metrics.ranking import agreement
-from privsynth.metrics.tables import load_tables
-from privsynth.metrics.utility import assess_utility
+from privsynth.metrics.utility.downstream import balancing_weights, predict_holdout, target_of
+from privsynth.metrics.utility.ranking import agreement
+from privsynth.metrics.utility.tables import assess_utility
 from privsynth.schema import Schema
 
 FALSE_ALARM = 1e-6

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from privsynth.metrics.images.classifiers import FAMILIES, build
+from privsynth.metrics.common.image_classifiers import FAMILIES, build
 from privsynth.models.images.networks import DiscriminatorNetwork
 from privsynth.models.images.tensors import one_hot_cells
 from privsynth.models.tables.denoiser import TableDenoiser

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 import privsynth.report
 from privsynth.cli import main
 from privsynth.errors import ParameterError
-from privsynth.metrics.images.classifiers import Training
+from privsynth.metrics.common.image_classifiers import Training
 from privsynth.report import AuditReport, audit, public_report
 from privsynth.report.compare import compare_reports, render_comparison
 from privsynth.report.contact_sheet import data_uri, sheet

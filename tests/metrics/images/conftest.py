@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_digits
 
-from privsynth.metrics.images.loading import ImageTables, load_images
+from privsynth.metrics.common.images import ImageTables, load_images
 from privsynth.schema import Schema
 
 SHAPE = {"height": 8, "width": 8}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_delta
-from privsynth.metrics.images import direct
-from privsynth.metrics.images.direct import COUNT_SHARE, DirectTraining, train_directly
+from privsynth.metrics.utility import dp_classifier as direct
+from privsynth.metrics.utility.dp_classifier import COUNT_SHARE, DirectTraining, train_directly
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import PredictableSourceForTests
 

@@ -7,7 +7,11 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from privsynth.metrics.images.distances import frechet_distance, inception_style_score, kernel_distance
+from privsynth.metrics.fidelity.image_distances import (
+    frechet_distance,
+    inception_style_score,
+    kernel_distance,
+)
 
 
 def features(n: int, seed: int, shift: float = 0.0) -> np.ndarray:

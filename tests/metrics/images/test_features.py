@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from privsynth.errors import ParameterError, PrivsynthError, SchemaError, TableError
-from privsynth.metrics.images.features import (
+from privsynth.metrics.common.image_features import (
     INCEPTION_VARIABLE,
     InceptionNetwork,
     PixelComponents,
     inception_weights,
     see,
 )
-from privsynth.metrics.images.loading import ImageTables, load_images
+from privsynth.metrics.common.images import ImageTables, load_images
 from privsynth.schema import Schema
 from tests.metrics.images.conftest import COLUMNS, SHAPE
 

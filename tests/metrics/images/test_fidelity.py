@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from privsynth.metrics.common.image_features import see
+from privsynth.metrics.common.images import load_images
+from privsynth.metrics.fidelity.images import independent_pixels
+from privsynth.metrics.fidelity.memorisation import assess_memorisation, closer_to_first
 from privsynth.metrics.images import fidelity
-from privsynth.metrics.images.features import see
-from privsynth.metrics.images.fidelity import independent_pixels
-from privsynth.metrics.images.loading import load_images
-from privsynth.metrics.images.memorisation import assess_memorisation, closer_to_first
 from privsynth.report.words import way_to_floor
 from privsynth.schema import Schema
 

@@ -10,7 +10,7 @@ import pytest
 
 from privsynth.attacks.trade_off import points_above
 from privsynth.metrics.images import membership
-from privsynth.metrics.images.membership import ATTACKS
+from privsynth.metrics.leakage.image_membership import ATTACKS
 from privsynth.schema import Schema
 from tests.metrics.images.conftest import SHAPE
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from privsynth.errors import ParameterError
-from privsynth.metrics.images.pairs import WINDOW, pair_scores, reconstruction
+from privsynth.metrics.fidelity.image_pairs import WINDOW, pair_scores, reconstruction
 
 
 def test_errors_by_hand() -> None:

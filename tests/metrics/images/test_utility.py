@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from privsynth.metrics.images import direct, fairness, utility
-from privsynth.metrics.images.classifiers import FAMILIES, Training, train_classifier
-from privsynth.metrics.images.direct import DirectTraining
-from privsynth.metrics.images.loading import load_images
-from privsynth.metrics.images.utility import SCORES, predict_holdout
+from privsynth.metrics.common.image_classifiers import FAMILIES, Training, train_classifier
+from privsynth.metrics.common.images import load_images
+from privsynth.metrics.images import fairness, utility
+from privsynth.metrics.utility import dp_classifier as direct
+from privsynth.metrics.utility.dp_classifier import DirectTraining
+from privsynth.metrics.utility.images import SCORES, predict_holdout
 from privsynth.schema import Schema
 from tests.metrics.images.conftest import SHAPE
 

@@ -1,0 +1,1 @@
+"""What the sections share: tables made ready, estimates with intervals, learners, references."""

@@ -1,0 +1,242 @@
+"""The tables that are compared, brought to one canonical form, and what a row of each weighs.
+
+Where the schema names persons, real and holdout rows weigh 1/(rows of that person), so that each person
+counts once: in expectation this is the row cap of the schema followed by equal shares. Synthetic rows weigh
+one each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.io.tables import read_table
+from privsynth.metrics.common.balanced import Sampler, draw_balanced
+from privsynth.records.conform import Records, conform
+from privsynth.records.distinct import distinct
+from privsynth.records.single_values import Unreadable, as_text
+from privsynth.schema import PRIVATE, Schema, category_text
+
+Table: TypeAlias = pd.DataFrame | str | Path
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Canonical tables with the same columns and categories, and what is asked about them.
+
+    Attributes:
+        schema: The public description of the table.
+        real: The records that the generator was fitted to.
+        synthetic: The released rows; never with persons.
+        holdout: Records of the same source that the generator never saw, or None.
+        reference: More such records, apart from the holdout, for the attacks; or None.
+        twins: Rows of the same generator fitted without privacy, one table a fit; never with persons.
+        balanced: Rows that the generator drew balanced over groups and target; never with persons; or None.
+        target: Column to predict, or None.
+        groups: Columns whose groups are compared.
+        notes: What was changed in a table to fit the schema, one sentence each; without values.
+    """
+
+    schema: Schema
+    real: Records
+    synthetic: Records
+    holdout: Records | None = None
+    reference: Records | None = None
+    twins: tuple[Records, ...] = ()
+    balanced: Records | None = None
+    target: str | None = None
+    groups: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def real_weights(self) -> np.ndarray:
+        """Weight of each real row, ``(n_real,)``."""
+        return row_weights(self.real)
+
+    @cached_property
+    def holdout_weights(self) -> np.ndarray:
+        """Weight of each holdout row, ``(n_holdout,)``; empty without a holdout."""
+        return row_weights(self.holdout) if self.holdout is not None else np.empty(0)
+
+    def real_sample(self, n_rows: int, generator: np.random.Generator) -> pd.DataFrame:
+        """Return real rows as a release of ``n_rows`` equally weighted rows would hold them."""
+        return self.real.frame.iloc[weighted_rows(self.real_weights, n_rows, generator)]
+
+    def independent_sample(self, n_rows: int, generator: np.random.Generator) -> pd.DataFrame:
+        """Return the floor: real columns, each shuffled on its own, so that all dependence is gone."""
+        columns = {
+            name: self.real.frame[name]
+            .iloc[weighted_rows(self.real_weights, n_rows, generator)]
+            .reset_index(drop=True)
+            for name in self.real.frame.columns
+        }
+        return pd.DataFrame(columns)
+
+
+def load_tables(
+    real: Table,
+    synthetic: Table,
+    *,
+    schema: Schema,
+    holdout: Table | None = None,
+    reference: Table | None = None,
+    twin: Table | Sequence[Table] | None = None,
+    model: Sampler | None = None,
+    random_state: int = 0,
+    target: str | None = None,
+    groups: Sequence[str] | None = None,
+) -> Tables:
+    """Read the tables and bring them to one canonical form.
+
+    Values that break the schema are clipped as ``fit(on_violation="clip")`` does, and noted. The synthetic
+    table needs only the modelled columns.
+
+    Args:
+        real: Frame, or path of a CSV or Parquet file.
+        synthetic: As ``real``.
+        schema: The description that the generator was fitted with.
+        holdout: As ``real``; rows that the generator never saw.
+        reference: As ``holdout``; further rows for the attacks.
+        twin: As ``synthetic``: rows of the same generator fitted without privacy; a list of several fits.
+        model: Draws more rows of the synthetic table's kind: balanced ones, to train on.
+        random_state: Seed of what it draws.
+        target: Column to predict; the schema's if None.
+        groups: Group columns; the schema's if None.
+
+    Raises:
+        ParameterError: If ``target`` or a group is not a column, or two tables share a person.
+        SchemaError, TableError: If a table cannot be read as the schema says, or has no rows.
+
+    Privacy:
+        Not private: reads real records.
+    """
+    schema.require_complete()
+    target, groups = _roles(schema, target, groups)
+    given = {"real": real, "holdout": holdout, "reference": reference}
+    raw = {name: read_table(table, schema) for name, table in given.items() if table is not None}
+    _refuse_shared_persons(raw, schema)
+    notes: list[str] = []
+    rows_only = Schema({column.name: column for column in schema.modelled})
+    released = _canonical(read_table(synthetic, schema, is_real=False), rows_only, "synthetic", notes)
+    records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
+    records["synthetic"] = released
+    if model is not None:
+        n_rows = len(records["synthetic"].frame)
+        drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
+        if drawn is not None:
+            records["balanced"] = _canonical(drawn, rows_only, "balanced", notes)
+    twins = {f"twin {i + 1}" if i else "twin": table for i, table in enumerate(_listed(twin))}
+    for name, table in twins.items():
+        records[name] = _canonical(read_table(table, schema, is_real=False), rows_only, name, notes)
+    records = _with_common_categories(records, schema)
+    return Tables(
+        schema=schema,
+        target=target,
+        groups=groups,
+        notes=tuple(notes),
+        twins=tuple(records.pop(name) for name in twins),
+        **records,
+    )
+
+
+def row_weights(records: Records) -> np.ndarray:
+    """Return 1/(rows of that person) for each row; 1 without persons.
+
+    Privacy:
+        Not private: a function of real records.
+    """
+    if records.persons is None:
+        return np.ones(len(records.frame))
+    return 1.0 / np.bincount(records.persons)[records.persons]
+
+
+def weighted_rows(weights: np.ndarray, n_rows: int, generator: np.random.Generator) -> np.ndarray:
+    """Return positions of ``n_rows`` rows in random order, each as often as its weight says, to within one.
+
+    With equal weights and ``n_rows = len(weights)`` this is a permutation.
+
+    Privacy:
+        Not private: points at real records.
+
+    References:
+        Systematic resampling: Kitagawa, "Monte Carlo Filter and Smoother", 1996.
+    """
+    order = generator.permutation(len(weights))
+    upper = np.cumsum(weights[order])
+    positions = (np.arange(n_rows) + 0.5) * (upper[-1] / n_rows)
+    chosen = order[np.minimum(np.searchsorted(upper, positions), len(order) - 1)]
+    return chosen[generator.permutation(n_rows)]
+
+
+def _listed(twin: Table | Sequence[Table] | None) -> list[Table]:
+    if twin is None:
+        return []
+    return [twin] if isinstance(twin, pd.DataFrame | str | Path) else list(twin)
+
+
+def _roles(
+    schema: Schema, target: str | None, groups: Sequence[str] | None
+) -> tuple[str | None, tuple[str, ...]]:
+    target = schema.target if target is None else target
+    groups = schema.groups if groups is None else groups
+    modelled = [column.name for column in schema.modelled]
+    for what, name in [("target", target), *(("groups", group) for group in groups)]:
+        if name is not None and name not in modelled:
+            raise ParameterError(
+                f"expected {what} to name modelled columns, got {name!r}; known are {', '.join(modelled)}"
+            )
+    return target, tuple(group for group in groups if group != target)
+
+
+def _canonical(table: pd.DataFrame, schema: Schema, name: str, notes: list[str]) -> Records:
+    if len(table) == 0:
+        raise TableError(f"expected the {name} table to have rows, got none")
+    try:
+        return conform(table, schema, on_violation="error", name=name)
+    except SchemaError as error:
+        records = conform(table, schema, on_violation="clip", name=name)
+        what = str(error).partition(". Mend ")[0]
+        notes.append(f"{what}. Such values were clipped before anything was compared.")
+        return records
+
+
+def _refuse_shared_persons(raw: dict[str, pd.DataFrame], schema: Schema) -> None:
+    person_id = schema.person_id
+    if person_id is None:
+        return
+    seen: dict[str, set[str]] = {}
+    for name, table in raw.items():
+        if person_id not in table.columns:
+            continue  # conform says so
+        _, ids = distinct(table[person_id], as_text)
+        seen[name] = {category_text(value) for value in ids if not isinstance(value, Unreadable)} - {""}
+        for other, persons in seen.items():
+            if other != name and persons & seen[name]:
+                raise ParameterError(
+                    f"the {other} and {name} tables share persons, so nothing measured between "
+                    "them would hold; split by whole persons (`privsynth split` does)"
+                )
+
+
+def _with_common_categories(records: dict[str, Records], schema: Schema) -> dict[str, Records]:
+    """Give columns with private categories the sorted union of all tables' values, as text."""
+    private = [column.name for column in schema.modelled if column.categories == PRIVATE]
+    frames = {name: table.frame.copy(deep=False) for name, table in records.items()}
+    for column in private:
+        texts = {
+            name: frame[column].cat.rename_categories(
+                [category_text(c) for c in frame[column].cat.categories]
+            )
+            for name, frame in frames.items()
+        }
+        union = sorted(set().union(*(series.cat.categories for series in texts.values())))
+        for name, frame in frames.items():
+            frame[column] = texts[name].cat.set_categories(union)
+    return {name: replace(table, frame=frames[name]) for name, table in records.items()}

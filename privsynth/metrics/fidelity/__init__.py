@@ -1,0 +1,1 @@
+"""Do synthetic rows look like real ones?"""

@@ -1,0 +1,105 @@
+"""One column's distribution in the real and the synthetic table, as bars to draw side by side."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from privsynth.metrics.common.marginals import weighted_quantiles
+from privsynth.schema import Column, category_text
+
+MAX_BARS = 24
+MISSING = "(missing)"
+
+
+def column_distribution(
+    column: Column, real: pd.Series, real_weights: np.ndarray, synthetic: pd.Series
+) -> list[dict[str, Any]]:
+    """Return one ``{"label", "real", "synthetic"}`` a bar, shares in [0, 1] that sum to one on each side.
+
+    Numbers fall into bars of equal width over the middle 99 % of the real values, the rest into the
+    outermost bars; of many categories the most frequent keep their names.
+
+    Args:
+        column: The declaration; public.
+        real: Canonical real column, ``(n_real,)``.
+        real_weights: Weight of each real row.
+        synthetic: Canonical synthetic column.
+
+    Privacy:
+        Not private: shares of real records.
+    """
+    if column.is_numeric:
+        real_bars, synthetic_bars, labels = _number_bars(column, real, real_weights, synthetic)
+    else:
+        real_bars, synthetic_bars, labels = _category_bars(real, real_weights, synthetic)
+    real_shares = np.bincount(real_bars, real_weights / real_weights.sum(), len(labels))
+    synthetic_shares = np.bincount(synthetic_bars, minlength=len(labels)) / len(synthetic_bars)
+    return [
+        {"label": label, "real": float(share), "synthetic": float(synthetic_shares[bar])}
+        for bar, (label, share) in enumerate(zip(labels, real_shares, strict=True))
+        if label != MISSING or share or synthetic_shares[bar]
+    ]
+
+
+def number_text(value: float, column: Column) -> str:
+    """Return a canonical number as a reader writes it: datetimes as dates, whole numbers without a point."""
+    if column.type == "datetime":
+        try:
+            moment = dt.datetime.fromtimestamp(value * column.resolution_seconds, tz=dt.UTC)
+        except (OverflowError, ValueError, OSError):
+            return f"{value:g}"
+        return moment.strftime("%Y-%m-%d" if column.resolution in (None, "day") else "%Y-%m-%d %H:%M:%S")
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def interval_text(low: float | None, high: float | None, column: Column) -> str:
+    """Return a half-open interval ``[low, high)`` as text; whole numbers read "18–24"."""
+    if low is None and high is None:
+        return "all"
+    if low is None:
+        return f"< {number_text(high or 0.0, column)}"
+    if high is None:
+        return f"≥ {number_text(low, column)}"
+    first = number_text(low, column)
+    last = number_text(high if column.type == "real" else max(low, np.ceil(high) - 1), column)
+    between = " to " if "-" in first + last else "–"  # of negative numbers, and of dates
+    return first if first == last else f"{first}{between}{last}"
+
+
+def _number_bars(
+    column: Column, real: pd.Series, weights: np.ndarray, synthetic: pd.Series
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    x, y = real.to_numpy(dtype=np.float64), synthetic.to_numpy(dtype=np.float64)
+    middle = weighted_quantiles(x, weights, np.array([0.005, 0.995]))
+    low, high = (float(middle[0]), float(middle[1])) if len(middle) else (0.0, 0.0)
+    width = max((high - low) / MAX_BARS, 0.0)
+    if column.type != "real":
+        width = max(1.0, float(np.ceil((high - low + 1) / MAX_BARS)))
+    inner = np.arange(1, MAX_BARS) * width + low if width > 0 else np.empty(0)
+    edges = inner[inner <= high]
+    bounds = [None, *(float(edge) for edge in edges), None]
+    labels = [interval_text(a, b, column) for a, b in itertools.pairwise(bounds)]
+    bars = [np.where(np.isnan(z), len(labels), np.searchsorted(edges, z, side="right")) for z in (x, y)]
+    return bars[0], bars[1], [*labels, MISSING]
+
+
+def _category_bars(
+    real: pd.Series, weights: np.ndarray, synthetic: pd.Series
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    names = [category_text(value) for value in real.cat.categories]
+    codes = [series.cat.codes.to_numpy().astype(np.int64) for series in (real, synthetic)]
+    bar_of = np.arange(len(names) + 1)
+    labels = names
+    if len(names) > MAX_BARS:
+        shares = np.bincount(codes[0][codes[0] >= 0], weights[codes[0] >= 0], len(names))
+        kept = np.sort(np.argsort(-shares, kind="stable")[: MAX_BARS - 1])
+        bar_of = np.full(len(names) + 1, MAX_BARS - 1)
+        bar_of[kept] = np.arange(len(kept))
+        labels = [*(names[i] for i in kept), f"({len(names) - len(kept)} others)"]
+    bar_of[-1] = len(labels)
+    return bar_of[codes[0]], bar_of[codes[1]], [*labels, MISSING]

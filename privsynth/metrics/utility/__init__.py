@@ -1,0 +1,1 @@
+"""Does what is learnt from synthetic rows hold for real ones?"""
