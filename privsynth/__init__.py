@@ -9,13 +9,13 @@ from privsynth.models.threads import wait_passively
 
 if TYPE_CHECKING:
     from privsynth import metrics
-    from privsynth.augmentation import Augmentation, augment_for
+    from privsynth.rebalancing.augment import Augmentation, augment_for
+    from privsynth.rebalancing.resampler import BalancedResampler
     from privsynth.records.checking import check
     from privsynth.records.drafting import draft_schema
     from privsynth.report.audit import audit
     from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
-    from privsynth.resampling import BalancedResampler
     from privsynth.schema import Schema
     from privsynth.schema.images import LabelledImages
     from privsynth.synthesizers import (
@@ -57,12 +57,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Augmentation": "privsynth.augmentation",
+    "Augmentation": "privsynth.rebalancing.augment",
     "Schema": "privsynth.schema",
-    "augment_for": "privsynth.augmentation",
+    "augment_for": "privsynth.rebalancing.augment",
     "AuditReport": "privsynth.report.audit_report",
     "LabelledImages": "privsynth.schema.images",
-    "BalancedResampler": "privsynth.resampling",
+    "BalancedResampler": "privsynth.rebalancing.resampler",
     "audit": "privsynth.report.audit",
     "check": "privsynth.records.checking",
     "draft_schema": "privsynth.records.drafting",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from privsynth.augmentation.task import FloatArray, IntArray, Task, Validation
+from privsynth.rebalancing.task import FloatArray, IntArray, Task, Validation
 from privsynth.sampling.rounding import largest_remainder
 
 FALSE_ALARM = 0.05  # of a round: chance that a trial is kept that gains nothing, shared by all of its trials
@@ -20,7 +20,7 @@ MAX_ROUNDS = 50
 
 
 class Round(NamedTuple):
-    """What a round did; see `privsynth.augmentation.Augmentation.history`."""
+    """What a round did; see `privsynth.rebalancing.augment.Augmentation.history`."""
 
     trial: str
     rows: int

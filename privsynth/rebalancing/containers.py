@@ -11,8 +11,8 @@ from scipy import sparse
 from sklearn.utils.validation import _get_feature_names
 
 from privsynth.errors import ParameterError, SchemaError
+from privsynth.rebalancing.stored import CATEGORIES, Stored
 from privsynth.records.conform import OnViolation
-from privsynth.resampling.stored import CATEGORIES, Stored
 from privsynth.schema import PRIVATE, Schema
 
 ONE_COLUMN_A_CLASS = (

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from privsynth.augmentation.search import Round, add_by_rounds
-from privsynth.augmentation.task import FloatArray, IntArray, Scorer, Task
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number
+from privsynth.rebalancing.search import Round, add_by_rounds
+from privsynth.rebalancing.task import FloatArray, IntArray, Scorer, Task
 from privsynth.synthesizers.tables.base import TableSynthesizer
 
 __all__ = ["Augmentation", "Gain", "augment_for"]

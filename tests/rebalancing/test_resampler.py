@@ -28,8 +28,8 @@ from privsynth.errors import ParameterError, PrivsynthError, SchemaError
 from privsynth.ledger.ledger import Ledger
 from privsynth.models.tables.fitting import FitOptions
 from privsynth.privacy.randomness import PredictableSourceForTests
-from privsynth.resampling.containers import Container
-from privsynth.resampling.strategy import class_sizes
+from privsynth.rebalancing.containers import Container
+from privsynth.rebalancing.strategy import class_sizes
 from tests.helpers.tables import QUICK
 
 

@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.errors.seeds import random_generator
+from privsynth.rebalancing.containers import Container
+from privsynth.rebalancing.strategy import check_strategy, class_sizes
 from privsynth.records.conform import OnViolation
-from privsynth.resampling.containers import Container
-from privsynth.resampling.strategy import check_strategy, class_sizes
 from privsynth.schema import Schema, category_text
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer

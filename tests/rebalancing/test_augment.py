@@ -14,8 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 import privsynth
 from privsynth import MarginalSynthesizer, Schema, augment_for
-from privsynth.augmentation.search import FALSE_ALARM
 from privsynth.errors import ParameterError, RequestError, UnsupportedRequestError
+from privsynth.rebalancing.search import FALSE_ALARM
 
 SCHEMA = Schema(
     {
