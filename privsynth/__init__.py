@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from privsynth.models.threads import wait_passively
+from privsynth.old_paths import find_old_paths
 
 if TYPE_CHECKING:
     from privsynth import metrics
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from privsynth.records.checking import check
     from privsynth.records.drafting import draft_schema
     from privsynth.report.audit import audit
-    from privsynth.report.audit_report import AuditReport
     from privsynth.report.public import public_report
+    from privsynth.report.report import AuditReport
     from privsynth.schema import Schema
     from privsynth.schema.images import LabelledImages
     from privsynth.synthesizers import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     )
     from privsynth.synthesizers.images.sample_grids import SampleGrids
 
+find_old_paths()
 wait_passively()  # before any module of ours loads a library with threads
 
 __all__ = [
@@ -60,7 +62,7 @@ _HOMES = {
     "Augmentation": "privsynth.rebalancing.augment",
     "Schema": "privsynth.schema",
     "augment_for": "privsynth.rebalancing.augment",
-    "AuditReport": "privsynth.report.audit_report",
+    "AuditReport": "privsynth.report.report",
     "LabelledImages": "privsynth.schema.images",
     "BalancedResampler": "privsynth.rebalancing.resampler",
     "audit": "privsynth.report.audit",

@@ -75,8 +75,8 @@ def audit(
     from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
     from privsynth.report.audit import audit as run_audit
-    from privsynth.report.audit_report import HTML_NAME, JSON_NAME
     from privsynth.report.public import public_report
+    from privsynth.report.report import HTML_NAME, JSON_NAME
     from privsynth.schema import Schema
     from privsynth.synthesizers import load
     from privsynth.synthesizers.run import dataset_name

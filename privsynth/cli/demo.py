@@ -1,4 +1,4 @@
-"""``privsynth demo``: the whole loop on a public table."""
+"""``privsynth demo``: runs `demo_run` and says what came of it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole loop on a health insurance table."""
-    from privsynth.demo import OUTPUTS, REPORT, run_demo
-    from privsynth.report.audit_report import HTML_NAME, JSON_NAME
+    from privsynth.cli.demo_run import OUTPUTS, REPORT, run_demo
+    from privsynth.report.report import HTML_NAME, JSON_NAME
 
     check_output_folder(out, OUTPUTS, force=force)
     check_output_folder(out / REPORT, (JSON_NAME, HTML_NAME), force=force)

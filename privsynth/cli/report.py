@@ -24,8 +24,8 @@ def report(
     Each report is named by its file, or by its folder where files share a name.
     """
     from privsynth.io.atomic import written_aside
-    from privsynth.report.audit_report import REPORT_VERSION
     from privsynth.report.compare import compare_reports, read_report, render_comparison
+    from privsynth.report.report import REPORT_VERSION
 
     check_output(output, force=force)
     named = dict(

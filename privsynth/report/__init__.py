@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from privsynth.report.audit import audit
-from privsynth.report.audit_report import AuditReport
 from privsynth.report.public import public_report
+from privsynth.report.report import AuditReport
 
 __all__ = ["AuditReport", "audit", "public_report"]

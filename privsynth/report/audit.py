@@ -28,15 +28,15 @@ from privsynth.metrics.utility.downstream import DirectModel, Predictions, predi
 from privsynth.metrics.utility.tables import assess_utility
 from privsynth.models.threads import idle_processors_only
 from privsynth.records.images import ImageSource
-from privsynth.report.audit_report import AuditReport
-from privsynth.report.drawing import drawing_of
-from privsynth.report.effort import QUICK, Effort
-from privsynth.report.given import TABLES, as_images, as_table, described
 from privsynth.report.image_audit import QUICK as QUICK_IMAGES
 from privsynth.report.image_audit import audit_images
+from privsynth.report.inputs import TABLES, as_images, as_table, described
+from privsynth.report.limits import QUICK, Effort
+from privsynth.report.provenance import drawing_of
 from privsynth.report.public import paid_report
+from privsynth.report.report import AuditReport
+from privsynth.report.text import claim_of
 from privsynth.report.verdicts import all_verdicts
-from privsynth.report.words import claim_of
 from privsynth.schema import Schema
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from privsynth.errors import ParameterError, TableError
 from privsynth.metrics.common.scores import LOWER_IS_BETTER, SCORES
-from privsynth.report.html import MODEL_WORDS, SCORE_WORDS, render_page
-from privsynth.report.words import claim_of, given_in_words, way_to_floor
+from privsynth.report.page.page import MODEL_WORDS, SCORE_WORDS, render_page
+from privsynth.report.text import claim_of, given_in_words, way_to_floor
 
 Report = dict[str, Any]
 

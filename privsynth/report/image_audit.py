@@ -17,12 +17,12 @@ from privsynth.metrics.leakage.image_membership import MAX_SCORED, assess_member
 from privsynth.metrics.utility.images import assess_utility, predict_holdout
 from privsynth.metrics.utility.tables import N_BOOTSTRAP
 from privsynth.records.images import ImageSource
-from privsynth.report.audit_report import AuditReport
-from privsynth.report.contact_sheet import sheets
-from privsynth.report.drawing import drawing_of
-from privsynth.report.given import described
+from privsynth.report.inputs import described
+from privsynth.report.page.contact_sheet import sheets
+from privsynth.report.provenance import drawing_of
+from privsynth.report.report import AuditReport
+from privsynth.report.text import claim_of
 from privsynth.report.verdicts import all_verdicts
-from privsynth.report.words import claim_of
 from privsynth.schema import Schema
 
 NO_DISCLOSURE = (

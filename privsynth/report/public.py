@@ -13,10 +13,10 @@ from privsynth.metrics.common.images import load_images
 from privsynth.metrics.common.tables import Table, Tables
 from privsynth.metrics.public import describe_released
 from privsynth.records.images import ImageSource, read_images
-from privsynth.report.audit_report import AuditReport
-from privsynth.report.contact_sheet import public_sheet
-from privsynth.report.drawing import drawing_of
-from privsynth.report.given import as_images, as_table
+from privsynth.report.inputs import as_images, as_table
+from privsynth.report.page.contact_sheet import public_sheet
+from privsynth.report.provenance import drawing_of
+from privsynth.report.report import AuditReport
 from privsynth.report.verdicts import guarantee_verdict, in_words_of_images
 from privsynth.schema import Schema
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from privsynth.cli import main
-from privsynth.demo import OUTPUTS
+from privsynth.cli.demo_run import OUTPUTS
 from privsynth.ledger.ledger import Ledger
 
 pytest.importorskip("statsmodels", reason="the RAND table comes in its wheel (extra `demo`)")

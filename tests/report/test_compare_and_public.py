@@ -16,7 +16,7 @@ from privsynth.report import AuditReport, public_report
 from privsynth.report.compare import compare_reports, key_figures, read_report, render_comparison
 from privsynth.schema import Schema
 from tests.report.conftest import GUARANTEE, SCRIPT, VALUE
-from tests.report.test_html import Page
+from tests.report.test_page import Page
 
 Draw = Callable[[int, int], pd.DataFrame]
 

@@ -22,8 +22,8 @@ from privsynth.errors import ParameterError
 from privsynth.metrics.common.image_classifiers import Training
 from privsynth.report import AuditReport, audit, public_report
 from privsynth.report.compare import compare_reports, render_comparison
-from privsynth.report.contact_sheet import data_uri, sheet
 from privsynth.report.image_audit import ImageEffort, audit_images
+from privsynth.report.page.contact_sheet import data_uri, sheet
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from tests.report.conftest import GUARANTEE
@@ -246,7 +246,7 @@ def test_images_of_unknown_class_are_shown_too() -> None:
 
 
 def test_a_page_made_from_json_alone_says_that_it_holds_no_image(report: AuditReport) -> None:
-    from privsynth.report.html import render
+    from privsynth.report.page.page import render
 
     page = render(json.loads(json.dumps(report.to_dict())))
     assert Pictures(page).shown == []

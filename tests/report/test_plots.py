@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 import pytest
 
 from privsynth.accounting.trade_off import allowed_tpr, replace_one
-from privsynth.report import chart_shapes, charts, plots
-from privsynth.report.svg import Scale, element
-from privsynth.report.words import bottom_line, bought, guarantee_in_words, slope_in_words
+from privsynth.report.page import chart_shapes, charts, plots
+from privsynth.report.page.svg import Scale, element
+from privsynth.report.text import bottom_line, bought, guarantee_in_words, slope_in_words
 
 GUARANTEE = {"private": True, "epsilon": 1.0, "delta": 1e-6, "unit": "person"}
 

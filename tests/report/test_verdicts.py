@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from privsynth.report.text import way_to_floor
 from privsynth.report.verdicts import all_verdicts
-from privsynth.report.words import way_to_floor
 
 NOT_THERE = {"status": "not_assessed", "reason": "no holdout"}
 QUESTIONS = ("guarantee", "membership", "disclosure", "fidelity", "utility", "groups", "models")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from privsynth.report.text import SMALLEST_SPAN, way_to_floor
 from privsynth.report.verdicts.pieces import Section, Verdict, by_request, or_not_assessed, verdict
-from privsynth.report.words import SMALLEST_SPAN, way_to_floor
 
 _WORDS = {
     "The rows": "The images",

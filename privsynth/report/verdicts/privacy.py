@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
+from privsynth.report.text import claim_of, given_in_words
 from privsynth.report.verdicts.pieces import Section, Verdict, named, or_not_assessed, verdict
-from privsynth.report.words import claim_of, given_in_words
 
 PLANTED_LEAK_AUC = 0.9
 LEAK_FACTOR = 3.0  # true over false positive rate at which, without a claim, rows count as given away

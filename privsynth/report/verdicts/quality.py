@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from privsynth.report.text import SMALLEST_SPAN, way_to_floor
 from privsynth.report.verdicts.pieces import (
     Section,
     Verdict,
@@ -12,7 +13,6 @@ from privsynth.report.verdicts.pieces import (
     sentence,
     verdict,
 )
-from privsynth.report.words import SMALLEST_SPAN, way_to_floor
 
 MIN_GROUP_ROWS = 100  # rows of a group in the reference from which on its distances decide a verdict
 

@@ -10,7 +10,7 @@ from privsynth.metrics.common.images import load_images
 from privsynth.metrics.fidelity.images import independent_pixels
 from privsynth.metrics.fidelity.memorisation import assess_memorisation, closer_to_first
 from privsynth.metrics.images import fidelity
-from privsynth.report.words import way_to_floor
+from privsynth.report.text import way_to_floor
 from privsynth.schema import Schema
 
 DISTANCES = ("frechet_classifier_distance", "kernel_classifier_distance")

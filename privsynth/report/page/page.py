@@ -19,10 +19,10 @@ from markupsafe import Markup, escape
 
 from privsynth.metrics.common.scores import SCORES
 from privsynth.metrics.fidelity.images import SUPPORT
-from privsynth.report import charts as charted
-from privsynth.report import plots
-from privsynth.report.drawing import drawing_in_words
-from privsynth.report.words import (
+from privsynth.report.page import charts as charted
+from privsynth.report.page import plots
+from privsynth.report.provenance import drawing_in_words
+from privsynth.report.text import (
     bottom_line,
     bought,
     claim_of,
@@ -37,7 +37,7 @@ MAX_DISTRIBUTIONS = 60
 MAX_ROWS_LISTED = 300
 N_SMALLEST_GROUPS = 3
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent.parent / "templates"
 _VERDICT_WORDS = {
     "problem": ("✕", "Problem"),
     "attention": ("!", "Attention"),
@@ -96,8 +96,8 @@ def render(report: dict[str, Any], pictures: dict[str, Any] | None = None) -> st
     """Return the page for the content of a ``report.json``.
 
     Args:
-        report: As `privsynth.report.audit_report.AuditReport.to_dict` gives it.
-        pictures: Of an audit of images; see `privsynth.report.contact_sheet`.
+        report: As `privsynth.report.report.AuditReport.to_dict` gives it.
+        pictures: Of an audit of images; see `privsynth.report.page.contact_sheet`.
 
     Privacy:
         Not private: shows figures of real records, unless the report is a public one.

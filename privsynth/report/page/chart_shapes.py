@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from privsynth.report.svg import short
+from privsynth.report.page.svg import short
 
 LONGEST_LABEL = 28
 

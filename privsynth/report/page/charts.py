@@ -12,8 +12,16 @@ from typing import Any
 import numpy as np
 
 from privsynth.accounting.trade_off import allowed_tpr, replace_one
-from privsynth.report.chart_shapes import Chart, Section, dots, heat_map, label_axis, layout_of, log_ticks
-from privsynth.report.words import claim_of, group_text
+from privsynth.report.page.chart_shapes import (
+    Chart,
+    Section,
+    dots,
+    heat_map,
+    label_axis,
+    layout_of,
+    log_ticks,
+)
+from privsynth.report.text import claim_of, group_text
 
 MAX_HEAT_MAP_COLUMNS = 30
 MAX_TERMS = 20

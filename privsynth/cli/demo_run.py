@@ -12,7 +12,7 @@ from privsynth.datasets import load_rand_hie
 from privsynth.io.tables import write_table
 from privsynth.records.splitting import write_split
 from privsynth.report.audit import audit
-from privsynth.report.audit_report import HTML_NAME
+from privsynth.report.report import HTML_NAME
 from privsynth.schema import Schema
 from privsynth.synthesizers import MarginalSynthesizer
 

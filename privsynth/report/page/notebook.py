@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from privsynth.report.compare import key_figures
-from privsynth.report.words import bottom_line
+from privsynth.report.text import bottom_line
 
 _SIGNS = {"problem": "✕ Problem", "attention": "! Attention", "ok": "✓ OK", "not_assessed": "– Not assessed"}
 

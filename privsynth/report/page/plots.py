@@ -1,7 +1,7 @@
 """The small drawings of the report: one column's distributions, and where a score lies on its scale.
 
 They stand on the page by the dozen, so they are plain SVG: each is a kilobyte, is there at once, prints, and
-takes its colours from the style sheet. What is worth pointing at is drawn by `privsynth.report.charts`.
+takes its colours from the style sheet. What is worth pointing at is drawn by `privsynth.report.page.charts`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from privsynth.report.svg import Scale, element, picture, short
-from privsynth.report.words import SMALLEST_SPAN
+from privsynth.report.page.svg import Scale, element, picture, short
+from privsynth.report.text import SMALLEST_SPAN
 
 MAX_BARS = 12
 

@@ -12,7 +12,7 @@ import pytest
 
 from privsynth import MarginalSynthesizer, Schema, public_report
 from privsynth.cli import main
-from privsynth.report.drawing import drawing_in_words, drawing_of
+from privsynth.report.provenance import drawing_in_words, drawing_of
 from tests.helpers.models import model_of, with_blocks
 
 

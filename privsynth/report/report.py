@@ -19,8 +19,8 @@ import numpy as np
 
 from privsynth.errors import ParameterError
 from privsynth.io.atomic import written_aside
-from privsynth.report.html import render
-from privsynth.report.notebook import summary
+from privsynth.report.page.notebook import summary
+from privsynth.report.page.page import render
 
 REPORT_VERSION = 1
 JSON_NAME, HTML_NAME = "report.json", "report.html"
@@ -48,10 +48,10 @@ class AuditReport:
         created: When, UTC, ISO-8601.
         versions: Library to version.
         synthetic: Of a public report, what the released rows show by themselves; else None.
-        drawing: How the rows were drawn, see `privsynth.report.drawing`; None where nothing is known of it.
+        drawing: How the rows were drawn, see `privsynth.report.provenance`; None where nothing is known.
         paid: Figures that a budget of the audit's own covers; None where none was given.
         pictures: Of an audit of images, what the page shows and the JSON leaves out: see
-            `privsynth.report.contact_sheet`.
+            `privsynth.report.page.contact_sheet`.
     """
 
     guarantee: dict[str, Any] | None

@@ -11,7 +11,7 @@ import pytest
 
 from privsynth.attacks.trade_off import trade_off_view
 from privsynth.report import AuditReport, audit
-from privsynth.report.html import render
+from privsynth.report.page.page import render
 from privsynth.schema import Schema
 from tests.helpers.browser import BROWSER, Tab, browser_tab
 

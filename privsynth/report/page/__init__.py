@@ -1,0 +1,1 @@
+"""The page: figures of a report as HTML and SVG."""
