@@ -30,7 +30,7 @@ from privsynth.attacks.queries import QueryView
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.mechanisms.noise import add_gaussian_noise
-from privsynth.privacy.randomness import OsEntropy, SecretSource
+from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import Records
 from privsynth.schema import Schema
 
@@ -63,7 +63,7 @@ class AuditBudget:
     delta: float
     dataset: str
     ledger: Ledger | str | Path | None = None
-    secret: SecretSource = field(default_factory=OsEntropy)
+    secret: SecureRandom = field(default_factory=OsEntropy)
 
     def __post_init__(self) -> None:
         Spend.of_budget(epsilon=self.epsilon, delta=self.delta)

@@ -53,10 +53,10 @@ def bins_from_histogram(
 
     Args:
         column: The column, as declared.
-        grid: Fine cells; those of its spikes each become a bin.
+        grid: Fine cells; those of its point masses each become a bin.
         noisy: Released count of each cell, ``(n_cells,)``; may be negative.
         noise_std: Standard deviation of the noise in each cell, in units.
-        n_bins: Largest number of bins aimed at, spikes left out.
+        n_bins: Largest number of bins aimed at, point masses left out.
         has_missing: Whether the domain has a code for missing values.
         is_wide: Whether the bounds may be far wider than the values. Then these are taken to lie together
             where nothing stands clear of the noise, and what lies beyond them is extrapolated.
@@ -64,20 +64,24 @@ def bins_from_histogram(
     Privacy:
         Post-processing of a release.
     """
-    is_spike = np.isin(grid.edges, grid.spikes)
+    is_point_mass = np.isin(grid.edges, grid.point_masses)
     margin = WIDE_MARGIN if is_wide else NOISE_MARGIN
-    cells = denoise(noisy[~is_spike], noise_std=noise_std, margin=margin)
+    cells = denoise(noisy[~is_point_mass], noise_std=noise_std, margin=margin)
     if is_wide:
-        begin, last = (ends[~is_spike] for ends in grid.intervals())
+        begin, last = (ends[~is_point_mass] for ends in grid.intervals())
         least = TAIL_END * max(float(noisy.sum()), 1.0)
         end = last + float(grid.discrete)
-        cells = with_tails(cells, noisy[~is_spike], begin, end, least=least, noise_std=noise_std)
+        cells = with_tails(cells, noisy[~is_point_mass], begin, end, least=least, noise_std=noise_std)
     bin_of_cell = np.empty(grid.n_cells, dtype=np.int64)
-    bin_of_cell[~is_spike] = _merged(cells, noise_std=noise_std, n_bins=n_bins)
-    n_merged = int(bin_of_cell[~is_spike].max(initial=-1)) + 1
-    bin_of_cell[is_spike] = n_merged + np.arange(is_spike.sum())
-    mass, is_clear, is_tail = noisy.copy(), is_spike.copy(), np.zeros(grid.n_cells, dtype=bool)
-    mass[~is_spike], is_clear[~is_spike], is_tail[~is_spike] = cells.mass, cells.is_clear, cells.is_tail
+    bin_of_cell[~is_point_mass] = _merged(cells, noise_std=noise_std, n_bins=n_bins)
+    n_merged = int(bin_of_cell[~is_point_mass].max(initial=-1)) + 1
+    bin_of_cell[is_point_mass] = n_merged + np.arange(is_point_mass.sum())
+    mass, is_clear, is_tail = noisy.copy(), is_point_mass.copy(), np.zeros(grid.n_cells, dtype=bool)
+    mass[~is_point_mass], is_clear[~is_point_mass], is_tail[~is_point_mass] = (
+        cells.mass,
+        cells.is_clear,
+        cells.is_tail,
+    )
     cells = Cells(mass, is_clear, is_tail)
     weight = shape_in_bins(cells, bin_of_cell, grid.widths(), noise_std)
     # a tail counts as what was extrapolated: the sum of its many empty cells would be noise

@@ -42,14 +42,15 @@ class NumericGrid:
         high: Largest tick.
         discrete: Whether ticks are whole numbers.
         edges: Left ends of the cells, increasing, ``(n_cells,)``; the first is ``low``.
-        spikes: Ticks that stand out, increasing, ``(n_spikes,)``; each has a cell, later a bin, of its own.
+        point_masses: Ticks that stand out, increasing, ``(n_point_masses,)``; each has a cell, later a bin,
+            of its own.
     """
 
     low: float
     high: float
     discrete: bool
     edges: FloatArray
-    spikes: FloatArray = field(default_factory=lambda: np.empty(0))
+    point_masses: FloatArray = field(default_factory=lambda: np.empty(0))
 
     @property
     def n_cells(self) -> int:
@@ -61,12 +62,12 @@ class NumericGrid:
         """Whether every value already has a cell of its own."""
         return self.discrete and self.high - self.low + 1 == len(self.edges)
 
-    def with_spikes(self, spikes: FloatArray) -> NumericGrid:
+    def with_point_masses(self, point_masses: FloatArray) -> NumericGrid:
         """Return the grid with these ticks, all within the bounds, in cells of their own."""
-        spikes = np.unique(np.asarray(spikes, dtype=np.float64))
-        after = spikes + 1 if self.discrete else np.nextafter(spikes, np.inf)
-        edges = np.unique(np.r_[self.edges, spikes, after[after <= self.high]])
-        return replace(self, edges=edges, spikes=spikes)
+        point_masses = np.unique(np.asarray(point_masses, dtype=np.float64))
+        after = point_masses + 1 if self.discrete else np.nextafter(point_masses, np.inf)
+        edges = np.unique(np.r_[self.edges, point_masses, after[after <= self.high]])
+        return replace(self, edges=edges, point_masses=point_masses)
 
     def index(self, ticks: FloatArray) -> IntArray:
         """Return the cell of each tick; values beyond the bounds fall into the outer cells, NaN into -1."""

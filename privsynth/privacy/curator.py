@@ -27,9 +27,9 @@ from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
 from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.mechanisms.selection import exponential_mechanism, marginal_scores
 from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, Embedding, sum_vectors
-from privsynth.privacy.mechanisms.votes import Panel, Teacher, count_votes
-from privsynth.privacy.randomness import OsEntropy, SecretSource
-from privsynth.privacy.records import HeldRecords
+from privsynth.privacy.mechanisms.votes import Teacher, TeacherEnsemble, count_votes
+from privsynth.privacy.randomness import OsEntropy, SecureRandom
+from privsynth.privacy.records import SensitiveRecords
 from privsynth.records.conform import Records
 from privsynth.releases.kinds import checked
 from privsynth.releases.store import Release, ReleaseStore
@@ -71,7 +71,7 @@ class Curator:
         store: ReleaseStore,
         records: Records | None = None,
         charge: Charge | None = None,
-        secret: SecretSource | None = None,
+        secret: SecureRandom | None = None,
         ranks: Ranks | None = None,
         counter: StepCounter | None = None,
         limit: Spend | None = None,
@@ -87,9 +87,9 @@ class Curator:
         for release in store:
             if release.void or release.kept:
                 self._book(Event.from_dict(release.event))
-        self._records: HeldRecords | None = None
+        self._records: SensitiveRecords | None = None
         if records is not None:
-            self._records = HeldRecords(
+            self._records = SensitiveRecords(
                 records, max_records_per_person=schema.max_records_per_person, secret=self._secret
             )
 
@@ -271,7 +271,7 @@ class Curator:
         Args:
             key: Name of the release.
             purpose: What it is for.
-            codings: Coding of every column; a record is what `HeldRecords.rows` says.
+            codings: Coding of every column; a record is what `SensitiveRecords.rows` says.
             embedding: The map; see `privsynth.privacy.mechanisms.vector_sums`. Public, or a function of
                 releases.
             n_cells: Number of cells.
@@ -328,7 +328,7 @@ class Curator:
     ) -> GradientSteps:
         """Sell a block of private gradient steps over the encoded records; charged whole, before the first.
 
-        A record is what `HeldRecords.rows` says. Steps that an interrupted attempt began stay spent: the
+        A record is what `SensitiveRecords.rows` says. Steps that an interrupted attempt began stay spent: the
         block goes on behind them. Stopping early gives nothing back, because when to stop may depend on what
         was released.
         """
@@ -356,7 +356,7 @@ class Curator:
         self,
         key: str,
         codings: Mapping[str, Coding],
-        panel: Panel,
+        ensemble: TeacherEnsemble,
         teacher: Teacher,
         *,
         n_queries: int,
@@ -370,7 +370,7 @@ class Curator:
         Args:
             key: Name of the release.
             codings: Coding of every column, in the order of the rows' codes.
-            panel: Public parameters of the teachers.
+            ensemble: Public parameters of the teachers.
             teacher: What one teacher does; see `privsynth.privacy.mechanisms.votes`.
             n_queries: Number of rows that are voted on.
             noise_multiplier: Noise in each count, in teachers.
@@ -380,7 +380,7 @@ class Curator:
         n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
 
         def answer() -> Answer:
-            counts = count_votes(teacher, *self._held.parts(panel, codings), n_queries=n_queries)
+            counts = count_votes(teacher, *self._held.parts(ensemble, codings), n_queries=n_queries)
             secret = self._secret.for_step(n_asked)
             noisy = add_gaussian_noise(
                 counts, noise_multiplier=noise_multiplier, units_per_one=1, secret=secret
@@ -392,7 +392,7 @@ class Curator:
     # -- behind the door: exact, never returned ----------------------------------------------------------
 
     @property
-    def _held(self) -> HeldRecords:
+    def _held(self) -> SensitiveRecords:
         assert self._records is not None
         return self._records
 

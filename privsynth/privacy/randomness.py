@@ -21,7 +21,7 @@ FloatArray = NDArray[np.float64]
 _AT_ONCE = 2**15  # normals in one go: what fits into a processor's cache is drawn twice as fast
 
 
-class SecretSource(Protocol):
+class SecureRandom(Protocol):
     """A source of secret bytes."""
 
     @property
@@ -33,7 +33,7 @@ class SecretSource(Protocol):
         """Return fresh bytes."""
         ...
 
-    def for_step(self, step: int) -> SecretSource:
+    def for_step(self, step: int) -> SecureRandom:
         """Return the source of one gradient step: batch and noise."""
         ...
 
@@ -47,7 +47,7 @@ class OsEntropy:
         """Return ``n_bytes`` fresh bytes from the operating system."""
         return os.urandom(n_bytes)
 
-    def for_step(self, step: int) -> SecretSource:
+    def for_step(self, step: int) -> SecureRandom:
         """Return a keystream under a fresh key."""
         return Keystream(os.urandom(32))
 
@@ -64,7 +64,7 @@ class Keystream:
         """Return the next ``n_bytes`` of the stream."""
         return self._encryptor.update(bytes(n_bytes))
 
-    def for_step(self, step: int) -> SecretSource:
+    def for_step(self, step: int) -> SecureRandom:
         """Return a keystream under a key from this one."""
         return Keystream(self.read(32))
 
@@ -82,18 +82,18 @@ class PredictableSourceForTests:
         """Return the next ``n_bytes`` of a reproducible stream."""
         return self._rng.bytes(n_bytes)
 
-    def for_step(self, step: int) -> SecretSource:
+    def for_step(self, step: int) -> SecureRandom:
         """Return a source that depends on seed and step only, so that a resumed run repeats itself."""
         return PredictableSourceForTests(hash((self._seed, step)) & 0x7FFFFFFF)
 
 
-def uniforms(n: int, secret: SecretSource) -> FloatArray:
+def uniforms(n: int, secret: SecureRandom) -> FloatArray:
     """Return ``(n,)`` secret uniforms, odd multiples of 2^-53: never 0 and never 1."""
     words = np.frombuffer(secret.read(8 * n), dtype="<u8")
     return ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
 
-def bernoullis(n: int, rate: float, secret: SecretSource) -> NDArray[np.int64]:
+def bernoullis(n: int, rate: float, secret: SecureRandom) -> NDArray[np.int64]:
     """Return the positions, sorted, that ``n`` independent draws of probability ``rate`` hit.
 
     A 32-bit word below ``floor(rate * 2^32)`` is a hit: its probability is ``rate``, or less by up to 2^-32.
@@ -104,7 +104,7 @@ def bernoullis(n: int, rate: float, secret: SecretSource) -> NDArray[np.int64]:
     return np.flatnonzero(words < np.uint32(rate * 2.0**32))
 
 
-def standard_normals(n: int, secret: SecretSource) -> FloatArray:
+def standard_normals(n: int, secret: SecureRandom) -> FloatArray:
     """Return ``(n,)`` secret standard normals by the polar transform of Box and Muller (1958), in doubles.
 
     The radius comes from 64 bits and the angle from 63 others. Doubles are dense near 0 and not near 1, so
@@ -123,6 +123,6 @@ def standard_normals(n: int, secret: SecretSource) -> FloatArray:
     return torch.cat([angle.cos().mul_(radius), angle.sin_().mul_(radius)])[:n].numpy()
 
 
-def standard_gumbels(n: int, secret: SecretSource) -> FloatArray:
+def standard_gumbels(n: int, secret: SecureRandom) -> FloatArray:
     """Return ``(n,)`` secret standard Gumbel variables by inversion."""
     return -np.log(-np.log(uniforms(n, secret)))

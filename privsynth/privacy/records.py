@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from privsynth.domains.coding import Codes, Coding, NumberCoding, TextCoding, as_ticks, narrow
 from privsynth.privacy.mechanisms.counts import count_table
 from privsynth.privacy.mechanisms.discovery import bound_bin, bound_edges
-from privsynth.privacy.mechanisms.votes import Panel
-from privsynth.privacy.randomness import SecretSource
+from privsynth.privacy.mechanisms.votes import TeacherEnsemble
+from privsynth.privacy.randomness import SecureRandom
 from privsynth.privacy.units import weigh_records
 from privsynth.records.conform import Records
 from privsynth.schema import Column
@@ -22,7 +22,7 @@ from privsynth.schema import Column
 IntArray = NDArray[np.int64]
 
 
-class HeldRecords:
+class SensitiveRecords:
     """Real records, cut and weighed by unit, as codes and exact counts.
 
     Args:
@@ -34,7 +34,7 @@ class HeldRecords:
         Not private: everything here stays inside the curator.
     """
 
-    def __init__(self, records: Records, *, max_records_per_person: int | None, secret: SecretSource) -> None:
+    def __init__(self, records: Records, *, max_records_per_person: int | None, secret: SecureRandom) -> None:
         self.weighting = weigh_records(
             records.persons, max_records_per_person=max_records_per_person, secret=secret
         )
@@ -45,7 +45,7 @@ class HeldRecords:
         self._codings: dict[str, Coding] = {}
         self._codes: dict[str, Codes] = {}
         self._tables: dict[tuple[str, ...], Codes] = {}
-        self._taught: dict[Panel, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
+        self._taught: dict[TeacherEnsemble, tuple[IntArray, IntArray]] = {}  # rows, and each one's teacher
 
     def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
         """Return each row as the codes of its columns, in the order of ``codings``, -1 outside a domain.
@@ -60,14 +60,16 @@ class HeldRecords:
         shades = torch.from_numpy(self._images.astype(np.int16)).flatten(1)
         return torch.cat([codes.to(torch.int16), shades], dim=1)
 
-    def parts(self, panel: Panel, codings: Mapping[str, Coding]) -> tuple[torch.Tensor, torch.Tensor]:
+    def parts(
+        self, ensemble: TeacherEnsemble, codings: Mapping[str, Coding]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the records of each teacher, one row of each unit, and which are there."""
-        if panel not in self._taught:
+        if ensemble not in self._taught:
             secret = self._secret.for_step(0)
             rows = self.weighting.poisson_sample(1.0, n_rows=len(self.frame), secret=secret)
-            self._taught[panel] = rows, panel.assign(len(rows), secret)
-        rows, teachers = self._taught[panel]
-        return panel.divide(self.rows(codings)[torch.from_numpy(rows)], teachers)
+            self._taught[ensemble] = rows, ensemble.assign(len(rows), secret)
+        rows, teachers = self._taught[ensemble]
+        return ensemble.divide(self.rows(codings)[torch.from_numpy(rows)], teachers)
 
     def observed(self, column: Column) -> tuple[Codes, NDArray[Any]]:
         """Return codes of the observed values of a column and the values, -1 for missing.

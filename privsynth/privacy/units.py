@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.privacy.randomness import SecretSource, bernoullis, uniforms
+from privsynth.privacy.randomness import SecureRandom, bernoullis, uniforms
 
 PERSON_GRID = 2**16
 
@@ -36,7 +36,7 @@ class Weighting:
     max_records: int
     persons: NDArray[np.int64] | None = None
 
-    def poisson_sample(self, sample_rate: float, *, n_rows: int, secret: SecretSource) -> NDArray[np.int64]:
+    def poisson_sample(self, sample_rate: float, *, n_rows: int, secret: SecureRandom) -> NDArray[np.int64]:
         """Draw the batch of one gradient step: each unit with ``sample_rate``, independently of all others.
 
         Of a person that is drawn, one row is taken, each kept row with the same probability.
@@ -69,7 +69,7 @@ class Weighting:
 
 
 def weigh_records(
-    persons: NDArray[np.int64] | None, *, max_records_per_person: int | None, secret: SecretSource
+    persons: NDArray[np.int64] | None, *, max_records_per_person: int | None, secret: SecureRandom
 ) -> Weighting:
     """Cut each person's rows at random and weigh the rest so that a person counts at most once.
 

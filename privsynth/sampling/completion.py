@@ -16,7 +16,7 @@ from privsynth.domains.systematic import Distributions
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
 from privsynth.sampling.factors import Drawn, Factor
-from privsynth.sampling.made import MadeColumns
+from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.rows import BLOCK_ROWS, to_frame
 from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel, weigh
 
@@ -47,7 +47,7 @@ def complete_rows(model: TableModel, frame: pd.DataFrame, rng: np.random.Generat
     """
     made = {c.name for c in model.schema.output_columns if c.name not in model.domains}
     foreign = foreign_columns(model, frame)
-    fresh = MadeColumns(model.schema, len(frame), rng)
+    fresh = GeneratedColumns(model.schema, len(frame), rng)
     blocks = [
         _complete_block(model, frame.iloc[start : start + BLOCK_ROWS], fresh, rng, start)
         for start in range(0, max(len(frame), 1), BLOCK_ROWS)
@@ -86,7 +86,7 @@ def _folded(name: str) -> str:
 
 
 def _complete_block(
-    model: TableModel, frame: pd.DataFrame, made: MadeColumns, rng: np.random.Generator, start: int
+    model: TableModel, frame: pd.DataFrame, made: GeneratedColumns, rng: np.random.Generator, start: int
 ) -> pd.DataFrame:
     n = len(frame)
     known = {name: _known(model, name, frame[name]) for name in model.domains if name in frame.columns}

@@ -61,7 +61,7 @@ class Parity:
             raise RequestError(f"parity: {self.target!r} is both target and group")
 
 
-class Asked(TypedDict, total=False):
+class SampleOptions(TypedDict, total=False):
     """Keyword arguments of every method that takes a request: see `SampleRequest`; tables may be files."""
 
     conditions: Mapping[str, Any] | None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from privsynth.domains.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
 from privsynth.domains.systematic import Distributions
 from privsynth.sampling.factors import Drawn
-from privsynth.sampling.made import MadeColumns
+from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.table_model import CELLS_AT_ONCE, PreparedFactor, TableModel, weigh
 from privsynth.schema.constraints import Sum
@@ -51,7 +51,7 @@ def draw_rows(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
 
 def _blocks(plan: Plan, rng: np.random.Generator) -> Iterator[tuple[dict[str, Drawn], dict[str, pd.Series]]]:
     """Draw codes and ticks, and make the columns beside them, block after block; one at least."""
-    made = MadeColumns(plan.prepared.model.schema, plan.n_rows, rng)
+    made = GeneratedColumns(plan.prepared.model.schema, plan.n_rows, rng)
     left, n_left = plan.sizes.copy(), plan.n_rows
     while True:
         n = min(n_left, BLOCK_ROWS)
@@ -76,7 +76,7 @@ def every_label(plan: Plan) -> pd.DataFrame:
             drawn[name] = np.where(domain.has_missing & (codes == 0), np.nan, domain.grid.low)
         else:
             drawn[name] = codes % domain.size
-    return to_frame(model, drawn, MadeColumns(model.schema, n, np.random.default_rng(0)).next(n))
+    return to_frame(model, drawn, GeneratedColumns(model.schema, n, np.random.default_rng(0)).next(n))
 
 
 def _draw_block(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:

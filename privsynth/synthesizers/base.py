@@ -31,13 +31,13 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.models.threads import idle_processors_only
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.distributed import Ranks
-from privsynth.privacy.randomness import OsEntropy, SecretSource
+from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import OnViolation, Records
 from privsynth.releases.store import Release, ReleaseStore
-from privsynth.sampling.made import check_made_columns
+from privsynth.sampling.generated_columns import check_generated_columns
 from privsynth.schema import Schema
 from privsynth.synthesizers.amending import allowance
-from privsynth.synthesizers.contract import Fitted, Model, Progress, Settings, Sketch
+from privsynth.synthesizers.contract import FitPlan, Fitted, Model, Progress, Settings
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.distributed import JointStore, joint_fit
 from privsynth.synthesizers.estimator import Estimator
@@ -107,7 +107,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
 
     @classmethod
     @abstractmethod
-    def sketch(cls, schema: Schema, settings: Any, allowance: Spend, n_rows: int) -> Sketch:
+    def plan_for(cls, schema: Schema, settings: Any, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would buy with this budget.
 
         Privacy:
@@ -168,7 +168,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         releases_path: str | Path | None = None,
         restart: bool = False,
         progress: Progress | None = None,
-        secret: SecretSource | None = None,
+        secret: SecureRandom | None = None,
     ) -> Self:
         """Fit to records: check arguments and column names, reserve the budget, then read.
 
@@ -237,7 +237,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         ledger: str | Path | Ledger | None,
         on_violation: OnViolation,
         progress: Progress | None,
-        secret: SecretSource,
+        secret: SecureRandom,
     ) -> None:
         """Run, and adopt what comes of it; a helper of the first rank reads nothing."""
         settings = self._settings()
@@ -312,7 +312,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
             self.epsilon = real_number("epsilon", self.epsilon)
             Spend.of_budget(epsilon=self.epsilon, delta=self.delta)
         schema.require_complete()
-        check_made_columns(schema)
+        check_generated_columns(schema)
         return schema
 
     def _configuration(
@@ -355,7 +355,7 @@ class Synthesizer(Fitted[Model], Estimator, ABC):
         ranks: Ranks | None,
         dataset: str | None,
         ledger: str | Path | Ledger | None,
-        secret: SecretSource,
+        secret: SecureRandom,
         progress: Progress | None,
     ) -> Model:
         """Reserve, read, and make the model; a run that is finished already is replayed from its store."""

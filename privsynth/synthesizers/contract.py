@@ -33,7 +33,7 @@ class Settings(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sketch:
+class FitPlan:
     """What a fit would buy and need, told before any record is read.
 
     Attributes:

@@ -65,7 +65,7 @@ def plan(
         )
     allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
     kind = SYNTHESIZERS[synthesizer]
-    sketch = kind.sketch(schema, settings or kind.settings_type(), allowance, n_rows)
+    sketch = kind.plan_for(schema, settings or kind.settings_type(), allowance, n_rows)
     return {
         "synthesizer": synthesizer,
         "epsilon": epsilon,

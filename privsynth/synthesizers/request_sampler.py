@@ -14,7 +14,7 @@ from privsynth.errors.seeds import random_generator
 from privsynth.io.tables import read_table
 from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
-from privsynth.sampling.request import Asked, SampleRequest
+from privsynth.sampling.request import SampleOptions, SampleRequest
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Fitted, Model
@@ -32,7 +32,7 @@ class RequestSampler(Fitted[Model], ABC):
     def _table(self) -> TableModel:
         """The fitted model of the columns."""
 
-    def support(self, n: int | None = None, **asked: Unpack[Asked]) -> pd.DataFrame:
+    def support(self, n: int | None = None, **asked: Unpack[SampleOptions]) -> pd.DataFrame:
         """Say, before drawing, how many rows or images each cell of a request gets, and its real units.
 
         Takes what `sample` takes; ``on_unsupported`` changes nothing, since nothing is refused or dropped.
@@ -57,16 +57,16 @@ class RequestSampler(Fitted[Model], ABC):
         """
         return [*self._table.not_found, *self._table.mostly_other]
 
-    def drawing(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
+    def drawing(self, n: int | None = None, **asked: Unpack[SampleOptions]) -> dict[str, Any]:
         """Say what the rows of a request carry in their ``attrs``, without drawing them.
 
         Privacy:
             Post-processing.
         """
         request = read_request(n, asked, self._table.schema)
-        return told_of_rows(request, self._looked_at(request))
+        return row_attrs(request, self._looked_at(request))
 
-    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[Asked]) -> dict[str, Any]:
+    def rebalancing_cost(self, n: int | None = None, **asked: Unpack[SampleOptions]) -> dict[str, Any]:
         """Say how far a request moves the rows from the model; takes what `sample` takes.
 
         Cells without support are left out with ``on_unsupported="drop"``, and else looked at as they are.
@@ -94,7 +94,7 @@ class RequestSampler(Fitted[Model], ABC):
         return random_generator(self.random_state if random_state is None else random_state)
 
 
-def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
+def row_attrs(request: SampleRequest, plan: Plan) -> dict[str, Any]:
     """Return what rows carry in their ``attrs``, JSON-able: what to know of how they were drawn.
 
     Privacy:
@@ -110,9 +110,9 @@ def told_of_rows(request: SampleRequest, plan: Plan) -> dict[str, Any]:
     return told
 
 
-def read_request(n: int | None, asked: Asked, schema: Schema) -> SampleRequest:
+def read_request(n: int | None, asked: SampleOptions, schema: Schema) -> SampleRequest:
     """Return what is asked for as a request; public tables that it names by their files are read."""
-    tables: Asked = {}
+    tables: SampleOptions = {}
     if isinstance(path := asked.get("proportions"), str | Path):
         tables["proportions"] = read_table(path, schema, is_real=False)
     if isinstance(path := asked.get("like"), str | Path):

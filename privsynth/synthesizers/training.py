@@ -23,10 +23,10 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
 from privsynth.synthesizers.tables.base_measurements import (
-    Preliminaries,
-    PreliminarySettings,
-    buy_preliminaries,
+    BaseMeasurements,
+    BaseMeasurementSettings,
     count_units,
+    measure_base,
 )
 
 N_REPORTS = 20
@@ -58,15 +58,15 @@ class StepOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepSettings(StepOptions, PreliminarySettings):
-    """Public settings of a recipe that learns by private steps, which get what the preliminaries leave.
+class StepSettings(StepOptions, BaseMeasurementSettings):
+    """Public settings of a recipe that learns by private steps, which get what the base measurements leave.
 
-    Attributes are those of `StepOptions` and `PreliminarySettings`.
+    Attributes are those of `StepOptions` and `BaseMeasurementSettings`.
     """
 
     def __post_init__(self) -> None:
         StepOptions.__post_init__(self)
-        PreliminarySettings.__post_init__(self)
+        BaseMeasurementSettings.__post_init__(self)
 
 
 class Trainer(Protocol):
@@ -107,12 +107,12 @@ def fit_by_steps(
     curator: Curator,
     settings: StepSettings,
     purpose: str,
-    trainer_of: Callable[[Preliminaries], Trainer],
+    trainer_of: Callable[[BaseMeasurements], Trainer],
     *,
     delta: float,
     progress: Progress,
 ) -> TableModel:
-    """Buy the preliminaries, then one block of private steps with all that is left; train, return the model.
+    """Buy the base measurements, then one block of private steps with all that is left; train, return the model.
 
     Args:
         curator: Sells the releases.
@@ -130,7 +130,7 @@ def fit_by_steps(
     """
     progress("finding domains", 0, settings.n_steps)
     n_units = count_units(curator, settings.units_share)
-    first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
+    first = measure_base(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
     trainer = trainer_of(first)
     take_steps(
         curator,

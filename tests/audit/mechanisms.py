@@ -129,7 +129,7 @@ def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, in
 # counts reach their share, which without noise is behind that cell with the target, and one cell later else.
 LINE = Schema({"x": {"type": "integer", "low": 0, "high": 7}})
 ONE_WAY_ALONE = DomainBudget(
-    lists=0.0, bounds=0.0, octaves=0.0, spikes=0.0, one_way=NOISE**-2 / AMPLE.mu_squared, delta=0.0
+    lists=0.0, bounds=0.0, octaves=0.0, point_masses=0.0, one_way=NOISE**-2 / AMPLE.mu_squared, delta=0.0
 )
 
 

@@ -33,7 +33,7 @@ from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.mechanisms.selection import exponential_mechanism
 from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, Embedding
 from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests, standard_normals
-from privsynth.privacy.records import HeldRecords
+from privsynth.privacy.records import SensitiveRecords
 from privsynth.privacy.units import PERSON_GRID, Weighting
 from privsynth.schema import Column
 from privsynth.synthesizers.tables import domains
@@ -196,16 +196,16 @@ def vectors_twice_as_long_as_the_noise_knows(patch: Patch) -> None:
 def bins_from_the_exact_histogram(patch: Patch) -> None:
     """What is released has its noise, but the bins are cut where the records' own counts say."""
     read: dict[str, np.ndarray] = {}
-    honest = HeldRecords.table
+    honest = SensitiveRecords.table
 
-    def table(self: HeldRecords, columns: tuple[str, ...], among: Mapping[str, Domain]) -> np.ndarray:
+    def table(self: SensitiveRecords, columns: tuple[str, ...], among: Mapping[str, Domain]) -> np.ndarray:
         read[columns[-1]] = honest(self, columns, among) / self.weighting.units_per_one
         return honest(self, columns, among)
 
     def bins(column: Column, grid: NumericGrid, noisy: np.ndarray, **rest: Any) -> Bins:
         return bins_from_histogram(column, grid, read.pop(column.name, noisy)[: len(noisy)], **rest)
 
-    patch.setattr(HeldRecords, "table", table)
+    patch.setattr(SensitiveRecords, "table", table)
     patch.setattr(domains, "bins_from_histogram", bins)
 
 

@@ -166,9 +166,9 @@ def shown_mu(
     queries: list[np.ndarray] = []
     honest = Curator.votes
 
-    def votes(curator: Curator, key: str, domains: Any, panel: Any, teacher: Any, **rest: Any) -> Any:
+    def votes(curator: Curator, key: str, domains: Any, ensemble: Any, teacher: Any, **rest: Any) -> Any:
         queries.append(teacher.keywords["queries"].numpy())
-        return honest(curator, key, domains, panel, teacher, **rest)
+        return honest(curator, key, domains, ensemble, teacher, **rest)
 
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, patch.context() as watched:
         warnings.simplefilter("ignore")  # cells without support are asked for, by design

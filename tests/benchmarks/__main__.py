@@ -37,11 +37,11 @@ SHOWN = ("auc_hgb", "auc_lr", "tvd1", "tvd2", "tvd3", "c2st_auc", "quality", "fi
 
 
 def planned(arguments: argparse.Namespace, table: str) -> list[Run]:
-    """Return the runs that are asked for on one table, yardsticks first, one seed of everything at a time."""
+    """Return the runs that are asked for on one table, baselines first, one seed of everything at a time."""
     common = {"table": table, "part": "validation" if arguments.validation else "test"}
-    yardsticks = [{**common, "synthesizer": name, "epsilon": None} for name in (REAL, INDEPENDENT)]
+    baselines = [{**common, "synthesizer": name, "epsilon": None} for name in (REAL, INDEPENDENT)]
     fits = itertools.product(range(arguments.seeds), arguments.epsilons, arguments.synthesizers)
-    return yardsticks + [
+    return baselines + [
         {
             **common,
             "synthesizer": synthesizer,

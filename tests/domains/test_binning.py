@@ -188,23 +188,23 @@ def test_zeros_stay_zeros_on_a_wide_line():
 
 def test_spikes_are_bins_of_their_own_and_split_no_bin():
     grid = NumericGrid.between(0, 100_000, discrete=True)
-    spikes = np.arange(1000.0, 60_000.0, 1000.0)
+    point_masses = np.arange(1000.0, 60_000.0, 1000.0)
     plain = merged(np.full(grid.n_cells, 3.0), 5.0, 16).max() + 1
-    counts = np.full(grid.with_spikes(spikes).n_cells, 3.0)
-    spiked = grid.with_spikes(spikes)
-    at = spiked.index(spikes)
+    counts = np.full(grid.with_point_masses(point_masses).n_cells, 3.0)
+    spiked = grid.with_point_masses(point_masses)
+    at = spiked.index(point_masses)
     counts[at] = 500.0
     domain = domain_of(column(0, 100_000), spiked, counts, noise_std=5.0, n_bins=16, has_missing=False)
-    assert [(domain.bin_of_cell == domain.bin_of_cell[cell]).sum() for cell in at] == [1] * len(spikes)
-    # sparse cells on both sides of a spike make up one bin: 59 spikes add 59 bins and little more
-    assert domain.n_bins - len(spikes) <= plain + 4
+    assert [(domain.bin_of_cell == domain.bin_of_cell[cell]).sum() for cell in at] == [1] * len(point_masses)
+    # sparse cells on both sides of a spike make up one bin: 59 point_masses add 59 bins and little more
+    assert domain.n_bins - len(point_masses) <= plain + 4
     codes = np.repeat(domain.bin_of_cell[at], 20)
     drawn = domain.pieces().draw(codes, np.random.default_rng(0))
-    assert (drawn == np.repeat(spikes, 20)).all()
+    assert (drawn == np.repeat(point_masses, 20)).all()
 
 
 def test_a_line_of_nothing_but_spikes_is_a_domain():
-    grid = NumericGrid.between(0, 3, discrete=True).with_spikes(np.arange(4.0))
+    grid = NumericGrid.between(0, 3, discrete=True).with_point_masses(np.arange(4.0))
     domain = domain_of(column(0, 3), grid, np.full(4, 9.0), noise_std=1.0, n_bins=2, has_missing=False)
     assert domain.bin_of_cell.tolist() == [0, 1, 2, 3]
 
@@ -215,7 +215,7 @@ def test_a_line_of_nothing_but_spikes_is_a_domain():
 @given(st.integers(0, 2**32), st.floats(0, 300), st.booleans())
 def test_shares_inside_bins_are_probabilities(seed, scale, discrete):
     rng = np.random.default_rng(seed)
-    grid = NumericGrid.between(-3.0, 10_000.0, discrete=discrete).with_spikes(np.array([0.0, 500.0]))
+    grid = NumericGrid.between(-3.0, 10_000.0, discrete=discrete).with_point_masses(np.array([0.0, 500.0]))
     noisy = rng.normal(0, 5, grid.n_cells) + scale / np.arange(1, grid.n_cells + 1)
     domain = domain_of(column(-3, 10_000), grid, noisy, noise_std=5.0, n_bins=8, has_missing=False)
     assert (domain.cell_weight >= 0).all()

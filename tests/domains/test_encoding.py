@@ -35,7 +35,7 @@ INTEGER = Column(name="x", type="integer", low=0, high=1)
 
 @st.composite
 def grids(draw):
-    """Draw a grid, with spikes or without, and ticks worth trying on it."""
+    """Draw a grid, with point_masses or without, and ticks worth trying on it."""
     discrete = draw(st.booleans())
     if discrete:
         low = draw(st.integers(-LIMIT, LIMIT))
@@ -49,13 +49,13 @@ def grids(draw):
         inside = st.floats(low, high)
     resolution = draw(st.sampled_from([1.0, 100.0, 1e9]))
     grid = NumericGrid.between(low, high, discrete=discrete, resolution=resolution)
-    spikes = draw(st.lists(inside, max_size=5))
+    point_masses = draw(st.lists(inside, max_size=5))
     ticks = np.array([*draw(st.lists(inside, max_size=30)), low, high])
-    near = np.r_[grid.edges, spikes]
+    near = np.r_[grid.edges, point_masses]
     beside = [near - 1, near + 1] if discrete else [np.nextafter(near, end) for end in (-np.inf, np.inf)]
     near = np.concatenate([near, *beside])
     ticks = np.r_[ticks, near[(near >= low) & (near <= high)]]
-    return (grid.with_spikes(np.array(spikes)) if spikes else grid), ticks
+    return (grid.with_point_masses(np.array(point_masses)) if point_masses else grid), ticks
 
 
 def holds(grid, ticks):
@@ -95,9 +95,9 @@ def test_cells_follow_each_other_from_low_to_high(case):
 def test_spikes_are_alone_in_their_cells(case):
     grid, _ = case
     first, last = grid.intervals()
-    cells = grid.index(grid.spikes)
-    assert (first[cells] == grid.spikes).all()
-    assert (last[cells] == grid.spikes).all()
+    cells = grid.index(grid.point_masses)
+    assert (first[cells] == grid.point_masses).all()
+    assert (last[cells] == grid.point_masses).all()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_up_to_the_limit_every_whole_number_has_a_cell_of_its_own(low, width):
     grid = NumericGrid.between(float(low), float(low + width), discrete=True)
     assert grid.is_fine
     assert grid.edges.tolist() == list(range(low, low + width + 1))
-    assert grid.with_spikes(np.array([float(low)])).n_cells == grid.n_cells
+    assert grid.with_point_masses(np.array([float(low)])).n_cells == grid.n_cells
 
 
 def test_the_widest_range_of_whole_numbers_has_the_last_one_too():
@@ -199,15 +199,15 @@ COLUMNS = [
 ]
 
 
-def domain_of(column, *, seed=0, n_bins=9, spikes=()):
+def domain_of(column, *, seed=0, n_bins=9, point_masses=()):
     """Return a domain over the column's bounds with runs of cells as bins and random weights."""
     rng = np.random.default_rng(seed)
     low, high = column.bounds
     discrete = column.step is not None
     ticks = to_ticks(np.array([low, high], dtype=np.float64), column) if discrete else [low, high]
     grid = NumericGrid.between(float(ticks[0]), float(ticks[1]), discrete=discrete)
-    if len(spikes):
-        grid = grid.with_spikes(np.asarray(spikes, dtype=np.float64))
+    if len(point_masses):
+        grid = grid.with_point_masses(np.asarray(point_masses, dtype=np.float64))
     n = min(n_bins, grid.n_cells)
     cut = np.sort(rng.choice(np.arange(1, grid.n_cells), n - 1, replace=False))
     bin_of_cell = np.searchsorted(cut, np.arange(grid.n_cells), side="right").astype(np.int64)
@@ -286,9 +286,9 @@ def discrete_cases(draw):
     """Draw a domain of whole numbers and disjoint ranges of ticks, some of them beyond the bounds."""
     low = draw(st.integers(-3000, 3000))
     high = low + draw(st.integers(0, 1500))
-    spikes = draw(st.lists(st.integers(low, high), max_size=4))
+    point_masses = draw(st.lists(st.integers(low, high), max_size=4))
     column = Column(name="x", type="integer", low=low, high=high)
-    domain = domain_of(column, seed=draw(st.integers(0, 99)), spikes=spikes)
+    domain = domain_of(column, seed=draw(st.integers(0, 99)), point_masses=point_masses)
     ends = sorted(draw(st.sets(st.integers(low - 20, high + 20), min_size=2, max_size=8)))
     ranges = [(float(a), float(b)) for a, b in zip(ends[::2], ends[1::2], strict=False)]
     return domain, ranges
@@ -339,7 +339,7 @@ def test_only_allowed_ticks_are_drawn_each_inside_its_bin(case, at):
 def test_drawn_ticks_have_the_distribution_of_the_bins_shape(ranges):
     # 200,000 draws over at most 951 ticks: a tilt of 10 % between neighbours is caught
     column = Column(name="x", type="integer", low=-50, high=900)
-    domain = domain_of(column, spikes=[0, 100], seed=5)
+    domain = domain_of(column, point_masses=[0, 100], seed=5)
     ticks, bins, probability = tick_probabilities(domain, ranges)
     pieces, rng = domain.pieces(ranges), np.random.default_rng(11)
     for code in np.flatnonzero(pieces.share_of_bins(domain.n_bins)):
@@ -377,7 +377,7 @@ def test_tiny_shares_of_a_late_bin_keep_their_proportions():
 
 def test_a_real_without_decimals_has_mass_on_a_spike_and_nowhere_else_at_a_point():
     column = Column(name="x", type="real", low=0, high=10)
-    domain = domain_of(column, spikes=[0.0, 2.5, 10.0], n_bins=5)
+    domain = domain_of(column, point_masses=[0.0, 2.5, 10.0], n_bins=5)
     for spike in (0.0, 2.5, 10.0):
         pieces = domain.pieces([(spike, spike)])
         code = domain.encode(pd.Series([spike]))[0]

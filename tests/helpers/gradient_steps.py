@@ -12,7 +12,7 @@ from torch import nn
 
 from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper, check_records_do_not_mix
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
-from privsynth.privacy.randomness import OsEntropy, SecretSource
+from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.privacy.units import weigh_records
 
 FALSE_ALARM = 1e-6
@@ -90,7 +90,7 @@ def block(
     step_plan: StepPlan,
     records: torch.Tensor,
     *,
-    secret: SecretSource | None = None,
+    secret: SecureRandom | None = None,
     advance: Callable[[int], None] = lambda n: None,
     n_begun: int = 0,
 ) -> GradientSteps:
@@ -256,7 +256,7 @@ def check_a_step_is_spent_before_it_draws() -> None:
         pass
 
     class Dying(OsEntropy):
-        def for_step(self, step: int) -> SecretSource:
+        def for_step(self, step: int) -> SecureRandom:
             raise DiedError
 
     counted: list[int] = []

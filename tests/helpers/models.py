@@ -36,7 +36,7 @@ N_UNITS = 1000.0
 
 
 def domain_of(column: Column, rng: np.random.Generator) -> Domain:
-    """Return a domain with everything that may occur in one: spikes, uneven bins, other, missing."""
+    """Return a domain with everything that may occur in one: point_masses, uneven bins, other, missing."""
     if not column.is_numeric:
         values = column.boolean_values if column.type == "boolean" else column.categories
         is_private = values == "private"
@@ -47,7 +47,7 @@ def domain_of(column: Column, rng: np.random.Generator) -> Domain:
     if column.step is not None:
         low, high = round(low / column.step), round(high / column.step)
     grid = NumericGrid.between(float(low), float(high), discrete=column.step is not None)
-    grid = grid.with_spikes(np.array([0.0])) if low <= 0 <= high else grid
+    grid = grid.with_point_masses(np.array([0.0])) if low <= 0 <= high else grid
     bins = np.minimum(np.arange(grid.n_cells) // 40, 7)
     weight = rng.random(grid.n_cells) + 0.01
     return NumericDomain(

@@ -20,7 +20,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.clipping import RecordClipper
 from privsynth.privacy.mechanisms.gradient_steps import StepPlan
 from privsynth.privacy.randomness import PredictableSourceForTests
-from privsynth.privacy.records import HeldRecords
+from privsynth.privacy.records import SensitiveRecords
 from privsynth.records.conform import conform
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
@@ -139,7 +139,7 @@ def test_every_method_charges_before_it_reads():
 
 def test_tables_are_the_same_when_asked_for_again():
     records, by_column = conform(table(), SCHEMA), codings()
-    exact = HeldRecords(records, max_records_per_person=None, secret=PredictableSourceForTests(0))
+    exact = SensitiveRecords(records, max_records_per_person=None, secret=PredictableSourceForTests(0))
     by_hand = np.zeros((2, 100), dtype=np.int64)
     np.add.at(by_hand, (table()["sex"].eq("M").to_numpy().astype(int), table()["age"].to_numpy()), 1)
     for _ in range(2):

@@ -12,12 +12,12 @@ import pandas as pd
 from privsynth.metrics.common.estimates import figure
 from privsynth.metrics.common.tables import Tables, weighted_rows
 
-Judged = Literal["synthetic", "ceiling", "floor"]
+Compared = Literal["synthetic", "ceiling", "floor"]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Yardsticks:
+class Baselines:
     """A reference, and the tables that are held against it, their rows weighing the same.
 
     Attributes:
@@ -30,17 +30,17 @@ class Yardsticks:
 
     reference: pd.DataFrame
     reference_weights: np.ndarray
-    judged: dict[Judged, pd.DataFrame]
+    judged: dict[Compared, pd.DataFrame]
 
     @classmethod
-    def of(cls, tables: Tables, generator: np.random.Generator) -> Yardsticks:
+    def of(cls, tables: Tables, generator: np.random.Generator) -> Baselines:
         """Draw ceiling and floor from the real table.
 
         Privacy:
             Not private: holds real records.
         """
         n_rows = min(len(tables.real.frame), len(tables.synthetic.frame))
-        judged: dict[Judged, pd.DataFrame] = {
+        judged: dict[Compared, pd.DataFrame] = {
             "synthetic": tables.synthetic.frame,
             "floor": tables.independent_sample(n_rows, generator),
         }
@@ -49,11 +49,11 @@ class Yardsticks:
         judged["ceiling"] = tables.real_sample(n_rows, generator).reset_index(drop=True)
         return cls(tables.holdout.frame, tables.holdout_weights, judged)
 
-    def each(self, measure: Callable[[pd.DataFrame], T]) -> dict[Judged, T]:
+    def each(self, measure: Callable[[pd.DataFrame], T]) -> dict[Compared, T]:
         """Return what a measure says of each judged table."""
         return {name: measure(table) for name, table in self.judged.items()}
 
-    def sampled(self, n_most: int, generator: np.random.Generator) -> Yardsticks:
+    def sampled(self, n_most: int, generator: np.random.Generator) -> Baselines:
         """Return as many rows of each table, at most ``n_most``, drawn by weight; all weigh the same.
 
         Privacy:
@@ -66,15 +66,15 @@ class Yardsticks:
             for name, table in self.judged.items()
         }
         reference = self.reference.iloc[chosen].reset_index(drop=True)
-        return Yardsticks(reference, np.ones(n_rows), judged)
+        return Baselines(reference, np.ones(n_rows), judged)
 
 
-def figure_of(values: dict[Judged, float] | dict[Judged, float | None]) -> dict[str, Any]:
+def figure_of(values: dict[Compared, float] | dict[Compared, float | None]) -> dict[str, Any]:
     """Return a figure from what a measure says of each judged table."""
     return figure(values["synthetic"], ceiling=values.get("ceiling"), floor=values.get("floor"))
 
 
-def figures_of(values: dict[Judged, dict[str, float]]) -> dict[str, dict[str, Any]]:
+def figures_of(values: dict[Compared, dict[str, float]]) -> dict[str, dict[str, Any]]:
     """Return figures by name from a measure that returns several scores."""
     return {
         score: figure_of({name: scores[score] for name, scores in values.items()})

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from privsynth.attacks.intervals import difference_interval, wilson
-from privsynth.metrics.common.baselines import Yardsticks
+from privsynth.metrics.common.baselines import Baselines
 from privsynth.metrics.common.estimates import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.common.grouping import Grouping
 from privsynth.metrics.common.marginals import Discretiser
@@ -237,6 +237,6 @@ def _is_clear_loss(cost: dict[str, Any]) -> bool:
 
 
 def _within_groups(tables: Tables, random_state: int) -> list[dict[str, Any]]:
-    yardsticks = Yardsticks.of(tables, np.random.default_rng(random_state))
-    yardsticks = replace(yardsticks, judged={"synthetic": tables.synthetic.frame})
-    return compare_within_groups(tables, yardsticks, Discretiser.fit(tables.real.frame, tables.real_weights))
+    baselines = Baselines.of(tables, np.random.default_rng(random_state))
+    baselines = replace(baselines, judged={"synthetic": tables.synthetic.frame})
+    return compare_within_groups(tables, baselines, Discretiser.fit(tables.real.frame, tables.real_weights))

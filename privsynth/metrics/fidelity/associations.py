@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.metrics.common.baselines import Yardsticks, figure_of
+from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import figure, number
 
 MAX_COLUMNS = 60
@@ -93,7 +93,7 @@ def correlation_ratio(codes: np.ndarray, values: np.ndarray, weights: np.ndarray
     return float(np.sqrt(min(1.0, between / (weights * (values - mean) ** 2).sum())))
 
 
-def compare_associations(yardsticks: Yardsticks) -> dict[str, Any] | None:
+def compare_associations(baselines: Baselines) -> dict[str, Any] | None:
     """Return both matrices and their mean absolute difference as a figure; None for one column or very many.
 
     A pair counts where its association is defined in the reference; a judged table in which it is not (a
@@ -102,11 +102,11 @@ def compare_associations(yardsticks: Yardsticks) -> dict[str, Any] | None:
     Privacy:
         Not private: figures of real records.
     """
-    names = list(yardsticks.reference.columns)
+    names = list(baselines.reference.columns)
     if not 2 <= len(names) <= MAX_COLUMNS:
         return None
-    reference = association_matrix(yardsticks.reference, yardsticks.reference_weights)
-    judged = yardsticks.each(lambda table: association_matrix(table, np.ones(len(table))))
+    reference = association_matrix(baselines.reference, baselines.reference_weights)
+    judged = baselines.each(lambda table: association_matrix(table, np.ones(len(table))))
     upper = np.triu_indices(len(names), 1)
     counted = ~np.isnan(reference[upper])
     differences = {

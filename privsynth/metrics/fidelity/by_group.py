@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.metrics.common.baselines import Yardsticks, figure_of
+from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import figure
 from privsynth.metrics.common.grouping import groupings
 from privsynth.metrics.common.marginals import Coded, Discretiser, total_variation
@@ -18,7 +18,7 @@ MIN_ROWS = 50
 
 
 def compare_within_groups(
-    tables: Tables, yardsticks: Yardsticks, discretiser: Discretiser
+    tables: Tables, baselines: Baselines, discretiser: Discretiser
 ) -> list[dict[str, Any]]:
     """Return for each group the mean distance of its 1-way and 2-way marginals from the same group's.
 
@@ -29,8 +29,8 @@ def compare_within_groups(
     """
     out = []
     for grouping in groupings(tables):
-        members = {name: grouping.members(table) for name, table in yardsticks.judged.items()}
-        in_reference = grouping.members(yardsticks.reference)
+        members = {name: grouping.members(table) for name, table in baselines.judged.items()}
+        in_reference = grouping.members(baselines.reference)
         for i, group in enumerate(grouping.groups):
             inside = in_reference == i
             fewest = min(inside.sum(), *((chosen == i).sum() for chosen in members.values()))
@@ -42,13 +42,13 @@ def compare_within_groups(
                 )
                 continue
             reference = Coded.of(
-                yardsticks.reference[inside], discretiser, yardsticks.reference_weights[inside]
+                baselines.reference[inside], discretiser, baselines.reference_weights[inside]
             )
             judged = {
                 name: Coded.of(table[members[name] == i], discretiser)
-                for name, table in yardsticks.judged.items()
+                for name, table in baselines.judged.items()
             }
-            names = [name for name in yardsticks.reference.columns if name not in grouping.columns]
+            names = [name for name in baselines.reference.columns if name not in grouping.columns]
             for key, size in (("tv_1way", 1), ("tv_2way", 2)):
                 chosen = list(itertools.combinations(names, size))
                 means = {

@@ -14,7 +14,7 @@ from privsynth.metrics.common.estimates import not_assessed, number
 from privsynth.metrics.common.tables import Table, Tables, load_tables
 from privsynth.metrics.fidelity.distributions import number_text
 from privsynth.metrics.fidelity.tables import assess_fidelity
-from privsynth.metrics.fidelity.two_sample import TOO_FEW, Told, log_odds, tell_synthetic_from_real
+from privsynth.metrics.fidelity.two_sample import TOO_FEW, TwoSampleResult, log_odds, tell_synthetic_from_real
 from privsynth.schema import Schema, category_text
 
 N_EXAMPLES = 5
@@ -68,7 +68,7 @@ def interpretability(
 def assess_interpretability(
     tables: Tables,
     fidelity: Mapping[str, Any],
-    told: dict[str, Told] | None,
+    told: dict[str, TwoSampleResult] | None,
     guarantee: Mapping[str, Any] | None = None,
     *,
     random_state: int = 0,
@@ -139,7 +139,7 @@ def _without_values(purpose: str) -> str:
 
 
 def _giveaways(
-    tables: Tables, told: dict[str, Told] | None, generator: np.random.Generator
+    tables: Tables, told: dict[str, TwoSampleResult] | None, generator: np.random.Generator
 ) -> dict[str, Any]:
     if told is None:
         return not_assessed(TOO_FEW)
@@ -173,7 +173,7 @@ def _giveaways(
 
 
 def _examples(
-    tables: Tables, test: Told, synthetic: pd.DataFrame, generator: np.random.Generator
+    tables: Tables, test: TwoSampleResult, synthetic: pd.DataFrame, generator: np.random.Generator
 ) -> list[dict[str, Any]]:
     """Return the synthetic rows that the classifier is surest of, and the columns that betray each.
 

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.metrics.common.baselines import Yardsticks, figure_of
+from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import not_assessed
 
 N_PATTERNS = 10
 NEVER_MISSING = "no field is missing in any table"
 
 
-def compare_missingness(yardsticks: Yardsticks) -> dict[str, Any]:
+def compare_missingness(baselines: Baselines) -> dict[str, Any]:
     """Return the missing share of each column, and the distance between the patterns of missing fields.
 
     A pattern is the set of columns that are empty in a row; the distance is the total variation between the
@@ -23,15 +23,15 @@ def compare_missingness(yardsticks: Yardsticks) -> dict[str, Any]:
     Privacy:
         Not private: shares of real records.
     """
-    every = [yardsticks.reference, *yardsticks.judged.values()]
-    names = [name for name in yardsticks.reference.columns if any(t[name].isna().any() for t in every)]
+    every = [baselines.reference, *baselines.judged.values()]
+    names = [name for name in baselines.reference.columns if any(t[name].isna().any() for t in every)]
     if not names:
         return not_assessed(NEVER_MISSING)
-    weights = yardsticks.reference_weights / yardsticks.reference_weights.sum()
-    reference = _patterns(yardsticks.reference[names], weights)
-    judged = yardsticks.each(lambda table: _patterns(table[names], np.full(len(table), 1 / len(table))))
-    shares = yardsticks.each(lambda table: table[names].isna().mean())
-    empty = yardsticks.reference[names].isna().to_numpy()
+    weights = baselines.reference_weights / baselines.reference_weights.sum()
+    reference = _patterns(baselines.reference[names], weights)
+    judged = baselines.each(lambda table: _patterns(table[names], np.full(len(table), 1 / len(table))))
+    shares = baselines.each(lambda table: table[names].isna().mean())
+    empty = baselines.reference[names].isna().to_numpy()
     columns = [
         {
             "column": name,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from privsynth.metrics.common.baselines import Judged, figure_of
+from privsynth.metrics.common.baselines import Compared, figure_of
 from privsynth.metrics.common.marginals import Coded, marginal_shares
 
 BANDS = (
@@ -21,7 +21,7 @@ BANDS = (
 
 
 def compare_rare_cells(
-    reference: Coded, judged: dict[Judged, Coded], names: Sequence[str], sizes: dict[str, int]
+    reference: Coded, judged: dict[Compared, Coded], names: Sequence[str], sizes: dict[str, int]
 ) -> list[dict[str, Any]]:
     """Return for each band of rarity what share of the rows falls into its cells, and how wrong they are.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.metrics.common.baselines import Judged, Yardsticks, figure_of
+from privsynth.metrics.common.baselines import Baselines, Compared, figure_of
 from privsynth.metrics.common.estimates import number
 from privsynth.metrics.common.tables import Tables, weighted_rows
 from privsynth.schema import Schema, category_text
@@ -21,7 +21,7 @@ _OF_SEVERAL_TABLES = ("Cardinality", "Intertable Trends", "Relationship Validity
 
 
 def compare_quality(
-    tables: Tables, yardsticks: Yardsticks, generator: np.random.Generator
+    tables: Tables, baselines: Baselines, generator: np.random.Generator
 ) -> dict[str, dict[str, Any]]:
     """Return ``quality`` and ``diagnostic``, each with ``score`` and ``properties`` as figures, 1 = best.
 
@@ -32,18 +32,18 @@ def compare_quality(
         Not private: figures of real records.
     """
     n_real = min(len(tables.real.frame), MAX_ROWS)
-    n_reference = min(len(yardsticks.reference), MAX_ROWS)
-    chosen = weighted_rows(yardsticks.reference_weights, n_reference, generator)
+    n_reference = min(len(baselines.reference), MAX_ROWS)
+    chosen = weighted_rows(baselines.reference_weights, n_reference, generator)
     against = {
-        "quality": yardsticks.reference.iloc[chosen],
+        "quality": baselines.reference.iloc[chosen],
         "diagnostic": tables.real_sample(n_real, generator),
     }
-    n_rows = min([MAX_ROWS, *(len(table) for table in yardsticks.judged.values())])
-    judged: dict[Judged, pd.DataFrame] = {
+    n_rows = min([MAX_ROWS, *(len(table) for table in baselines.judged.values())])
+    judged: dict[Compared, pd.DataFrame] = {
         name: table.iloc[generator.permutation(len(table))[:MAX_ROWS]]
         if name == "synthetic"
         else table.iloc[:n_rows]
-        for name, table in yardsticks.judged.items()
+        for name, table in baselines.judged.items()
     }
     return {
         which: _section(
@@ -83,7 +83,7 @@ def report_scores(
     return {"score": number(report.get_score()), **named}
 
 
-def _section(scores: dict[Judged, dict[str, float | None]]) -> dict[str, Any]:
+def _section(scores: dict[Compared, dict[str, float | None]]) -> dict[str, Any]:
     by_name = {
         name: figure_of({judged: values[name] for judged, values in scores.items()})
         for name in scores["synthetic"]

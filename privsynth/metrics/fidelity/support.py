@@ -13,7 +13,7 @@ from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
 from privsynth.attacks.features import FeatureSpace
-from privsynth.metrics.common.baselines import Yardsticks, figures_of
+from privsynth.metrics.common.baselines import Baselines, figures_of
 
 NEIGHBOURS = 5
 MAX_ROWS = 5_000
@@ -24,14 +24,14 @@ SCORES = ("precision", "recall", "density", "coverage", "alpha_precision", "beta
 
 
 def compare_supports(
-    yardsticks: Yardsticks, *, max_rows: int = MAX_ROWS, generator: np.random.Generator
+    baselines: Baselines, *, max_rows: int = MAX_ROWS, generator: np.random.Generator
 ) -> dict[str, Any]:
     """Return the six scores as figures, from a sample of at most ``max_rows`` rows of each table.
 
     Privacy:
         Not private: figures of real records.
     """
-    drawn = yardsticks.sampled(max_rows, generator)
+    drawn = baselines.sampled(max_rows, generator)
     space = FeatureSpace.fit([drawn.reference])
     reference = space.place(drawn.reference)
     scores = drawn.each(lambda table: support_scores(reference, space.place(table)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import wasserstein_distance
 
-from privsynth.metrics.common.baselines import Yardsticks, figure_of
+from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import figure
 from privsynth.metrics.common.marginals import Coded, Discretiser, column_triples, total_variation
 from privsynth.metrics.common.tables import Table, Tables, load_tables
@@ -20,7 +20,7 @@ from privsynth.metrics.fidelity.missingness import compare_missingness
 from privsynth.metrics.fidelity.rare_cells import compare_rare_cells
 from privsynth.metrics.fidelity.sdmetrics_reports import compare_quality
 from privsynth.metrics.fidelity.support import MAX_ROWS, compare_supports
-from privsynth.metrics.fidelity.two_sample import Told, tell_synthetic_from_real, two_sample_figure
+from privsynth.metrics.fidelity.two_sample import TwoSampleResult, tell_synthetic_from_real, two_sample_figure
 from privsynth.schema import Schema
 
 MAX_TRIPLES = 64
@@ -77,7 +77,7 @@ def fidelity(
 
 def assess_fidelity(
     tables: Tables,
-    told: dict[str, Told] | None = None,
+    told: dict[str, TwoSampleResult] | None = None,
     *,
     max_triples: int = MAX_TRIPLES,
     max_support_rows: int = MAX_ROWS,
@@ -89,17 +89,17 @@ def assess_fidelity(
         Not private: figures of real records.
     """
     generator = np.random.default_rng(random_state)
-    yardsticks = Yardsticks.of(tables, generator)
+    baselines = Baselines.of(tables, generator)
     discretiser = Discretiser.fit(tables.real.frame, tables.real_weights)
-    reference = Coded.of(yardsticks.reference, discretiser, yardsticks.reference_weights)
-    judged = yardsticks.each(lambda table: Coded.of(table, discretiser))
+    reference = Coded.of(baselines.reference, discretiser, baselines.reference_weights)
+    judged = baselines.each(lambda table: Coded.of(table, discretiser))
 
     def distance(columns: Sequence[str]) -> dict[str, Any]:
         sizes = discretiser.sizes
         return figure_of({n: total_variation(t, reference, columns, sizes) for n, t in judged.items()})
 
     names = list(tables.real.frame.columns)
-    columns = [_column(tables, yardsticks, name, distance([name])) for name in names]
+    columns = [_column(tables, baselines, name, distance([name])) for name in names]
     pairs: list[dict[str, Any]] = [
         {"columns": list(pair), "tv": distance(pair)} for pair in itertools.combinations(names, 2)
     ]
@@ -114,13 +114,13 @@ def assess_fidelity(
         "tv_3way": _mean(triples),
         "n_triples": len(triples),
         "wasserstein": _mean(column["wasserstein"] for column in columns if "wasserstein" in column),
-        **compare_quality(tables, yardsticks, generator),
+        **compare_quality(tables, baselines, generator),
         "two_sample": two_sample_figure(told),
-        "support": compare_supports(yardsticks, max_rows=max_support_rows, generator=generator),
-        "associations": compare_associations(yardsticks),
-        "missingness": compare_missingness(yardsticks),
+        "support": compare_supports(baselines, max_rows=max_support_rows, generator=generator),
+        "associations": compare_associations(baselines),
+        "missingness": compare_missingness(baselines),
         "rare_cells": compare_rare_cells(reference, judged, names, discretiser.sizes),
-        "by_group": compare_within_groups(tables, yardsticks, discretiser),
+        "by_group": compare_within_groups(tables, baselines, discretiser),
         "columns": columns,
         "pairs": pairs,
         "worst_pairs": sorted(pairs, key=lambda pair: -pair["tv"]["value"])[:N_WORST_PAIRS],
@@ -128,7 +128,7 @@ def assess_fidelity(
     }
 
 
-def _column(tables: Tables, yardsticks: Yardsticks, name: str, tv: dict[str, Any]) -> dict[str, Any]:
+def _column(tables: Tables, baselines: Baselines, name: str, tv: dict[str, Any]) -> dict[str, Any]:
     column, real, synthetic = (
         tables.schema.columns[name],
         tables.real.frame[name],
@@ -136,9 +136,9 @@ def _column(tables: Tables, yardsticks: Yardsticks, name: str, tv: dict[str, Any
     )
     out: dict[str, Any] = {"column": name, "type": column.type, "tv": tv}
     if column.is_numeric:
-        reference, weights = yardsticks.reference[name].to_numpy(), yardsticks.reference_weights
+        reference, weights = baselines.reference[name].to_numpy(), baselines.reference_weights
         out["wasserstein"] = figure_of(
-            yardsticks.each(lambda table: scaled_wasserstein(reference, weights, table[name].to_numpy()))
+            baselines.each(lambda table: scaled_wasserstein(reference, weights, table[name].to_numpy()))
         )
     out["distribution"] = column_distribution(column, real, tables.real_weights, synthetic)
     return out

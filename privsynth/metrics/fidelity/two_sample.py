@@ -32,7 +32,7 @@ TOO_FEW = f"needs {MIN_ROWS} rows to learn from and {MIN_ROWS} to test on, of ea
 
 
 @dataclass(frozen=True)
-class Told:
+class TwoSampleResult:
     """How well a model tells the rows of two tables apart.
 
     Attributes:
@@ -73,7 +73,7 @@ class Told:
 
 def tell_apart(
     learnt: tuple[pd.DataFrame, pd.DataFrame], tested: tuple[pd.DataFrame, pd.DataFrame], *, seed: int = 0
-) -> Told:
+) -> TwoSampleResult:
     """Train on two tables of independent rows, score two others; the second of each is told from the first.
 
     Privacy:
@@ -86,7 +86,7 @@ def tell_apart(
         learners.BOOSTING, features, labels, weights * len(features) / 2, n_classes=2, seed=seed
     )
     real_scores, synthetic_scores = (log_odds(learner, table) for table in tested)
-    return Told(learner, tested[0], tested[1], real_scores, synthetic_scores)
+    return TwoSampleResult(learner, tested[0], tested[1], real_scores, synthetic_scores)
 
 
 def log_odds(learner: learners.Learner, rows: pd.DataFrame) -> np.ndarray:
@@ -97,7 +97,7 @@ def log_odds(learner: learners.Learner, rows: pd.DataFrame) -> np.ndarray:
 
 def tell_synthetic_from_real(
     tables: Tables, *, max_rows: int = MAX_ROWS, random_state: int = 0
-) -> dict[str, Told] | None:
+) -> dict[str, TwoSampleResult] | None:
     """Run the test on synthetic rows (``synthetic``), real ones (``ceiling``), shuffled ones (``floor``).
 
     Of each person one row is drawn, so that all rows are independent. Without a holdout the real rows are
@@ -134,7 +134,7 @@ def tell_synthetic_from_real(
     }
 
 
-def two_sample_figure(told: dict[str, Told] | None) -> dict[str, Any]:
+def two_sample_figure(told: dict[str, TwoSampleResult] | None) -> dict[str, Any]:
     """Return the test as it stands in the report: the AUC as a figure with ``p_value``.
 
     Privacy:

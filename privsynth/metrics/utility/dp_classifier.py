@@ -26,7 +26,7 @@ from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
 from privsynth.metrics.common.image_classifiers import CNN, LINEAR, MLP, ImageClassifier, as_input, build
 from privsynth.privacy.mechanisms.clipping import RecordClipper
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
-from privsynth.privacy.randomness import OsEntropy, SecretSource, standard_normals
+from privsynth.privacy.randomness import OsEntropy, SecureRandom, standard_normals
 from privsynth.privacy.units import weigh_records
 
 COUNT_SHARE = 0.02  # of mu², spent on the number of units
@@ -72,7 +72,7 @@ def train_directly(
     delta: float,
     max_records_per_person: int | None = None,
     settings: DirectTraining | None = None,
-    secret: SecretSource | None = None,
+    secret: SecureRandom | None = None,
     seed: int = 0,
 ) -> ImageClassifier:
     """Train a classifier on the real images under (epsilon, delta).

@@ -23,7 +23,7 @@ from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
 from privsynth.privacy.distributed import Ranks, summed_by
 from privsynth.privacy.mechanisms.clipping import STEADY, STEPS_PER_NORM, RecordClipper
 from privsynth.privacy.mechanisms.noise import LARGEST_STD, add_gaussian_noise
-from privsynth.privacy.randomness import SecretSource
+from privsynth.privacy.randomness import SecureRandom
 from privsynth.privacy.units import Weighting
 
 
@@ -133,7 +133,7 @@ class SecretNoiseOptimizer(DPOptimizer):
             expected_batch_size=plan.expected_batch_size,
         )
         self.plan = plan
-        self.secret: SecretSource | None = None
+        self.secret: SecureRandom | None = None
 
     def add_noise(self) -> None:
         """Set ``p.grad`` to the clipped sum plus noise of ``noise_multiplier * max_grad_norm``."""
@@ -174,7 +174,7 @@ class GradientSteps:
         *,
         records: torch.Tensor | None,
         weighting: Weighting | None,
-        secret: SecretSource,
+        secret: SecureRandom,
         advance: Callable[[int], None],
         keep: Callable[[int], None] = lambda n_steps: None,
         n_begun: int = 0,

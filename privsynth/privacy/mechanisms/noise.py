@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.randomness import SecretSource, standard_normals
+from privsynth.privacy.randomness import SecureRandom, standard_normals
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -22,7 +22,7 @@ LARGEST_STD = 2.0**59  # grid steps: beyond it, noise of 9.3 deviations is no 64
 
 
 def add_gaussian_noise(
-    counts: IntArray, *, noise_multiplier: float, units_per_one: int, secret: SecretSource
+    counts: IntArray, *, noise_multiplier: float, units_per_one: int, secret: SecureRandom
 ) -> FloatArray:
     """Add rounded Gaussian noise to a vector of L2 sensitivity 1.
 

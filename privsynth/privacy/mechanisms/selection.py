@@ -7,14 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.privacy.randomness import SecretSource, standard_gumbels
+from privsynth.privacy.randomness import SecureRandom, standard_gumbels
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 
 def exponential_mechanism(
-    scores: FloatArray, *, epsilon0: float, sensitivity: float, n_select: int, secret: SecretSource
+    scores: FloatArray, *, epsilon0: float, sensitivity: float, n_select: int, secret: SecureRandom
 ) -> IntArray:
     """Choose candidates with probability proportional to ``exp(epsilon0 * score / (2 * sensitivity))``.
 

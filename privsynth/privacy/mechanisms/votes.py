@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.errors import ParameterError
-from privsynth.privacy.randomness import SecretSource, uniforms
+from privsynth.privacy.randomness import SecureRandom, uniforms
 
 IntArray = NDArray[np.int64]
 Teacher = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -34,7 +34,7 @@ CHUNK = 64  # teachers in memory together
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class TeacherEnsemble:
     """Public parameters of the teachers.
 
     Attributes:
@@ -49,7 +49,7 @@ class Panel:
         if self.n_teachers < 1 or self.part_size < 1:
             raise ParameterError(f"expected n_teachers >= 1 and part_size >= 1, got {self}")
 
-    def assign(self, n_units: int, secret: SecretSource) -> IntArray:
+    def assign(self, n_units: int, secret: SecureRandom) -> IntArray:
         """Give each unit to a teacher, independently and uniformly, ``(n_units,)``.
 
         Privacy:

@@ -67,7 +67,7 @@ def planned_table(
 ) -> list[dict[str, Any]]:
     """Return what the table of the columns would buy, as `privsynth plan` tells it; public."""
     part = Spend(settings.table_share * mu_squared, 0.0)
-    steps = MarginalSynthesizer.sketch(schema, settings.table, part, n_rows).steps
+    steps = MarginalSynthesizer.plan_for(schema, settings.table, part, n_rows).steps
     return [{**step, "share": step["share"] * settings.table_share} for step in steps]
 
 

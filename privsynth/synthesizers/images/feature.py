@@ -12,7 +12,7 @@ from privsynth.models.images.mixture import ImageMixture
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.contract import Progress, Sketch
+from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.images.base import ImageSettings, ImageSynthesizer, planned_table
 from privsynth.synthesizers.images.measurements import Cells
 from privsynth.synthesizers.images.prototypes import fit_prototypes
@@ -56,14 +56,16 @@ class ImageFeatureSynthesizer(ImageSynthesizer):
     settings_type = ImageFeatureSettings
 
     @classmethod
-    def sketch(cls, schema: Schema, settings: ImageFeatureSettings, allowance: Spend, n_rows: int) -> Sketch:
+    def plan_for(
+        cls, schema: Schema, settings: ImageFeatureSettings, allowance: Spend, n_rows: int
+    ) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
         assert schema.image is not None
         steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
         left = 1.0 - sum(step["share"] for step in steps)
         steps += settings.prototypes.planned(left, allowance.mu_squared)
         values = schema.image.n_values
-        return Sketch(
+        return FitPlan(
             steps=tuple(steps),
             memory_mb=500.0 + 2e-6 * n_rows * values,
             seconds=settings.prototypes.seconds(n_rows, values, left * allowance.mu_squared),

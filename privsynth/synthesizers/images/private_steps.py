@@ -19,7 +19,7 @@ from privsynth.sampling.image_model import ImageGenerator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
-from privsynth.synthesizers.contract import Progress, Sketch
+from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.images.base import ImageSettings, ImageSynthesizer, planned_table
 from privsynth.synthesizers.images.measurements import Cells
 from privsynth.synthesizers.images.prototypes import fit_prototypes
@@ -72,7 +72,7 @@ class ImageStepSynthesizer(ImageSynthesizer):
     discovery_delta_share = 1.0 - SLACK_SHARE
 
     @classmethod
-    def sketch(cls, schema: Schema, settings: ImageStepSettings, allowance: Spend, n_rows: int) -> Sketch:
+    def plan_for(cls, schema: Schema, settings: ImageStepSettings, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
         assert schema.image is not None
         steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
@@ -85,7 +85,7 @@ class ImageStepSynthesizer(ImageSynthesizer):
             seconds = settings.prototypes.seconds(n_rows, schema.image.n_values, mu_squared)
         plan = step_plan(settings, (left - first) * allowance.mu_squared, allowance, n_rows)
         steps.append(planned_steps(cls.purpose, left - first, plan))
-        return Sketch(
+        return FitPlan(
             steps=tuple(steps),
             memory_mb=cls.memory_mb + 2e-6 * n_rows * schema.image.n_values,
             seconds=seconds + cls._seconds_of(settings, plan, schema.image),

@@ -12,11 +12,11 @@ import pandas as pd
 from privsynth.errors import ParameterError
 from privsynth.io.images import check_image_output, write_contact_sheet, write_images
 from privsynth.sampling.image_model import ImageModel
-from privsynth.sampling.request import Asked
+from privsynth.sampling.request import SampleOptions
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema.images import LabelledImages, PixelArray
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.request_sampler import RequestSampler, read_request, told_of_rows
+from privsynth.synthesizers.request_sampler import RequestSampler, read_request, row_attrs
 
 
 class ImageSampler(RequestSampler[ImageModel]):
@@ -27,7 +27,7 @@ class ImageSampler(RequestSampler[ImageModel]):
     """
 
     def sample(
-        self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[Asked]
+        self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[SampleOptions]
     ) -> LabelledImages:
         """Draw exactly ``n`` labelled images, conditioned and balanced over their labels exactly.
 
@@ -42,7 +42,7 @@ class ImageSampler(RequestSampler[ImageModel]):
         plan, rng = self._planned(request, random_state)
         blocks = list(self._fitted().draw_blocks(plan, rng))
         labels = pd.concat([block.labels for block in blocks], ignore_index=True)
-        labels.attrs |= told_of_rows(request, plan)
+        labels.attrs |= row_attrs(request, plan)
         return LabelledImages(np.concatenate([block.images for block in blocks]), labels)
 
     def sample_to(
@@ -53,7 +53,7 @@ class ImageSampler(RequestSampler[ImageModel]):
         random_state: int | None = None,
         force: bool = False,
         progress: Progress | None = None,
-        **asked: Unpack[Asked],
+        **asked: Unpack[SampleOptions],
     ) -> int:
         """Write the same images as `sample` to a folder of PNG files or an npz file.
 

@@ -39,7 +39,7 @@ MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is m
 
 
 @dataclass(frozen=True, kw_only=True)
-class PreliminarySettings:
+class BaseMeasurementSettings:
     """Public settings that every table recipe has; shares are of ``mu**2``.
 
     Attributes:
@@ -88,7 +88,7 @@ class PreliminarySettings:
 
 
 @dataclass(frozen=True)
-class Preliminaries:
+class BaseMeasurements:
     """What was bought first.
 
     Attributes:
@@ -155,9 +155,9 @@ def count_units(curator: Curator, units_share: float) -> float:
     return max(float(release.arrays["0"].sum()), 1.0)
 
 
-def buy_preliminaries(
-    curator: Curator, settings: PreliminarySettings, *, n_units: float, delta_share: float = 1.0
-) -> Preliminaries:
+def measure_base(
+    curator: Curator, settings: BaseMeasurementSettings, *, n_units: float, delta_share: float = 1.0
+) -> BaseMeasurements:
     """Buy domains, 1-way marginals and the condition table.
 
     Args:
@@ -176,22 +176,22 @@ def buy_preliminaries(
         lists=lists,
         bounds=bounds,
         octaves=settings.octaves_share / max(private.n_octaves, 1),
-        spikes=settings.spikes_share / max(private.n_wide, 1),
+        point_masses=settings.spikes_share / max(private.n_wide, 1),
         one_way=settings.one_way_share,
         delta=delta_share * curator.allowance.added_delta,
     )
     combinations = find_combinations(curator, schema, budget)
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins)
     condition = _measure_condition(curator, domains, settings.condition_share)
-    return Preliminaries(
+    return BaseMeasurements(
         domains, FittedCodes.of(domains, whole=_whole(schema, domains)), condition, combinations
     )
 
 
-def planned_preliminaries(
-    schema: Schema, settings: PreliminarySettings, mu_squared: float
+def planned_base_measurements(
+    schema: Schema, settings: BaseMeasurementSettings, mu_squared: float
 ) -> list[dict[str, Any]]:
-    """Return what `buy_preliminaries` would buy: purpose, share, count and noise of each kind of release.
+    """Return what `measure_base` would buy: purpose, share, count and noise of each kind of release.
 
     Of the 1-way marginals, which do not all get the same noise, it is the most that a column may get.
 

@@ -27,13 +27,13 @@ from privsynth.privacy.mechanisms.clipping import RecordClipper, check_records_d
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.contract import Progress, Sketch
+from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import (
-    Preliminaries,
+    BaseMeasurements,
     condition_columns,
     expected_width,
-    planned_preliminaries,
+    planned_base_measurements,
 )
 from privsynth.synthesizers.training import (
     StepSettings,
@@ -106,9 +106,9 @@ class DenoisingSynthesizer(TableSynthesizer):
     settings_type = DenoisingSettings
 
     @classmethod
-    def sketch(cls, schema: Schema, settings: DenoisingSettings, allowance: Spend, n_rows: int) -> Sketch:
+    def plan_for(cls, schema: Schema, settings: DenoisingSettings, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
-        steps = planned_preliminaries(schema, settings, allowance.mu_squared)
+        steps = planned_base_measurements(schema, settings, allowance.mu_squared)
         left = 1.0 - sum(step["share"] for step in steps)
         plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
         steps.append(planned_steps(PURPOSE, left, plan))
@@ -116,7 +116,7 @@ class DenoisingSynthesizer(TableSynthesizer):
         n_codes, n_predicted = sum(widths), len(widths) - len(condition_columns(schema))
         n_weights = n_codes * (n_codes + settings.hidden * (n_predicted + 2)) / 2
         rows = plan.expected_batch_size * len(widths) / 2 + 3 * settings.n_components
-        return Sketch(
+        return FitPlan(
             steps=tuple(steps),
             memory_mb=400.0 + 4e-6 * (3 * rows * n_codes + 8 * n_weights),
             seconds=settings.n_steps * (0.01 + SECONDS_PER_WEIGHT * plan.expected_batch_size * n_weights),
@@ -125,7 +125,7 @@ class DenoisingSynthesizer(TableSynthesizer):
     def _make(
         self, curator: Curator, settings: DenoisingSettings, *, seed: int, device: str, progress: Progress
     ) -> TableModel:
-        def trainer(first: Preliminaries) -> DenoisingTrainer:
+        def trainer(first: BaseMeasurements) -> DenoisingTrainer:
             return DenoisingTrainer(curator.schema, first, settings, seed=seed, device=device)
 
         return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
@@ -139,7 +139,7 @@ class DenoisingTrainer:
     def __init__(
         self,
         schema: Schema,
-        first: Preliminaries,
+        first: BaseMeasurements,
         settings: DenoisingSettings,
         *,
         seed: int,
@@ -250,7 +250,7 @@ class DenoisingTrainer:
         return self._base
 
 
-def prediction_order(first: Preliminaries, given: tuple[str, ...]) -> tuple[str, ...]:
+def prediction_order(first: BaseMeasurements, given: tuple[str, ...]) -> tuple[str, ...]:
     """Return the columns in the order of prediction: what is given, then from few codes to many."""
     domains = first.codes.by_column
     rest = sorted((name for name in domains if name not in given), key=lambda name: domains[name].size)

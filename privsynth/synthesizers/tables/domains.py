@@ -45,7 +45,7 @@ class DomainBudget:
         lists: For each private list of categories or combinations.
         bounds: For each pair of private bounds.
         octaves: For the doubling bins of each number line with wide public bounds.
-        spikes: For the single values of each number line whose grid is not fine.
+        point_masses: For the single values of each number line whose grid is not fine.
         one_way: For all 1-way marginals together.
         delta: For all lists and single values together; a delta, no share.
     """
@@ -53,7 +53,7 @@ class DomainBudget:
     lists: float
     bounds: float
     octaves: float
-    spikes: float
+    point_masses: float
     one_way: float
     delta: float
 
@@ -258,12 +258,12 @@ def _fine_domain(
         release = curator.discover_values(
             f"spikes/{column.name}",
             column,
-            noise_multiplier=noise_for(budget.spikes * mu_squared),
+            noise_multiplier=noise_for(budget.point_masses * mu_squared),
             delta=delta,
             max_values=MAX_SPIKES,
         )
-        spikes = np.asarray(release.facts["values"], dtype=np.float64)
-        grid = grid.with_spikes(spikes[(spikes >= grid.low) & (spikes <= grid.high)])
+        point_masses = np.asarray(release.facts["values"], dtype=np.float64)
+        grid = grid.with_point_masses(point_masses[(point_masses >= grid.low) & (point_masses <= grid.high)])
     cells = np.arange(grid.n_cells)
     return NumericDomain(column, grid, cells, np.ones(grid.n_cells), has_missing, bounds_found)
 

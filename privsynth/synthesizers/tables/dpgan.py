@@ -13,12 +13,12 @@ from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.adversarial import AdversarialTrainer
-from privsynth.synthesizers.contract import Progress, Sketch
+from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import (
-    Preliminaries,
+    BaseMeasurements,
     expected_width,
-    planned_preliminaries,
+    planned_base_measurements,
 )
 from privsynth.synthesizers.training import (
     StepSettings,
@@ -83,15 +83,15 @@ class DPGANSynthesizer(TableSynthesizer):
     settings_type = DPGANSettings
 
     @classmethod
-    def sketch(cls, schema: Schema, settings: DPGANSettings, allowance: Spend, n_rows: int) -> Sketch:
+    def plan_for(cls, schema: Schema, settings: DPGANSettings, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
-        steps = planned_preliminaries(schema, settings, allowance.mu_squared)
+        steps = planned_base_measurements(schema, settings, allowance.mu_squared)
         left = 1.0 - sum(step["share"] for step in steps)
         plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
         width = sum(expected_width(column, settings.n_bins) for column in schema.modelled)
         rows = plan.expected_batch_size + settings.gan.fake_batch_size
         steps.append(planned_steps(PURPOSE, left, plan))
-        return Sketch(
+        return FitPlan(
             steps=tuple(steps),
             memory_mb=400.0 + 4e-6 * (6 * settings.gan.n_states * width + 12 * rows * width),
             seconds=settings.n_steps * (0.01 + SECONDS_PER_CODE * rows * width),
@@ -104,7 +104,7 @@ class DPGANSynthesizer(TableSynthesizer):
     def _make(
         self, curator: Curator, settings: DPGANSettings, *, seed: int, device: str, progress: Progress
     ) -> TableModel:
-        def trainer(first: Preliminaries) -> GanTrainer:
+        def trainer(first: BaseMeasurements) -> GanTrainer:
             return GanTrainer(curator.schema, first, settings, seed=seed, device=device)
 
         return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
@@ -116,7 +116,7 @@ class GanTrainer(AdversarialTrainer):
     gan: Gan
 
     def __init__(
-        self, schema: Schema, first: Preliminaries, settings: DPGANSettings, *, seed: int, device: str
+        self, schema: Schema, first: BaseMeasurements, settings: DPGANSettings, *, seed: int, device: str
     ) -> None:
         self._schema = schema
         self._first = first

@@ -9,9 +9,9 @@ from privsynth.accounting.gdp import exponential_epsilon0
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.contract import Progress, Sketch
+from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.tables.base import TableSynthesizer
-from privsynth.synthesizers.tables.base_measurements import planned_counts, planned_preliminaries
+from privsynth.synthesizers.tables.base_measurements import planned_base_measurements, planned_counts
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals, pairs_per_round
 
 
@@ -34,11 +34,11 @@ class MarginalSynthesizer(TableSynthesizer):
     settings_type = MarginalSettings
 
     @classmethod
-    def sketch(cls, schema: Schema, settings: MarginalSettings, allowance: Spend, n_rows: int) -> Sketch:
+    def plan_for(cls, schema: Schema, settings: MarginalSettings, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
         mu_squared = allowance.mu_squared
         settings = settings.adapted_to(n_rows * math.sqrt(mu_squared))
-        steps = planned_preliminaries(schema, settings, mu_squared)
+        steps = planned_base_measurements(schema, settings, mu_squared)
         n_columns = len(schema.modelled)
         if n_columns > 1:
             count = settings.n_rounds * pairs_per_round(n_columns, settings)
@@ -47,7 +47,7 @@ class MarginalSynthesizer(TableSynthesizer):
             epsilon0 = exponential_epsilon0(math.sqrt(selection * mu_squared / count))
             choice = {"purpose": "choice of tables", "share": selection, "count": count, "epsilon0": epsilon0}
             steps += [choice, planned_counts("2- and 3-way marginals", left - selection, count, mu_squared)]
-        return Sketch(steps=tuple(steps))
+        return FitPlan(steps=tuple(steps))
 
     def _make(
         self, curator: Curator, settings: MarginalSettings, *, seed: int, device: str, progress: Progress

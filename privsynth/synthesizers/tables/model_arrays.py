@@ -22,7 +22,7 @@ def model_arrays(model: TableModel) -> dict[str, NDArray[Any]]:
         if isinstance(domain, NumericDomain):
             arrays |= {
                 f"domain/{name}/edges": domain.grid.edges,
-                f"domain/{name}/spikes": domain.grid.spikes,
+                f"domain/{name}/spikes": domain.grid.point_masses,
                 f"domain/{name}/bin_of_cell": domain.bin_of_cell,
                 f"domain/{name}/cell_weight": domain.cell_weight,
             }

@@ -15,18 +15,18 @@ from privsynth.errors import ParameterError
 from privsynth.models.state import averaging_weight
 from privsynth.models.tables.teachers import PairKernel, Student
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.votes import Panel
+from privsynth.privacy.mechanisms.votes import TeacherEnsemble
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.contract import Progress, Sketch
+from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import (
-    Preliminaries,
-    PreliminarySettings,
-    buy_preliminaries,
+    BaseMeasurements,
+    BaseMeasurementSettings,
     count_units,
-    planned_preliminaries,
+    measure_base,
+    planned_base_measurements,
 )
 from privsynth.synthesizers.training import independent_seeds
 
@@ -34,7 +34,7 @@ LEAST_SIGNAL = 20.0  # of `vote_signal`: below it a student was not seen to lear
 
 
 @dataclass(frozen=True, kw_only=True)
-class PATEGANSettings(PreliminarySettings):
+class PATEGANSettings(BaseMeasurementSettings):
     """Public settings of the recipe; shares are of ``mu**2``, and the votes get what is left.
 
     Attributes:
@@ -85,11 +85,11 @@ class PATEGANSettings(PreliminarySettings):
                 f"{self.vote_spread!r}, {self.averaging!r}"
             )
 
-    def panel(self, n_units: float) -> Panel:
+    def ensemble(self, n_units: float) -> TeacherEnsemble:
         """Return the teachers for about so many units; ``n_units`` is public, or was released."""
         n_teachers = int(min(max(n_units / self.units_per_teacher, 1.0), self.max_teachers))
         mean = n_units / n_teachers
-        return Panel(n_teachers=n_teachers, part_size=math.ceil(mean + 6.0 * math.sqrt(mean)) + 10)
+        return TeacherEnsemble(n_teachers=n_teachers, part_size=math.ceil(mean + 6.0 * math.sqrt(mean)) + 10)
 
 
 class PATEGANSynthesizer(TableSynthesizer):
@@ -124,16 +124,15 @@ class PATEGANSynthesizer(TableSynthesizer):
     settings_type = PATEGANSettings
 
     @classmethod
-    def sketch(cls, schema: Schema, settings: PATEGANSettings, allowance: Spend, n_rows: int) -> Sketch:
+    def plan_for(cls, schema: Schema, settings: PATEGANSettings, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would buy with this budget."""
-        steps = planned_preliminaries(schema, settings, allowance.mu_squared)
+        steps = planned_base_measurements(schema, settings, allowance.mu_squared)
         left = 1.0 - sum(step["share"] for step in steps)
-        panel = settings.panel(n_rows)
+        ensemble = settings.ensemble(n_rows)
         count = settings.n_rounds * settings.queries_per_round
-        advice = [
-            f"{panel.n_teachers} teachers, each with about {n_rows / panel.n_teachers:.0f} {schema.unit}s"
-        ]
-        signal = vote_signal(panel.n_teachers, left * allowance.mu_squared)
+        n_teachers = ensemble.n_teachers
+        advice = [f"{n_teachers} teachers, each with about {n_rows / n_teachers:.0f} {schema.unit}s"]
+        signal = vote_signal(ensemble.n_teachers, left * allowance.mu_squared)
         if signal < LEAST_SIGNAL:
             needed = math.ceil(LEAST_SIGNAL / signal * n_rows / 100) * 100
             advice.append(
@@ -146,14 +145,14 @@ class PATEGANSynthesizer(TableSynthesizer):
             steps.append(
                 {"purpose": PURPOSE, "share": left, "count": count, "noise_std": noise, "of": "teacher"}
             )
-        return Sketch(steps=tuple(steps), advice=tuple(advice))
+        return FitPlan(steps=tuple(steps), advice=tuple(advice))
 
     def _make(
         self, curator: Curator, settings: PATEGANSettings, *, seed: int, device: str, progress: Progress
     ) -> TableModel:
         progress("finding domains", 0, settings.n_rounds)
         n_units = count_units(curator, settings.units_share)
-        first = buy_preliminaries(curator, settings, n_units=n_units)
+        first = measure_base(curator, settings, n_units=n_units)
         game = _Game(curator, first, settings, seed=seed)
         with deferred_interruption() as interruption:
             for index in range(settings.n_rounds):
@@ -181,12 +180,12 @@ class _Game:
     """
 
     def __init__(
-        self, curator: Curator, first: Preliminaries, settings: PATEGANSettings, *, seed: int
+        self, curator: Curator, first: BaseMeasurements, settings: PATEGANSettings, *, seed: int
     ) -> None:
         self._curator = curator
         self._first = first
         self._settings = settings
-        self._panel = settings.panel(first.domains.n_units)
+        self._panel = settings.ensemble(first.domains.n_units)
         (draws,) = independent_seeds(seed, 1)
         self._generator = first.generator(
             curator.schema,

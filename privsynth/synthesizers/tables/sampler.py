@@ -13,11 +13,11 @@ from privsynth.errors import ParameterError
 from privsynth.io.blocks import in_batches, write_blocks
 from privsynth.io.tables import read_table
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
-from privsynth.sampling.request import Asked
+from privsynth.sampling.request import SampleOptions
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.request_sampler import RequestSampler, read_request, told_of_rows
+from privsynth.synthesizers.request_sampler import RequestSampler, read_request, row_attrs
 
 
 class TableSampler(RequestSampler[TableModel]):
@@ -28,7 +28,7 @@ class TableSampler(RequestSampler[TableModel]):
     """
 
     def sample(
-        self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[Asked]
+        self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[SampleOptions]
     ) -> pd.DataFrame:
         """Draw exactly ``n`` synthetic rows, conditioned and balanced exactly, without rejection.
 
@@ -68,7 +68,7 @@ class TableSampler(RequestSampler[TableModel]):
         request = read_request(n, asked, self._table.schema)
         plan, rng = self._planned(request, random_state)
         rows = draw_rows(plan, rng)
-        rows.attrs |= told_of_rows(request, plan)
+        rows.attrs |= row_attrs(request, plan)
         return rows
 
     def sample_batches(
@@ -77,7 +77,7 @@ class TableSampler(RequestSampler[TableModel]):
         *,
         batch_size: int = 100_000,
         random_state: int | None = None,
-        **asked: Unpack[Asked],
+        **asked: Unpack[SampleOptions],
     ) -> Iterator[pd.DataFrame]:
         """Draw the same rows as `sample`, frame after frame of ``batch_size`` rows (the last may be short).
 
@@ -97,7 +97,7 @@ class TableSampler(RequestSampler[TableModel]):
         random_state: int | None = None,
         force: bool = False,
         progress: Progress | None = None,
-        **asked: Unpack[Asked],
+        **asked: Unpack[SampleOptions],
     ) -> int:
         """Write the same rows as `sample` to a CSV or Parquet file, block by block.
 
@@ -125,7 +125,7 @@ class TableSampler(RequestSampler[TableModel]):
         request = read_request(n, asked, self._table.schema)
         plan, rng = self._planned(request, random_state)
         types = every_label(plan)
-        types.attrs |= told_of_rows(request, plan)
+        types.attrs |= row_attrs(request, plan)
         report = progress or (lambda message, done, total: None)
         return write_blocks(
             draw_blocks(plan, rng),

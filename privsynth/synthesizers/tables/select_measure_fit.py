@@ -23,10 +23,10 @@ from privsynth.privacy.curator import Curator
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.tables.base_measurements import (
-    Preliminaries,
-    PreliminarySettings,
-    buy_preliminaries,
+    BaseMeasurements,
+    BaseMeasurementSettings,
     count_units,
+    measure_base,
 )
 from privsynth.synthesizers.tables.domains import Domains
 
@@ -39,7 +39,7 @@ _RETIRED = ("max_condition_cells",)  # settings of older versions that are none 
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarginalSettings(PreliminarySettings):
+class MarginalSettings(BaseMeasurementSettings):
     """Public settings of the recipe; shares are of ``mu**2``.
 
     Attributes:
@@ -103,7 +103,7 @@ class MarginalSettings(PreliminarySettings):
 class FittedTable:
     """What a fit ends with."""
 
-    first: Preliminaries
+    first: BaseMeasurements
     mixture: ProductMixture
     losses: tuple[float, ...]
 
@@ -137,7 +137,7 @@ def fit_marginals(
     n_units = count_units(curator, share * settings.units_share)
     strength = n_units * math.sqrt(share * curator.limit.mu_squared)
     settings = settings.adapted_to(strength).within(share)
-    first = buy_preliminaries(curator, settings, n_units=n_units, delta_share=delta_share)
+    first = measure_base(curator, settings, n_units=n_units, delta_share=delta_share)
     domains, codes = first.domains, first.codes
     names = tuple(codes.by_column)
     fitter = MixtureFitter(

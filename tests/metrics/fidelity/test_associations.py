@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import f_oneway, pearsonr
 from scipy.stats.contingency import association
 
-from privsynth.metrics.common.baselines import Yardsticks
+from privsynth.metrics.common.baselines import Baselines
 from privsynth.metrics.common.tables import load_tables
 from privsynth.metrics.fidelity.associations import (
     association_matrix,
@@ -70,7 +70,7 @@ def test_a_broken_dependence_shows_in_its_cell(draw, shuffled, schema: Schema) -
 
     def compared(synthetic: pd.DataFrame) -> dict[str, Any]:
         tables = load_tables(real, synthetic, schema=schema, holdout=holdout)
-        return compare_associations(Yardsticks.of(tables, np.random.default_rng(0)))
+        return compare_associations(Baselines.of(tables, np.random.default_rng(0)))
 
     found = compared(broken)
     age, income = found["columns"].index("age"), found["columns"].index("income")

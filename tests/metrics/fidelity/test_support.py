@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import pairwise_distances
 
-from privsynth.metrics.common.baselines import Yardsticks
+from privsynth.metrics.common.baselines import Baselines
 from privsynth.metrics.common.tables import load_tables
 from privsynth.metrics.fidelity.support import SCORES, compare_supports, support_scores
 from privsynth.schema import Schema
@@ -73,7 +73,7 @@ def test_in_a_table_the_ceiling_is_above_the_floor(draw, shuffled, schema: Schem
     def compared(synthetic: pd.DataFrame) -> dict[str, Any]:
         tables = load_tables(real, synthetic, schema=schema, holdout=holdout)
         generator = np.random.default_rng(0)
-        return compare_supports(Yardsticks.of(tables, generator), generator=generator)
+        return compare_supports(Baselines.of(tables, generator), generator=generator)
 
     found = compared(draw(1200, 2))
     assert found["n_rows"] == 1000

@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from privsynth.metrics.common.tables import load_tables
 from privsynth.metrics.fidelity.two_sample import (
-    Told,
+    TwoSampleResult,
     log_odds,
     tell_apart,
     tell_synthetic_from_real,
@@ -20,9 +20,11 @@ from privsynth.schema import Schema
 FALSE_ALARM = 1e-6
 
 
-def told(real: list[float], synthetic: list[float]) -> Told:
+def told(real: list[float], synthetic: list[float]) -> TwoSampleResult:
     empty = pd.DataFrame()
-    return Told(lambda rows: np.zeros((len(rows), 2)), empty, empty, np.array(real), np.array(synthetic))
+    return TwoSampleResult(
+        lambda rows: np.zeros((len(rows), 2)), empty, empty, np.array(real), np.array(synthetic)
+    )
 
 
 def test_auc_and_p_value_of_a_few_scores_worked_out_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Fidelity of images between its yardsticks: a fresh draw at the ceiling, noise at the floor."""
+"""Fidelity of images between its baselines: a fresh draw at the ceiling, noise at the floor."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from privsynth.errors import BudgetExceededError, ParameterError
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, sum_vectors
 from privsynth.privacy.randomness import OsEntropy
-from privsynth.privacy.records import HeldRecords
+from privsynth.privacy.records import SensitiveRecords
 from privsynth.privacy.units import weigh_records
 from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore
@@ -187,7 +187,7 @@ def test_the_images_of_a_person_are_cut_with_the_rows() -> None:
     codes = pd.Categorical.from_codes(persons % 2, categories=["a", "b"])
     images = np.broadcast_to(persons.astype(np.uint8)[:, None, None, None], (100, 2, 2, 1))
     records = Records(pd.DataFrame({"digit": codes}), persons, images)
-    held = HeldRecords(records, max_records_per_person=3, secret=OsEntropy()).rows(CODINGS)
+    held = SensitiveRecords(records, max_records_per_person=3, secret=OsEntropy()).rows(CODINGS)
     shades, counts = np.unique(held[:, 1].numpy(), return_counts=True)
     assert shades.tolist() == list(range(20))
     assert set(counts) == {3}

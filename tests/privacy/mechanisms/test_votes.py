@@ -16,7 +16,7 @@ from privsynth.errors import ParameterError
 from privsynth.models.tables.teachers import PairKernel
 from privsynth.privacy import curator as curator_module
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.votes import Panel, count_votes
+from privsynth.privacy.mechanisms.votes import TeacherEnsemble, count_votes
 from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
@@ -32,21 +32,21 @@ def rows_of(n, seed=0):
     return torch.from_numpy(np.stack([rng.integers(size, size=n) for size in SIZES], axis=1))
 
 
-def teachers_changed_by_leaving_out_one(panel, *, n=60):
+def teachers_changed_by_leaving_out_one(ensemble, *, n=60):
     """Return, for each record, how many teachers' records differ when it is left out."""
     records = rows_of(n)
-    teachers = panel.assign(n, PredictableSourceForTests(0))
-    whole, present = panel.divide(records, teachers)
+    teachers = ensemble.assign(n, PredictableSourceForTests(0))
+    whole, present = ensemble.divide(records, teachers)
     changed = []
     for i in range(n):
         kept = np.arange(n) != i
-        less, there = panel.divide(records[kept], teachers[kept])
+        less, there = ensemble.divide(records[kept], teachers[kept])
         differs = (less != whole).flatten(1).any(1) | (there != present).any(1)
         changed.append(int(differs.sum()))
     return changed
 
 
-class Overlapping(Panel):
+class Overlapping(TeacherEnsemble):
     """The planted bug: each teacher also sees its neighbour's records."""
 
     def divide(self, records, teachers):
@@ -56,34 +56,34 @@ class Overlapping(Panel):
 
 def test_removing_a_record_changes_exactly_one_teacher():
     sizes = {"n_teachers": 7, "part_size": 40}
-    assert set(teachers_changed_by_leaving_out_one(Panel(**sizes))) == {1}
+    assert set(teachers_changed_by_leaving_out_one(TeacherEnsemble(**sizes))) == {1}
     assert set(teachers_changed_by_leaving_out_one(Overlapping(**sizes))) == {2}  # it would be seen
 
 
 def test_a_teacher_with_more_than_its_part_leaves_the_rest_out_and_changes_no_other():
-    panel = Panel(n_teachers=7, part_size=3)
-    _, present = panel.divide(rows_of(60), panel.assign(60, PredictableSourceForTests(0)))
+    ensemble = TeacherEnsemble(n_teachers=7, part_size=3)
+    _, present = ensemble.divide(rows_of(60), ensemble.assign(60, PredictableSourceForTests(0)))
     assert int(present.sum(1).max()) == 3
-    assert set(teachers_changed_by_leaving_out_one(panel)) == {0, 1}  # 0: those that are left out anyway
+    assert set(teachers_changed_by_leaving_out_one(ensemble)) == {0, 1}  # 0: those that are left out anyway
 
 
 def test_removing_a_record_moves_every_count_by_at_most_one():
-    panel, records = Panel(n_teachers=9, part_size=40), rows_of(60)
+    ensemble, records = TeacherEnsemble(n_teachers=9, part_size=40), rows_of(60)
     fakes, queries = rows_of(50, seed=1), rows_of(200, seed=2)
-    teachers = panel.assign(60, PredictableSourceForTests(0))
+    teachers = ensemble.assign(60, PredictableSourceForTests(0))
     teacher = partial(KERNEL.teacher, fakes=fakes, queries=queries)
-    whole = count_votes(teacher, *panel.divide(records, teachers), n_queries=200)
+    whole = count_votes(teacher, *ensemble.divide(records, teachers), n_queries=200)
     moved = []
     for i in range(60):
         kept = np.arange(60) != i
-        parts = panel.divide(records[kept], teachers[kept])
+        parts = ensemble.divide(records[kept], teachers[kept])
         moved.append(np.abs(count_votes(teacher, *parts, n_queries=200) - whole).max())
     assert max(moved) == 1
 
 
 def test_a_teacher_among_others_votes_as_it_does_alone():
-    panel = Panel(n_teachers=150, part_size=12)  # more than are in memory together
-    parts, present = panel.divide(rows_of(600), panel.assign(600, PredictableSourceForTests(3)))
+    ensemble = TeacherEnsemble(n_teachers=150, part_size=12)  # more than are in memory together
+    parts, present = ensemble.divide(rows_of(600), ensemble.assign(600, PredictableSourceForTests(3)))
     fakes, queries = rows_of(50, seed=1), rows_of(30, seed=2)
     alone = torch.stack([KERNEL.teacher(p, t, fakes, queries) for p, t in zip(parts, present, strict=True)])
     assert len({tuple(scores.tolist()) for scores in alone}) > 140  # each has learnt something of its own
@@ -98,19 +98,19 @@ def test_whatever_a_teacher_returns_is_one_vote_or_none(score):
     def strange(records, present):
         return torch.full((6,), score) + 0.0 * present.sum()
 
-    parts = Panel(n_teachers=5, part_size=2).divide(rows_of(4), np.arange(4))
+    parts = TeacherEnsemble(n_teachers=5, part_size=2).divide(rows_of(4), np.arange(4))
     votes = count_votes(strange, *parts, n_queries=6)
     assert votes.tolist() == [5 if score > 0 else 0] * 6
 
 
 def test_a_teacher_without_records_does_not_vote():
-    parts = Panel(n_teachers=3, part_size=2).divide(rows_of(1), np.array([1]))
+    parts = TeacherEnsemble(n_teachers=3, part_size=2).divide(rows_of(1), np.array([1]))
     teacher = partial(KERNEL.teacher, fakes=rows_of(20), queries=rows_of(40))
     assert count_votes(teacher, *parts, n_queries=40).max() == 1
 
 
 def test_units_are_given_to_teachers_uniformly_and_independently():
-    teachers = Panel(n_teachers=5, part_size=1).assign(20_000, OsEntropy())
+    teachers = TeacherEnsemble(n_teachers=5, part_size=1).assign(20_000, OsEntropy())
     assert fits(np.bincount(teachers, minlength=5), np.full(5, 0.2))
     pairs = teachers[:-1:2] * 5 + teachers[1::2]
     assert fits(np.bincount(pairs, minlength=25), np.full(25, 0.04))
@@ -121,7 +121,7 @@ def test_units_are_given_to_teachers_uniformly_and_independently():
 @pytest.mark.parametrize("sizes", [(0, 5), (5, 0)])
 def test_a_panel_has_teachers_and_they_have_records(sizes):
     with pytest.raises(ParameterError, match="n_teachers >= 1 and part_size >= 1"):
-        Panel(n_teachers=sizes[0], part_size=sizes[1])
+        TeacherEnsemble(n_teachers=sizes[0], part_size=sizes[1])
 
 
 # -- through the curator -------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ CODINGS = {
     name: DiscreteDomain(SCHEMA.columns[name], tuple(range(k)), False, False).coding
     for name, k in zip("abc", SIZES, strict=True)
 }
-PANEL = Panel(n_teachers=20, part_size=60)
+PANEL = TeacherEnsemble(n_teachers=20, part_size=60)
 
 
 def a_curator(*, schema=SCHEMA, frame=None, charged=None, secret=None, mu_squared=100.0):
@@ -213,13 +213,13 @@ def test_the_partition_is_drawn_once_and_rounds_have_noise_of_their_own(monkeypa
 
 def test_a_person_is_one_row_of_one_teacher(monkeypatch):
     seen = []
-    original = Panel.divide
+    original = TeacherEnsemble.divide
 
     def watching(self, records, teachers):
         seen.append((records, teachers))
         return original(self, records, teachers)
 
-    monkeypatch.setattr(Panel, "divide", watching)
+    monkeypatch.setattr(TeacherEnsemble, "divide", watching)
     frame = pd.DataFrame(rows_of(300).numpy(), columns=list("abc")).assign(who=np.arange(300) // 3)
     schema = Schema({**FIELDS, "who": {"type": "id", "role": "person_id"}}, max_records_per_person=3)
     ask(a_curator(schema=schema, frame=frame))

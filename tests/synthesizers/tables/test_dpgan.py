@@ -96,7 +96,7 @@ def test_conditions_have_released_shares_never_exact_ones(ledger, monkeypatch):
     )
     exact = pd.crosstab(frame["sex"], frame["ill"]).to_numpy().astype(float)
     monkeypatch.setattr(
-        "privsynth.synthesizers.tables.base_measurements.Preliminaries.conditions",
+        "privsynth.synthesizers.tables.base_measurements.BaseMeasurements.conditions",
         lambda self, schema: (("sex", "ill"), exact),
     )
     with pytest.raises(AssertionError):

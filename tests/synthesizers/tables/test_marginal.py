@@ -347,7 +347,7 @@ def interrupted(ledger_path, partial, after, monkeypatch, *, where):
 def test_killed_anywhere_the_ledger_holds_every_spend_and_the_same_call_resumes(where, tmp_path, monkeypatch):
     """``before``: after a charge, before the read. ``lost``: after the read, before it is stored."""
     n_charges = (
-        12  # units, spikes of two columns, 1-way, condition, three rounds of two: eleven, and one more
+        12  # units, point_masses of two columns, 1-way, condition, three rounds of two: eleven, and one more
     )
     for after in range(n_charges):
         folder = tmp_path / f"{where}{after}"

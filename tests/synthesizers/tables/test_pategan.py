@@ -51,9 +51,9 @@ def test_the_student_sees_generated_rows_and_noisy_votes_and_nothing_else(tmp_pa
         generated.append(codes(self, n))
         return generated[-1]
 
-    def asking(self, key, domains, panel, *arguments, **named):
-        release = ask(self, key, domains, panel, *arguments, **named)
-        votes.append(torch.from_numpy(release.arrays["votes"]).float() / panel.n_teachers)
+    def asking(self, key, domains, ensemble, *arguments, **named):
+        release = ask(self, key, domains, ensemble, *arguments, **named)
+        votes.append(torch.from_numpy(release.arrays["votes"]).float() / ensemble.n_teachers)
         return release
 
     def learning(kernel, queries, shares, **named):
@@ -113,7 +113,7 @@ def test_votes_lost_in_a_crash_are_paid_for_and_the_rest_is_made_of_what_is_left
 def test_the_plan_says_when_there_are_too_few_teachers():
     def advice(n_rows, epsilon):
         allowance = Spend.of_budget(epsilon=epsilon, delta=1e-6)
-        return " ".join(PATEGANSynthesizer.sketch(PATIENTS, PATEGANSettings(), allowance, n_rows).advice)
+        return " ".join(PATEGANSynthesizer.plan_for(PATIENTS, PATEGANSettings(), allowance, n_rows).advice)
 
     assert "200 teachers" in advice(1000, 1.0)
     assert "too few" in advice(1000, 1.0)

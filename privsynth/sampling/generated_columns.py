@@ -25,7 +25,7 @@ _TOKEN = re.compile(
 )
 
 
-class MadeColumns:
+class GeneratedColumns:
     """Makes the columns of a table that no model holds, block after block.
 
     Args:
@@ -54,9 +54,9 @@ class MadeColumns:
         return {name: make(n) for name, make in self._makers.items()}
 
 
-def check_made_columns(schema: Schema) -> None:
+def check_generated_columns(schema: Schema) -> None:
     """Raise a `SchemaError` unless every id and text column can be made."""
-    MadeColumns(schema, 1, np.random.default_rng(0)).next(1)
+    GeneratedColumns(schema, 1, np.random.default_rng(0)).next(1)
 
 
 def _maker(column: Column, unique: Unique | None, n_rows: int, rng: np.random.Generator) -> Make:

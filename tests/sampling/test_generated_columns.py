@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from privsynth import MarginalSynthesizer
 from privsynth.errors import RequestError, SchemaError
-from privsynth.sampling import made, rows
-from privsynth.sampling.made import MadeColumns, alphabets
+from privsynth.sampling import generated_columns as made
+from privsynth.sampling import rows
+from privsynth.sampling.generated_columns import GeneratedColumns, alphabets
 from privsynth.schema import Schema
 from tests.helpers.models import COLUMNS, model_of, rows_of
 
@@ -87,7 +88,7 @@ def test_keys_of_a_pattern_match_it_and_never_repeat(parts, data, seed):
     n_keys = math.prod(len(letters) for letters in alphabets(pattern, "key"))
     n = data.draw(st.integers(0, min(n_keys, 300)))
     schema = Schema(TEXTS, constraints=[unique("key", pattern)])
-    columns = MadeColumns(schema, n, np.random.default_rng(seed))
+    columns = GeneratedColumns(schema, n, np.random.default_rng(seed))
     keys = pd.concat([columns.next(n // 2)["key"], columns.next(n - n // 2)["key"]])
     assert len(keys) == n
     assert keys.is_unique
