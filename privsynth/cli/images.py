@@ -53,13 +53,13 @@ def with_grids(progress: Progress, grids: Path | None, synthesizer: str, *, forc
         ParameterError: If there is nothing to show.
         TableError: If the folder cannot be made, or holds the sheets of another fit.
     """
-    from privsynth.synthesizers import SYNTHESIZERS
+    from privsynth.synthesizers import synthesizer_class
     from privsynth.synthesizers.images.private_steps import ImageStepSynthesizer
     from privsynth.synthesizers.images.sample_grids import SampleGrids
 
     if grids is None:
         return progress
-    if not issubclass(SYNTHESIZERS[synthesizer], ImageStepSynthesizer):
+    if not issubclass(synthesizer_class(synthesizer), ImageStepSynthesizer):
         raise ParameterError(
             f"--grids shows images as private steps learn them, and {synthesizer} takes none; leave it out"
         )

@@ -12,6 +12,7 @@ import typer
 from privsynth.cli.console import check_output, print_result, progress_said, say, warn
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, ParameterError, SchemaError
+from privsynth.synthesizers import NAMES
 
 if TYPE_CHECKING:
     from privsynth.schema import Schema
@@ -19,17 +20,8 @@ if TYPE_CHECKING:
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
 
-class SynthesizerName(StrEnum):
-    """Synthesizers of this version."""
-
-    MARGINAL = "marginal"
-    DPGAN = "dpgan"
-    PATEGAN = "pategan"
-    DENOISING = "denoising"
-    IMAGE_FEATURE = "image-feature"
-    IMAGE_GAN = "image-gan"
-    IMAGE_DIFFUSION = "image-diffusion"
-
+SynthesizerName = StrEnum("SynthesizerName", {name: name for name in NAMES})  # type: ignore[misc]
+BY_DEFAULT = next(iter(SynthesizerName))
 
 Sheet = Annotated[
     Path | None,
@@ -69,7 +61,7 @@ def plan(
         typer.Option(min=1, help="Number of persons, roughly, where the schema names them; public."),
     ] = None,
     delta: Delta = 1e-6,
-    synthesizer: Annotated[SynthesizerName, typer.Option()] = SynthesizerName.MARGINAL,
+    synthesizer: Annotated[SynthesizerName, typer.Option()] = BY_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """Say what a budget buys; reads no record."""
@@ -89,7 +81,7 @@ def fit(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Where the model goes.")],
     schema_path: Annotated[Path | None, typer.Option("--schema", help="Schema JSON.")] = None,
     delta: Delta = 1e-6,
-    synthesizer: Annotated[SynthesizerName, typer.Option()] = SynthesizerName.MARGINAL,
+    synthesizer: Annotated[SynthesizerName, typer.Option()] = BY_DEFAULT,
     ledger: LedgerPath = None,
     dataset: Annotated[
         str | None, typer.Option(help="Name in the ledger; by default the file name without suffixes.")
@@ -98,7 +90,9 @@ def fit(
     sheet: Sheet = None,
     grids: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Sheets of what is learnt so far, for image-gan, image-diffusion."),
+        typer.Option(
+            metavar="DIR", help="Sheets of what is learnt so far, for images learnt by private steps."
+        ),
     ] = None,
     on_violation: Annotated[OnViolation, typer.Option()] = OnViolation.ERROR,
     restart: Annotated[
@@ -115,7 +109,7 @@ def fit(
     from privsynth.cli.images import check_sheet, with_grids, write_sheet
     from privsynth.privacy.distributed import RankStoppedError, is_helper
     from privsynth.schema import Schema
-    from privsynth.synthesizers import SYNTHESIZERS, load
+    from privsynth.synthesizers import load, synthesizer_class
     from privsynth.synthesizers.interruption import FitInterrupted
 
     if schema_path is None:
@@ -124,7 +118,7 @@ def fit(
             'is public, and set to "private" what shall be found under the budget'
         )
     declared = Schema.load(schema_path)
-    model = SYNTHESIZERS[synthesizer.value](epsilon=_epsilon(epsilon), delta=delta, device=device.value)
+    model = synthesizer_class(synthesizer.value)(epsilon=_epsilon(epsilon), delta=delta, device=device.value)
     if is_helper():
         with suppress(RankStoppedError):  # the first rank says why, and its exit code is that of all
             model.fit(table, schema=declared, dataset=dataset, on_violation=on_violation.value)

@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 from privsynth.accounting.budget import Spend
-from privsynth.errors import ParameterError, SchemaError
+from privsynth.errors import SchemaError
 from privsynth.errors.arguments import real_number, whole_number
 from privsynth.privacy.mechanisms.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
 from privsynth.schema import PRIVATE, Schema
-from privsynth.synthesizers import IMAGE_SYNTHESIZERS, SYNTHESIZERS, TABLE_SYNTHESIZERS
+from privsynth.synthesizers import IMAGE_SYNTHESIZERS, TABLE_SYNTHESIZERS, synthesizer_class
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.contract import Settings
 from privsynth.synthesizers.guarantee import spent
@@ -26,7 +26,7 @@ def plan(
     schema: Schema,
     n_rows: int,
     epsilon: float,
-    delta: float,
+    delta: float = 1e-6,
     *,
     synthesizer: str = "marginal",
     settings: Settings | None = None,
@@ -53,8 +53,7 @@ def plan(
     """
     n_rows = whole_number("the number of rows", n_rows, least=1)
     epsilon, delta = real_number("epsilon", epsilon), real_number("delta", delta)
-    if synthesizer not in SYNTHESIZERS:
-        raise ParameterError(f"expected one of {', '.join(SYNTHESIZERS)}, got {synthesizer!r}")
+    kind = synthesizer_class(synthesizer)
     schema.require_complete()
     if (schema.image is None) == (synthesizer in IMAGE_SYNTHESIZERS):
         what = "a table" if schema.image is None else "images"
@@ -64,8 +63,7 @@ def plan(
             f"{' or '.join(fitting)}"
         )
     allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
-    kind = SYNTHESIZERS[synthesizer]
-    sketch = kind.plan_for(schema, settings or kind.settings_type(), allowance, n_rows)
+    fit_plan = kind.plan_for(schema, settings or kind.settings_type(), allowance, n_rows)
     return {
         "synthesizer": synthesizer,
         "epsilon": epsilon,
@@ -77,14 +75,14 @@ def plan(
         **({"persons": n_rows} if schema.unit == "person" else {}),
         "mu": math.sqrt(allowance.mu_squared),
         "discovery_delta": allowance.added_delta,
-        "steps": list(sketch.steps),
-        "memory_mb": sketch.memory_mb,
-        "seconds": sketch.seconds,
+        "steps": list(fit_plan.steps),
+        "memory_mb": fit_plan.memory_mb,
+        "seconds": fit_plan.seconds,
         "advice": [
-            *_advice(schema, sketch.steps, n_rows, delta),
-            *_advice_on_lists(schema, sketch.steps, allowance.added_delta),
-            *_advice_on_bounds(schema, sketch.steps, n_rows),
-            *sketch.advice,
+            *_advice(schema, fit_plan.steps, n_rows, delta),
+            *_advice_on_lists(schema, fit_plan.steps, allowance.added_delta),
+            *_advice_on_bounds(schema, fit_plan.steps, n_rows),
+            *fit_plan.advice,
         ],
     }
 

@@ -112,7 +112,7 @@ def fit_by_steps(
     delta: float,
     progress: Progress,
 ) -> TableModel:
-    """Buy the base measurements, then one block of private steps with all that is left; train, return the model.
+    """Buy the base measurements, then one block of private steps with all that is left; return the model.
 
     Args:
         curator: Sells the releases.

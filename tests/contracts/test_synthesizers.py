@@ -398,6 +398,21 @@ def test_it_is_cloned_shown_and_set_like_an_estimator(make, ledger):
         copy.set_params(settings__nothing=1)
 
 
+def test_settings_inside_settings_are_read_and_set_by_name():
+    synthesizer = privsynth.DPGANSynthesizer(epsilon=1.0)
+    before = synthesizer.get_params()
+    synthesizer.set_params(settings__gan__n_states=64, settings__n_steps=7)
+    changed = {name for name, value in synthesizer.get_params().items() if value != before[name]}
+    assert changed == {"settings", "settings__n_steps", "settings__gan", "settings__gan__n_states"}
+    assert (synthesizer.settings.n_steps, synthesizer.settings.gan.n_states) == (7, 64)
+    other = replace(synthesizer.settings.gan, n_states=32)
+    synthesizer.set_params(settings__gan=other, settings__gan__averaging=0.5)
+    assert synthesizer.settings.gan == replace(other, averaging=0.5)
+    assert clone(synthesizer).get_params() == synthesizer.get_params()
+    with pytest.raises(ParameterError, match="has no parameter 'settings__gan__nothing'"):
+        synthesizer.set_params(settings__gan__nothing=1)
+
+
 def test_the_schema_of_the_constructor_is_that_of_the_fit(make, ledger):
     synthesizer = make()
     source, schema = as_records(synthesizer, patients(600), PATIENTS)
