@@ -85,8 +85,7 @@ class SensitiveRecords:
         """Return the counts of the joint codes of some columns, in grid steps."""
         self._use(codings)
         if columns not in self._tables:
-            codes = [self._encoded(name) for name in columns]
-            counts = self.count(codes, [codings[name].size for name in columns])
+            counts = self.count([self._encoded(n) for n in columns], [codings[n].size for n in columns])
             self._tables[columns] = narrow(counts, int(counts.max(initial=0)) + 1)
         return self._tables[columns].astype(np.int64)
 
