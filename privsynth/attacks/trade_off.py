@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
+from privsynth.accounting.statements import GDP, accountant_of
 from privsynth.accounting.trade_off import allowed_tpr, gdp_allowed_tpr
 from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
 
@@ -60,7 +61,7 @@ def allowance_of(guarantee: Mapping[str, Any] | None) -> Allowance | None:
     epsilon, delta = guarantee.get("epsilon"), guarantee.get("delta")
     if epsilon is None or delta is None or not (math.isfinite(epsilon) and epsilon >= 0):
         return None
-    is_gdp = str(guarantee.get("accountant") or "").startswith("GDP filter")
+    is_gdp = accountant_of(guarantee) == GDP
     mu = gdp_mu(epsilon, (1 - ADDED_DELTA_SHARE) * delta) if is_gdp and 0 < delta < 1 and epsilon else None
     return Allowance(float(epsilon), float(delta), mu)
 

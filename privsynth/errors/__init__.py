@@ -13,19 +13,22 @@ class PrivsynthError(Exception):
     Args:
         message: What was expected and what was found.
         next: The command or action that works next, if there is one; it ends the message, too.
+        found: What was found, as a clause by itself, for those who go on and say what they did instead.
 
     Attributes:
         exit_code: What the command line returns.
         kind: Name of the class for scripts; stays the same.
         next: As given.
+        found: As given.
     """
 
     exit_code = 1
     kind = "error"
 
-    def __init__(self, message: str = "", *, next: str | None = None) -> None:
+    def __init__(self, message: str = "", *, next: str | None = None, found: str | None = None) -> None:
         super().__init__(message if next is None else f"{message}; {next}")
         self.next = next
+        self.found = found
 
 
 class ParameterError(PrivsynthError, ValueError):

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.intervals import wilson
-from privsynth.io.tables import read_table
 from privsynth.metrics.common.estimates import number
 from privsynth.metrics.common.grouping import groupings
-from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.tables import Table, Tables, load_released
 from privsynth.metrics.fairness.rates import rates_by_group
 from privsynth.metrics.fidelity.associations import MAX_COLUMNS, association_matrix
 from privsynth.metrics.fidelity.distributions import column_distribution
@@ -40,12 +39,10 @@ def describe_released(synthetic: Table, *, schema: Schema) -> dict[str, Any]:
     Privacy:
         Post-processing: reads the released rows and the public schema only.
     """
-    rows = read_table(synthetic, schema, is_real=False)
-    alone = Schema({column.name: column for column in schema.modelled})
-    tables = load_tables(rows, rows, schema=alone)  # the rows stand on both sides: nothing else can be read
+    tables = load_released(synthetic, schema=schema)
     frame, ones = tables.synthetic.frame, np.ones(len(tables.synthetic.frame))
     columns = []
-    for column in alone.modelled:
+    for column in tables.schema.modelled:
         bars = column_distribution(column, frame[column.name], ones, frame[column.name])
         columns.append(
             {
@@ -69,7 +66,7 @@ def describe_released(synthetic: Table, *, schema: Schema) -> dict[str, Any]:
         "target": None if target is None else target.name,
         "positive": None if target is None else target.positive,
         "by_group": _by_group(tables, target if target is not None and target.task == "binary" else None),
-        "notes": sorted({note.replace("real table", "synthetic table") for note in tables.notes}),
+        "notes": list(tables.notes),
         "intervals": INTERVALS.format(things="rows" if schema.image is None else "images"),
     }
 

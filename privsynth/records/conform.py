@@ -106,10 +106,12 @@ def conform(
         persons, rules = read_persons(table.column(schema.person_id))
         broken += [f"column {schema.person_id!r}: {rule}" for rule in rules]
     if broken and on_violation == "error":
+        found = f"{subject} breaks its schema: {'; '.join(broken)}"
         raise SchemaError(
-            f"{subject} breaks its schema: {'; '.join(broken)}. Mend the table or the schema, or clip what "
-            'breaks it with --on-violation clip (on_violation="clip")',
+            f"{found}. Mend the table or the schema, or clip what breaks it with --on-violation clip "
+            '(on_violation="clip")',
             next="`privsynth check TABLE --schema S` shows you which fields they are",
+            found=found,
         )
     return Records(pd.DataFrame(columns, copy=False), persons)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
+from privsynth.accounting.statements import GDP, UNANSWERED
 from privsynth.releases.store import Release
 from privsynth.schema import Schema
 
@@ -92,6 +93,7 @@ def guarantee_statement(
         "max_records_per_person": schema.max_records_per_person,
         "neighbours": "add_or_remove_one",
         "accountant": ACCOUNTANT if private else None,
+        "accountant_id": GDP if private else None,
         "events": _event_table(releases),
         "public": schema.public_facts(),
         "not_found": list(not_found),
@@ -108,7 +110,11 @@ def spent(epsilon: float, delta: float) -> float:
 
 
 def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
-    """Return the charges, those of equal purpose and level merged."""
+    """Return the charges, those of equal purpose and level merged.
+
+    Beside their words stand ``purpose_id``, the first part of the keys of the releases; ``state``, where
+    their answers serve no model; and ``mu_squared``, which adds up.
+    """
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for release in releases:
         event = Event.from_dict(release.event)
@@ -120,16 +126,22 @@ def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
         if event.delta:
             parameters["delta"] = event.delta
         parameters = {name: value for name, value in parameters.items() if value is not None}
-        purpose = event.purpose
-        if release.void:
-            purpose += " (charged, void since the schema was amended)"
-        elif release.lost:
-            purpose += " (charged, answer lost in an interruption)"
+        state = "void" if release.void else "lost" if release.lost else None
+        purpose = event.purpose + UNANSWERED.get(state or "", "")
         row = rows.setdefault(
             (purpose, event.mechanism, repr(parameters)),
-            {"purpose": purpose, "mechanism": event.mechanism, "parameters": parameters, "count": 0},
+            {
+                "purpose": purpose,
+                "purpose_id": release.key.partition("/")[0],
+                **({} if state is None else {"state": state}),
+                "mechanism": event.mechanism,
+                "parameters": parameters,
+                "count": 0,
+                "mu_squared": 0.0,
+            },
         )
         row["count"] += event.count
+        row["mu_squared"] += event.mu_squared
     return list(rows.values())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -18,6 +19,8 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 import privsynth
+from privsynth.accounting.budget import Spend
+from privsynth.attacks.trade_off import allowance_of
 from privsynth.errors import (
     BudgetExceededError,
     ParameterError,
@@ -27,6 +30,7 @@ from privsynth.errors import (
     TableError,
 )
 from privsynth.ledger.ledger import Ledger
+from privsynth.metrics.fidelity.detection import spending
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.releases.store import ReleaseStore
@@ -110,6 +114,31 @@ def test_every_release_is_one_ledger_entry_and_the_other_way_round(make, ledger)
     assert events == [(release.key, dict(release.event)) for release in synthesizer.releases_]
     stated = sum(event["count"] for event in synthesizer.guarantee_["events"])
     assert stated == sum(event["count"] for _, event in events)
+
+
+def test_what_the_budget_was_spent_on_adds_up_and_names_everything_that_was_bought(make, ledger):
+    synthesizer = fit(make(epsilon=3.0), ledger, schema=PRIVATE_PATIENTS)
+    statement = synthesizer.guarantee_
+    assert statement["accountant_id"] == "gdp"
+    found = spending(statement)["purposes"]
+    assert math.fsum(entry["share"] for entry in found) == pytest.approx(1)
+    assert min(entry["share"] for entry in found) > 0
+    allowed = Spend.of_budget(epsilon=3.0, delta=statement["delta"]).mu_squared
+    bought = math.fsum(entry["mu_squared"] for entry in found)
+    assert 0.9 * allowed < bought <= allowed * (1 + 1e-9)
+    if type(synthesizer) in TRAINED:
+        assert any(event["mechanism"] == "sampled_gaussian" for event in statement["events"])
+
+
+def test_older_statements_without_identifiers_read_alike(make, ledger):
+    statement = fit(make(), ledger, schema=PRIVATE_PATIENTS).guarantee_
+    added = ("purpose_id", "mu_squared")
+    events = [{k: v for k, v in event.items() if k not in added} for event in statement["events"]]
+    older = {k: v for k, v in statement.items() if k != "accountant_id"} | {"events": events}
+    (old, new) = (spending(read)["purposes"] for read in (older, statement))
+    assert [(e["purpose"], e["count"]) for e in old] == [(e["purpose"], e["count"]) for e in new]
+    assert [e["mu_squared"] for e in old] == pytest.approx([e["mu_squared"] for e in new])
+    assert allowance_of(older) == allowance_of(statement)
 
 
 def test_a_run_over_the_limit_is_refused_before_anything_is_read(make, ledger, monkeypatch):

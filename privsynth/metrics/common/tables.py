@@ -146,6 +146,23 @@ def load_tables(
     )
 
 
+def load_released(synthetic: Table, *, schema: Schema) -> Tables:
+    """Read released rows alone: they stand on both sides, so that nothing else can be read.
+
+    Raises:
+        PrivsynthError: If the table cannot be read as the schema says.
+
+    Privacy:
+        Post-processing: reads the released rows and the public schema only.
+    """
+    notes: list[str] = []
+    alone = Schema({column.name: column for column in schema.modelled})
+    rows = _canonical(read_table(synthetic, schema, is_real=False), alone, "synthetic", notes)
+    rows = _with_common_categories({"synthetic": rows}, alone)["synthetic"]
+    target, groups = _roles(alone, None, None)
+    return Tables(schema=alone, real=rows, synthetic=rows, target=target, groups=groups, notes=tuple(notes))
+
+
 def row_weights(records: Records) -> np.ndarray:
     """Return 1/(rows of that person) for each row; 1 without persons.
 
@@ -202,8 +219,7 @@ def _canonical(table: pd.DataFrame, schema: Schema, name: str, notes: list[str])
         return conform(table, schema, on_violation="error", name=name)
     except SchemaError as error:
         records = conform(table, schema, on_violation="clip", name=name)
-        what = str(error).partition(". Mend ")[0]
-        notes.append(f"{what}. Such values were clipped before anything was compared.")
+        notes.append(f"{error.found}. Such values were clipped before anything was compared.")
         return records
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from privsynth.accounting.statements import mu_squared_of, purpose_of
 from privsynth.attacks.intervals import auc_interval
 from privsynth.metrics.common.estimates import not_assessed, number
 from privsynth.metrics.common.tables import Table, Tables, load_tables
@@ -91,8 +92,9 @@ def spending(guarantee: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what each purpose took of the budget, as shares of mu², in which Gaussian releases add up.
 
     A Gaussian release of noise multiplier s has mu = 1/s; an exponential mechanism of parameter epsilon0 has
-    mu = -2 Φ⁻¹(1/(1 + exp(epsilon0/2))), about 0.63 epsilon0. DP-SGD steps do not add up in mu², so that a
-    model with such steps has its events listed without shares.
+    mu = -2 Φ⁻¹(1/(1 + exp(epsilon0/2))), about 0.63 epsilon0; a block of gradient steps on Poisson samples
+    has the least mu whose curve, beside a slack in delta, holds for all of them (`privsynth.accounting`).
+    With an event of an unknown mechanism no share is known.
 
     Privacy:
         Public: a function of the guarantee alone.
@@ -107,35 +109,16 @@ def spending(guarantee: Mapping[str, Any] | None) -> dict[str, Any]:
         return not_assessed(NO_BUDGET)
     by_purpose: dict[str, dict[str, Any]] = {}
     for event in events:
-        purpose = _without_values(str(event.get("purpose", "unnamed")))
+        purpose, cost = purpose_of(event), mu_squared_of(event)
         entry = by_purpose.setdefault(purpose, {"purpose": purpose, "count": 0, "mu_squared": 0.0})
-        count, mu = int(event.get("count", 1)), _mu(event)
-        entry["count"] += count
-        known = mu is not None and entry["mu_squared"] is not None
-        entry["mu_squared"] = entry["mu_squared"] + count * mu**2 if known and mu is not None else None
+        entry["count"] += int(event.get("count", 1))
+        before = entry["mu_squared"]
+        entry["mu_squared"] = None if cost is None or before is None else before + cost
     values = [entry["mu_squared"] for entry in by_purpose.values()]
     total = math.fsum(values) if None not in values else None
     for entry in by_purpose.values():
         entry["share"] = entry["mu_squared"] / total if total else None
     return {"status": "assessed", "purposes": sorted(by_purpose.values(), key=lambda e: -(e["share"] or 0.0))}
-
-
-def _mu(event: Mapping[str, Any]) -> float | None:
-    from scipy.stats import norm
-
-    mechanism, parameters = event.get("mechanism"), event.get("parameters") or {}
-    if mechanism in ("gaussian", "thresholded_gaussian") and parameters.get("noise_multiplier"):
-        return 1 / float(parameters["noise_multiplier"])
-    if mechanism == "exponential" and parameters.get("epsilon0") is not None:
-        return float(-2 * norm.ppf(1 / (1 + math.exp(float(parameters["epsilon0"]) / 2))))
-    return None
-
-
-def _without_values(purpose: str) -> str:
-    """Take purposes that differ by the column's name together: "values of 'age' held by many"."""
-    before, quote, rest = purpose.partition("'")
-    _, closing, after = rest.rpartition("'")
-    return f"{before}…{after}" if quote and closing else purpose
 
 
 def _giveaways(
