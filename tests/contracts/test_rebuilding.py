@@ -18,6 +18,7 @@ from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.synthesizers import MarginalSynthesizer
+from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.model_file import MEMBERS
 from privsynth.synthesizers.training import BLOCK
@@ -67,7 +68,7 @@ def rebuilt(kind, folder, tape):
     for release in stored:
         store.append(release)
     stored.close()
-    curator = Curator(schema=schema, allowance=again._allowance(), store=store)
+    curator = Curator(schema=schema, allowance=whole_budget(again.epsilon, again.delta), store=store)
     curator.tape = tape
     model = again._make(
         curator,

@@ -37,6 +37,7 @@ from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer
+from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.base import Synthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
 from tests.helpers.tables import PATIENTS, patients
@@ -147,7 +148,7 @@ def test_a_run_over_the_limit_is_refused_before_anything_is_read(make, ledger, m
     def read(*arguments, **named):
         raise AssertionError("records were read")
 
-    monkeypatch.setattr("privsynth.synthesizers.base.Curator", read)
+    monkeypatch.setattr("privsynth.synthesizers.fitting.Curator", read)
     with pytest.raises(BudgetExceededError, match="above the limit epsilon=1"):
         fit(make(epsilon=1.5), ledger)
     assert not ledger.datasets()[0].runs
@@ -208,7 +209,12 @@ def test_the_model_is_rebuilt_from_what_was_released_alone(make, ledger):
     records = synthesizer._read(source, schema, "error")
 
     def made(**source):
-        curator = Curator(schema=schema, allowance=synthesizer._allowance(), store=store, **source)
+        curator = Curator(
+            schema=schema,
+            allowance=whole_budget(synthesizer.epsilon, synthesizer.delta),
+            store=store,
+            **source,
+        )
         curator.tape = tape
         told = []
         model = synthesizer._make(

@@ -1,0 +1,146 @@
+"""A fitted synthesizer as a file and back, and its model rebuilt from releases alone."""
+
+from __future__ import annotations
+
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privsynth.errors import ModelFileError
+from privsynth.releases.store import Release
+from privsynth.schema import Schema
+from privsynth.synthesizers.arguments import whole_budget
+from privsynth.synthesizers.contract import Fitted, Model, Settings
+from privsynth.synthesizers.device import resolve_device
+from privsynth.synthesizers.distributed import JointStore
+from privsynth.synthesizers.fitting import Make, model_of_releases
+from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
+
+PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
+
+
+class Saved(Fitted[Model], ABC):
+    """What a synthesizer holds once it is fitted, and how that is written, read and rebuilt."""
+
+    settings_type: ClassVar[type[Settings]]
+    epsilon: float | None
+    delta: float
+    schema_: Schema
+    settings_: Settings
+    seed_: int
+    releases_: tuple[Release, ...]
+    guarantee_: dict[str, Any]
+    device_: str
+    added_delta_: float | None
+    fingerprint_: str | None
+
+    @abstractmethod
+    def _maker(self, settings: Any, device: str) -> Make[Model]:
+        """Return what makes the model, on this device."""
+
+    @staticmethod
+    @abstractmethod
+    def _arrays_of(model: Model) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a model by name, as in a model file."""
+
+    @staticmethod
+    @abstractmethod
+    def _facts_of(model: Model) -> dict[str, Any]:
+        """Return what the manifest of a model file says of a model beside its arrays."""
+
+    @classmethod
+    @abstractmethod
+    def _model_from(
+        cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> Model:
+        """Rebuild a model; raises a `KeyError`, `TypeError` or `ValueError` if its parts do not fit."""
+
+    def _adopt(
+        self,
+        settings: Any,
+        seed: int,
+        releases: tuple[Release, ...],
+        model: Model,
+        statement: dict[str, Any],
+    ) -> None:
+        self.schema_ = model.schema
+        self.feature_names_in_ = np.array(list(model.schema.columns), dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
+        self.settings_ = settings
+        self.seed_ = seed
+        self.releases_ = releases
+        self.model_ = model
+        self.guarantee_ = statement
+
+    def save(self, path: str | Path, *, force: bool = False) -> None:
+        """Write the model file: guarantee, weights, releases; nothing of a record.
+
+        Raises:
+            TableError: If it cannot be written, or exists and ``force`` is not set.
+        """
+        model = self._fitted()
+        manifest = {
+            "class": type(self).__name__,
+            "guarantee": self.guarantee_,
+            "settings": self.settings_.to_dict(),
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "random_state": self.random_state,
+            "seed": self.seed_,
+            "added_delta": self.added_delta_,
+            "fingerprint": self.fingerprint_,
+            "device": self.device_,
+            **self._facts_of(model),
+            "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        }
+        write_model_file(path, ModelFile(manifest, self._arrays_of(model), self.releases_), force=force)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model file; see `privsynth.load`."""
+        return cls.from_file(path, read_model_file(path))
+
+    @classmethod
+    def from_file(cls, path: str | Path, contents: ModelFile) -> Self:
+        """Rebuild a synthesizer from the contents of its file."""
+        manifest = contents.manifest
+        try:
+            arguments = {name: manifest[name] for name in ("epsilon", "delta", "random_state")}
+            synthesizer = cls(**arguments)
+            settings = cls.settings_type.from_dict(manifest["settings"])
+            model = cls._model_from(settings, manifest, contents.weights)
+            statement = {"given": model.schema.given, **manifest["guarantee"]}  # older files do not say it
+            synthesizer._adopt(settings, manifest["seed"], contents.releases, model, statement)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"{str(path)!r} is damaged: its parts do not fit ({type(error).__name__})"
+            ) from None
+        synthesizer.device_ = manifest.get("device", "cpu")
+        synthesizer.added_delta_ = manifest.get("added_delta")
+        synthesizer.fingerprint_ = manifest.get("fingerprint")
+        return synthesizer
+
+    def replay(self) -> dict[str, NDArray[Any]]:
+        """Rebuild the model's arrays from its releases and settings alone, without records.
+
+        Returns:
+            The arrays as they stand in the model file; equal to it byte for byte on the same machine.
+
+        Privacy:
+            Post-processing.
+        """
+        store = JointStore()
+        store.set_meta(seed=self.seed_)
+        if self.added_delta_ is not None:
+            store.set_meta(added_delta=self.added_delta_)
+        for release in self.releases_:
+            store.append(release)
+        make = self._maker(self.settings_, resolve_device(self.device_))
+        budget = whole_budget(self.epsilon, self.delta)
+        return self._arrays_of(model_of_releases(make, self.schema_, budget, store))
