@@ -34,7 +34,7 @@ def exponential_mu(epsilon0: float) -> float:
 
     References:
         Dong, Durfee and Rogers, "Optimal Differential Privacy Composition for Exponential Mechanisms",
-        ICML 2020 (bounded range). `privacy/README.md` gives the argument for the Gaussian curve.
+        ICML 2020 (bounded range). `privacy/PROOF.md`, Lemma 6, for the Gaussian curve.
 
     Example:
         >>> round(exponential_mu(1.0), 6)

@@ -4,8 +4,8 @@ No sampled Gaussian is ``mu``-GDP for a useful ``mu``: its trade-off curve is st
 But many such steps together are `(mu, slack)`-*approximately* GDP: their exact privacy profile, composed by
 privacy loss distributions, lies nowhere more than ``slack`` above the Gaussian one,
 ``delta(epsilon) <= gdp_delta(mu, epsilon) + slack`` for every epsilon, in both directions. That is all that
-composition needs: ``mu**2`` and ``slack`` add up, also for levels chosen adaptively (privacy/README.md has
-the proof). Public arithmetic: nothing here reads records.
+composition needs: ``mu**2`` and ``slack`` add up, also for levels chosen adaptively (Lemma 11 of
+privacy/PROOF.md). Public arithmetic: nothing here reads records.
 """
 
 from __future__ import annotations
