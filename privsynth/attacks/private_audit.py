@@ -22,7 +22,7 @@ from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from privsynth.accounting.budget import Spend, Unit
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Event, Gaussian
 from privsynth.accounting.gdp import noise_for
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
@@ -190,7 +190,7 @@ class AuditAccount:
         if not tables:
             return [], 0.0
         sigma = noise_for(SHARES[kind] * self._spend.mu_squared / len(tables))
-        event = Event(purpose=purpose, mechanism="gaussian", noise_multiplier=sigma, count=len(tables))
+        event = Gaussian(purpose=purpose, noise_multiplier=sigma, count=len(tables))
         self._ledger.charge(self._run, event, f"audit/{kind}")
         self.events.append(event)
         noisy = [

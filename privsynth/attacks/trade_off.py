@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
-from privsynth.accounting.statements import GDP, accountant_of
 from privsynth.accounting.trade_off import allowed_tpr, gdp_allowed_tpr
 from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
+from privsynth.releases.statements import GDP, accountant_of
 
 FAMILY_WISE_ERROR = 0.05
 SMALLEST_FPR, N_CURVE_POINTS = 1e-4, 61

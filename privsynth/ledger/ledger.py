@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from privsynth.accounting.budget import Spend, Unit
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Event, SampledGaussian
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, rounded_down
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError
 from privsynth.ledger.file import LedgerFile, ledger_path
@@ -217,7 +217,7 @@ class Ledger:
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (run, n_events + 1, key, _json(event), *dataclasses.astuple(cost), _today()),
             )
-            if event.mechanism == "sampled_gaussian":
+            if isinstance(event, SampledGaussian):
                 database.execute("INSERT INTO steps VALUES (?, ?, ?, 0, 0)", (run, n_events + 1, event.count))
         return n_events + 1
 

@@ -69,24 +69,6 @@ class Keystream:
         return Keystream(self.read(32))
 
 
-class PredictableSourceForTests:
-    """A seeded source, for tests only: a fit that used it states that it has no guarantee."""
-
-    is_secret = False
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._rng = np.random.default_rng(seed)
-
-    def read(self, n_bytes: int) -> bytes:
-        """Return the next ``n_bytes`` of a reproducible stream."""
-        return self._rng.bytes(n_bytes)
-
-    def for_step(self, step: int) -> SecureRandom:
-        """Return a source that depends on seed and step only, so that a resumed run repeats itself."""
-        return PredictableSourceForTests(hash((self._seed, step)) & 0x7FFFFFFF)
-
-
 def uniforms(n: int, secret: SecureRandom) -> FloatArray:
     """Return ``(n,)`` secret uniforms, odd multiples of 2^-53: never 0 and never 1."""
     words = np.frombuffer(secret.read(8 * n), dtype="<u8")

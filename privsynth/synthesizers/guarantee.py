@@ -7,7 +7,7 @@ from typing import Any
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
-from privsynth.accounting.statements import GDP, UNANSWERED
+from privsynth.releases.statements import GDP, UNANSWERED
 from privsynth.releases.store import Release
 from privsynth.schema import Schema
 
@@ -118,14 +118,7 @@ def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for release in releases:
         event = Event.from_dict(release.event)
-        parameters = {
-            "noise_multiplier": event.noise_multiplier,
-            "epsilon0": event.epsilon0,
-            "sample_rate": event.sample_rate,
-        }
-        if event.delta:
-            parameters["delta"] = event.delta
-        parameters = {name: value for name, value in parameters.items() if value is not None}
+        parameters = event.levels | ({"delta": event.delta} if event.delta else {})
         state = "void" if release.void else "lost" if release.lost else None
         purpose = event.purpose + UNANSWERED.get(state or "", "")
         row = rows.setdefault(

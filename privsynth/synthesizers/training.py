@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import gdp_epsilon
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.domains.encoding import Coded, codings_of
 from privsynth.errors import ParameterError
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepBlock
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
@@ -112,7 +113,7 @@ def fit_by_steps(
     delta: float,
     progress: Progress,
 ) -> TableModel:
-    """Buy the base measurements, then one block of private steps with all that is left; return the model.
+    """Release the base measurements, then a block of private steps with all that is left; train the model.
 
     Args:
         curator: Sells the releases.
@@ -179,7 +180,7 @@ def take_steps(
         return
     left = curator.remaining(BLOCK)
     plan = step_plan(settings, left, curator.allowance, n_units)
-    steps = curator.gradient_steps(BLOCK, purpose, codings_of(domains), plan)
+    steps = curator.steps(BLOCK, StepBlock(purpose=purpose, codings=codings_of(domains), plan=plan))
     trainer.prepare(steps)
     before = curator.allowance.mu_squared - left
     train(curator, trainer, steps, mu_squared_before=before, delta=delta, progress=progress)

@@ -12,7 +12,7 @@ from opacus.accountants import RDPAccountant
 from scipy.stats import norm
 
 from privsynth.accounting.budget import Spend
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Event, Exponential, Gaussian, ThresholdedGaussian
 from privsynth.accounting.gdp import (
     ADDED_DELTA_SHARE,
     exponential_epsilon0,
@@ -112,9 +112,9 @@ def test_a_large_epsilon0_does_not_overflow():
 
 
 def test_events_add_up():
-    gaussian = Event(purpose="x", mechanism="gaussian", noise_multiplier=10.0, count=100)
+    gaussian = Gaussian(purpose="x", noise_multiplier=10.0, count=100)
     assert gaussian.mu_squared == pytest.approx(1.0)
-    chosen = Event(purpose="x", mechanism="exponential", epsilon0=1.0, count=4)
+    chosen = Exponential(purpose="x", epsilon0=1.0, count=4)
     assert chosen.mu_squared == pytest.approx(4 * 0.623893**2, rel=1e-5)
     assert Event.from_dict(chosen.to_dict()) == chosen
 
@@ -133,11 +133,11 @@ def test_events_add_up():
 )
 def test_impossible_events_are_refused(fields):
     with pytest.raises(ParameterError, match=r"expected|delta belongs"):
-        Event(purpose="x", **fields)
+        Event.from_dict({"purpose": "x", **fields})
 
 
 def test_pld_and_rdp_check_the_exact_value():
-    events = [Event(purpose="x", mechanism="gaussian", noise_multiplier=10.0, count=100)]
+    events = [Gaussian(purpose="x", noise_multiplier=10.0, count=100)]
     composed = compose_fixed_plan(events, 1e-5)
     assert composed["pld"] == pytest.approx(4.37718, abs=2e-4)
     assert 4.3771 <= composed["rdp"] <= 1.10 * 4.3772  # RDP may lose up to 10 %; it can never gain
@@ -148,8 +148,8 @@ def test_selections_are_cheaper_in_gdp_than_in_zcdp():
     # Adult's AIM ledger: 224 selections at epsilon0 .010447 and 224 Gaussians at 63.817 cost .9433 by GDP
     # and 1.0000 by zCDP at delta 1e-5.
     events = [
-        Event(purpose="s", mechanism="exponential", epsilon0=0.010447, count=224),
-        Event(purpose="m", mechanism="gaussian", noise_multiplier=63.817, count=224),
+        Exponential(purpose="s", epsilon0=0.010447, count=224),
+        Gaussian(purpose="m", noise_multiplier=63.817, count=224),
     ]
     mu = math.sqrt(sum(event.mu_squared for event in events))
     assert gdp_epsilon(mu, 1e-5) == pytest.approx(0.9433, abs=1e-4)
@@ -161,15 +161,13 @@ def test_selections_are_cheaper_in_gdp_than_in_zcdp():
 def test_our_rdp_agrees_with_opacus():
     opacus = RDPAccountant()
     opacus.history = [(10.0, 1.0, 100)]
-    ours = compose_fixed_plan(
-        [Event(purpose="x", mechanism="gaussian", noise_multiplier=10.0, count=100)], 1e-5
-    )
+    ours = compose_fixed_plan([Gaussian(purpose="x", noise_multiplier=10.0, count=100)], 1e-5)
     assert ours["rdp"] == pytest.approx(opacus.get_epsilon(delta=1e-5), rel=0.01)
 
 
 def test_booked_delta_is_taken_off_before_composing():
-    event = Event(purpose="x", mechanism="thresholded_gaussian", noise_multiplier=1.0, delta=9e-6)
-    plain = Event(purpose="x", mechanism="gaussian", noise_multiplier=1.0)
+    event = ThresholdedGaussian(purpose="x", noise_multiplier=1.0, delta=9e-6)
+    plain = Gaussian(purpose="x", noise_multiplier=1.0)
     assert compose_fixed_plan([event], 1e-5)["pld"] == pytest.approx(
         compose_fixed_plan([plain], 1e-6)["pld"], rel=1e-3
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opacus.accountants import PRVAccountant, RDPAccountant
 from scipy.stats import norm
 
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Exponential, Gaussian, SampledGaussian
 from privsynth.accounting.gdp import gdp_delta, gdp_epsilon
 from privsynth.accounting.sampled_gaussian import Profile, noise_for_steps, steps_epsilon, steps_mu
 from privsynth.errors import ParameterError
@@ -178,11 +178,10 @@ def test_a_block_composes_with_a_gaussian_and_a_second_block_like_gaussians():
 
 
 def test_a_plan_of_counts_selections_and_steps_composes():
-    counts = Event(purpose="c", mechanism="gaussian", noise_multiplier=10.0, count=4)
-    chosen = Event(purpose="s", mechanism="exponential", epsilon0=0.1, count=5)
-    steps = Event(
+    counts = Gaussian(purpose="c", noise_multiplier=10.0, count=4)
+    chosen = Exponential(purpose="s", epsilon0=0.1, count=5)
+    steps = SampledGaussian(
         purpose="g",
-        mechanism="sampled_gaussian",
         noise_multiplier=4.0,
         sample_rate=0.05,
         count=200,

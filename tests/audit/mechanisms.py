@@ -18,13 +18,16 @@ import pandas as pd
 import torch
 
 from privsynth.accounting.budget import Spend
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Event, Exponential, Gaussian, ThresholdedGaussian
 from privsynth.domains.coding import Coding
-from privsynth.domains.encoding import DiscreteDomain, NumericDomain, to_ticks
+from privsynth.domains.doubling import doubling_bins
+from privsynth.domains.encoding import DiscreteDomain, NumericDomain
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.discovery import bound_bin
+from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
+from privsynth.privacy.mechanisms.discovery import HeldByMany
 from privsynth.privacy.mechanisms.noise import add_gaussian_noise
-from privsynth.privacy.mechanisms.selection import exponential_mechanism
+from privsynth.privacy.mechanisms.selection import TableSelection, exponential_mechanism
+from privsynth.privacy.mechanisms.vector_sums import VectorSums
 from privsynth.privacy.randomness import OsEntropy
 from privsynth.records.conform import Records, conform
 from privsynth.releases.store import Release, ReleaseStore
@@ -117,8 +120,14 @@ def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, in
 
     def scores(with_target: bool, n_runs: int) -> np.ndarray:
         curator = curator_of(ten_rows(with_target, schema), schema)
-        release = curator.count(
-            "counts", "audit", codings_of_table(schema), [columns] * n_runs, noise_multiplier=NOISE
+        release = curator.release(
+            "counts",
+            Marginals(
+                purpose="audit",
+                codings=codings_of_table(schema),
+                sets=tuple([columns] * n_runs),
+                noise_multiplier=NOISE,
+            ),
         )
         return np.array([release.arrays[str(i)].flat[-1] for i in range(n_runs)])
 
@@ -177,10 +186,15 @@ def noisy_vectors(with_target: bool, schema: Schema) -> Callable[[str], np.ndarr
         return record[0], 50.0 * record[1:3].float()
 
     def release(key: str) -> np.ndarray:
-        sums = curator_of(records, schema).vector_sums(
-            key, "audit", cells | codings_of_table(schema), embedding,
-            n_cells=N_CELLS, n_values=2, noise_multiplier=NOISE,
-        )  # fmt: skip
+        mechanism = VectorSums(
+            purpose="audit",
+            codings=cells | codings_of_table(schema),
+            embedding=embedding,
+            n_cells=N_CELLS,
+            n_values=2,
+            noise_multiplier=NOISE,
+        )
+        sums = curator_of(records, schema).release(key, mechanism)
         return sums.arrays["sums"]
 
     return release
@@ -206,10 +220,12 @@ def vectorised_count_scores(with_target: bool, n_runs: int) -> np.ndarray:
 def bound_scores(with_target: bool, n_runs: int) -> np.ndarray:
     """Score by the noisy count of the doubling bin that the target alone is in."""
     values = [1.0] * 10 + ([1e6] if with_target else [])
-    position = int(bound_bin(to_ticks(np.array([1e6]), NUMBERS.columns["x"]))[0])
+    position = int(doubling_bins(NUMBERS.columns["x"].step).encode(pd.Series([1e6]))[0])
 
     def run(curator: Curator, key: str) -> float:
-        release = curator.discover_bounds(key, NUMBERS.columns["x"], noise_multiplier=NOISE)
+        release = curator.release(
+            key, BoundCounts(purpose="test", column=NUMBERS.columns["x"], noise_multiplier=NOISE)
+        )
         return float(release.arrays["counts"][position])
 
     return many(conform(pd.DataFrame({"x": values}), NUMBERS), NUMBERS, n_runs, run)
@@ -221,8 +237,9 @@ def discovery_scores(with_target: bool, n_runs: int) -> np.ndarray:
     records = conform(pd.DataFrame({"x": values}), TEXTS)
 
     def run(curator: Curator, key: str) -> float:
-        release = curator.discover_values(
-            key, TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
+        release = curator.release(
+            key,
+            discovery(),
         )
         return float("common" in release.facts["values"])
 
@@ -240,8 +257,9 @@ def own_values_published(n_values: int, n_runs: int, schema: Schema = TEXTS_OF_P
     records = conform(table, schema)
 
     def run(curator: Curator, key: str) -> float:
-        release = curator.discover_values(
-            key, TEXTS.columns["x"], noise_multiplier=NOISE, delta=DISCOVERY_DELTA, max_values=9
+        release = curator.release(
+            key,
+            discovery(),
         )
         return float(any(value.startswith("own") for value in release.facts["values"]))
 
@@ -301,15 +319,17 @@ def _chosen(
     expected: list[np.ndarray],
     n_select: int,
 ) -> list[int]:
-    release: Release = curator.select(
+    release: Release = curator.release(
         key,
-        "audit",
-        codings,
-        candidates,
-        lambda: [table.ravel() for table in expected],
-        noise_std=0.0,
-        epsilon0=EPSILON0,
-        n_select=n_select,
+        TableSelection(
+            purpose="audit",
+            codings=codings,
+            candidates=candidates,
+            expected=lambda: [table.ravel() for table in expected],
+            noise_std=0.0,
+            epsilon0=EPSILON0,
+            n_select=n_select,
+        ),
     )
     chosen: list[int] = release.facts["selected"]
     return chosen
@@ -332,16 +352,25 @@ def _log_ratios(
 
 
 def _gaussian(count: int = 1) -> Event:
-    return Event(purpose="audit", mechanism="gaussian", noise_multiplier=NOISE, count=count)
+    return Gaussian(purpose="audit", noise_multiplier=NOISE, count=count)
 
 
 def _selection(count: int = 1) -> Event:
-    return Event(purpose="audit", mechanism="exponential", epsilon0=EPSILON0, count=count)
+    return Exponential(purpose="audit", epsilon0=EPSILON0, count=count)
 
 
-_DISCOVERY = Event(
-    purpose="audit", mechanism="thresholded_gaussian", noise_multiplier=NOISE, delta=DISCOVERY_DELTA
-)
+def discovery() -> HeldByMany:
+    """Return what finds the values of a column of texts."""
+    return HeldByMany(
+        purpose="audit",
+        of=(TEXTS.columns["x"],),
+        noise_multiplier=NOISE,
+        delta=DISCOVERY_DELTA,
+        max_values=9,
+    )
+
+
+_DISCOVERY = ThresholdedGaussian(purpose="audit", noise_multiplier=NOISE, delta=DISCOVERY_DELTA)
 PERSON_WEIGHT = 3 * (65_536 // 3) / 65_536  # three rows of a third of a person each, rounded down
 
 MECHANISMS = [

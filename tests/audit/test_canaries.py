@@ -9,13 +9,15 @@ import pytest
 import torch
 from scipy.stats import binom
 
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.attacks.canaries import CanaryAudit, audit_by_canaries
 from privsynth.errors import ParameterError
 from privsynth.privacy.mechanisms import noise
 from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer, StepPlan
-from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import Weighting
+from tests.helpers.predictable import PredictableSourceForTests
 
 FALSE_ALARM = 1e-6
 N_CANARIES, DIMENSION, N_GUESSES = 500, 4000, 50

@@ -13,6 +13,7 @@ from scipy.stats import beta, binom, norm
 
 from privsynth.attacks.intervals import clopper_pearson_lower, clopper_pearson_upper
 from privsynth.attacks.two_worlds import TwoWorldAudit, audit_scores, refuse_identical_runs
+from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.privacy.mechanisms.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
 from tests.audit.mechanisms import (
@@ -142,7 +143,10 @@ def test_exceedances_at_95_percent_stay_within_the_binomial_range() -> None:
 def test_no_two_runs_share_their_noise(schema) -> None:
     curator = curator_of(ten_rows(True, schema), schema)
     sets = [("a", "b", "c")] * 500
-    release = curator.count("counts", "audit", codings_of_table(schema), sets, noise_multiplier=1e6)
+    release = curator.release(
+        "counts",
+        Marginals(purpose="audit", codings=codings_of_table(schema), sets=tuple(sets), noise_multiplier=1e6),
+    )
     refuse_identical_runs(np.stack([release.arrays[str(i)].ravel() for i in range(500)]))
 
 

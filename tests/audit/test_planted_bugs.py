@@ -27,13 +27,14 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
 from privsynth.privacy import records as held
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms import discovery, noise, selection
-from privsynth.privacy.mechanisms import vector_sums as embedding
+from privsynth.privacy.mechanisms import discovery, noise, selection, vector_sums
+from privsynth.privacy.mechanisms.base import NoisyMechanism
+from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.mechanisms.selection import exponential_mechanism
 from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, Embedding
-from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests, standard_normals
-from privsynth.privacy.records import SensitiveRecords
+from privsynth.privacy.randomness import OsEntropy, standard_normals
+from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import PERSON_GRID, Weighting
 from privsynth.schema import Column
 from privsynth.synthesizers.tables import domains
@@ -56,6 +57,7 @@ from tests.audit.mechanisms import (
 from tests.audit.test_mechanisms import FALSE_ALARM, audit_of
 from tests.contracts import test_synthesizers
 from tests.contracts.synthesizers import maker
+from tests.helpers.predictable import PredictableSourceForTests
 from tests.privacy import test_curator
 from tests.privacy.mechanisms import test_noise
 from tests.sampling import test_rows
@@ -129,7 +131,7 @@ def selection_without_the_two(patch: Patch) -> None:
     def bug(scores: np.ndarray, *, epsilon0: float, **rest: Any) -> np.ndarray:
         return exponential_mechanism(scores, epsilon0=2 * epsilon0, **rest)
 
-    patch.setattr(curator, "exponential_mechanism", bug)
+    patch.setattr(selection, "exponential_mechanism", bug)
 
 
 def score_taken_for_monotone(patch: Patch) -> None:
@@ -141,14 +143,14 @@ def score_taken_for_monotone(patch: Patch) -> None:
     def bug(scores: np.ndarray, *, sensitivity: float, **rest: Any) -> np.ndarray:
         return exponential_mechanism(scores, sensitivity=sensitivity / 2, **rest)
 
-    patch.setattr(curator, "exponential_mechanism", bug)
+    patch.setattr(selection, "exponential_mechanism", bug)
 
 
 def selection_takes_the_best(patch: Patch) -> None:
     def bug(scores: np.ndarray, *, n_select: int, **rest: Any) -> np.ndarray:
         return np.argsort(-scores, kind="stable")[:n_select]
 
-    patch.setattr(curator, "exponential_mechanism", bug)
+    patch.setattr(selection, "exponential_mechanism", bug)
 
 
 def scores_from_the_exact_total(patch: Patch) -> None:
@@ -159,7 +161,7 @@ def scores_from_the_exact_total(patch: Patch) -> None:
         scaled = [e * a.sum() / e.sum() for a, e in zip(exact, expected, strict=True)]
         return selection.marginal_scores(exact, scaled, noise_std)
 
-    patch.setattr(curator, "marginal_scores", bug)
+    patch.setattr(selection, "marginal_scores", bug)
 
 
 def selection_charged_at_half(patch: Patch) -> None:
@@ -185,27 +187,28 @@ def vectors_as_long_as_they_are(patch: Patch) -> None:
         sums = torch.zeros(n_cells, n_values).index_add(0, cells, vectors)
         return (sums * STEPS_PER_ONE).round().long().numpy()
 
-    patch.setattr(curator, "sum_vectors", bug)
+    patch.setattr(vector_sums, "sum_vectors", bug)
 
 
 def vectors_twice_as_long_as_the_noise_knows(patch: Patch) -> None:
     """Vectors are cut to another length than the one that the noise is scaled to."""
-    patch.setattr(embedding, "STEPS_PER_ONE", 2 * STEPS_PER_ONE)
+    honest = vector_sums.sum_vectors
+    patch.setattr(vector_sums, "sum_vectors", lambda *records, **sizes: 2 * honest(*records, **sizes))
 
 
 def bins_from_the_exact_histogram(patch: Patch) -> None:
     """What is released has its noise, but the bins are cut where the records' own counts say."""
     read: dict[str, np.ndarray] = {}
-    honest = SensitiveRecords.table
+    honest = RecordsInMemory.table
 
-    def table(self: SensitiveRecords, columns: tuple[str, ...], among: Mapping[str, Domain]) -> np.ndarray:
+    def table(self: RecordsInMemory, columns: tuple[str, ...], among: Mapping[str, Domain]) -> np.ndarray:
         read[columns[-1]] = honest(self, columns, among) / self.weighting.units_per_one
         return honest(self, columns, among)
 
     def bins(column: Column, grid: NumericGrid, noisy: np.ndarray, **rest: Any) -> Bins:
         return bins_from_histogram(column, grid, read.pop(column.name, noisy)[: len(noisy)], **rest)
 
-    patch.setattr(SensitiveRecords, "table", table)
+    patch.setattr(RecordsInMemory, "table", table)
     patch.setattr(domains, "bins_from_histogram", bins)
 
 
@@ -246,8 +249,14 @@ def audit_of_all_cells() -> two_worlds.TwoWorldAudit:
 
     def runs(with_target: bool, n_runs: int) -> np.ndarray:
         held = curator_of(ten_rows(with_target), TABLE)
-        release = held.count(
-            "c", "audit", codings_of_table(TABLE), [("a", "b", "c")] * n_runs, noise_multiplier=NOISE
+        release = held.release(
+            "c",
+            Marginals(
+                purpose="audit",
+                codings=codings_of_table(TABLE),
+                sets=tuple([("a", "b", "c")] * n_runs),
+                noise_multiplier=NOISE,
+            ),
         )
         return np.stack([release.arrays[str(i)].ravel() for i in range(n_runs)])
 
@@ -278,7 +287,15 @@ def charged_and_shown() -> tuple[float, float]:
             held._charge = lambda event, key, book=charged: book.append(event)
             out.append(
                 sum(
-                    held.count(key, "audit", codings_of_table(TABLE), [("a",)], noise_multiplier=NOISE)
+                    held.release(
+                        key,
+                        Marginals(
+                            purpose="audit",
+                            codings=codings_of_table(TABLE),
+                            sets=(("a",),),
+                            noise_multiplier=NOISE,
+                        ),
+                    )
                     .arrays["0"]
                     .flat[-1]
                     for key in ("first", "second")
@@ -294,14 +311,14 @@ def test_two_releases_show_no_more_than_both_charges() -> None:
 
 
 def test_every_second_release_uncharged_is_found(monkeypatch: Patch) -> None:
-    honest = Curator._obtain
+    honest = Curator.release
 
-    def bug(self: Curator, key: str, event: Any, answer: Any, columns: Any = None) -> Any:
+    def bug(self: Curator, key: str, mechanism: Any) -> Any:
         if key == "second":
             self._charge = lambda event, key: None
-        return honest(self, key, event, answer, columns)
+        return honest(self, key, mechanism)
 
-    monkeypatch.setattr(Curator, "_obtain", bug)
+    monkeypatch.setattr(Curator, "release", bug)
     charged, shown = charged_and_shown()
     assert shown > charged
 
@@ -310,12 +327,12 @@ def test_every_second_release_uncharged_is_found(monkeypatch: Patch) -> None:
 
 
 def domain_read_from_the_records(patch: Patch) -> None:
-    patch.setattr(curator, "published_values", lambda counts, **rest: np.flatnonzero(counts > 0))
+    patch.setattr(discovery, "passing", lambda noisy, **rest: np.arange(len(noisy)))
 
 
 def threshold_without_delta(patch: Patch) -> None:
     patch.setattr(
-        curator, "discovery_threshold", lambda noise_multiplier, units_per_one, **rest: units_per_one
+        discovery, "discovery_threshold", lambda noise_multiplier, units_per_one, **rest: units_per_one
     )
 
 
@@ -328,7 +345,7 @@ def threshold_for_one_row_each(patch: Patch) -> None:
             honest(noise_multiplier, delta=delta, max_records=1, units_per_one=units_per_one) - units_per_one
         )
 
-    patch.setattr(curator, "discovery_threshold", bug)
+    patch.setattr(discovery, "discovery_threshold", bug)
 
 
 @pytest.mark.parametrize(
@@ -359,13 +376,14 @@ def limit_of_the_data_set_ignored(patch: Patch) -> None:
 
 
 def charge_after_the_read(patch: Patch) -> None:
-    honest = Curator._obtain
+    honest = Curator.release
 
-    def bug(self: Curator, key: str, event: Any, answer: Any, columns: Any = None) -> Any:
-        found = answer()
-        return honest(self, key, event, lambda: found, columns)
+    def bug(self: Curator, key: str, mechanism: Any) -> Any:
+        if isinstance(mechanism, NoisyMechanism):
+            mechanism.exact(self._records)
+        return honest(self, key, mechanism)
 
-    patch.setattr(Curator, "_obtain", bug)
+    patch.setattr(Curator, "release", bug)
 
 
 def half_of_delta(patch: Patch) -> None:
@@ -374,7 +392,7 @@ def half_of_delta(patch: Patch) -> None:
 
 
 def values_in_another_order(patch: Patch) -> None:
-    patch.setattr(curator, "sorted", lambda values: sorted(values, reverse=True), raising=False)
+    patch.setattr(discovery, "sorted", lambda values: sorted(values, reverse=True), raising=False)
 
 
 def columns_dealt_out_in_one_order(patch: Patch) -> None:

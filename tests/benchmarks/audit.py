@@ -73,7 +73,7 @@ def jittered_copies(train: pd.DataFrame, schema: Schema, seed: int) -> pd.DataFr
 def adult(epsilons: list[float], runs: int) -> None:
     """Print what the attacks find on Adult."""
     from privsynth import MarginalSynthesizer
-    from privsynth.report.sections.membership import membership_verdict
+    from privsynth.report.verdicts import all_verdicts
 
     schema = adult_schema()
     train, test = (
@@ -96,7 +96,11 @@ def adult(epsilons: list[float], runs: int) -> None:
     print("|---|---|---|---|---|---|---|---|")
     for name, rows, guarantee in made:
         section = membership(train, rows, schema=schema, holdout=test, guarantee=guarantee)
-        verdict = membership_verdict(section, guarantee)
+        nothing = {"status": "not_assessed", "reason": "-"}
+        verdict = all_verdicts(
+            guarantee=guarantee, fidelity=nothing, utility=nothing, fairness=nothing,
+            membership=section, disclosure=nothing, n_units=len(train),
+        )[1]  # fmt: skip
         for attack, figures in section["attacks"].items():
             low, high = figures["auc_interval"]
             auc = f"{figures['auc']:.3f} | {low:.3f} to {high:.3f}"

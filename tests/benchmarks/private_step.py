@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import weigh_records
 

@@ -18,6 +18,8 @@ from scipy.stats import binom, norm
 
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.ledger.ledger import Ledger
+from privsynth.privacy.mechanisms.discovery import HeldByMany
+from privsynth.privacy.mechanisms.selection import TableSelection
 from privsynth.records.conform import conform
 from privsynth.releases.kinds import kind_of
 from privsynth.schema import Schema
@@ -206,13 +208,21 @@ def test_what_is_found_and_what_is_chosen_changes_with_the_noise():
     for _ in range(10):
         held = curator_of(conform(frame, schema), schema)
         level = {"noise_multiplier": 2.0, "delta": 1e-4, "max_values": 60}  # a value in two passes
-        values = held.discover_values("v", schema.columns["town"], **level).facts["values"]
+        values = held.release("v", HeldByMany(purpose="test", of=(schema.columns["town"],), **level)).facts[
+            "values"
+        ]
         assert 0 < len(values) < 60
         found.add(tuple(values))
-        release = held.select(
-            "s", "test", codings, [(name,) for name in names], lambda: [np.zeros(2)] * 8,
-            noise_std=1.0, epsilon0=0.1, n_select=4,
-        )  # fmt: skip
+        selection = TableSelection(
+            purpose="test",
+            codings=codings,
+            candidates=[(name,) for name in names],
+            expected=lambda: [np.zeros(2)] * 8,
+            noise_std=1.0,
+            epsilon0=0.1,
+            n_select=4,
+        )
+        release = held.release("s", selection)
         chosen.add(tuple(release.facts["selected"]))
     assert len(found) == 10  # of 2^60 sets
     assert len(chosen) > 5  # of 1,680 orders

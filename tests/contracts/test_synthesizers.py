@@ -32,7 +32,6 @@ from privsynth.errors import (
 from privsynth.ledger.ledger import Ledger
 from privsynth.metrics.fidelity.detection import spending
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
@@ -40,6 +39,7 @@ from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.base import Synthesizer
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
+from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import PATIENTS, patients
 
 PRIVATE_PATIENTS = Schema.from_dict(

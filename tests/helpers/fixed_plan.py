@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import (
+    Event,
+    Exponential,
+    Gaussian,
+    SampledGaussian,
+    ThresholdedGaussian,
+)
 from privsynth.accounting.gdp import exponential_mu
 
 
@@ -24,15 +30,14 @@ def compose_fixed_plan(events: Iterable[Event], delta: float) -> dict[str, float
 
     pld, rdp, booked = PLDAccountant(), RdpAccountant(), 0.0
     for event in events:
-        booked += event.delta if event.mechanism == "thresholded_gaussian" else 0.0
-        if event.mechanism == "exponential":
-            assert event.epsilon0 is not None
+        booked += event.delta if isinstance(event, ThresholdedGaussian) else 0.0
+        if isinstance(event, Exponential):
             pld.compose(GaussianDpEvent(1.0 / exponential_mu(event.epsilon0)), event.count)
             rdp.compose(ZCDpEvent(event.epsilon0**2 / 8.0), event.count)
         else:
-            assert event.noise_multiplier is not None
+            assert isinstance(event, Gaussian | SampledGaussian)
             one: DpEvent = GaussianDpEvent(event.noise_multiplier)
-            if event.sample_rate is not None:
+            if isinstance(event, SampledGaussian):
                 one = PoissonSampledDpEvent(event.sample_rate, one)
             pld.compose(one, event.count)
             rdp.compose(one, event.count)

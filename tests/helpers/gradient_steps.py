@@ -10,8 +10,10 @@ import torch
 from scipy.stats import binom, chi2
 from torch import nn
 
-from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper, check_records_do_not_mix
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.accounting.step_plan import StepPlan
+from privsynth.models.mixing import check_records_do_not_mix
+from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.privacy.units import weigh_records
 

@@ -16,11 +16,12 @@ from unittest.mock import patch
 
 import torch
 
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.models.tables.gan import GanOptions
 from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.mechanisms import noise
 from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import weigh_records
 from privsynth.synthesizers.tables.dpgan import DPGANSettings, DPGANSynthesizer

@@ -15,8 +15,10 @@ import pytest
 
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
+from privsynth.privacy.mechanisms import selection
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import Keystream, OsEntropy
+from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import Weighting
 
 FIRST = ""  # what is drawn before anything is charged: the cut of each person's rows
@@ -57,8 +59,8 @@ class Watch:
             (Keystream, "read", self._read),
             (Ledger, "charge", self._charge),
             (curator, "add_gaussian_noise", self._add),
-            (curator, "published_values", self._publish),
-            (curator, "exponential_mechanism", self._choose),
+            (RecordsInMemory, "observed", self._observe),
+            (selection, "exponential_mechanism", self._choose),
             (Weighting, "poisson_sample", self._batch),
             (GradientSteps, "noisy_gradient", self._step),
         ):
@@ -88,9 +90,10 @@ class Watch:
         self.noisy[self._key].append(noisy)
         return noisy
 
-    def _publish(self, call: Call, arguments: Arguments) -> Any:
-        self.needed[self._key] += BYTES_OF_A_NORMAL * np.count_nonzero(arguments["counts"])
-        return call()
+    def _observe(self, call: Call, arguments: Arguments) -> Any:
+        values, counts = call()
+        self.needed[self._key] += BYTES_OF_A_NORMAL * np.count_nonzero(counts)
+        return values, counts
 
     def _choose(self, call: Call, arguments: Arguments) -> Any:
         self.needed[self._key] += BYTES_OF_A_UNIFORM * len(arguments["scores"])

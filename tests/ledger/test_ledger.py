@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Event, Exponential, Gaussian, SampledGaussian, ThresholdedGaussian
 from privsynth.accounting.gdp import gdp_epsilon, gdp_mu
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
 from privsynth.ledger import file as ledger_file
@@ -31,13 +31,11 @@ DELTA = 1e-5 / 0.9  # its Gaussian part is 1e-5, for which reference values are 
 
 
 def gaussian(mu_squared: float, purpose: str = "counts of 'age'") -> Event:
-    return Event(purpose=purpose, mechanism="gaussian", noise_multiplier=mu_squared**-0.5)
+    return Gaussian(purpose=purpose, noise_multiplier=mu_squared**-0.5)
 
 
 def discovery(mu_squared: float, delta: float) -> Event:
-    return Event(
-        purpose="categories", mechanism="thresholded_gaussian", noise_multiplier=mu_squared**-0.5, delta=delta
-    )
+    return ThresholdedGaussian(purpose="categories", noise_multiplier=mu_squared**-0.5, delta=delta)
 
 
 def reserve(ledger: Ledger, epsilon: float = 1.0, delta: float = DELTA, **changes: object) -> str:
@@ -197,7 +195,7 @@ def test_events_come_back_in_order_with_their_keys(ledger: Ledger) -> None:
     events = [
         gaussian(0.01),
         discovery(0.02, 1e-7),
-        Event(purpose="pair", mechanism="exponential", epsilon0=0.05),
+        Exponential(purpose="pair", epsilon0=0.05),
     ]
     numbers = [ledger.charge(run, event, f"key {i}") for i, event in enumerate(events)]
     assert numbers == [1, 2, 3]
@@ -220,10 +218,10 @@ def test_a_run_spends_its_reservation_to_the_end_and_no_further(ledger: Ledger) 
 def test_a_count_is_charged_in_full(ledger: Ledger) -> None:
     run, plan = reserve(ledger), gdp_mu(1.0, 0.9 * DELTA) ** 2
     noise_multiplier = (plan / 10) ** -0.5
-    event = {"purpose": "steps", "mechanism": "gaussian", "noise_multiplier": noise_multiplier}
+    event = {"purpose": "steps", "noise_multiplier": noise_multiplier}
     with pytest.raises(BudgetExceededError):
-        ledger.charge(run, Event(**event, count=11), "steps")
-    ledger.charge(run, Event(**event, count=10), "steps")
+        ledger.charge(run, Gaussian(**event, count=11), "steps")
+    ledger.charge(run, Gaussian(**event, count=10), "steps")
 
 
 def test_discovery_takes_its_delta_from_the_tenth_set_aside_for_it(ledger: Ledger) -> None:
@@ -492,13 +490,13 @@ def test_a_charge_survives_a_power_cut(ledger: Ledger) -> None:
 def test_a_process_killed_right_after_the_charge_leaves_the_event(ledger: Ledger) -> None:
     script = (
         "import os, sys\n"
-        "from privsynth.accounting.events import Event\n"
+        "from privsynth.accounting.events import Gaussian\n"
         "from privsynth.ledger.ledger import Ledger, Unit\n"
         "ledger = Ledger(sys.argv[1])\n"
         "unit = Unit(unit='record')\n"
         "run = ledger.reserve(dataset='adult', unit=unit, epsilon=1, delta=1e-6, description='d')\n"
         "print(run, flush=True)\n"
-        "ledger.charge(run, Event(purpose='n', mechanism='gaussian', noise_multiplier=20.0), 'n')\n"
+        "ledger.charge(run, Gaussian(purpose='n', noise_multiplier=20.0), 'n')\n"
         "os._exit(9)\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(ledger.path)], capture_output=True, text=True)
@@ -623,9 +621,8 @@ TestAnySequence.settings = settings(
 
 
 def steps(count: int = 5, noise_multiplier: float = 20.0) -> Event:
-    return Event(
+    return SampledGaussian(
         purpose="steps",
-        mechanism="sampled_gaussian",
         noise_multiplier=noise_multiplier,
         sample_rate=0.1,
         count=count,

@@ -11,19 +11,24 @@ import torch
 from scipy.stats import binom, chi2
 
 from privsynth.accounting.budget import Spend
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Event, Gaussian
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.domains.coding import NumberCoding
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
-from privsynth.privacy import curator as curator_module
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms import discovery, selection
 from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import StepPlan
-from privsynth.privacy.randomness import PredictableSourceForTests
-from privsynth.privacy.records import SensitiveRecords
+from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
+from privsynth.privacy.mechanisms.discovery import HeldByMany
+from privsynth.privacy.mechanisms.gradient_steps import StepBlock
+from privsynth.privacy.mechanisms.selection import TableSelection
+from privsynth.privacy.mechanisms.vector_sums import VectorSums
+from privsynth.privacy.records import RecordsInMemory
 from privsynth.records.conform import conform
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
+from tests.helpers.predictable import PredictableSourceForTests
 
 SCHEMA = Schema(
     {
@@ -79,7 +84,28 @@ def curator(store=None, *, frame=None, allowance=ALLOWANCE, charge=None, seed=0)
 
 
 def count(c, key="counts", noise=4.0):
-    return c.count(key, "test", codings(), [("sex",), ("sex", "age")], noise_multiplier=noise)
+    return c.release(
+        key,
+        Marginals(
+            purpose="test",
+            codings=codings(),
+            sets=(
+                ("sex",),
+                ("sex", "age"),
+            ),
+            noise_multiplier=noise,
+        ),
+    )
+
+
+def held_by_many(*columns, noise_multiplier=5.0, delta=1e-4, max_values=9):
+    return HeldByMany(
+        purpose="test",
+        of=columns,
+        noise_multiplier=noise_multiplier,
+        delta=delta,
+        max_values=max_values,
+    )
 
 
 def test_counts_are_the_true_ones_plus_noise_of_the_booked_scale():
@@ -90,7 +116,9 @@ def test_counts_are_the_true_ones_plus_noise_of_the_booked_scale():
 
 
 def test_every_table_of_a_release_has_noise_of_its_own():
-    release = curator().count("c", "test", codings(), [("sex",)] * 500, noise_multiplier=1e6)
+    release = curator().release(
+        "c", Marginals(purpose="test", codings=codings(), sets=tuple([("sex",)] * 500), noise_multiplier=1e6)
+    )
     noise = np.stack([release.arrays[str(i)] for i in range(500)]) / 1e6  # the counts vanish beside it
     statistic = float((noise**2).sum())
     assert chi2.ppf(FALSE_ALARM / 2, df=1000) < statistic < chi2.ppf(1 - FALSE_ALARM / 2, df=1000)
@@ -103,8 +131,17 @@ def test_every_draw_of_a_selection_is_charged():
     book = Book()
     sets = [("sex",), ("age",), ("sex", "age")]
     expected = [np.zeros(2), np.zeros(100), np.zeros(200)]
-    chosen = curator(charge=book).select(
-        "x", "t", codings(), sets, lambda: expected, noise_std=1.0, epsilon0=0.1, n_select=2
+    chosen = curator(charge=book).release(
+        "x",
+        TableSelection(
+            purpose="t",
+            codings=codings(),
+            candidates=sets,
+            expected=lambda: expected,
+            noise_std=1.0,
+            epsilon0=0.1,
+            n_select=2,
+        ),
     )
     assert len(chosen.facts["selected"]) == 2
     ((_, event),) = book.charged
@@ -119,16 +156,37 @@ def test_every_method_charges_before_it_reads():
         raise Refused
 
     c = curator(charge=refuse)
-    c._held.frame = pd.DataFrame()  # any read would raise another error
+    c._records.frame = pd.DataFrame()  # any read would raise another error
     age, town, pay = (SCHEMA.columns[name] for name in ("age", "town", "pay"))
     calls = [
         lambda: count(c),
-        lambda: c.discover_values("v", town, noise_multiplier=5.0, delta=1e-4, max_values=9),
-        lambda: c.discover_values("s", age, noise_multiplier=5.0, delta=1e-4, max_values=9),
-        lambda: c.discover_combinations("c", [town, town], noise_multiplier=5.0, delta=1e-4, max_values=9),
-        lambda: c.discover_bounds("b", pay, noise_multiplier=5.0),
-        lambda: c.select(
-            "x", "t", codings(), [("sex",)], lambda: [np.zeros(2)], noise_std=1.0, epsilon0=0.1, n_select=1
+        lambda: c.release("v", held_by_many(town, noise_multiplier=5.0, delta=1e-4, max_values=9)),
+        lambda: c.release("s", held_by_many(age, noise_multiplier=5.0, delta=1e-4, max_values=9)),
+        lambda: c.release(
+            "c",
+            HeldByMany(
+                purpose="test",
+                of=(
+                    town,
+                    town,
+                ),
+                noise_multiplier=5.0,
+                delta=1e-4,
+                max_values=9,
+            ),
+        ),
+        lambda: c.release("b", BoundCounts(purpose="test", column=pay, noise_multiplier=5.0)),
+        lambda: c.release(
+            "x",
+            TableSelection(
+                purpose="t",
+                codings=codings(),
+                candidates=[("sex",)],
+                expected=lambda: [np.zeros(2)],
+                noise_std=1.0,
+                epsilon0=0.1,
+                n_select=1,
+            ),
         ),
     ]
     for call in calls:
@@ -139,7 +197,7 @@ def test_every_method_charges_before_it_reads():
 
 def test_tables_are_the_same_when_asked_for_again():
     records, by_column = conform(table(), SCHEMA), codings()
-    exact = SensitiveRecords(records, max_records_per_person=None, secret=PredictableSourceForTests(0))
+    exact = RecordsInMemory(records, max_records_per_person=None, secret=PredictableSourceForTests(0))
     by_hand = np.zeros((2, 100), dtype=np.int64)
     np.add.at(by_hand, (table()["sex"].eq("M").to_numpy().astype(int), table()["age"].to_numpy()), 1)
     for _ in range(2):
@@ -164,15 +222,16 @@ def test_a_charge_above_the_allowance_is_refused_before_anything_is_charged():
 def test_discovery_deltas_are_limited_too():
     c = curator()
     town = SCHEMA.columns["town"]
-    c.discover_values("a", town, noise_multiplier=50.0, delta=6e-4, max_values=9)
+    c.release("a", held_by_many(town, noise_multiplier=50.0, delta=6e-4, max_values=9))
     with pytest.raises(BudgetExceededError, match="would pass the budget"):
-        c.discover_values("b", town, noise_multiplier=50.0, delta=6e-4, max_values=9)
+        c.release("b", held_by_many(town, noise_multiplier=50.0, delta=6e-4, max_values=9))
 
 
 def test_discovered_values_are_sorted_not_in_order_of_appearance():
     for seed in range(5):
-        release = curator(seed=seed).discover_values(
-            "v", SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9
+        release = curator(seed=seed).release(
+            "v",
+            held_by_many(SCHEMA.columns["town"], noise_multiplier=2.0, delta=1e-4, max_values=9),
         )
         assert release.facts["values"] == ["Bonn", "Rome", "Ulm"]
 
@@ -189,8 +248,18 @@ def test_the_order_of_rows_decides_nothing_of_what_is_discovered(seed):
         return buy(curator(frame=rows, seed=seed)).facts
 
     for buy in (
-        lambda c: c.discover_values("v", pay, **level),
-        lambda c: c.discover_combinations("c", [town, age], **level),
+        lambda c: c.release("v", held_by_many(pay, **level)),
+        lambda c: c.release(
+            "c",
+            HeldByMany(
+                purpose="test",
+                of=(
+                    town,
+                    age,
+                ),
+                **level,
+            ),
+        ),
     ):
         assert found(frame, buy) == found(backward, buy)
         assert [len(values) for values in found(frame, buy).values()] == [7]
@@ -201,14 +270,14 @@ def test_combinations_held_by_many_are_published_sorted_and_those_of_few_are_not
     frame.loc[:3, "town"] = "Oslo"  # four records: two of them F, which is all that Oslo has
     columns = [SCHEMA.columns["town"], SCHEMA.columns["sex"]]
     book = Book()
-    release = curator(frame=frame, charge=book).discover_combinations(
-        "c", columns, noise_multiplier=5.0, delta=1e-4, max_values=9
+    release = curator(frame=frame, charge=book).release(
+        "c", held_by_many(*columns, noise_multiplier=5.0, delta=1e-4, max_values=9)
     )
     # threshold: 1 + 5 * 3.72 = 19.6, ten deviations below the 200 of each pair and three above four
     assert release.facts["combinations"] == [["Bonn", "M"], ["Rome", "F"], ["Ulm", "F"]]
     ((key, event),) = book.charged
     assert (key, event.mechanism, event.delta, event.count) == ("c", "thresholded_gaussian", 1e-4, 1)
-    assert event.purpose == "combinations of town, sex held by many"
+    assert event.purpose == "test"
 
 
 def test_a_combination_of_one_record_is_published_no_more_often_than_delta():
@@ -219,8 +288,8 @@ def test_a_combination_of_one_record_is_published_no_more_often_than_delta():
     roomy = Spend(mu_squared=100.0, added_delta=0.5)
     found = 0
     for seed in range(2000):
-        release = curator(frame=frame, allowance=roomy, seed=seed).discover_combinations(
-            "c", columns, noise_multiplier=2.0, delta=0.05, max_values=9
+        release = curator(frame=frame, allowance=roomy, seed=seed).release(
+            "c", held_by_many(*columns, noise_multiplier=2.0, delta=0.05, max_values=9)
         )
         found += ["Oslo", "F"] in release.facts["combinations"]
     assert found < 100 + 4.76 * np.sqrt(2000 * 0.05 * 0.95)  # false alarm 1e-6
@@ -255,7 +324,7 @@ def test_a_stored_release_of_another_level_is_refused():
 
 def test_a_lost_charge_stays_spent_and_is_paid_again():
     store, book = ReleaseStore(), Book()
-    event = Event(purpose="test", mechanism="gaussian", noise_multiplier=4.0, count=2)
+    event = Gaussian(purpose="test", noise_multiplier=4.0, count=2)
     store.append(Release(key="counts", event=event.to_dict(), lost=True))
     c = curator(store, charge=book)
     assert c.remaining("counts") == pytest.approx(1 - 0.125)
@@ -268,15 +337,17 @@ def test_the_selection_prefers_the_table_that_the_model_has_wrong():
     hits = 0
     for seed in range(50):
         c = curator(seed=seed)
-        release = c.select(
+        release = c.release(
             "s",
-            "test",
-            codings(),
-            [("sex",), ("age",)],
-            lambda: [np.array([200.0, 100.0]), np.full(100, 1.0)],  # sex is right, age is off by 200
-            noise_std=0.1,
-            epsilon0=1.0,
-            n_select=1,
+            TableSelection(
+                purpose="test",
+                codings=codings(),
+                candidates=[("sex",), ("age",)],
+                expected=lambda: [np.array([200.0, 100.0]), np.full(100, 1.0)],
+                noise_std=0.1,
+                epsilon0=1.0,
+                n_select=1,
+            ),
         )
         hits += release.facts["selected"] == [1]
     assert hits == 50
@@ -309,14 +380,31 @@ def test_a_coding_that_could_look_at_other_rows_is_refused(kind):
     c, mixed = curator(), {**codings(), "age": foreign}
     level = {"noise_multiplier": 4.0}
     calls = [
-        lambda: c.count("c", "t", mixed, [("sex",)], **level),
-        lambda: c.select(
-            "x", "t", mixed, [("sex",)], lambda: [np.zeros(2)], noise_std=1.0, epsilon0=0.1, n_select=1
+        lambda: c.release("c", Marginals(purpose="t", codings=mixed, sets=(("sex",),), **level)),
+        lambda: c.release(
+            "x",
+            TableSelection(
+                purpose="t",
+                codings=mixed,
+                candidates=[("sex",)],
+                expected=lambda: [np.zeros(2)],
+                noise_std=1.0,
+                epsilon0=0.1,
+                n_select=1,
+            ),
         ),
-        lambda: c.vector_sums(
-            "v", "t", mixed, lambda r: (r[0], r[:1].float()), n_cells=2, n_values=1, **level
+        lambda: c.release(
+            "v",
+            VectorSums(
+                purpose="t",
+                codings=mixed,
+                embedding=lambda r: (r[0], r[:1].float()),
+                n_cells=2,
+                n_values=1,
+                **level,
+            ),
         ),
-        lambda: c.gradient_steps("g", "t", mixed, small_plan()),
+        lambda: c.steps("g", StepBlock(purpose="t", codings=mixed, plan=small_plan())),
     ]
     for call in calls:
         with pytest.raises(TypeError, match="codings are data"):
@@ -358,17 +446,30 @@ def test_one_person_more_moves_counts_vectors_and_scores_by_what_is_booked(n_row
         asked.append((scores, sensitivity))
         return np.arange(1)
 
-    monkeypatch.setattr(curator_module, "exponential_mechanism", note)
+    monkeypatch.setattr(selection, "exponential_mechanism", note)
 
     def one_each(record):
         return torch.tensor(0), torch.ones(1)
 
     def released(c):
         level = {"noise_multiplier": 1e-6}
-        counts = c.count("c", "test", sex, [("sex",)], **level).arrays["0"]
-        vectors = c.vector_sums("v", "test", sex, one_each, n_cells=1, n_values=1, **level).arrays["sums"]
+        counts = c.release("c", Marginals(purpose="test", codings=sex, sets=(("sex",),), **level)).arrays["0"]
+        vectors = c.release(
+            "v", VectorSums(purpose="test", codings=sex, embedding=one_each, n_cells=1, n_values=1, **level)
+        ).arrays["sums"]
         expected = [np.array([2.0, 2.0])]
-        c.select("s", "test", sex, [("sex",)], lambda: expected, noise_std=1.0, epsilon0=1.0, n_select=1)
+        c.release(
+            "s",
+            TableSelection(
+                purpose="test",
+                codings=sex,
+                candidates=[("sex",)],
+                expected=lambda: expected,
+                noise_std=1.0,
+                epsilon0=1.0,
+                n_select=1,
+            ),
+        )
         return counts, vectors
 
     more, fewer = released(of_persons(6, n_rows)), released(of_persons(5, n_rows))
@@ -380,13 +481,13 @@ def test_one_person_more_moves_counts_vectors_and_scores_by_what_is_booked(n_row
 
 def test_values_of_persons_have_the_threshold_of_all_of_their_rows(monkeypatch):
     used = []
-    right = curator_module.discovery_threshold
+    right = discovery.discovery_threshold
     monkeypatch.setattr(
-        curator_module, "discovery_threshold", lambda *a, **k: used.append(k["max_records"]) or right(*a, **k)
+        discovery, "discovery_threshold", lambda *a, **k: used.append(k["max_records"]) or right(*a, **k)
     )
     level = {"noise_multiplier": 2.0, "delta": 1e-4, "max_values": 9}
-    of_persons(5, 2).discover_values("v", PERSONS.columns["town"], **level)
-    curator().discover_values("v", SCHEMA.columns["town"], **level)
+    of_persons(5, 2).release("v", held_by_many(PERSONS.columns["town"], **level))
+    curator().release("v", held_by_many(SCHEMA.columns["town"], **level))
     assert used == [4, 1]
 
 
@@ -410,7 +511,7 @@ def small_plan(**changes):
 
 
 def steps_of(c, key="steps", **changes):
-    return c.gradient_steps(key, "test", codings(), small_plan(**changes))
+    return c.steps(key, StepBlock(purpose="test", codings=codings(), plan=small_plan(**changes)))
 
 
 def take(steps, network):
@@ -428,7 +529,7 @@ def test_a_block_of_steps_is_charged_whole_before_records_are_encoded():
         raise Refused
 
     c = curator(charge=refuse)
-    c._held.frame = pd.DataFrame()  # any read would raise another error
+    c._records.frame = pd.DataFrame()  # any read would raise another error
     with pytest.raises(Refused):
         steps_of(c)
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from privsynth.domains.coding import narrow
-from privsynth.privacy.mechanisms import counts
-from privsynth.privacy.mechanisms.counts import count_table
-from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
-from privsynth.privacy.units import PERSON_GRID, weigh_records
+from privsynth.privacy import units
+from privsynth.privacy.randomness import OsEntropy
+from privsynth.privacy.units import PERSON_GRID, count_table, weigh_records
 from tests.helpers.gradient_steps import check_batches_are_poisson
+from tests.helpers.predictable import PredictableSourceForTests
 
 FALSE_ALARM = 1e-6
 
@@ -100,7 +100,7 @@ def test_more_rows_than_the_grid_has_steps_are_impossible():
 @pytest.mark.parametrize("shape", [[3], [3, 2], [3, 2, 2], [100, 2], [120, 120, 120]])
 @pytest.mark.parametrize("rows_at_once", [7, 200, 1000])
 def test_tables_count_what_a_loop_counts(shape, rows_at_once, monkeypatch):
-    monkeypatch.setattr(counts, "ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(units, "ROWS_AT_ONCE", rows_at_once)
     rng = np.random.default_rng(0)
     codes = [narrow(rng.integers(-1, size, 200), size) for size in shape]
     assert all(column.itemsize == 1 for column in codes)

@@ -27,9 +27,9 @@ from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, PrivsynthError, SchemaError
 from privsynth.ledger.ledger import Ledger
 from privsynth.models.tables.fitting import FitOptions
-from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.rebalancing.containers import Container
 from privsynth.rebalancing.strategy import class_sizes
+from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import QUICK
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from privsynth.accounting.budget import Spend
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import Event, Gaussian
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, SchemaError, TableError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.units import Weighting
@@ -383,7 +383,7 @@ def test_what_an_amended_run_plans_with_costs_what_is_left():
     """A plan of ten equal parts has bought four, of which two are void: six and those two are to come."""
 
     def release(void: bool) -> Release:
-        event = Event(purpose="p", mechanism="gaussian", noise_multiplier=0.1**-0.5).to_dict()
+        event = Gaussian(purpose="p", noise_multiplier=0.1**-0.5).to_dict()
         return Release(key="k", event=event, void=void, kept=not void)
 
     planned = allowance(Spend(1.0, 1e-7), [release(void) for void in (True, True, False, False)])

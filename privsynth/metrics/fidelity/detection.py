@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.accounting.statements import mu_squared_of, purpose_of
 from privsynth.attacks.intervals import auc_interval
 from privsynth.metrics.common.estimates import not_assessed, number
 from privsynth.metrics.common.tables import Table, Tables, load_tables
 from privsynth.metrics.fidelity.distributions import number_text
 from privsynth.metrics.fidelity.tables import assess_fidelity
 from privsynth.metrics.fidelity.two_sample import TOO_FEW, TwoSampleResult, log_odds, tell_synthetic_from_real
+from privsynth.releases.statements import mu_squared_of, purpose_of
 from privsynth.schema import Schema, category_text
 
 N_EXAMPLES = 5

@@ -23,9 +23,10 @@ import torch
 from torch import nn
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.metrics.common.image_classifiers import CNN, LINEAR, MLP, ImageClassifier, as_input, build
 from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepPlan
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import OsEntropy, SecureRandom, standard_normals
 from privsynth.privacy.units import weigh_records
 

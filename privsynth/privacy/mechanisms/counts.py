@@ -1,52 +1,73 @@
-"""Tables of counts over coded columns, exact inside the curator and noisy outside."""
+"""Noisy tables of counts over coded columns."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from privsynth.domains.coding import Coding
+from privsynth.domains.doubling import doubling_bins
+from privsynth.privacy.mechanisms.base import Exact, NoisyMechanism
+from privsynth.privacy.records import SensitiveRecords
+from privsynth.schema import Column
 
-IntArray = NDArray[np.int64]
 
-ROWS_AT_ONCE = 2**18  # bounds the memory, whatever the number of rows
+@dataclass(frozen=True, kw_only=True)
+class Marginals(NoisyMechanism):
+    """Tables of counts over sets of columns: array ``"0"`` for the first set, and on; fact ``sets``.
 
+    Each table is one Gaussian event; they are read and stored together.
 
-def count_table(
-    codes: Sequence[NDArray[np.signedinteger]],
-    sizes: Sequence[int],
-    weights: IntArray | None,
-    *,
-    n_rows: int,
-    units_per_one: int,
-) -> IntArray:
-    """Count the joint codes of some columns.
-
-    A row with a code of -1 in any of the columns is counted nowhere, so a unit adds at most 1 in all.
-
-    Args:
-        codes: Codes of each column, each ``(n_rows,)`` in ``[-1, size)`` and of any signed type; no column
-            counts all rows.
-        sizes: Number of codes of each column; public.
-        weights: Weight of each row in grid steps, ``(n_rows,)``; None is one unit each.
-        n_rows: Number of rows.
-        units_per_one: Grid steps in one unit.
-
-    Returns:
-        Counts in grid steps, shape ``sizes``, int64.
-
-    Privacy:
-        Not private: exact counts; L1 and L2 sensitivity is one unit.
+    Attributes:
+        codings: Coding of every column named.
+        sets: Sets of columns; the empty one counts all units.
     """
-    shape = [size + 1 for size in sizes]  # -1 has the first cell of each column, which is left out at the end
-    counts = np.zeros(math.prod(shape))  # sums of whole numbers below 2^53 are exact in doubles
-    for start in range(0, n_rows, ROWS_AT_ONCE):
-        rows = slice(start, min(start + ROWS_AT_ONCE, n_rows))
-        joint = np.zeros(rows.stop - start, dtype=np.int64)
-        for column, size in zip(codes, shape, strict=True):
-            joint = joint * size + 1 + column[rows]
-        by = None if weights is None else weights[rows]
-        counts += np.bincount(joint, weights=by, minlength=len(counts))
-    inside = counts.reshape(shape)[(slice(1, None),) * len(shape)].astype(np.int64)
-    return inside * (units_per_one if weights is None else 1)
+
+    codings: Mapping[str, Coding]
+    sets: tuple[tuple[str, ...], ...]
+
+    @property
+    def n_releases(self) -> int:
+        """See `NoisyMechanism`."""
+        return len(self.sets)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """See `Mechanism`."""
+        return tuple(sorted({name for columns in self.sets for name in columns}))
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """See `Mechanism`."""
+        return [tuple(self.codings[name].size for name in columns) for columns in self.sets]
+
+    def exact(self, records: SensitiveRecords) -> Exact:
+        """See `NoisyMechanism`: one unit adds at most 1 to each table in all."""
+        tables = {str(i): records.table(columns, self.codings) for i, columns in enumerate(self.sets)}
+        facts = {"sets": [list(columns) for columns in self.sets]}
+        one = records.weighting.units_per_one
+        return Exact(arrays=tables, steps_per_unit=one, finish=lambda noisy: (facts, dict(noisy)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundCounts(NoisyMechanism):
+    """Counts of public doubling bins over a number line (array ``counts``): where its values lie.
+
+    Attributes:
+        column: The number line.
+    """
+
+    column: Column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """See `Mechanism`."""
+        return (self.column.name,)
+
+    def exact(self, records: SensitiveRecords) -> Exact:
+        """See `NoisyMechanism`: a row is in one bin."""
+        name = self.column.name
+        return Exact(
+            arrays={"counts": records.table((name,), {name: doubling_bins(self.column.step)})},
+            steps_per_unit=records.weighting.units_per_one,
+        )

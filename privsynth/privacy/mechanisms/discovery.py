@@ -1,17 +1,74 @@
-"""Finding what the schema keeps private: the values that occur, and the bounds of a number line."""
+"""Finding what the schema keeps private: the values, and combinations of values, that many units hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from privsynth.accounting.events import ThresholdedGaussian
+from privsynth.privacy.mechanisms.base import Answer, Exact, FloatArray, NoisyMechanism
+from privsynth.privacy.records import SensitiveRecords
+from privsynth.schema import Column, category_text
 
-BOUND_EXPONENTS = np.arange(-20, 54)  # |values| from 2^-20 (about 1e-6) to 2^53
+
+@dataclass(frozen=True, kw_only=True)
+class HeldByMany(NoisyMechanism):
+    """The values of a column, or combinations of values of some, that many units hold, sorted.
+
+    The release has the fact ``values`` (of one column: texts of categories, or ticks of a number) or
+    ``combinations`` (of several: a text each, None for missing).
+
+    Attributes:
+        of: The columns.
+        delta: Probability that is booked for a value that one unit alone holds.
+        max_values: Largest number of values published; public.
+    """
+
+    of: tuple[Column, ...]
+    delta: float
+    max_values: int
+
+    @property
+    def event(self) -> ThresholdedGaussian:
+        """See `Mechanism`."""
+        return ThresholdedGaussian(
+            purpose=self.purpose, noise_multiplier=self.noise_multiplier, delta=self.delta
+        )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """See `Mechanism`."""
+        return tuple(column.name for column in self.of)
+
+    def exact(self, records: SensitiveRecords) -> Exact:
+        """See `NoisyMechanism`: the counts of values that occur; those of count zero are never considered.
+
+        Leaving them out is what ``delta`` pays for. That holds for values that occur only in rows which the
+        cap cut away, too: the threshold does not reckon with them.
+        """
+        values, counts = records.observed(self.of)
+        held, one = np.flatnonzero(counts > 0), records.weighting.units_per_one
+        steps = discovery_threshold(
+            self.noise_multiplier,
+            delta=self.delta,
+            max_records=records.weighting.max_records,
+            units_per_one=one,
+        )
+
+        def finish(noisy: dict[str, FloatArray]) -> Answer:
+            threshold = steps / one  # exact in doubles, as the noisy counts are
+            published = held[passing(noisy["counts"], threshold=threshold, max_values=self.max_values)]
+            found = [of[published].tolist() for of in values]
+            if len(found) == 1:  # sorted: no order of appearance may leak
+                return {"values": sorted(found[0])}, {}
+            texts = [[None if value is None else category_text(value) for value in of] for of in found]
+            rows = [list(row) for row in zip(*texts, strict=True)]
+            return {"combinations": sorted(rows, key=lambda row: [text or "" for text in row])}, {}
+
+        return Exact(arrays={"counts": counts[held]}, steps_per_unit=one, finish=finish)
 
 
 def discovery_threshold(
@@ -43,39 +100,10 @@ def discovery_threshold(
     return int(steps.max())
 
 
-def published_values(
-    counts: IntArray, *, threshold: float, max_values: int, add_noise: Callable[[IntArray], FloatArray]
-) -> IntArray:
-    """Return the positions of the observed values whose noisy count passes the threshold.
+def passing(noisy: FloatArray, *, threshold: float, max_values: int) -> NDArray[np.intp]:
+    """Return the positions of the noisy counts above the threshold, the largest first, at most so many.
 
-    Values of count zero are never considered: leaving them out is what ``delta`` pays for. That holds for
-    values that occur only in rows which the cap cut away, too: the threshold does not reckon with them.
-    If more than ``max_values`` pass, those with the largest noisy counts are kept, of equal ones the first.
-
-    Args:
-        counts: Exact count of each value in grid steps, ``(n_values,)``, in an order that rows do not decide.
-        threshold: As `discovery_threshold` returns it, in units; both are exact in doubles.
-        max_values: Largest number of values published; public.
-        add_noise: Adds the noise that is accounted for, and returns units.
-
-    Privacy:
-        Accounted: one Gaussian event and a ``delta``. Positions must be turned into sorted values by the
-        caller, so that no order of appearance leaks.
+    Of equal ones the first come first, in an order of values that rows do not decide.
     """
-    held = np.flatnonzero(counts > 0)
-    noisy = add_noise(counts[held])
     best = np.argsort(-noisy, kind="stable")[:max_values]
-    return held[best[noisy[best] > threshold]]
-
-
-def bound_edges() -> FloatArray:
-    """Return the edges of the public doubling bins, from -2^53 to 2^53, a bin around zero between."""
-    positive = np.exp2(BOUND_EXPONENTS.astype(np.float64))
-    return np.r_[-positive[::-1], positive]
-
-
-def bound_bin(values: FloatArray) -> IntArray:
-    """Return the doubling bin of each number, ``(n,)``; beyond the edges the outermost; NaN is -1."""
-    edges = bound_edges()
-    inside = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    return np.where(np.isnan(values), -1, inside).astype(np.int64)
+    return best[noisy[best] > threshold]

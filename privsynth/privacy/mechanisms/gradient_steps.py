@@ -10,110 +10,64 @@ accountants are what the tests compare ours with.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from opacus.optimizers import DPOptimizer
 
-from privsynth.accounting.events import Event
-from privsynth.accounting.sampled_gaussian import check_steps, noise_for_steps
+from privsynth.accounting.events import SampledGaussian
+from privsynth.accounting.step_plan import StepPlan
+from privsynth.domains.coding import Coding
 from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
 from privsynth.privacy.distributed import Ranks, summed_by
+from privsynth.privacy.mechanisms.base import Answer, DrawingMechanism
 from privsynth.privacy.mechanisms.clipping import STEADY, STEPS_PER_NORM, RecordClipper
 from privsynth.privacy.mechanisms.noise import LARGEST_STD, add_gaussian_noise
 from privsynth.privacy.randomness import SecureRandom
+from privsynth.privacy.records import SensitiveRecords
 from privsynth.privacy.units import Weighting
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepPlan:
-    """Public parameters of a block of noisy steps; batches and accounting both come from here.
+class StepBlock(DrawingMechanism):
+    """A block of private gradient steps over the encoded records, charged whole, before the first.
+
+    The release itself is empty: what is released are the noisy gradients (`GradientSteps`).
 
     Attributes:
-        n_steps: Noisy updates of the discriminator, the thing that costs budget.
-        sample_rate: Probability that a unit enters a step's batch, in (0, 1].
-        noise_multiplier: Noise standard deviation over ``max_grad_norm``, > 0.
-        max_grad_norm: L2 bound on one record's gradient, > 0.
-        expected_batch_size: Fixed public divisor of the clipped sum, in records.
-        slack: Delta booked for the block.
+        purpose: What they are for.
+        codings: Coding of every column; a record is what `SensitiveRecords.rows` says.
+        plan: Public parameters.
     """
 
-    n_steps: int
-    sample_rate: float
-    noise_multiplier: float
-    max_grad_norm: float
-    expected_batch_size: float
-    slack: float
+    purpose: str
+    codings: Mapping[str, Coding]
+    plan: StepPlan
 
     def __post_init__(self) -> None:
-        check_steps(
-            noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, n_steps=self.n_steps
-        )
-        if self.noise_multiplier > LARGEST_STD / STEPS_PER_NORM:
+        most = LARGEST_STD / STEPS_PER_NORM
+        if self.plan.noise_multiplier > most:
             raise ParameterError(
-                f"expected a noise_multiplier up to {LARGEST_STD / STEPS_PER_NORM:g}, got "
-                f"{self.noise_multiplier!r}: nothing would be learnt; take fewer steps, or more epsilon"
+                f"expected a noise_multiplier up to {most:g}, got {self.plan.noise_multiplier!r}: nothing "
+                "would be learnt; take fewer steps, or more epsilon"
             )
-        if not (0 < self.max_grad_norm < math.inf and 0 < self.expected_batch_size < math.inf):
-            raise ParameterError(
-                f"expected max_grad_norm > 0 and expected_batch_size > 0, got {self.max_grad_norm!r}, "
-                f"{self.expected_batch_size!r}"
-            )
-
-    @classmethod
-    def within(
-        cls,
-        mu_squared: float,
-        slack: float,
-        *,
-        n_steps: int,
-        batch_size: float,
-        n_units: float,
-        max_grad_norm: float,
-    ) -> StepPlan:
-        """Return the plan with the least noise within a budget.
-
-        Args:
-            mu_squared: What the block may cost.
-            slack: Delta that it may cost beside that.
-            n_steps: Number of steps.
-            batch_size: Batch size aimed at, in records.
-            n_units: Noisy, or public, number of units; turns ``batch_size`` into a ``sample_rate``.
-            max_grad_norm: Clipping bound.
-        """
-        if not (0 < batch_size < math.inf and -math.inf < n_units < math.inf):
-            raise ParameterError(
-                f"expected finite batch_size > 0 and n_units, got {batch_size!r}, {n_units!r}"
-            )
-        sample_rate = min(1.0, batch_size / max(n_units, 1.0))
-        noise = noise_for_steps(mu_squared, sample_rate=sample_rate, n_steps=n_steps, slack=slack)
-        return cls(
-            n_steps=n_steps,
-            sample_rate=sample_rate,
-            noise_multiplier=noise,
-            max_grad_norm=max_grad_norm,
-            expected_batch_size=min(batch_size, max(n_units, 1.0)),
-            slack=slack,
-        )
 
     @property
-    def part_size(self) -> int:
-        """Records that go through the network together: most batches are one such part."""
-        most = self.expected_batch_size + 4.0 * math.sqrt(self.expected_batch_size)
-        return STEADY * math.ceil(most / STEADY)
+    def event(self) -> SampledGaussian:
+        """See `Mechanism`."""
+        return self.plan.event(self.purpose)
 
-    def event(self, purpose: str) -> Event:
-        """Return what the ledger books for the whole block, before its first step."""
-        return Event(
-            purpose=purpose,
-            mechanism="sampled_gaussian",
-            noise_multiplier=self.noise_multiplier,
-            sample_rate=self.sample_rate,
-            count=self.n_steps,
-            delta=self.slack,
-        )
+    def draw(self, records: SensitiveRecords, secret: SecureRandom) -> Answer:
+        """Return nothing: records are read step by step."""
+        return {}, {}
+
+
+def part_size(plan: StepPlan) -> int:
+    """Return how many records go through the network together, public: most batches are one such part."""
+    most = plan.expected_batch_size + 4.0 * math.sqrt(plan.expected_batch_size)
+    return STEADY * math.ceil(most / STEADY)
 
 
 class SecretNoiseOptimizer(DPOptimizer):
@@ -215,7 +169,7 @@ class GradientSteps:
         parameters = clipper.parameters
         if {id(p) for p in optimizer.params} != {id(p) for p in parameters}:
             raise ParameterError("expected an optimizer and a clipper of the same parameters")
-        step, summed = self.n_begun, partial(clipper.clipped_steps, at_once=self.plan.part_size)
+        step, summed = self.n_begun, partial(clipper.clipped_steps, at_once=part_size(self.plan))
         if self._records is None:
             if self._ranks is not None:
                 gradients = self._ranks.helped(summed)

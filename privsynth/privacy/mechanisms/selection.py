@@ -1,16 +1,59 @@
-"""Choosing by the exponential mechanism, drawn with Gumbel noise."""
+"""Choosing tables by the exponential mechanism, drawn with Gumbel noise."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from privsynth.accounting.events import Exponential
+from privsynth.domains.coding import Coding
+from privsynth.privacy.mechanisms.base import Answer, DrawingMechanism
 from privsynth.privacy.randomness import SecureRandom, standard_gumbels
+from privsynth.privacy.records import SensitiveRecords
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSelection(DrawingMechanism):
+    """Which candidate tables a model describes worst (fact ``selected``: positions, best first).
+
+    Attributes:
+        purpose: What it is for.
+        codings: Coding of every column named.
+        candidates: Sets of columns.
+        expected: Returns the model's table for each candidate, in units; called only if not stored.
+        noise_std: Noise per cell that the scores discount, in units; public.
+        epsilon0: Bounded range of each draw.
+        n_select: How many to choose.
+    """
+
+    purpose: str
+    codings: Mapping[str, Coding]
+    candidates: Sequence[tuple[str, ...]]
+    expected: Callable[[], Iterable[FloatArray]]
+    noise_std: float
+    epsilon0: float
+    n_select: int
+
+    @property
+    def event(self) -> Exponential:
+        """See `Mechanism`."""
+        return Exponential(purpose=self.purpose, epsilon0=self.epsilon0, count=self.n_select)
+
+    def draw(self, records: SensitiveRecords, secret: SecureRandom) -> Answer:
+        """See `DrawingMechanism`."""
+        one = records.weighting.units_per_one
+        exact = (records.table(columns, self.codings).ravel() / one for columns in self.candidates)
+        scores = marginal_scores(exact, self.expected(), self.noise_std)
+        chosen = exponential_mechanism(
+            scores, epsilon0=self.epsilon0, sensitivity=1.0, n_select=self.n_select, secret=secret
+        )
+        return {"selected": [int(i) for i in chosen]}, {}
 
 
 def exponential_mechanism(

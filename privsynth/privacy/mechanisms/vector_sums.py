@@ -1,4 +1,4 @@
-"""Sums of vectors that records are mapped to: the part of a mean embedding that bounds what one unit can do.
+"""Noisy sums of vectors that records are mapped to.
 
 A map turns each record by itself into a cell and a vector of length at most 1; longer ones are scaled
 down. The vectors are added up by cell, as whole multiples of a grid step, so that noise can be rounded to the
@@ -9,13 +9,17 @@ features are all such sums.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.domains.coding import Coding
 from privsynth.errors import ParameterError
+from privsynth.privacy.mechanisms.base import Exact, NoisyMechanism
+from privsynth.privacy.records import SensitiveRecords
 
 Embedding = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """``embedding(record)`` returns the record's cell, a whole number, and its vector, ``(n_values,)``.
@@ -25,6 +29,38 @@ A cell outside the range, or a vector that is not finite, counts nowhere.
 
 STEPS_PER_ONE = 2**20  # grid steps in a vector of length 1
 _FLOATS_AT_ONCE, _ROWS_AT_ONCE, _LEAST_AT_ONCE = 2**22, 1024, 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorSums(NoisyMechanism):
+    """The sums of the records' vectors by cell (array ``sums``).
+
+    Attributes:
+        codings: Coding of every column; a record is what `SensitiveRecords.rows` says.
+        embedding: The map. Public, or a function of releases.
+        n_cells: Number of cells.
+        n_values: Length of the vectors, at most 1 each: the noise is over that.
+    """
+
+    codings: Mapping[str, Coding]
+    embedding: Embedding
+    n_cells: int
+    n_values: int
+
+    def exact(self, records: SensitiveRecords) -> Exact:
+        """See `NoisyMechanism`."""
+        weighting = records.weighting
+        sums = sum_vectors(
+            self.embedding,
+            records.rows(self.codings),
+            weighting.weights,
+            n_cells=self.n_cells,
+            n_values=self.n_values,
+        )
+        return Exact(
+            arrays={"sums": sums},
+            steps_per_unit=weighting.units_per_one * STEPS_PER_ONE,
+        )
 
 
 def sum_vectors(

@@ -1,4 +1,4 @@
-"""Noisy votes of teachers that share no record: the part of PATE that bounds what one unit can do.
+"""Noisy votes of teachers that share no record, as PATE has them.
 
 Every unit is given to one of ``n_teachers`` teachers once, by an independent secret uniform draw. A teacher
 votes on generated rows after learning from its own records and from generated ones; removing a unit changes
@@ -12,15 +12,18 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.domains.coding import Coding
 from privsynth.errors import ParameterError
+from privsynth.privacy.mechanisms.base import Exact, NoisyMechanism
 from privsynth.privacy.randomness import SecureRandom, uniforms
+from privsynth.privacy.records import SensitiveRecords
 
 IntArray = NDArray[np.int64]
 Teacher = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -72,6 +75,46 @@ class TeacherEnsemble:
         present = torch.zeros(self.n_teachers, self.part_size, dtype=torch.bool)
         present[sorted_teachers, place] = True
         return parts, present
+
+
+@dataclass(frozen=True, kw_only=True)
+class Votes(NoisyMechanism):
+    """How many teachers vote "real" on each generated row (array ``votes``).
+
+    Units are given to teachers once a run, of a person one row. Every query is one Gaussian event, whatever
+    is made of it.
+
+    Attributes:
+        codings: Coding of every column, in the order of the rows' codes.
+        ensemble: Public parameters of the teachers.
+        teacher: What one teacher does.
+        n_queries: Number of rows that are voted on; the noise is in teachers.
+    """
+
+    has_own_stream = True
+
+    codings: Mapping[str, Coding]
+    ensemble: TeacherEnsemble
+    teacher: Teacher
+    n_queries: int
+
+    @property
+    def n_releases(self) -> int:
+        """See `NoisyMechanism`."""
+        return self.n_queries
+
+    def exact(self, records: SensitiveRecords) -> Exact:
+        """See `NoisyMechanism`: one unit changes one teacher, so each count by at most 1."""
+        codes = records.rows(self.codings)
+
+        def assign(secret: SecureRandom) -> tuple[IntArray, IntArray]:
+            rows = records.weighting.poisson_sample(1.0, n_rows=len(codes), secret=secret)
+            return rows, self.ensemble.assign(len(rows), secret)
+
+        rows, teachers = records.once(self.ensemble, assign)
+        parts, present = self.ensemble.divide(codes[torch.from_numpy(rows)], teachers)
+        votes = count_votes(self.teacher, parts, present, n_queries=self.n_queries)
+        return Exact(arrays={"votes": votes}, steps_per_unit=1)
 
 
 def count_votes(teacher: Teacher, parts: torch.Tensor, present: torch.Tensor, *, n_queries: int) -> IntArray:

@@ -14,6 +14,7 @@ from privsynth.accounting.gdp import noise_for
 from privsynth.domains.encoding import Domain, codings_of
 from privsynth.models.images.moments import Spread, symmetric
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms.vector_sums import VectorSums
 from privsynth.schema.image_shape import ImageShape
 
 FloatArray = NDArray[np.float64]
@@ -132,15 +133,15 @@ class ImageReader:
             return where, vector / _LENGTH
 
         noise = payment.noise_multiplier
-        release = self._curator.vector_sums(
-            payment.key,
-            payment.purpose,
-            codings_of(self._cells.domains),
-            embedding,
+        mechanism = VectorSums(
+            purpose=payment.purpose,
+            codings=codings_of(self._cells.domains),
+            embedding=embedding,
             n_cells=n_places,
             n_values=n_values + 2,
             noise_multiplier=noise,
         )
+        release = self._curator.release(payment.key, mechanism)
         sums = release.arrays["sums"] * _LENGTH
         return Sums(
             counts=sums[:, n_values] / COUNT_WEIGHT,
@@ -169,15 +170,15 @@ class ImageReader:
             return torch.where(where < 0, -1, 0), vector / length
 
         noise = payment.noise_multiplier
-        release = self._curator.vector_sums(
-            payment.key,
-            payment.purpose,
-            codings_of(self._cells.domains),
-            embedding,
+        mechanism = VectorSums(
+            purpose=payment.purpose,
+            codings=codings_of(self._cells.domains),
+            embedding=embedding,
             n_cells=1,
             n_values=len(rows) + 1,
             noise_multiplier=noise,
         )
+        release = self._curator.release(payment.key, mechanism)
         scale = length * longest**2 / max(n_units, 1.0)
         sums = release.arrays["sums"][0] * scale
         return Spread.of_moments(

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.errors import ParameterError
 from privsynth.models.images.mixture import ImageMixture
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.gradient_steps import StepPlan
 from privsynth.sampling.image_model import ImageGenerator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema

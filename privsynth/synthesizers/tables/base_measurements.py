@@ -18,6 +18,7 @@ from privsynth.models.tables.fitting import Measurement
 from privsynth.models.tables.generator import MixtureGenerator, allot_conditions
 from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.tables.domains import (
@@ -151,7 +152,8 @@ class BaseMeasurements:
 def count_units(curator: Curator, units_share: float) -> float:
     """Buy a first count of the units, which decides how the rest of the budget is divided."""
     noise = noise_for(units_share * curator.allowance.mu_squared)
-    release = curator.count("counts/units", "number of units", {}, [()], noise_multiplier=noise)
+    total = Marginals(purpose="number of units", codings={}, sets=((),), noise_multiplier=noise)
+    release = curator.release("counts/units", total)
     return max(float(release.arrays["0"].sum()), 1.0)
 
 
@@ -249,11 +251,11 @@ def _measure_condition(curator: Curator, domains: Domains, share: float) -> Meas
     if len(columns) < 2:
         return None
     noise = noise_for(share * curator.allowance.mu_squared)
-    release = curator.count(
-        "counts/condition",
-        "joint table of target and groups",
-        codings_of(domains.by_column),
-        [columns],
+    joint = Marginals(
+        purpose="joint table of target and groups",
+        codings=codings_of(domains.by_column),
+        sets=(columns,),
         noise_multiplier=noise,
     )
+    release = curator.release("counts/condition", joint)
     return Measurement(columns=columns, counts=release.arrays["0"], variance=noise**2)

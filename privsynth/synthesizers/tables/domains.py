@@ -12,10 +12,12 @@ from scipy.special import ndtri
 
 from privsynth.accounting.gdp import noise_for
 from privsynth.domains.binning import bins_from_histogram, clear_ends, likeliest_run
+from privsynth.domains.doubling import bound_edges
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.discovery import bound_edges
+from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
+from privsynth.privacy.mechanisms.discovery import HeldByMany
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
 from privsynth.schema.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.synthesizers.tables.octaves import Octaves, is_wide
@@ -98,7 +100,10 @@ def find_domains(
     for i, (name, domain) in enumerate(fine.items()):
         key = f"counts/one-way/{name}"
         cost = _affordable(curator, key, parts[i] * mu_squared, parts[i] / parts[i:].sum())
-        release = curator.count(key, ONE_WAY, codings_of(fine), [(name,)], noise_multiplier=noise_for(cost))
+        marginal = Marginals(
+            purpose=ONE_WAY, codings=codings_of(fine), sets=((name,),), noise_multiplier=noise_for(cost)
+        )
+        release = curator.release(key, marginal)
         counts, noise = release.arrays["0"], release.noise_multiplier
         if isinstance(domain, NumericDomain) and name in octaves:
             cells = octaves[name].reconciled(domain.grid, counts[: domain.grid.n_cells], noise_std=noise)
@@ -198,13 +203,14 @@ def find_combinations(
     """
     out: dict[tuple[str, ...], tuple[tuple[str | None, ...], ...]] = {}
     for constraint in private_combinations(schema):
-        release = curator.discover_combinations(
-            f"combinations/{'/'.join(constraint.columns)}",
-            [schema.columns[name] for name in constraint.columns],
+        held_by_many = HeldByMany(
+            purpose=f"combinations of {', '.join(constraint.columns)} held by many",
+            of=tuple(schema.columns[name] for name in constraint.columns),
             noise_multiplier=noise_for(budget.lists * curator.allowance.mu_squared),
             delta=Discoveries.of(schema).delta_each(budget.delta),
             max_values=MAX_COMBINATIONS,
         )
+        release = curator.release(f"combinations/{'/'.join(constraint.columns)}", held_by_many)
         found = tuple(tuple(texts) for texts in release.facts["combinations"])
         begins = [texts[: constraint.n_determinants] for texts in found]
         out[constraint.columns] = () if len(set(begins)) < len(begins) else found
@@ -239,14 +245,14 @@ def _fine_domain(
         elif isinstance(column.categories, tuple):
             values = column.categories
         else:
-            release = curator.discover_values(
-                f"values/{column.name}",
-                column,
+            held_by_many = HeldByMany(
+                purpose=f"values of {column.name!r} held by many",
+                of=(column,),
                 noise_multiplier=noise_for(budget.lists * mu_squared),
                 delta=delta,
                 max_values=MAX_VALUES,
             )
-            texts = tuple(release.facts["values"])
+            texts = tuple(curator.release(f"values/{column.name}", held_by_many).facts["values"])
             in_order = map(category_text, sorted(_as_numbers(texts)))
             return DiscreteDomain(column, tuple(in_order), True, has_missing)
         return DiscreteDomain(column, values, False, has_missing)
@@ -255,13 +261,14 @@ def _fine_domain(
         low, high, bounds_found = _bounds(curator, column, budget)
         grid = _grid(column, low, high, resolution)
     if not grid.is_fine:
-        release = curator.discover_values(
-            f"spikes/{column.name}",
-            column,
+        held_by_many = HeldByMany(
+            purpose=f"values of {column.name!r} held by many",
+            of=(column,),
             noise_multiplier=noise_for(budget.point_masses * mu_squared),
             delta=delta,
             max_values=MAX_SPIKES,
         )
+        release = curator.release(f"spikes/{column.name}", held_by_many)
         point_masses = np.asarray(release.facts["values"], dtype=np.float64)
         grid = grid.with_point_masses(point_masses[(point_masses >= grid.low) & (point_masses <= grid.high)])
     cells = np.arange(grid.n_cells)
@@ -281,9 +288,10 @@ def _as_numbers(texts: tuple[str, ...]) -> tuple[Category, ...]:
 def _octaves(curator: Curator, column: Column, budget: DomainBudget) -> Octaves:
     """Buy the counts of a number line's doubling bins."""
     noise = noise_for(budget.octaves * curator.allowance.mu_squared)
-    release = curator.discover_bounds(
-        f"octaves/{column.name}", column, noise_multiplier=noise, what="orders of magnitude"
+    orders = BoundCounts(
+        purpose=f"orders of magnitude of {column.name!r}", column=column, noise_multiplier=noise
     )
+    release = curator.release(f"octaves/{column.name}", orders)
     return Octaves(release.arrays["counts"], release.noise_multiplier)
 
 
@@ -297,7 +305,10 @@ def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[flo
     if low is not None and high is not None:
         return low, high, True
     noise = noise_for(budget.bounds * curator.allowance.mu_squared)
-    release = curator.discover_bounds(f"bounds/{column.name}", column, noise_multiplier=noise)
+    release = curator.release(
+        f"bounds/{column.name}",
+        BoundCounts(purpose=f"bounds of {column.name!r}", column=column, noise_multiplier=noise),
+    )
     least, most = _possible(column)
     counts = np.where(_bins_within(column, least, most), release.arrays["counts"], 0.0)
     noise = release.noise_multiplier

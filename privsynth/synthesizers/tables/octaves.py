@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from privsynth.domains.doubling import bound_edges
 from privsynth.domains.encoding import NumericGrid
-from privsynth.privacy.mechanisms.discovery import bound_edges
 from privsynth.schema import Column, whole_steps
 
 IntArray = NDArray[np.int64]

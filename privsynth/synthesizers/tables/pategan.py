@@ -12,10 +12,10 @@ from privsynth.accounting.budget import Spend
 from privsynth.accounting.gdp import noise_for
 from privsynth.domains.encoding import codings_of
 from privsynth.errors import ParameterError
-from privsynth.models.state import averaged_network, running_average
+from privsynth.models.state import averaging_weight
 from privsynth.models.tables.teachers import PairKernel, Student
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.votes import TeacherEnsemble
+from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import FitPlan, Progress
@@ -185,7 +185,7 @@ class _Game:
         self._curator = curator
         self._first = first
         self._settings = settings
-        self._panel = settings.ensemble(first.domains.n_units)
+        self._ensemble = settings.ensemble(first.domains.n_units)
         (draws,) = independent_seeds(seed, 1)
         self._generator = first.generator(
             curator.schema,
@@ -198,7 +198,7 @@ class _Game:
         self._optimizer = torch.optim.Adam(
             [self._generator.logits], lr=settings.generator_rate, betas=(0.5, 0.99)
         )
-        self._average = running_average(self._generator, settings.averaging)
+        self._average = self._generator.logits.detach().clone()
         self._answers: list[tuple[torch.Tensor, torch.Tensor, float]] = []
 
     def play(self, index: int) -> bool:
@@ -209,23 +209,25 @@ class _Game:
             return False  # attempts that were lost in crashes have used up what was left
         noise = noise_for(left / (settings.n_rounds - index) / settings.queries_per_round)
         fakes, queries = self._codes(settings.fakes_per_round), self._codes(settings.queries_per_round)
-        release = self._curator.votes(
-            key,
-            codings_of(self._first.codes.by_column),
-            self._panel,
-            partial(self._kernel.teacher, fakes=fakes, queries=queries),
+        votes = Votes(
+            purpose="votes of teachers",
+            codings=codings_of(self._first.codes.by_column),
+            ensemble=self._ensemble,
+            teacher=partial(self._kernel.teacher, fakes=fakes, queries=queries),
             n_queries=len(queries),
             noise_multiplier=noise,
         )
-        shares = torch.from_numpy(release.arrays["votes"]).float() / self._panel.n_teachers
-        self._answers.append((queries, shares - shares.mean(), noise / self._panel.n_teachers))
+        release = self._curator.release(key, votes)
+        shares = torch.from_numpy(release.arrays["votes"]).float() / self._ensemble.n_teachers
+        self._answers.append((queries, shares - shares.mean(), noise / self._ensemble.n_teachers))
         self._follow(self._student())
-        self._average.update_parameters(self._generator)
+        weight = averaging_weight(settings.averaging, index + 1)
+        self._average.lerp_(self._generator.logits.detach(), weight)
         return True
 
     def model(self) -> TableModel:
         """Return the model of the averaged generator."""
-        mixture = averaged_network(self._average).mixture(tuple(self._first.codes.by_column))
+        mixture = self._generator.mixture(tuple(self._first.codes.by_column), self._average)
         return self._first.table_model(self._curator.schema, mixture)
 
     @torch.no_grad()

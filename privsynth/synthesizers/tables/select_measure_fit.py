@@ -20,6 +20,8 @@ from privsynth.domains.encoding import codings_of
 from privsynth.models.tables.fitting import FitOptions, Measurement, MixtureFitter
 from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms.counts import Marginals
+from privsynth.privacy.mechanisms.selection import TableSelection
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.tables.base_measurements import (
@@ -191,27 +193,27 @@ def _measure_round(
         return False
     epsilon0 = rounded_down(exponential_epsilon0(math.sqrt(settings.selection_share * each)))
     noise = noise_for((1.0 - settings.selection_share) * each)
-    chosen = curator.select(
-        f"{key}/select",
-        "choice of tables",
-        codings,
-        candidates,
-        lambda: (share.ravel() * fitter.n_units for share in fitter.shares(candidates)),
+    selection = TableSelection(
+        purpose="choice of tables",
+        codings=codings,
+        candidates=candidates,
+        expected=lambda: (share.ravel() * fitter.n_units for share in fitter.shares(candidates)),
         noise_std=settings.noise_penalty * noise,
         epsilon0=epsilon0,
         n_select=n_select,
-    ).facts["selected"]
+    )
+    chosen = curator.release(f"{key}/select", selection).facts["selected"]
     left = curator.remaining(f"{key}/measure") - reserve - share * (settings.n_rounds - index - 1)
     if left <= 1e-9 * curator.allowance.mu_squared:
         return True  # an attempt that was lost in a crash has used up this round
     noise = max(noise, noise_for(left / n_select))
-    release = curator.count(
-        f"{key}/measure",
-        "2- and 3-way marginals",
-        codings,
-        [candidates[i] for i in chosen],
+    marginals = Marginals(
+        purpose="2- and 3-way marginals",
+        codings=codings,
+        sets=tuple(candidates[i] for i in chosen),
         noise_multiplier=noise,
     )
+    release = curator.release(f"{key}/measure", marginals)
     for position, i in enumerate(chosen):
         counts = release.arrays[str(position)]
         fitter.add(Measurement(columns=candidates[i], counts=counts, variance=noise**2))

@@ -9,7 +9,7 @@ from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_delta
 from privsynth.metrics.utility import dp_classifier as direct
 from privsynth.metrics.utility.dp_classifier import COUNT_SHARE, DirectTraining, train_directly
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
-from privsynth.privacy.randomness import PredictableSourceForTests
+from tests.helpers.predictable import PredictableSourceForTests
 
 FEW = DirectTraining(n_steps=20, batch_size=256, learning_rate=0.02)
 

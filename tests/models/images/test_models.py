@@ -14,7 +14,8 @@ from privsynth.models.images.mixture import Deformation, ImageMixture
 from privsynth.models.images.moments import Spread, low_frequencies, symmetric
 from privsynth.models.images.networks import DiscriminatorNetwork
 from privsynth.models.images.tensors import one_hot_cells
-from privsynth.privacy.mechanisms.clipping import RecordClipper, check_records_do_not_mix
+from privsynth.models.mixing import check_records_do_not_mix
+from privsynth.privacy.mechanisms.clipping import RecordClipper
 from privsynth.schema.image_shape import ImageShape
 
 SHAPE = ImageShape(height=8, width=6, channels=3)

@@ -13,7 +13,8 @@ from opacus.optimizers import DPOptimizer
 from torch import nn
 
 from privsynth.errors import ParameterError, UnsupportedLayerError
-from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper, check_records_do_not_mix
+from privsynth.models.mixing import check_records_do_not_mix
+from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper
 from tests.helpers.gradient_steps import (
     check_a_record_adds_the_same_wherever_it_stands,
     check_clipped_sum_is_the_loop,

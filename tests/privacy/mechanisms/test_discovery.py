@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from privsynth.privacy.mechanisms.discovery import (
-    bound_bin,
-    bound_edges,
-    discovery_threshold,
-    published_values,
-)
+from privsynth.domains.doubling import bound_edges, doubling_bins
+from privsynth.privacy.mechanisms.discovery import HeldByMany, discovery_threshold
 from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.randomness import OsEntropy
-from privsynth.privacy.units import PERSON_GRID
+from privsynth.privacy.units import PERSON_GRID, Weighting
+from privsynth.schema import Schema
 from privsynth.synthesizers.tables.domains import bounds_from_counts
 
 FALSE_ALARM = 1e-6
@@ -33,13 +31,36 @@ def publish_probability(threshold: int, sigma: float, *, max_records: int, units
     return float(np.max(m * norm.sf((above + 0.5) / (sigma * units_per_one))))
 
 
-def add_noise(sigma, units_per_one=1):
-    def add(counts):
-        return add_gaussian_noise(
-            counts, noise_multiplier=sigma, units_per_one=units_per_one, secret=OsEntropy()
+def bound_bin(values):
+    return doubling_bins(None).encode(pd.Series(values, dtype=float))
+
+
+class Observed:
+    """Records of which nothing is asked but which values occur, and how often."""
+
+    def __init__(self, counts, *, max_records=1, units_per_one=1):
+        self.counts = np.asarray(counts)
+        self.weighting = Weighting(
+            rows=None, weights=None, units_per_one=units_per_one, max_records=max_records
         )
 
-    return add
+    def observed(self, columns):
+        return [np.arange(len(self.counts))], self.counts
+
+
+def with_noise(counts, sigma, units_per_one=1):
+    return add_gaussian_noise(counts, noise_multiplier=sigma, units_per_one=units_per_one, secret=OsEntropy())
+
+
+def published_values(records, *, sigma, delta, max_values):
+    """Return the positions of what the mechanism publishes, with the noise that the curator would add."""
+    column = Schema({"x": {"type": "categorical", "categories": "private"}}).columns["x"]
+    level = {"noise_multiplier": sigma, "delta": delta, "max_values": max_values}
+    exact = HeldByMany(purpose="test", of=(column,), **level).exact(records)
+    noisy = with_noise(exact.arrays["counts"], sigma, exact.steps_per_unit)
+    facts, arrays = exact.finish({"counts": noisy})
+    assert not arrays
+    return np.array(facts["values"], dtype=int)
 
 
 @pytest.mark.parametrize(
@@ -97,12 +118,9 @@ def test_values_that_share_the_rows_of_a_person_unevenly_are_covered(sigma, log_
 def test_values_of_one_unit_are_published_no_more_often_than_booked(m, grid, sigma):
     # A million tables in one call; each holds m values of one unit, weighing 1/m each.
     n, delta = 1_000_000, 1e-3
-    setup = {"max_records": m, "units_per_one": grid}
-    threshold = discovery_threshold(sigma, delta=delta, **setup)
     counts = np.full(n * m, grid // m, dtype=np.int64)
-    published = published_values(
-        counts, threshold=threshold / grid, max_values=n * m, add_noise=add_noise(sigma, grid)
-    )
+    records = Observed(counts, max_records=m, units_per_one=grid)
+    published = published_values(records, sigma=sigma, delta=delta, max_values=n * m)
     n_tables = len(np.unique(published // m))
     allowed = binom.ppf(1 - FALSE_ALARM, n, delta)
     assert n_tables <= allowed
@@ -111,16 +129,15 @@ def test_values_of_one_unit_are_published_no_more_often_than_booked(m, grid, sig
 
 
 def test_values_that_occur_only_in_rows_cut_away_are_never_published():
-    counts = np.zeros(1_000_000, dtype=np.int64)
-    published = published_values(counts, threshold=-1e9, max_values=10, add_noise=add_noise(5.0))
-    assert len(published) == 0
+    records = Observed(np.zeros(1_000_000, dtype=np.int64))
+    assert len(published_values(records, sigma=5.0, delta=0.4, max_values=10)) == 0
 
 
 def test_frequent_values_are_published_and_the_cap_keeps_the_largest():
-    counts = np.array([5, 100_000, 50_000, 70_000, 0])
-    add = add_noise(3.0)
-    assert sorted(published_values(counts, threshold=40.0, max_values=9, add_noise=add)) == [1, 2, 3]
-    assert sorted(published_values(counts, threshold=40.0, max_values=2, add_noise=add)) == [1, 3]
+    records = Observed([5, 100_000, 50_000, 70_000, 0])
+    level = {"sigma": 3.0, "delta": 1e-30}
+    assert published_values(records, **level, max_values=9).tolist() == [1, 2, 3]
+    assert published_values(records, **level, max_values=2).tolist() == [1, 3]
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), min_size=1, max_size=50))
@@ -159,7 +176,7 @@ def test_a_thin_tail_is_cut_where_nothing_is_left_of_it():
         rng.random(5000) < 0.14, np.floor(np.exp(rng.uniform(0, 6, 5000))), rng.integers(-1, 1, 5000)
     )
     counts = np.bincount(bound_bin(days), minlength=len(bound_edges()) - 1)
-    highs = [bounds_from_counts(add_noise(33.0)(counts), noise_std=33.0)[1] for _ in range(20)]
+    highs = [bounds_from_counts(with_noise(counts, 33.0), noise_std=33.0)[1] for _ in range(20)]
     assert np.median(highs) >= 128.0
     assert max(highs) <= 4096.0
 
@@ -167,7 +184,7 @@ def test_a_thin_tail_is_cut_where_nothing_is_left_of_it():
 def test_noise_alone_gives_bounds_as_rarely_as_stated():
     n_runs, n_bins = 3000, len(bound_edges()) - 1
     found = sum(
-        bounds_from_counts(add_noise(4.0)(np.zeros(n_bins, dtype=np.int64)), noise_std=4.0) is not None
+        bounds_from_counts(with_noise(np.zeros(n_bins, dtype=np.int64), 4.0), noise_std=4.0) is not None
         for _ in range(n_runs)
     )
     assert found <= binom.ppf(1 - FALSE_ALARM, n_runs, 0.011)

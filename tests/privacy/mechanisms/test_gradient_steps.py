@@ -9,13 +9,15 @@ import pytest
 import torch
 from scipy.stats import chi2
 
-from privsynth.accounting.events import Event
+from privsynth.accounting.events import SampledGaussian
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.errors import ParameterError
 from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import SecretNoiseOptimizer, StepPlan
-from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
+from privsynth.privacy.mechanisms.gradient_steps import SecretNoiseOptimizer, part_size
+from privsynth.privacy.randomness import OsEntropy
 from tests.helpers import gradient_steps as checks
 from tests.helpers.gradient_steps import block, flat, mlp, plan, rows, softplus_loss
+from tests.helpers.predictable import PredictableSourceForTests
 
 FALSE_ALARM = 1e-6
 
@@ -88,8 +90,8 @@ def test_a_keystream_goes_on_and_differs_from_step_to_step():
 
 
 def test_the_event_is_made_of_the_plan():
-    assert plan().event("x") == Event(
-        purpose="x", mechanism="sampled_gaussian", noise_multiplier=1.0, sample_rate=0.3, count=5, delta=1e-7
+    assert plan().event("x") == SampledGaussian(
+        purpose="x", noise_multiplier=1.0, sample_rate=0.3, count=5, delta=1e-7
     )
 
 
@@ -141,6 +143,6 @@ def test_clipper_optimizer_and_plan_must_belong_together():
 
 def test_parts_have_a_public_size_that_most_batches_fill_once():
     for expected in (1.0, 30.5, 2048.0):
-        size = plan(expected_batch_size=expected).part_size
+        size = part_size(plan(expected_batch_size=expected))
         assert size % 16 == 0
         assert expected + 4 * math.sqrt(expected) <= size < expected + 4 * math.sqrt(expected) + 16

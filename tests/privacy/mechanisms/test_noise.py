@@ -8,13 +8,8 @@ from scipy.stats import chi2, kstest
 
 from privsynth.errors import ParameterError
 from privsynth.privacy.mechanisms.noise import LARGEST_STD, add_gaussian_noise
-from privsynth.privacy.randomness import (
-    OsEntropy,
-    PredictableSourceForTests,
-    standard_gumbels,
-    standard_normals,
-    uniforms,
-)
+from privsynth.privacy.randomness import OsEntropy, standard_gumbels, standard_normals, uniforms
+from tests.helpers.predictable import PredictableSourceForTests
 
 FALSE_ALARM = 1e-6
 N = 200_000

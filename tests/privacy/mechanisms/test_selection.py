@@ -10,10 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from privsynth.privacy.mechanisms.counts import count_table
 from privsynth.privacy.mechanisms.selection import exponential_mechanism, marginal_scores
 from privsynth.privacy.randomness import OsEntropy
-from privsynth.privacy.units import PERSON_GRID, weigh_records
+from privsynth.privacy.units import PERSON_GRID, count_table, weigh_records
 
 FALSE_ALARM = 1e-6
 

@@ -14,9 +14,9 @@ from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import BudgetExceededError, ParameterError
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, sum_vectors
+from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, VectorSums, sum_vectors
 from privsynth.privacy.randomness import OsEntropy
-from privsynth.privacy.records import SensitiveRecords
+from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import weigh_records
 from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore
@@ -167,8 +167,16 @@ def buy(c: Curator, noise: float = 2.0, n_values: int = 5):
     def embedding(record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return record[0].long(), torch.full((n_values,), 0.01) + 0 * record[1]
 
-    return c.vector_sums(
-        "s", "sums", CODINGS, embedding, n_cells=2, n_values=n_values, noise_multiplier=noise
+    return c.release(
+        "s",
+        VectorSums(
+            purpose="sums",
+            codings=CODINGS,
+            embedding=embedding,
+            n_cells=2,
+            n_values=n_values,
+            noise_multiplier=noise,
+        ),
     )
 
 
@@ -177,7 +185,12 @@ def test_a_record_is_its_codes_and_its_image() -> None:
         return torch.zeros((), dtype=torch.int64), record[:5].float() / 1000.0
 
     c = curator(3)
-    release = c.vector_sums("s", "sums", CODINGS, embedding, n_cells=1, n_values=5, noise_multiplier=1.0)
+    release = c.release(
+        "s",
+        VectorSums(
+            purpose="sums", codings=CODINGS, embedding=embedding, n_cells=1, n_values=5, noise_multiplier=1.0
+        ),
+    )
     assert release.arrays["sums"].shape == (1, 5)
     assert c._records.rows(CODINGS).tolist() == [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [0, 2, 2, 2, 2]]
 
@@ -187,7 +200,7 @@ def test_the_images_of_a_person_are_cut_with_the_rows() -> None:
     codes = pd.Categorical.from_codes(persons % 2, categories=["a", "b"])
     images = np.broadcast_to(persons.astype(np.uint8)[:, None, None, None], (100, 2, 2, 1))
     records = Records(pd.DataFrame({"digit": codes}), persons, images)
-    held = SensitiveRecords(records, max_records_per_person=3, secret=OsEntropy()).rows(CODINGS)
+    held = RecordsInMemory(records, max_records_per_person=3, secret=OsEntropy()).rows(CODINGS)
     shades, counts = np.unique(held[:, 1].numpy(), return_counts=True)
     assert shades.tolist() == list(range(20))
     assert set(counts) == {3}

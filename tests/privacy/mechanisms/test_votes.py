@@ -14,14 +14,15 @@ from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError
 from privsynth.models.tables.teachers import PairKernel
-from privsynth.privacy import curator as curator_module
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.votes import TeacherEnsemble, count_votes
-from privsynth.privacy.randomness import OsEntropy, PredictableSourceForTests
+from privsynth.privacy.mechanisms import votes as votes_module
+from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes, count_votes
+from privsynth.privacy.randomness import OsEntropy
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from tests.helpers.chi_square import FALSE_ALARM, fits
+from tests.helpers.predictable import PredictableSourceForTests
 
 SIZES = (2, 3, 4)
 KERNEL = PairKernel(SIZES, torch.cat([torch.full((size,), 1.0 / size) for size in SIZES]))
@@ -152,8 +153,16 @@ def a_curator(*, schema=SCHEMA, frame=None, charged=None, secret=None, mu_square
 
 def ask(curator, index=0, *, noise=4.0, n=50, teacher=None):
     queries = partial(KERNEL.teacher, fakes=rows_of(40, seed=1), queries=rows_of(n, seed=2 + index))
-    release = curator.votes(
-        f"votes/{index}", CODINGS, PANEL, teacher or queries, n_queries=n, noise_multiplier=noise
+    release = curator.release(
+        f"votes/{index}",
+        Votes(
+            purpose="votes of teachers",
+            codings=CODINGS,
+            ensemble=PANEL,
+            teacher=teacher or queries,
+            n_queries=n,
+            noise_multiplier=noise,
+        ),
     )
     return release.arrays["votes"]
 
@@ -201,12 +210,12 @@ def test_the_partition_is_drawn_once_and_rounds_have_noise_of_their_own(monkeypa
         seen.append(parts)
         return np.zeros(n_queries, dtype=np.int64)
 
-    monkeypatch.setattr(curator_module, "count_votes", watching)
+    monkeypatch.setattr(votes_module, "count_votes", watching)
     curator = a_curator()
     first, second = ask(curator, 0), ask(curator, 1)
     assert torch.equal(seen[0], seen[1])
     assert (first != second).any()
-    curator._held._taught.clear()  # the planted bug, a partition for each round, would be seen
+    curator._records._drawn.clear()  # the planted bug, a partition for each round, would be seen
     ask(curator, 2)
     assert not torch.equal(seen[0], seen[2])
 
@@ -240,5 +249,5 @@ def test_nothing_is_read_without_a_charge():
     curator._charge = refuse
     with pytest.raises(RuntimeError, match="refused"):
         ask(curator)
-    assert not curator._held._taught
+    assert not curator._records._drawn
     assert not len(curator.store)

@@ -23,7 +23,6 @@ from privsynth.models.images.diffusion import DiffusionOptions
 from privsynth.models.images.gan import ImageGanOptions
 from privsynth.models.tables.fitting import FitOptions
 from privsynth.privacy import curator
-from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import (
@@ -39,6 +38,7 @@ from privsynth.synthesizers.images.prototypes import PrototypeSettings
 from privsynth.synthesizers.plan import describe_plan, plan
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 from tests.helpers.digits import DIGITS, accuracy, digits
+from tests.helpers.predictable import PredictableSourceForTests
 
 TABLE = MarginalSettings(fit=FitOptions(n_components=64))
 QUICK = ImageFeatureSettings(table=TABLE, prototypes=PrototypeSettings(max_prototypes=20))

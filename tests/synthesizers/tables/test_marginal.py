@@ -19,7 +19,6 @@ from privsynth.accounting.budget import Spend
 from privsynth.errors import BudgetExceededError, ModelFileError, ParameterError, SchemaError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.mechanisms.discovery import discovery_threshold
-from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema, category_text
@@ -28,6 +27,7 @@ from privsynth.synthesizers.tables.domains import Discoveries, one_way_parts
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
+from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import PATIENTS, QUICK, patients
 
 

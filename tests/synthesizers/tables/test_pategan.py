@@ -14,11 +14,11 @@ from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.randomness import PredictableSourceForTests
 from privsynth.synthesizers import PATEGANSynthesizer
 from privsynth.synthesizers.tables import pategan
 from privsynth.synthesizers.tables.model_arrays import model_arrays
 from privsynth.synthesizers.tables.pategan import PATEGANSettings
+from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import PATIENTS, patients
 
 QUICK = {"n_bins": 16, "n_states": 512, "fake_batch_size": 256}

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from privsynth.domains.binning import bins_from_histogram, clear_ends
+from privsynth.domains.doubling import bound_edges, doubling_bins
 from privsynth.domains.encoding import NumericGrid
-from privsynth.privacy.mechanisms.discovery import bound_bin, bound_edges
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.octaves import MOST_PARTS, Octaves, is_wide
@@ -20,7 +20,9 @@ MONEY = Column(name="x", type="real", low=0, high=1e9, decimals=2)
 
 def octaves_of(ticks, noise_std=0.0, seed=0):
     """Return the noisy counts of the doubling bins of these ticks."""
-    counts = np.bincount(bound_bin(np.asarray(ticks, dtype=float)), minlength=len(bound_edges()) - 1)
+    counts = np.bincount(
+        doubling_bins(None).encode(pd.Series(ticks, dtype=float)), minlength=len(bound_edges()) - 1
+    )
     return Octaves(
         counts + np.random.default_rng(seed).normal(0, noise_std, len(counts)), max(noise_std, 1.0)
     )
