@@ -32,7 +32,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show every data set, its limit and its runs."""
-    from privsynth.ledger.ledger import Ledger, ledger_path
+    from privsynth.ledger.file import ledger_path
+    from privsynth.ledger.ledger import Ledger
 
     path = ledger_path(ledger)
     all_of_them = Ledger(path).datasets() if path.exists() else []

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from privsynth.errors import RequestError
 
 if TYPE_CHECKING:
-    from privsynth.synthesizers import TableSynthesizer
     from privsynth.synthesizers.images.base import ImageSynthesizer
+    from privsynth.synthesizers.tables.base import TableSynthesizer
 
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # of the values in a request file
     "n": ((int,), "a whole number"),

@@ -29,7 +29,8 @@ _BOUGHT_BY_COLUMN = {
 def accountant_of(statement: Mapping[str, Any]) -> str | None:
     """Return the identifier of the accountant; None if it is unknown, or there is none."""
     if "accountant_id" in statement:
-        return statement["accountant_id"]
+        found: str | None = statement["accountant_id"]
+        return found
     return _accountant_of_older_statement(statement)
 
 

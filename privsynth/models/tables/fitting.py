@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from privsynth.models.tables.mixture import ProductMixture
 from privsynth.models.tables.table_groups import TableGroup, cross, group_tables, jointly
 
 FloatArray = NDArray[np.float64]
+Key = TypeVar("Key", str, tuple[str, str])
 
 INITIAL_FLOOR = 0.01  # share spread over all codes before the first step, so that none starts at zero
 
@@ -255,7 +257,9 @@ def _settle_kernels() -> None:
     torch.ones(1).log_().sqrt_()
 
 
-def _merge(tables: dict, key: str | tuple[str, str], counts: FloatArray, variance: FloatArray) -> None:
+def _merge(
+    tables: dict[Key, tuple[FloatArray, FloatArray]], key: Key, counts: FloatArray, variance: FloatArray
+) -> None:
     if key in tables:
         old_counts, old_variance = tables[key]
         precision = 1.0 / old_variance + 1.0 / variance
