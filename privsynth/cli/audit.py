@@ -30,12 +30,13 @@ def audit(
     ] = None,
     holdout: Annotated[Path | None, typer.Option(help="Rows that the generator never saw.")] = None,
     reference: Annotated[Path | None, typer.Option(help="More such rows, for the attack.")] = None,
-    twin: Annotated[
+    non_private: Annotated[
         list[Path] | None,
         typer.Option(
             help="Rows of the same generator without privacy: who pays for epsilon? One flag a fit."
         ),
     ] = None,
+    twin: Annotated[list[Path] | None, typer.Option(hidden=True, help="Old name of --non-private.")] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model file: its guarantee, and balanced rows to train on.")
     ] = None,
@@ -81,8 +82,9 @@ def audit(
     from privsynth.synthesizers import load
     from privsynth.synthesizers.run import dataset_name
 
-    of_records = {"--real": real, "--holdout": holdout, "--reference": reference, "--twin": twin}
-    given = [flag for flag, path in of_records.items() if path]
+    non_private = [*(non_private or []), *(twin or [])]
+    of_records = {"--real": real, "--holdout": holdout, "--reference": reference}
+    given = [flag for flag, path in (*of_records.items(), ("--non-private", non_private)) if path]
     if public and given:
         raise ParameterError(
             f"expected no table of real records with --public, got {', '.join(given)}; leave it out"
@@ -111,7 +113,7 @@ def audit(
             schema=schema,
             holdout=holdout,
             reference=reference,
-            twin=twin or None,
+            non_private=non_private or None,
             model=synthesizer,
             drawing=drawing,
             target=target,

@@ -1,14 +1,20 @@
-"""Numbers that callers give: one check for all of them, before another library meets them."""
+"""What callers give: one check for all numbers, before another library meets them; renamed arguments."""
 
 from __future__ import annotations
 
+import functools
 import numbers
+import warnings
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from privsynth.errors import ParameterError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def real_number(name: str, value: Any) -> float:
@@ -36,6 +42,32 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
         advice = _advice(value, "int")
         raise ParameterError(f"expected {name} to be a whole number >= {least}, got {value!r}{advice}")
     return int(value)
+
+
+def renamed_arguments(**now: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let a function take arguments under the names that they once had, with a `DeprecationWarning`.
+
+    Args:
+        now: Today's name of each.
+
+    Raises:
+        ParameterError: When called with both names of an argument.
+    """
+
+    def taking_both(function: Callable[P, R]) -> Callable[P, R]:
+        @functools.wraps(function)
+        def called(*args: P.args, **named: P.kwargs) -> R:
+            for old, new in now.items():
+                if old in named:
+                    if new in named:
+                        raise ParameterError(f"expected {new} only, got {old}, its old name, as well")
+                    warnings.warn(f"the argument {old} is now {new}", DeprecationWarning, stacklevel=2)
+                    named[new] = named.pop(old)
+            return function(*args, **named)
+
+        return called
+
+    return taking_both
 
 
 def _advice(value: Any, kind: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from privsynth.attacks.private_audit import AuditAccount, AuditBudget
 from privsynth.errors import ParameterError
-from privsynth.errors.arguments import whole_number
+from privsynth.errors.arguments import renamed_arguments, whole_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.io.tables import read_table
 from privsynth.metrics.common.balanced import Sampler
@@ -40,6 +40,7 @@ from privsynth.report.verdicts import all_verdicts
 from privsynth.schema import Schema
 
 
+@renamed_arguments(twin="non_private", n_twins="n_non_private")
 @idle_processors_only()
 def audit(
     *,
@@ -48,8 +49,8 @@ def audit(
     schema: Schema,
     holdout: Table | ImageSource | None = None,
     reference: Table | ImageSource | None = None,
-    twin: Table | Sequence[Table] | Callable[[], Table] | None = None,
-    n_twins: int = 1,
+    non_private: Table | Sequence[Table] | Callable[[], Table] | None = None,
+    n_non_private: int = 1,
     model: Sampler | None = None,
     direct: DirectModel | None = None,
     guarantee: Mapping[str, Any] | None = None,
@@ -71,9 +72,9 @@ def audit(
         holdout: Frame or path: rows of the same source that the generator never saw. Without it membership
             and utility are ``not_assessed``.
         reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
-        twin: Rows of the same generator fitted without privacy, or a function that fits and samples it:
-            shows who pays for epsilon. Several fits, as a list, make the intervals cover how fits differ.
-        n_twins: How often such a function is called; each call has to be a fit of its own.
+        non_private: Rows of the same generator fitted without privacy, or a function that fits and samples
+            it: shows who pays for epsilon. Several fits, as a list, make the intervals cover how fits differ.
+        n_non_private: How often such a function is called; each call has to be a fit of its own.
         model: The fitted synthesizer: draws balanced rows to train on, and brings its guarantee.
         direct: Trains a model on real rows under the same (epsilon, delta), to print beside the others; a
             linear one is trained if None.
@@ -101,7 +102,7 @@ def audit(
     if guarantee is None:
         guarantee = getattr(model, "guarantee_", None)
     if schema.image is not None:
-        refused = {"twin": twin, "direct": direct, "budget": budget, "shadowing": shadowing}
+        refused = {"non_private": non_private, "direct": direct, "budget": budget, "shadowing": shadowing}
         given = [name for name, value in refused.items() if value is not None]
         if given:
             raise ParameterError(f"an audit of images takes no {' and no '.join(given)}; leave it out")
@@ -120,12 +121,12 @@ def audit(
             progress=progress,
         )
     say = progress or (lambda message: None)
-    n_twins = whole_number("n_twins", n_twins, least=1)
+    n_non_private = whole_number("n_non_private", n_non_private, least=1)
     random_state = checked_seed(random_state, below=2**32) or 0
     effort = QUICK if quick else Effort()
-    if callable(twin):
-        say("fitting the twin without privacy")
-        twin = [twin() for _ in range(n_twins)]
+    if callable(non_private):
+        say("fitting without privacy")
+        non_private = [non_private() for _ in range(n_non_private)]
     say("reading the tables")
     real, synthetic = as_table(real), read_table(as_table(synthetic), schema, is_real=False)
     holdout = None if holdout is None else as_table(holdout)
@@ -138,7 +139,7 @@ def audit(
         schema=schema,
         holdout=holdout,
         reference=reference,
-        twin=twin,
+        non_private=non_private,
         model=model,
         target=target,
         groups=groups,
@@ -242,5 +243,5 @@ def _thinned(tables: Tables, max_rows: int | None, random_state: int) -> Tables:
     thin: dict[str, Any] = {
         name: at_most_rows(r, max_rows, generator) for name, r in given.items() if r is not None
     }
-    twins = tuple(at_most_rows(twin, max_rows, generator) for twin in tables.twins)
-    return replace(tables, **thin, twins=twins)
+    non_private = tuple(at_most_rows(fit, max_rows, generator) for fit in tables.non_private)
+    return replace(tables, **thin, non_private=non_private)

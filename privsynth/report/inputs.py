@@ -50,7 +50,7 @@ def described(tables: Tables) -> dict[str, Any]:
         Not private: exact counts.
     """
     given: dict[str, Records | None] = {name: getattr(tables, name) for name in TABLES}
-    given["twin"] = tables.twins[0] if tables.twins else None
+    given["twin"] = tables.non_private[0] if tables.non_private else None
     return {
         name: None if records is None else {"n_rows": len(records.frame), "n_units": n_units(records)}
         for name, records in given.items()

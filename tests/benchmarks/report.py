@@ -1,9 +1,9 @@
-"""Time and size of an audit of Adult: ``python -m tests.benchmarks.report [--quick] [--twin] [--out DIR]``.
+"""Time and size of an audit: ``python -m tests.benchmarks.report [--quick] [--non-private] [--out DIR]``.
 
-Fits at epsilon 1 (not timed), samples as many rows as the training part has, and audits them with every
+Fits Adult at epsilon 1 (not timed), samples as many rows as the training part has, and audits them with every
 section and attack, in this process and with one thread a library. Prints seconds by step (wall clock, then
 the processor time of the whole audit, which is what matters on a machine that others use), the page's size,
-and how long a headless Chromium takes until its load event. ``--twin`` also fits a twin without privacy.
+and how long a headless Chromium takes until its load event. ``--non-private`` also fits without privacy.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--twin", action="store_true")
+    parser.add_argument("--non-private", action="store_true")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         synthetic, guarantee = fitted_rows(EPSILON, folder)
-        twin = fitted_rows(None, folder)[0] if arguments.twin else None
+        non_private = fitted_rows(None, folder)[0] if arguments.non_private else None
         steps, wall, processor = Steps(), time.perf_counter(), time.process_time()
         report = privsynth.audit(
             real=bench_folder() / "adult_train.csv.gz",
             holdout=bench_folder() / "adult_test.csv.gz",
             synthetic=synthetic,
-            twin=twin,
+            non_private=non_private,
             schema=adult_schema(),
             guarantee=guarantee,
             quick=arguments.quick,

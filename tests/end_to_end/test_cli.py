@@ -883,6 +883,17 @@ def test_audit_writes_the_report_and_its_exit_code_follows_the_verdicts(folder: 
     assert (failed.code, "problem: " in failed.out) == (5, True)
 
 
+def test_audit_knows_the_rows_without_privacy_by_their_old_flag_too(folder: Path, run: Run) -> None:
+    arguments = ("audit", "--public", "--synthetic", folder / "visits.csv")
+    arguments += ("--schema", folder / "schema.json", "-o", folder / "page")
+    for flag in ("--non-private", "--twin"):
+        refused = run(*arguments, flag, folder / "visits.csv")
+        assert refused.code == 2
+        assert "no table of real records with --public, got --non-private" in refused.error
+    shown = run("audit", "--help").out
+    assert ("--non-private" in shown, "--twin" in shown) == (True, False)
+
+
 def test_an_audit_with_a_budget_of_its_own_is_charged_and_public(folder: Path, run: Run) -> None:
     schema = write_schema(folder / "schema.json")
     table().to_csv(folder / "visits.csv", index=False)

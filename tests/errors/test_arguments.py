@@ -1,4 +1,4 @@
-"""Numbers that callers give: whichever library's they are, and never a text or a truth value."""
+"""What callers give: numbers, whichever library's they are, and arguments under their old names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import privsynth
 from privsynth.attacks.private_audit import AuditBudget
 from privsynth.errors import ParameterError
-from privsynth.errors.arguments import real_number, whole_number
+from privsynth.errors.arguments import real_number, renamed_arguments, whole_number
 from privsynth.ledger.ledger import Ledger
 from privsynth.records.splitting import split
 from privsynth.schema import Schema
@@ -64,3 +64,24 @@ def test_no_text_reaches_another_library(call, tmp_path):
 
 def test_a_plan_takes_numbers_of_numpy():
     assert plan(SCHEMA, np.int64(1000), np.float32(1), 1e-6)["rows"] == 1000
+
+
+def test_an_argument_under_its_old_name_is_taken_with_a_warning():
+    @renamed_arguments(twin="non_private")
+    def given(*, non_private=None):
+        return non_private
+
+    with pytest.warns(DeprecationWarning, match="twin is now non_private"):
+        assert given(twin=3) == 3
+    assert given(non_private=4) == 4
+    with pytest.raises(ParameterError, match="expected non_private only"):
+        given(twin=3, non_private=4)
+
+
+@pytest.mark.parametrize("function", [privsynth.audit, privsynth.metrics.fairness])
+def test_audits_take_rows_without_privacy_under_the_old_name(function):
+    with (
+        pytest.warns(DeprecationWarning, match="twin is now non_private"),
+        pytest.raises(privsynth.errors.PrivsynthError),
+    ):
+        function(real="nowhere.csv", synthetic="nowhere.csv", schema=SCHEMA, twin="nowhere.csv")

@@ -68,7 +68,7 @@ def test_a_twin_is_fitted_as_often_as_asked_and_stands_for_several_fits(draw, sc
     seeds = iter(range(3, 9))
     found = audit(
         real=draw(300, 0), synthetic=draw(300, 1), schema=schema, quick=True,
-        twin=lambda: draw(300, next(seeds)), n_twins=3,
+        non_private=lambda: draw(300, next(seeds)), n_non_private=3,
     )  # fmt: skip
     assert next(seeds) == 6
     effect = found.fairness["privacy_effect"]

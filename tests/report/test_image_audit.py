@@ -276,8 +276,8 @@ def test_images_and_tables_do_not_mix() -> None:
         audit(real=part(0, 50), synthetic=table, schema=SCHEMA)
     with pytest.raises(ParameterError, match="got images; to audit images, add their shape"):
         audit(real=table, synthetic=part(0, 50), schema=Schema(SCHEMA.columns))
-    with pytest.raises(ParameterError, match="an audit of images takes no twin"):
-        audit(real=part(0, 50), synthetic=part(50, 90), schema=SCHEMA, twin=table)
+    with pytest.raises(ParameterError, match="an audit of images takes no non_private"):
+        audit(real=part(0, 50), synthetic=part(50, 90), schema=SCHEMA, non_private=table)
 
 
 def test_a_sheet_leaves_places_white_and_shows_colour() -> None:

@@ -41,7 +41,7 @@ def test_audits_of_little_are_valid(draw: Draw, schema: Schema) -> None:
     assert errors(bare.to_dict()) == []
     number = audit(
         real=draw(200, 0), synthetic=draw(200, 1), holdout=draw(150, 2), schema=schema, target="pay",
-        quick=True, twin=lambda: draw(200, 3), guarantee={"private": False},
+        quick=True, non_private=lambda: draw(200, 3), guarantee={"private": False},
     )  # fmt: skip
     assert errors(number.to_dict()) == []
     assert errors(public_report(synthetic=draw(60, 1), schema=schema).to_dict()) == []

@@ -37,7 +37,7 @@ class Tables:
         synthetic: The released rows; never with persons.
         holdout: Records of the same source that the generator never saw, or None.
         reference: More such records, apart from the holdout, for the attacks; or None.
-        twins: Rows of the same generator fitted without privacy, one table a fit; never with persons.
+        non_private: Rows of the same generator fitted without privacy, one table a fit; never with persons.
         balanced: Rows that the generator drew balanced over groups and target; never with persons; or None.
         target: Column to predict, or None.
         groups: Columns whose groups are compared.
@@ -49,7 +49,7 @@ class Tables:
     synthetic: Records
     holdout: Records | None = None
     reference: Records | None = None
-    twins: tuple[Records, ...] = ()
+    non_private: tuple[Records, ...] = ()
     balanced: Records | None = None
     target: str | None = None
     groups: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ def load_tables(
     schema: Schema,
     holdout: Table | None = None,
     reference: Table | None = None,
-    twin: Table | Sequence[Table] | None = None,
+    non_private: Table | Sequence[Table] | None = None,
     model: Sampler | None = None,
     random_state: int = 0,
     target: str | None = None,
@@ -104,7 +104,7 @@ def load_tables(
         schema: The description that the generator was fitted with.
         holdout: As ``real``; rows that the generator never saw.
         reference: As ``holdout``; further rows for the attacks.
-        twin: As ``synthetic``: rows of the same generator fitted without privacy; a list of several fits.
+        non_private: As ``synthetic``: rows of the same generator fitted without privacy; a list for several.
         model: Draws more rows of the synthetic table's kind: balanced ones, to train on.
         random_state: Seed of what it draws.
         target: Column to predict; the schema's if None.
@@ -132,8 +132,8 @@ def load_tables(
         drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
         if drawn is not None:
             records["balanced"] = _canonical(drawn, rows_only, "balanced", notes)
-    twins = {f"twin {i + 1}" if i else "twin": table for i, table in enumerate(_listed(twin))}
-    for name, table in twins.items():
+    fits = {f"non-private {i + 1}" if i else "non-private": t for i, t in enumerate(_listed(non_private))}
+    for name, table in fits.items():
         records[name] = _canonical(read_table(table, schema, is_real=False), rows_only, name, notes)
     records = _with_common_categories(records, schema)
     return Tables(
@@ -141,7 +141,7 @@ def load_tables(
         target=target,
         groups=groups,
         notes=tuple(notes),
-        twins=tuple(records.pop(name) for name in twins),
+        non_private=tuple(records.pop(name) for name in fits),
         **records,
     )
 
@@ -192,10 +192,10 @@ def weighted_rows(weights: np.ndarray, n_rows: int, generator: np.random.Generat
     return chosen[generator.permutation(n_rows)]
 
 
-def _listed(twin: Table | Sequence[Table] | None) -> list[Table]:
-    if twin is None:
+def _listed(non_private: Table | Sequence[Table] | None) -> list[Table]:
+    if non_private is None:
         return []
-    return [twin] if isinstance(twin, pd.DataFrame | str | Path) else list(twin)
+    return [non_private] if isinstance(non_private, pd.DataFrame | str | Path) else list(non_private)
 
 
 def _roles(

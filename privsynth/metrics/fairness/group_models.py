@@ -49,13 +49,15 @@ def replicate_rates(predictions: Predictions, grouping: Grouping, draws: np.ndar
     return {(source, rate): values for source, rates in found.items() for rate, values in rates.items()}
 
 
-def replicate_twins(predictions: Predictions, grouping: Grouping, draws: np.ndarray) -> list[ByRate]:
-    """Return the same rates under the models of each twin, on the same replicates.
+def replicate_non_private(predictions: Predictions, grouping: Grouping, draws: np.ndarray) -> list[ByRate]:
+    """Return the same rates under the models of each fit without privacy, on the same replicates.
 
     Privacy:
         Not private: rates of real holdout records.
     """
-    return [_replicate(predictions, twin[:, 1], grouping, draws) for twin in predictions.twins]
+    return [
+        _replicate(predictions, predicted[:, 1], grouping, draws) for predicted in predictions.non_private
+    ]
 
 
 def _replicate(

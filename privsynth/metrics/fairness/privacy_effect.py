@@ -1,4 +1,4 @@
-"""Who pays for epsilon: shares, fidelity and errors of each group beside those of twins without privacy."""
+"""Who pays for epsilon: shares, fidelity and errors of each group beside those of fits without privacy."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from privsynth.metrics.fidelity.by_group import compare_within_groups
 FAMILY_WISE_ERROR = 0.05
 """Chance that any family-wise interval misses: a third each for shares, accuracies and AUCs."""
 
-NO_TWIN = (
-    "no twin: give rows of the same generator fitted without privacy to see what privacy costs each group"
+NO_NON_PRIVATE = (
+    "no fit without privacy: give rows of the same generator fitted so to see what privacy costs each group"
 )
 
 
@@ -37,21 +37,22 @@ def privacy_effect(
     *,
     random_state: int = 0,
 ) -> dict[str, Any]:
-    """Compare each group under privacy with the same group in the twins.
+    """Compare each group under privacy with the same group in fits without privacy.
 
     Args:
-        tables: The tables, one twin or several among them.
+        tables: The tables, with rows of one fit without privacy or several.
         groupings: The groups.
-        under_models: Group columns to the rates of models by group, and those of the models of each twin;
-            empty without models.
+        under_models: Group columns to the rates of models by group, and those of the models of each fit
+            without privacy; empty without models.
         random_state: Seed of the rows drawn.
 
     Returns:
-        ``n_twins``; ``by_group``: share (``real``, ``twin``, ``synthetic`` and a figure ``cost``: synthetic
-        minus twin), ``tv_2way`` within the group (``twin``, ``synthetic``, ``ratio``), accuracy and AUC of
-        models (``real``, ``twin``, ``synthetic``, ``cost``: twin minus synthetic). ``twin`` is the mean over
-        the twins, with ``twin_interval`` over their fits, and the intervals of costs cover these fits too;
-        None with one twin; the ``family_interval`` of a cost holds for all costs together, by Bonferroni.
+        ``n_twins``, the fits without privacy; ``twin`` is the mean over them, with ``twin_interval``, None
+        with one; with several, the intervals of costs cover how fits differ. ``by_group``: share
+        (``real``, ``twin``, ``synthetic`` and a figure ``cost``: synthetic minus twin), ``tv_2way`` within
+        the group (``twin``, ``synthetic``, ``ratio``), accuracy and AUC of models (``real``, ``twin``,
+        ``synthetic``, ``cost``: twin minus synthetic); the ``family_interval`` of a cost holds for all costs
+        together, by Bonferroni.
         ``slopes``: for each set of group columns the slope of log(share / real share) on
         log(real share): below zero small groups gain shares, above zero they lose them; ``pays_most``: groups
         whose accuracy privacy lowers, clear of error by that interval, worst first. Or a section
@@ -64,30 +65,31 @@ def privacy_effect(
         Ganev, Oprisanu and De Cristofaro, "Robin Hood and Matthew Effects", ICML 2022; Bagdasaryan, Poursaeed
         and Shmatikov, NeurIPS 2019.
     """
-    if not tables.twins:
-        return not_assessed(NO_TWIN)
-    private, *twins = (
+    if not tables.non_private:
+        return not_assessed(NO_NON_PRIVATE)
+    private, *non_private = (
         _within_groups(replace(tables, synthetic=table), random_state)
-        for table in (tables.synthetic, *tables.twins)
+        for table in (tables.synthetic, *tables.non_private)
     )
     by_group: list[dict[str, Any]] = []
     slopes: list[dict[str, Any]] = []
     family_confidence = 1 - FAMILY_WISE_ERROR / 3 / sum(len(grouping.groups) for grouping in groupings)
     for grouping in groupings:
-        real, synthetic, *of_twins = _shares(tables, grouping)
+        real, synthetic, *of_non_private = _shares(tables, grouping)
         for i, group in enumerate(grouping.groups):
             entry: dict[str, Any] = {
                 "group": group,
-                "share": _share_entry(real, synthetic, of_twins, i, family_confidence),
+                "share": _share_entry(real, synthetic, of_non_private, i, family_confidence),
             }
-            distance, twin = _tv_of(private, group), _over_fits([_tv_of(found, group) for found in twins])
-            ratio = distance / twin.mean if distance is not None and twin.mean else None
-            entry["tv_2way"] = {"synthetic": distance, **twin.told("twin"), "ratio": ratio}
+            distance = _tv_of(private, group)
+            without = _over_fits([_tv_of(found, group) for found in non_private])
+            ratio = distance / without.mean if distance is not None and without.mean else None
+            entry["tv_2way"] = {"synthetic": distance, **without.told("twin"), "ratio": ratio}
             found = under_models.get(grouping.columns)
             for score in ("accuracy", "auc"):
                 entry[score] = None if found is None else _score_entry(*found, score, i, family_confidence)
             by_group.append(entry)
-        mean_shares = np.mean([share for share, _ in of_twins], axis=0)
+        mean_shares = np.mean([share for share, _ in of_non_private], axis=0)
         slopes.append(
             {
                 "columns": list(grouping.columns),
@@ -98,8 +100,8 @@ def privacy_effect(
     losers = [g for g in by_group if g["accuracy"] and _is_clear_loss(g["accuracy"]["cost"])]
     return {
         "status": "assessed",
-        "n_twins": len(tables.twins),
-        "n_twin_rows": len(tables.twins[0].frame),
+        "n_twins": len(tables.non_private),
+        "n_twin_rows": len(tables.non_private[0].frame),
         "by_group": by_group,
         "slopes": slopes,
         "pays_most": [g["group"] for g in sorted(losers, key=lambda g: -g["accuracy"]["cost"]["value"])],
@@ -177,9 +179,9 @@ Shares = tuple[np.ndarray, np.ndarray]
 
 
 def _shares(tables: Tables, grouping: Grouping) -> list[Shares]:
-    """Return shares and the effective numbers of units behind them, of real, synthetic and twin rows."""
+    """Return shares and the units behind them, of real, synthetic and non-private rows."""
     out = []
-    for records in (tables.real, tables.synthetic, *tables.twins):
+    for records in (tables.real, tables.synthetic, *tables.non_private):
         units = unit_of_rows(records)
         weights = tables.real_weights if records is tables.real else np.ones(len(units))
         rates = rates_by_group(records.frame, weights, units, grouping, None)
@@ -188,45 +190,47 @@ def _shares(tables: Tables, grouping: Grouping) -> list[Shares]:
 
 
 def _share_entry(
-    real: Shares, synthetic: Shares, twins: Sequence[Shares], i: int, family_confidence: float
+    real: Shares, synthetic: Shares, non_private: Sequence[Shares], i: int, family_confidence: float
 ) -> dict[str, Any]:
     value, behind = float(synthetic[0][i]), float(synthetic[1][i])
-    twin = _over_fits([share[i] for share, _ in twins])
-    cost = value - twin.mean
+    without = _over_fits([share[i] for share, _ in non_private])
+    cost = value - without.mean
 
     def interval(confidence: float) -> list[float]:
-        if len(twins) == 1:
-            return difference_interval((value, behind), (twin.mean, twins[0][1][i]), confidence=confidence)
-        limits = [limit - twin.mean for limit in wilson(value, behind, confidence=confidence)]
-        low, high = _widened(cost, limits, twin.margin(confidence))  # holds the drawing of their rows too
+        if len(non_private) == 1:
+            return difference_interval(
+                (value, behind), (without.mean, non_private[0][1][i]), confidence=confidence
+            )
+        limits = [limit - without.mean for limit in wilson(value, behind, confidence=confidence)]
+        low, high = _widened(cost, limits, without.margin(confidence))  # holds the drawing of their rows too
         return [max(low, -1.0), min(high, 1.0)]
 
     return {
         "real": float(real[0][i]),
-        **twin.told("twin"),
+        **without.told("twin"),
         "synthetic": value,
         "cost": {**figure(cost, interval=interval(0.95)), "family_interval": interval(family_confidence)},
     }
 
 
 def _score_entry(
-    rates: Replicates, twins: Sequence[ByRate], score: str, i: int, family_confidence: float
+    rates: Replicates, non_private: Sequence[ByRate], score: str, i: int, family_confidence: float
 ) -> dict[str, Any]:
-    """Return a score; the intervals of its cost cover the holdout's units and, with several twins, fits."""
+    """Return a score; the intervals of its cost cover the holdout's units and, if there are several, fits."""
     synthetic = rates["synthetic", score][i]
-    twin = _over_fits([found[score][i, 0] for found in twins])
-    costs = np.mean([found[score][i] for found in twins], axis=0) - synthetic
+    without = _over_fits([found[score][i, 0] for found in non_private])
+    costs = np.mean([found[score][i] for found in non_private], axis=0) - synthetic
     cost = float(costs[0])
     percentiles = percentile_interval(costs[1:]) if math.isfinite(cost) else None
     interval, of_family = None, None
     if percentiles is not None:
-        interval = _widened(cost, percentiles, twin.margin())
+        interval = _widened(cost, percentiles, without.margin())
         # by the bootstrap's standard error: so far out there are no replicates
         margin = norm.ppf((1 + family_confidence) / 2) * np.nanstd(costs[1:], ddof=1)
-        of_family = _widened(cost, [cost - margin, cost + margin], twin.margin(family_confidence))
+        of_family = _widened(cost, [cost - margin, cost + margin], without.margin(family_confidence))
     return {
         "real": number(rates["real", score][i, 0]),
-        **twin.told("twin"),
+        **without.told("twin"),
         "synthetic": number(synthetic[0]),
         "cost": {**figure(cost, interval=interval), "family_interval": of_family},
     }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.intervals import difference_interval
+from privsynth.errors.arguments import renamed_arguments
 from privsynth.metrics.common.balanced import Sampler
 from privsynth.metrics.common.estimates import figure, not_assessed
 from privsynth.metrics.common.grouping import Grouping, count_units, groupings
@@ -21,8 +22,8 @@ from privsynth.metrics.fairness.group_models import (
     model_differences,
     model_rates,
     rates_of_models,
+    replicate_non_private,
     replicate_rates,
-    replicate_twins,
 )
 from privsynth.metrics.fairness.privacy_effect import privacy_effect
 from privsynth.metrics.fairness.rates import Rates, parity_difference, rates_by_group
@@ -50,11 +51,12 @@ INTERVALS = (
     "hold for small groups; verdicts on groups ask for wider ones, which hold for all groups together. "
     "Those of models are percentile bootstraps over the holdout's units. They cover "
     "the sampling of records and of synthetic rows, each for itself, and not the noise of another fit; with "
-    "several twins those of privacy's effect also cover how fits without privacy differ. The "
+    "several fits without privacy those of privacy's effect also cover how these differ. The "
     "interval of the label parity difference covers the sampling of synthetic rows only."
 )
 
 
+@renamed_arguments(twin="non_private")
 def fairness(
     real: Table,
     synthetic: Table,
@@ -63,7 +65,7 @@ def fairness(
     holdout: Table | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
-    twin: Table | Sequence[Table] | None = None,
+    non_private: Table | Sequence[Table] | None = None,
     model: Sampler | None = None,
     n_bootstrap: int = N_BOOTSTRAP,
     random_state: int = 0,
@@ -83,8 +85,8 @@ def fairness(
         holdout: Frame or path: rows of the same source that the generator never saw.
         target: Column to predict; the schema's if None.
         groups: Group columns; the schema's if None.
-        twin: Frame or path: rows of the same generator fitted without privacy; a list of several such fits
-            makes intervals cover how fits differ.
+        non_private: Frame or path: rows of the same generator fitted without privacy; a list of several such
+            fits makes intervals cover how fits differ.
         model: Draws balanced rows to train on, such as the fitted synthesizer; without it synthetic rows are
             weighted.
         n_bootstrap: Replicates behind the intervals of differences between groups.
@@ -108,7 +110,7 @@ def fairness(
         synthetic,
         schema=schema,
         holdout=holdout,
-        twin=twin,
+        non_private=non_private,
         model=model,
         target=target,
         groups=groups,
@@ -156,7 +158,7 @@ def assess_fairness(
             for group, rates in zip(groups, by_model, strict=True):
                 group["models"] = rates
             differences = model_differences(frames, found)
-            under_models[grouping.columns] = found, replicate_twins(predictions, grouping, draws)
+            under_models[grouping.columns] = found, replicate_non_private(predictions, grouping, draws)
         by_group += groups
         by_columns.append(
             {"columns": list(grouping.columns), "label_parity_difference": label_parity, **differences}

@@ -81,8 +81,8 @@ class Predictions:
         units: Person of each row, or a number of its own, codes.
         of: (model, source) to (n, n_classes) probabilities or (n,) numbers.
         learners: (model, source) to the trained model; without the source ``independent``.
-        twins: What the first model says of each row when it is trained on each twin; the first of them is the
-            source ``twin``.
+        non_private: What the first model says of each row when it is trained on rows of each fit without
+            privacy; the first of them is the source ``twin``.
     """
 
     target: Target
@@ -92,7 +92,7 @@ class Predictions:
     units: np.ndarray
     of: dict[tuple[str, Source], np.ndarray]
     learners: dict[tuple[str, Source], learners.Learner] = field(default_factory=dict)
-    twins: tuple[np.ndarray, ...] = ()
+    non_private: tuple[np.ndarray, ...] = ()
 
     @property
     def models(self) -> list[str]:
@@ -128,7 +128,7 @@ def predict_holdout(
     Args:
         tables: The tables; there is a holdout.
         target: What to predict.
-        families: Names of the models, the target's if None. Twins are learnt by the first one only.
+        families: Names of the models, the target's if None. Only the first learns from fits without privacy.
         random_state: Seed of the learners.
 
     Privacy:
@@ -148,12 +148,12 @@ def predict_holdout(
             trained[name, source] = learner
             of[name, source] = learner(rows) if len(rows) else undefined(target, 0)
         of[name, "independent"] = constant_prediction(tables, target, len(rows))
-    twins = []
-    for twin in tables.twins:
-        learner = train(names[0], twin.frame, np.ones(len(twin.frame)), target, seed=random_state)
-        twins.append(learner(rows) if len(rows) else undefined(target, 0))
-    if twins:
-        of[names[0], "twin"] = twins[0]
+    non_private = []
+    for fit in tables.non_private:
+        learner = train(names[0], fit.frame, np.ones(len(fit.frame)), target, seed=random_state)
+        non_private.append(learner(rows) if len(rows) else undefined(target, 0))
+    if non_private:
+        of[names[0], "twin"] = non_private[0]
     return Predictions(
         target=target,
         rows=rows,
@@ -162,7 +162,7 @@ def predict_holdout(
         units=np.unique(units[known], return_inverse=True)[1],
         of=of,
         learners=trained,
-        twins=tuple(twins),
+        non_private=tuple(non_private),
     )
 
 

@@ -271,12 +271,12 @@ def test_slopes_of_levelled_and_sharpened_shares_worked_out_by_hand() -> None:
 
 
 def test_the_group_that_pays_for_privacy_is_named(draw, schema: Schema) -> None:
-    real, twin, holdout, synthetic = draw(3000, 0), draw(3000, 3), draw(3000, 1), draw(3000, 2)
+    real, without, holdout, synthetic = draw(3000, 0), draw(3000, 3), draw(3000, 1), draw(3000, 2)
     women = synthetic["sex"] == "F"
     generator = np.random.default_rng(0)
     synthetic.loc[women, "owner"] = generator.random(women.sum()) < 0.5
     synthetic = pd.concat([synthetic[~women], synthetic[women][::2]], ignore_index=True)
-    found = fairness(real, synthetic, schema=schema, holdout=holdout, twin=twin, n_bootstrap=50)
+    found = fairness(real, synthetic, schema=schema, holdout=holdout, non_private=without, n_bootstrap=50)
     effect = found["privacy_effect"]
     by_sex = {entry["group"]["sex"]: entry for entry in effect["by_group"]}
     assert by_sex["F"]["share"]["cost"]["interval"][1] < 0
@@ -292,16 +292,20 @@ def test_the_group_that_pays_for_privacy_is_named(draw, schema: Schema) -> None:
         assert least < low < cost["value"] < high < most
     json.dumps(found, allow_nan=False)
     without = fairness(real, synthetic, schema=schema)["privacy_effect"]
-    assert "no twin" in without["reason"]
+    assert "no fit without privacy" in without["reason"]
 
 
 def test_several_twins_are_averaged_and_their_spread_is_covered(draw, schema: Schema) -> None:
     real, holdout, synthetic = draw(1500, 0), draw(1500, 1), draw(1500, 2)
     fewer = draw(1500, 4)
-    twins = [draw(1500, 3), fewer[(fewer["sex"] == "M") | (np.arange(1500) % 3 > 0)].reset_index(drop=True)]
-    found = fairness(real, synthetic, schema=schema, holdout=holdout, twin=twins, n_bootstrap=30)
+    non_private = [
+        draw(1500, 3),
+        fewer[(fewer["sex"] == "M") | (np.arange(1500) % 3 > 0)].reset_index(drop=True),
+    ]
+    found = fairness(real, synthetic, schema=schema, holdout=holdout, non_private=non_private, n_bootstrap=30)
     alone = [
-        fairness(real, synthetic, schema=schema, holdout=holdout, twin=twin, n_bootstrap=30) for twin in twins
+        fairness(real, synthetic, schema=schema, holdout=holdout, non_private=without, n_bootstrap=30)
+        for without in non_private
     ]
     women = [
         next(g for g in section["privacy_effect"]["by_group"] if g["group"] == {"sex": "F"})
@@ -344,9 +348,9 @@ def test_intervals_of_privacys_effect_cover_other_fits_only_with_several_twins(
     n, n_runs, p_twin, p_private, covered = 4000, 400, 0.3, 0.2, 0
     for _ in range(n_runs):
         fits = np.clip(generator.normal(p_twin, 0.04, n_twins), 0.01, 0.99)
-        twins = [(np.array([generator.binomial(n, p) / n]), np.array([n])) for p in fits]
+        non_private = [(np.array([generator.binomial(n, p) / n]), np.array([n])) for p in fits]
         synthetic = (np.array([generator.binomial(n, p_private) / n]), np.array([n]))
-        low, high = _share_entry(synthetic, synthetic, twins, 0, 0.99)["cost"]["interval"]
+        low, high = _share_entry(synthetic, synthetic, non_private, 0, 0.99)["cost"]["interval"]
         covered += low <= p_private - p_twin <= high
     assert binom.ppf(5e-7, n_runs, at_least) <= covered <= binom.ppf(1 - 5e-7, n_runs, at_most)
 
@@ -393,9 +397,9 @@ def test_no_group_of_many_is_said_to_pay_by_chance_and_one_that_pays_is() -> Non
     def cost(chances: list[float]) -> dict[str, list[float]]:
         difference = generator.choice([-1.0, 0.0, 1.0], size=n, p=chances)
         draws = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), size=200)])
-        twin = {"accuracy": (draws @ difference / n)[None]}
+        without = {"accuracy": (draws @ difference / n)[None]}
         private = {(side, "accuracy"): np.zeros((1, len(draws))) for side in ("real", "synthetic")}
-        return _score_entry(private, [twin], "accuracy", 0, family)["cost"]
+        return _score_entry(private, [without], "accuracy", 0, family)["cost"]
 
     for _ in range(n_runs):
         costs = [cost([0.1, 0.8, 0.1]) for _ in range(n_groups)]
