@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import ParameterError, TableError
-from privsynth.metrics.common.scores import LOWER_IS_BETTER, SCORES
-from privsynth.report.page.page import MODEL_WORDS, SCORE_WORDS, render_page
+from privsynth.report.page.page import render_page
+from privsynth.report.sections import SECTIONS
+from privsynth.report.sections.base import kind_of
 from privsynth.report.text import claim_of, given_in_words, way_to_floor
 
 Report = dict[str, Any]
@@ -107,62 +108,13 @@ def render_comparison(reports: Mapping[str, Report]) -> str:
     return render_page("compare.html", c=found, chart_rows=_chart_rows(found), n_runs=len(found["runs"]))
 
 
-def key_figures(report: Report) -> list[tuple[str, str, str, dict[str, Any] | None]]:
+def key_figures(report: Report) -> list[tuple[str, str, str, dict[str, Any]]]:
     """Return the figures that runs are compared by: section, measure, better ``low`` or ``high``, figure."""
-    out: list[tuple[str, str, str, dict[str, Any] | None]] = []
-    attacks = report["membership"].get("attacks", {})
-    for name, attack in attacks.items():
-        figure = {"value": attack["auc"], "interval": attack["auc_interval"], "ceiling": 0.5, "floor": None}
-        out.append(("Membership", f"AUC of the attack {name.replace('_', ' ')}", "low", figure))
-    fidelity = report["fidelity"]
-    if fidelity.get("kind") == "images":
-        out += _image_figures(fidelity)
-    elif fidelity["status"] == "assessed":
-        for key, measure, direction in (
-            ("tv_1way", "distance, single columns", "low"),
-            ("tv_2way", "distance, pairs of columns", "low"),
-            ("tv_3way", "distance, triples of columns", "low"),
-            ("wasserstein", "Wasserstein distance of numbers", "low"),
-        ):
-            out.append(("Fidelity", measure, direction, fidelity.get(key)))
-        test = fidelity.get("two_sample") or {}
-        out.append(("Fidelity", "AUC of the two-sample test", "low", test.get("auc")))
-        support = fidelity.get("support") or {}
-        out += [
-            ("Fidelity", score, "high", support.get(score)) for score in ("precision", "recall", "coverage")
-        ]
-        out.append(("Fidelity", "sdmetrics quality score", "high", fidelity["quality"]["score"]))
-    utility = report["utility"]
-    if utility["status"] == "assessed":
-        main = utility.get("main_score") or SCORES[utility["task"]][0]
-        direction = "low" if main in LOWER_IS_BETTER else "high"
-        for model, scores in utility["models"].items():
-            measure = f"{SCORE_WORDS[main]}, {MODEL_WORDS.get(model, model)}"
-            out.append(("Utility", measure, direction, scores[main]))
-        ranking = utility.get("ranking") or {}
-        out.append(("Utility", "agreement of model rankings", "high", ranking.get("agreement")))
-    fairness = report["fairness"]
-    for entry in fairness.get("by_columns", []):
-        for key, name in (
-            ("demographic_parity_difference", "demographic parity difference"),
-            ("equalized_odds_difference", "equalised odds difference"),
-        ):
-            if entry.get(key):
-                out.append(("Fairness", f"{name} by {' × '.join(entry['columns'])}", "low", entry[key]))
-    return [row for row in out if row[3] is not None]
-
-
-def _image_figures(fidelity: Report) -> list[tuple[str, str, str, dict[str, Any] | None]]:
-    """Return the figures of images; their names carry the network, since only those of one compare."""
-    name = fidelity["network"]
     return [
-        ("Fidelity", f"Fréchet {name} distance", "low", fidelity[f"frechet_{name}_distance"]),
-        ("Fidelity", f"kernel {name} distance", "low", fidelity[f"kernel_{name}_distance"]),
-        ("Fidelity", "AUC of the two-sample test", "low", fidelity["two_sample"].get("auc")),
-        *(
-            ("Fidelity", score, "high", fidelity["support"][score])
-            for score in ("precision", "recall", "coverage")
-        ),
+        (section.title, measure, direction, figure)
+        for section in SECTIONS[kind_of(report)]
+        for measure, direction, figure in section.key_figures(report)
+        if figure is not None
     ]
 
 

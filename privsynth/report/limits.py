@@ -1,21 +1,26 @@
-"""How much work an audit does, and what a quick one leaves out."""
+"""How much work an audit does, and what it leaves out by that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from privsynth.metrics.common.image_classifiers import FAMILIES, LINEAR, Training
+from privsynth.metrics.common.images import ImageTables
 from privsynth.metrics.common.learners import N_QUICK
+from privsynth.metrics.fidelity.images import MAX_COMPARED, MAX_NEIGHBOURHOODS
+from privsynth.metrics.fidelity.memorisation import MAX_QUERIES
 from privsynth.metrics.fidelity.support import MAX_ROWS as MAX_SUPPORT_ROWS
 from privsynth.metrics.fidelity.tables import MAX_TRIPLES
 from privsynth.metrics.leakage.disclosure import MAX_SECRETS, MAX_TARGETS
+from privsynth.metrics.leakage.image_membership import MAX_SCORED
 from privsynth.metrics.leakage.membership import MAX_COMPARISONS
 from privsynth.metrics.utility.tables import N_BOOTSTRAP
 
 
 @dataclass(frozen=True, kw_only=True)
-class Effort:
+class Limits:
     """How much work an audit does.
 
     Attributes:
@@ -71,7 +76,7 @@ class Effort:
         return out
 
 
-QUICK = Effort(
+QUICK = Limits(
     max_triples=16,
     max_support_rows=2_000,
     n_families=N_QUICK,
@@ -81,4 +86,62 @@ QUICK = Effort(
     max_comparisons=4e8,
     max_secrets=2,
     max_targets=500,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageLimits:
+    """How much work an audit of images does.
+
+    Attributes:
+        families: Classifiers trained on both sides, and directly under the budget.
+        training: How long and wide.
+        max_compared: Images of each side that distances are computed from.
+        max_neighbourhoods: Images of each side whose neighbours are searched, for precision and the like.
+        max_queries: Images whose nearest real one is looked for.
+        max_scored: Members, non-members and reference images that the attacks use.
+        n_bootstrap: Replicates behind bootstrap intervals.
+    """
+
+    families: tuple[str, ...] = FAMILIES
+    training: Training = field(default_factory=Training)
+    max_compared: int = MAX_COMPARED
+    max_neighbourhoods: int = MAX_NEIGHBOURHOODS
+    max_queries: int = MAX_QUERIES
+    max_scored: int = MAX_SCORED
+    n_bootstrap: int = N_BOOTSTRAP
+
+    def left_out(self, images: ImageTables) -> list[str]:
+        """Say of these sets which images were not looked at, and which way that moves the figures."""
+        n = {name: len(pixels) for name, pixels in images.pixels.items()}
+        out = []
+        if max(n["real"], n.get("holdout", 0) // 2) > self.max_scored:
+            out.append(
+                f"membership: {self.max_scored:,} members (and as many others, at most) were attacked, drawn "
+                "at random, against all synthetic images: this costs the attacks power, which the smallest "
+                "effect that would be seen shows, and hides no copy"
+            )
+        if min(n["synthetic"], n["real"]) > min(self.max_compared, n.get("holdout", n["real"]) // 2):
+            out.append(
+                f"fidelity: distances come from at most {self.max_compared:,} images of each side, as many "
+                "of the ceiling; fewer images make the Fréchet distance larger on all sides, never smaller"
+            )
+        if n["synthetic"] > self.max_queries:
+            out.append(
+                f"nearest neighbours: {self.max_queries:,} synthetic and holdout images were asked, drawn at "
+                "random, among all real ones: none of those was left out, so no copy of those asked is missed"
+            )
+        if self.families != FAMILIES:
+            out.append(f"utility: {', '.join(self.families)} instead of {', '.join(FAMILIES)}")
+        return out
+
+
+QUICK_IMAGES = ImageLimits(
+    families=("cnn", LINEAR),
+    training=Training(n_steps=200),
+    max_compared=2_000,
+    max_neighbourhoods=1_000,
+    max_queries=500,
+    max_scored=2_000,
+    n_bootstrap=50,
 )

@@ -6,21 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from privsynth.attacks.private_audit import AuditAccount, paid_audit
+import pandas as pd
+
 from privsynth.io.tables import read_table
-from privsynth.metrics.common.estimates import not_assessed
-from privsynth.metrics.common.images import load_images
-from privsynth.metrics.common.tables import Table, Tables
-from privsynth.metrics.public import describe_released
+from privsynth.metrics.common.tables import Table
 from privsynth.records.images import ImageSource, read_images
-from privsynth.report.inputs import as_images, as_table
-from privsynth.report.page.contact_sheet import public_sheet
+from privsynth.report.context import PublicContext, as_images, as_table
 from privsynth.report.provenance import drawing_of
 from privsynth.report.report import AuditReport
-from privsynth.report.verdicts import guarantee_verdict, in_words_of_images
 from privsynth.schema import Schema
-
-PUBLIC = "this report is public: it reads no real record"
+from privsynth.schema.images import LabelledImages
 
 
 def public_report(
@@ -47,30 +42,30 @@ def public_report(
     Privacy:
         Post-processing: reads the released rows, the public schema and the statement only.
     """
-    pictures: dict[str, Any] | None = None
-    kind: dict[str, Any] = {}
+    released: pd.DataFrame | LabelledImages
     if schema.image is None:
-        rows = read_table(as_table(synthetic), schema, is_real=False)
+        released = rows = read_table(as_table(synthetic), schema, is_real=False)
     else:
-        both = read_images(as_images(synthetic), shape=schema.image, on_violation="clip")
-        rows = both.labels
-        alone = Schema({column.name: column for column in schema.modelled}, image=schema.image)
-        pictures = public_sheet(load_images(both, both, schema=alone))  # on both sides: nothing else is read
-        kind = {"kind": "images", "image": schema.image.to_dict()}
-    released = describe_released(rows, schema=schema)
-    stated = dict(guarantee) if guarantee is not None else None
-    closed = not_assessed(PUBLIC)
-    judged = guarantee_verdict(stated, None)
-    return AuditReport(
-        guarantee=stated,
-        fidelity=closed,
-        utility=closed,
-        fairness=closed,
-        interpretability=closed,
-        membership=closed,
-        disclosure=closed,
-        verdicts=[{**(judged if pictures is None else in_words_of_images(judged)), "section": "guarantee"}],
-        tables={"synthetic": {"n_rows": released["n_rows"], "n_units": released["n_rows"]}},
+        released = read_images(as_images(synthetic), shape=schema.image, on_violation="clip")
+        rows = released.labels
+    return report_publicly(
+        PublicContext(
+            schema=schema,
+            guarantee=dict(guarantee) if guarantee is not None else None,
+            drawing=drawing_of(rows.attrs if drawing is None else drawing),
+            synthetic=released,
+        )
+    )
+
+
+def report_publicly(context: PublicContext) -> AuditReport:
+    """Return the report of the sections that read no record but under a budget."""
+    schema = context.schema
+    n_rows = len(context.synthetic)
+    kind = {} if schema.image is None else {"kind": "images", "image": schema.image.to_dict()}
+    report = AuditReport.of(
+        context,
+        tables={"synthetic": {"n_rows": n_rows, "n_units": n_rows}},
         settings={
             **kind,
             "unit": schema.unit,
@@ -79,32 +74,5 @@ def public_report(
             "groups": list(schema.groups),
             "public": True,
         },
-        notes=released.pop("notes"),
-        synthetic=released,
-        drawing=drawing_of(rows.attrs if drawing is None else drawing),
-        pictures=pictures,
     )
-
-
-def paid_report(
-    tables: Tables,
-    synthetic: Table,
-    guarantee: Mapping[str, Any] | None,
-    drawing: Mapping[str, Any] | None,
-    account: AuditAccount,
-    random_state: int,
-) -> AuditReport:
-    """Return a public report with the figures that a budget covers."""
-    paid = paid_audit(
-        real=tables.real,
-        holdout=tables.holdout,
-        synthetic=tables.synthetic.frame,
-        schema=tables.schema,
-        target=tables.target,
-        budget=account,
-        random_state=random_state,
-    )
-    public = public_report(
-        synthetic=synthetic, schema=tables.schema, guarantee=guarantee, drawing=drawing or {}
-    )
-    return replace(public, paid=paid)
+    return replace(report, notes=report.synthetic.pop("notes"))

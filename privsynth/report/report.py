@@ -19,12 +19,16 @@ import numpy as np
 
 from privsynth.errors import ParameterError
 from privsynth.io.atomic import written_aside
+from privsynth.metrics.common.estimates import not_assessed
+from privsynth.report.context import AuditContext
 from privsynth.report.page.notebook import summary
 from privsynth.report.page.page import render
+from privsynth.report.sections import SECTIONS, sections_of, verdicts_of
 
 REPORT_VERSION = 1
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 _LIBRARIES = ("privsynth", "numpy", "pandas", "scipy", "scikit-learn", "sdmetrics", "fairlearn")
+PUBLIC = "this report is public: it reads no real record"
 _NOT_IN_JSON = "pictures"
 
 
@@ -32,14 +36,14 @@ _NOT_IN_JSON = "pictures"
 class AuditReport:
     """What an audit found. Not private: it reads real records, and no epsilon covers it.
 
+    Each section is an attribute under its name, too: ``report.fidelity``.
+
     Attributes:
-        guarantee: The statement of the model file, None if none was given.
-        fidelity: Section, see `privsynth.metrics.fidelity`; so are the following.
-        utility: Section.
-        fairness: Section.
-        interpretability: Section.
-        membership: Section.
-        disclosure: Section.
+        sections: Name to figures, see `privsynth.report.sections.SECTIONS`: ``guarantee``, the statement of
+            the model file or None; ``fidelity``, ``utility``, ``fairness``, ``interpretability``,
+            ``membership``, ``disclosure``, see `privsynth.metrics`; ``synthetic``, of a public report what
+            the released rows show by themselves, else None; ``paid``, figures that a budget of the audit's
+            own covers, else None; ``pictures``, what the page of images shows and the JSON leaves out.
         verdicts: ``question``, ``verdict``, ``evidence``, ``action`` and ``section`` of the page, each.
         tables: Table to its numbers of rows and units as it was given, None where it was not.
         settings: What the caller asked for.
@@ -47,20 +51,10 @@ class AuditReport:
         left_out: What a quick audit left out.
         created: When, UTC, ISO-8601.
         versions: Library to version.
-        synthetic: Of a public report, what the released rows show by themselves; else None.
         drawing: How the rows were drawn, see `privsynth.report.provenance`; None where nothing is known.
-        paid: Figures that a budget of the audit's own covers; None where none was given.
-        pictures: Of an audit of images, what the page shows and the JSON leaves out: see
-            `privsynth.report.page.contact_sheet`.
     """
 
-    guarantee: dict[str, Any] | None
-    fidelity: dict[str, Any]
-    utility: dict[str, Any]
-    fairness: dict[str, Any]
-    interpretability: dict[str, Any]
-    membership: dict[str, Any]
-    disclosure: dict[str, Any]
+    sections: dict[str, Any] = field(repr=False)
     verdicts: list[dict[str, str]]
     tables: dict[str, Any]
     settings: dict[str, Any]
@@ -68,19 +62,44 @@ class AuditReport:
     left_out: list[str] = field(default_factory=list)
     created: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
     versions: dict[str, str] = field(default_factory=lambda: versions_used())
-    synthetic: dict[str, Any] | None = None
     drawing: dict[str, Any] | None = None
-    paid: dict[str, Any] | None = None
-    pictures: dict[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, context: AuditContext, **facts: Any) -> AuditReport:
+        """Assess the sections of one kind of report, one after the other, and judge what was found.
+
+        Args:
+            context: What the sections are given.
+            **facts: ``tables``, ``settings``, ``notes`` and ``left_out`` of the report.
+
+        Privacy:
+            Not private, unless the context is that of a public report.
+        """
+        for section in sections_of(context.kind, public=facts["settings"]["public"]):
+            if section.doing:
+                context.progress(section.doing)
+            context.found[section.name] = section.assess(context)
+        for section in SECTIONS[context.kind]:  # those that are no part of this report
+            context.found.setdefault(section.name, not_assessed(PUBLIC) if section.reads_records else None)
+        context.progress("writing the verdicts")
+        figures = {section.name: context.found[section.name] for section in SECTIONS[context.kind]}
+        content = plain(figures | facts | {"drawing": context.drawing})
+        return cls(sections=figures, verdicts=verdicts_of(content), drawing=context.drawing, **facts)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("__") and name in self.__dict__.get("sections", {}):
+            return self.sections[name]
+        raise AttributeError(f"a report has no {name!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``report.json``: JSON-able, undefined is None."""
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != _NOT_IN_JSON}
-        return {"report_version": REPORT_VERSION, **_plain(fields)}
+        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "sections"}
+        figures = {name: found for name, found in self.sections.items() if name != _NOT_IN_JSON}
+        return {"report_version": REPORT_VERSION, **plain(figures | facts)}
 
     def to_html(self) -> str:
         """Return the page, self-contained."""
-        return render(self.to_dict(), self.pictures)
+        return render(self.to_dict(), self.sections.get(_NOT_IN_JSON))
 
     def save(self, directory: str | Path, *, force: bool = False) -> None:
         """Write ``report.json`` and ``report.html``, readable by the owner only.
@@ -130,14 +149,14 @@ def versions_used() -> dict[str, str]:
     return versions
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return ``value`` as JSON holds it: no numpy types, None for NaN and infinities."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

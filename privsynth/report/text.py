@@ -10,6 +10,26 @@ from privsynth.accounting.trade_off import allowed_tpr
 
 _GAME_FPR = 0.01
 
+MODEL_WORDS = {
+    "hist_gradient_boosting": "gradient boosting",
+    "logistic_regression": "logistic regression",
+    "ridge": "ridge regression",
+    "random_forest": "random forest",
+    "decision_tree": "decision tree",
+    "naive_bayes": "naive Bayes",
+    "cnn": "convolutional network",
+    "mlp": "perceptron",
+}
+SCORE_WORDS = {
+    "auc": "AUC",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "brier": "Brier score",
+    "r2": "R²",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+}
+
 
 def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows") -> list[str]:
     """Return paragraphs that say what is guaranteed, to whom, and what is not.

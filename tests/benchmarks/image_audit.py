@@ -26,7 +26,8 @@ from privsynth.metrics.common.images import load_images
 from privsynth.metrics.fidelity.images import independent_pixels
 from privsynth.metrics.leakage.image_membership import assess_membership
 from privsynth.metrics.utility.dp_classifier import train_directly
-from privsynth.report.image_audit import ImageEffort, audit_images
+from privsynth.report.audit import audit
+from privsynth.report.limits import ImageLimits
 from tests.benchmarks.images import load_split
 
 Set = tuple[np.ndarray, pd.DataFrame]
@@ -143,13 +144,13 @@ def scale(name: str, families: tuple[str, ...], out: Path | None) -> None:
         seconds, of_processor = time.perf_counter() - start, time.process_time() - cpu_start
         print(f"{seconds:7.1f} s, {of_processor:7.1f} s of processor  {message}", file=sys.stderr, flush=True)
 
-    report = audit_images(
+    report = audit(
         real=train,
         synthetic=synthetic,
         holdout=holdout,
         schema=SCHEMA,
         guarantee=GUARANTEE,
-        effort=ImageEffort(families=families),
+        limits=ImageLimits(families=families),
         progress=say,
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from privsynth.metrics.common.image_classifiers import FAMILIES, build
+from privsynth.models.adversarial import REAL_LOSSES
 from privsynth.models.images.networks import DiscriminatorNetwork
 from privsynth.models.images.tensors import one_hot_cells
 from privsynth.models.tables.denoiser import TableDenoiser
-from privsynth.models.tables.discriminator import REAL_LOSSES, TableDiscriminator, one_hot
+from privsynth.models.tables.discriminator import TableDiscriminator, one_hot
 from privsynth.schema.image_shape import ImageShape
 from tests.helpers.gradient_steps import check_a_record_adds_the_same_wherever_it_stands
 

@@ -39,7 +39,7 @@ def test_no_library_with_threads_is_loaded_before_their_waiting_is_set():
 
 INSIDE = """
 import sys, torch
-from privsynth import threads
+from privsynth.models import threads
 threads.n_idle = lambda: 1
 torch.set_num_threads(int(sys.argv[1])) if len(sys.argv) > 1 else None
 before = torch.get_num_threads()

@@ -8,8 +8,8 @@ import pytest
 
 from privsynth.cli.statement import describe_guarantee
 from privsynth.report.compare import _run
+from privsynth.report.sections.guarantee import guarantee_verdict
 from privsynth.report.text import guarantee_in_words
-from privsynth.report.verdicts.privacy import guarantee_verdict
 from privsynth.schema import Schema
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.plan import describe_plan, plan

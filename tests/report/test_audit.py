@@ -11,6 +11,7 @@ from privsynth.attacks.private_audit import AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.report import AuditReport, audit
+from privsynth.report.limits import Limits
 from privsynth.schema import Schema
 
 SECTIONS = ("fidelity", "utility", "fairness", "membership", "disclosure")
@@ -88,22 +89,13 @@ def test_target_and_groups_override_the_schema(draw, schema: Schema) -> None:
     assert "R²" in found.to_html()
 
 
-def test_large_tables_are_thinned_by_whole_persons(
-    draw, schema: Schema, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import sys
-
-    from privsynth.report import audit as package  # the function shadows the module
-
-    module = sys.modules[package.__module__]
-    monkeypatch.setattr(
-        module, "QUICK", module.Effort(max_triples=2, n_bootstrap=5, max_rows=300, max_members=90)
-    )
+def test_large_tables_are_thinned_by_whole_persons(draw, schema: Schema) -> None:
+    limits = Limits(max_triples=2, n_bootstrap=5, max_rows=300, max_members=90)
     columns = {"pid": {"type": "id", "role": "person_id"}, **{c.name: c for c in schema.modelled}}
     persons = Schema(columns, max_records_per_person=3)
     real = draw(600, 0).assign(pid=[i // 3 for i in range(600)])
     holdout = draw(240, 2).assign(pid=[1000 + i // 3 for i in range(240)])
-    found = audit(real=real, synthetic=draw(500, 1), holdout=holdout, schema=persons, quick=True)
+    found = audit(real=real, synthetic=draw(500, 1), holdout=holdout, schema=persons, limits=limits)
     assert found.tables["real"] == {"n_rows": 600, "n_units": 200}
     assert found.membership["attacks"]["density_ratio"]["n_members"] == 90
     assert found.membership["n_synthetic_rows"] == 500  # never thinned: copies would go unseen

@@ -22,7 +22,7 @@ from privsynth.errors import ParameterError
 from privsynth.metrics.common.image_classifiers import Training
 from privsynth.report import AuditReport, audit, public_report
 from privsynth.report.compare import compare_reports, render_comparison
-from privsynth.report.image_audit import ImageEffort, audit_images
+from privsynth.report.limits import ImageLimits
 from privsynth.report.page.contact_sheet import data_uri, sheet
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
@@ -34,7 +34,7 @@ SCHEMA = Schema(
     {"digit": {"type": "categorical", "categories": CLASSES, "role": "target"}},
     image={"height": 8, "width": 8},
 )
-SHORT = ImageEffort(
+SHORT = ImageLimits(
     families=("logistic_regression",), training=Training(n_epochs=5), max_queries=50, n_bootstrap=20
 )
 Set = tuple[np.ndarray, pd.DataFrame]
@@ -49,16 +49,16 @@ def part(first: int, last: int) -> Set:
 
 @pytest.fixture(scope="module")
 def report() -> AuditReport:
-    return audit_images(
+    return audit(
         real=part(0, 300), synthetic=part(300, 600), holdout=part(600, 900), schema=SCHEMA,
-        guarantee=GUARANTEE, effort=SHORT,
+        guarantee=GUARANTEE, limits=SHORT,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def of_copies() -> AuditReport:
-    return audit_images(
-        real=part(0, 300), synthetic=part(0, 300), holdout=part(600, 900), schema=SCHEMA, effort=SHORT
+    return audit(
+        real=part(0, 300), synthetic=part(0, 300), holdout=part(600, 900), schema=SCHEMA, limits=SHORT
     )
 
 
@@ -125,8 +125,8 @@ def test_a_fresh_draw_passes_and_copies_are_a_problem(report: AuditReport, of_co
 def test_noise_needs_attention() -> None:
     pixels, labels = part(300, 600)
     noise = np.random.default_rng(0).permuted(pixels.reshape(-1)).reshape(pixels.shape)
-    found = audit_images(
-        real=part(0, 300), synthetic=(noise, labels), holdout=part(600, 900), schema=SCHEMA, effort=SHORT
+    found = audit(
+        real=part(0, 300), synthetic=(noise, labels), holdout=part(600, 900), schema=SCHEMA, limits=SHORT
     )
     verdicts = {v["section"]: v["verdict"] for v in found.verdicts}
     assert verdicts["fidelity"] == verdicts["utility"] == "attention"
@@ -187,8 +187,8 @@ def test_a_request_behind_the_images_is_said_and_excuses_their_shares() -> None:
         told = public_report(synthetic=source, schema=SCHEMA)
         assert told.drawing is not None
         assert told.drawing["rebalancing_cost"]["total_variation"] == 0.25
-    found = audit_images(
-        real=part(0, 300), synthetic=(pixels, labels), holdout=part(600, 900), schema=SCHEMA, effort=SHORT
+    found = audit(
+        real=part(0, 300), synthetic=(pixels, labels), holdout=part(600, 900), schema=SCHEMA, limits=SHORT
     )
     evidence = {v["section"]: v["evidence"] for v in found.verdicts}
     assert "The images were drawn by a request on digit" in evidence["fidelity"]
@@ -222,9 +222,9 @@ def test_the_rates_that_the_verdict_on_groups_speaks_of_stand_on_the_page() -> N
         halves = np.where(is_first, "first", "second")
         return pixels, pd.DataFrame({"even": even & ~(is_first & biased), "half": halves})
 
-    found = audit_images(
+    found = audit(
         real=labelled(0, 300), synthetic=labelled(300, 600, biased=True), holdout=labelled(600, 900),
-        schema=schema, effort=SHORT,
+        schema=schema, limits=SHORT,
     )  # fmt: skip
     evidence = [v["evidence"] for v in found.verdicts if v["section"] == "fairness"]
     assert "the target rate of half=first is off" in evidence[0]

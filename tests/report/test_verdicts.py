@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from privsynth.report.sections import verdicts_of
 from privsynth.report.text import way_to_floor
-from privsynth.report.verdicts import all_verdicts
 
 NOT_THERE = {"status": "not_assessed", "reason": "no holdout"}
 QUESTIONS = ("guarantee", "membership", "disclosure", "fidelity", "utility", "groups", "models")
@@ -32,10 +32,15 @@ def attack(
     }
 
 
-def verdicts(**sections: Any) -> dict[str, dict[str, str]]:
+def content(**sections: Any) -> dict[str, Any]:
+    """Return what a report of these sections holds."""
     given = dict.fromkeys(("fidelity", "utility", "fairness", "membership", "disclosure"), NOT_THERE)
-    listed = all_verdicts(**{"guarantee": None, "n_units": 1000, **given, **sections})
-    return dict(zip(QUESTIONS, listed, strict=True))
+    facts = {"guarantee": None, "settings": {}, "tables": {"real": {"n_units": 1000}}}
+    return facts | given | sections
+
+
+def verdicts(**sections: Any) -> dict[str, dict[str, str]]:
+    return dict(zip(QUESTIONS, verdicts_of(content(**sections)), strict=True))
 
 
 def membership_verdict(
@@ -274,10 +279,7 @@ def test_a_spoilt_group_or_a_price_paid_by_few_asks_for_attention() -> None:
         "status": "assessed", "models_reason": "no holdout", "by_group": [], "by_columns": [],
         "privacy_effect": effect,
     }  # fmt: skip
-    listed = all_verdicts(
-        guarantee=None, n_units=9, fidelity=NOT_THERE, utility=NOT_THERE, fairness=fairness,
-        membership=NOT_THERE, disclosure=NOT_THERE,
-    )  # fmt: skip
+    listed = verdicts_of(content(fairness=fairness))
     assert listed[-1]["question"] == "Who pays for privacy?"
     assert listed[-1]["verdict"] == "attention"
     assert listed[-1]["evidence"] == "Models lose accuracy through privacy for sex=F."

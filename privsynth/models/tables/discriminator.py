@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import skip_init
-
-Loss = Callable[[torch.Tensor], torch.Tensor]
-
-REAL_LOSSES: dict[str, Loss] = {
-    "hinge": lambda score: F.relu(1.0 - score),
-    "bce": lambda score: F.softplus(-score),
-    "wasserstein": lambda score: -score,
-}
-FAKE_LOSSES: dict[str, Loss] = {
-    "hinge": lambda score: F.relu(1.0 + score),
-    "bce": F.softplus,
-    "wasserstein": lambda score: score,
-}
 
 
 class TableDiscriminator(nn.Module):

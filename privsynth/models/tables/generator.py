@@ -103,9 +103,9 @@ class MixtureGenerator(nn.Module):
         return torch.cat([torch.softmax(block, dim=1) for block in blocks], dim=1)
 
     @torch.no_grad()
-    def mixture(self, columns: Sequence[str], logits: torch.Tensor | None = None) -> ProductMixture:
-        """Return the mixture, of these logits or of averaged ones of the same shape."""
-        probabilities = self._probabilities(self.logits if logits is None else logits).cpu().numpy()
+    def mixture(self, columns: Sequence[str]) -> ProductMixture:
+        """Return the mixture as it stands."""
+        probabilities = self._probabilities(self.logits).cpu().numpy()
         ends = np.cumsum(self.sizes)
         blocks = (probabilities[:, e - s : e].copy() for s, e in zip(self.sizes, ends, strict=True))
         return ProductMixture(tuple(columns), tuple(blocks))

@@ -29,7 +29,6 @@ def summary(report: dict[str, Any]) -> str:
             section, measure, *(_number(figure.get(key)) for key in ("value", "ceiling", "floor"))
         )
         for section, measure, _, figure in key_figures(report)
-        if figure is not None
     )
     text = Markup(
         "<p><b>{}</b></p><table><thead><tr><th></th><th>question</th><th>evidence</th><th>what to do</th>"

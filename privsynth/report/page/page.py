@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from privsynth.metrics.common.scores import SCORES
-from privsynth.metrics.fidelity.images import SUPPORT
 from privsynth.report.page import charts as charted
 from privsynth.report.page import plots
-from privsynth.report.provenance import drawing_in_words
-from privsynth.report.text import (
-    bottom_line,
-    bought,
-    claim_of,
-    given_in_words,
-    group_text,
-    guarantee_in_words,
-    slope_in_words,
-)
+from privsynth.report.sections import sections_in
+from privsynth.report.sections.base import kind_of, words_of
+from privsynth.report.text import MODEL_WORDS, SCORE_WORDS, bottom_line, group_text, slope_in_words
 from privsynth.schema import ROWS_OF_PERSONS
-
-MAX_DISTRIBUTIONS = 60
-MAX_ROWS_LISTED = 300
-N_SMALLEST_GROUPS = 3
 
 _FOLDER = Path(__file__).parent.parent / "templates"
 _VERDICT_WORDS = {
@@ -43,25 +30,6 @@ _VERDICT_WORDS = {
     "attention": ("!", "Attention"),
     "ok": ("✓", "OK"),
     "not_assessed": ("–", "Not assessed"),
-}
-MODEL_WORDS = {
-    "hist_gradient_boosting": "gradient boosting",
-    "logistic_regression": "logistic regression",
-    "ridge": "ridge regression",
-    "random_forest": "random forest",
-    "decision_tree": "decision tree",
-    "naive_bayes": "naive Bayes",
-    "cnn": "convolutional network",
-    "mlp": "perceptron",
-}
-SCORE_WORDS = {
-    "auc": "AUC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "brier": "Brier score",
-    "r2": "R²",
-    "rmse": "root mean squared error",
-    "mae": "mean absolute error",
 }
 
 
@@ -93,7 +61,7 @@ class Charts:
 
 
 def render(report: dict[str, Any], pictures: dict[str, Any] | None = None) -> str:
-    """Return the page for the content of a ``report.json``.
+    """Return the page for the content of a ``report.json``: its sections one below the other.
 
     Args:
         report: As `privsynth.report.report.AuditReport.to_dict` gives it.
@@ -102,29 +70,24 @@ def render(report: dict[str, Any], pictures: dict[str, Any] | None = None) -> st
     Privacy:
         Not private: shows figures of real records, unless the report is a public one.
     """
-    of_images = report["settings"].get("kind") == "images"
-    content = _shared(report, "images" if of_images else "rows")
-    if report["settings"].get("public"):
-        template = "image_public.html" if of_images else "public.html"
-        return render_page(template, **content, pictures=pictures)
-    content |= _of_audit(report)
-    if of_images:
-        return render_page("image_report.html", **content, **_of_images(report), pictures=pictures)
-    return render_page("report.html", **content, **_of_table(report))
-
-
-def _shared(report: dict[str, Any], things: str) -> dict[str, Any]:
-    """Return what every page of a report takes; ``things`` is what it calls what was released."""
-    guarantee = report["guarantee"]
-    return {
+    charts = Charts()
+    shared: dict[str, Any] = {
         "r": report,
-        "things": things,
-        "words": guarantee_in_words(guarantee, things=things),
-        "rows_of_persons": _rows_of_persons(report),
-        "drawing_words": drawing_in_words(report.get("drawing"), things=things),
-        "claim": claim_of(guarantee),
-        "given": given_in_words(guarantee),
+        "of_images": kind_of(report) == "images",
+        "things": words_of(report).things,
+        "pictures": pictures,
+        "charts": charts,
     }
+    shown = [section for section in sections_in(report) if section.template is not None]
+    parts = [_filled(str(s.template), **shared, **s.view(report)) for s in shown]
+    return render_page(
+        "public.html" if report["settings"].get("public") else "report.html",
+        **shared,
+        links={anchor: words for section in shown for anchor, words in section.links.items()},
+        sections=[Markup(part) for part in parts],
+        rows_of_persons=_rows_of_persons(report),
+        bottom_line=bottom_line(report["verdicts"]),
+    )
 
 
 def _rows_of_persons(report: dict[str, Any]) -> str | None:
@@ -135,74 +98,35 @@ def _rows_of_persons(report: dict[str, Any]) -> str | None:
     return ROWS_OF_PERSONS if unit == "person" or has_persons else None
 
 
-def _of_audit(report: dict[str, Any]) -> dict[str, Any]:
-    membership = report["membership"]
-    return {
-        "bottom_line": bottom_line(report["verdicts"]),
-        "trade_off_alt": _trade_off_alt(membership),
-        "has_adjusted": any("p_adjusted" in attack for attack in membership.get("attacks", {}).values()),
-        "smallest_groups": _smallest_groups(report["fairness"]),
-        "disclosure_rows": _disclosure_rows(report["disclosure"]),
-        "group_sets": _group_sets(report["fairness"]),
-    }
-
-
-def _of_table(report: dict[str, Any]) -> dict[str, Any]:
-    fidelity, utility = report["fidelity"], report["utility"]
-    columns, pairs = fidelity.get("columns", []), fidelity.get("pairs", [])
-    assessed = utility["status"] == "assessed"
-    main_score = SCORES[utility["task"]][0] if assessed else None
-    explained = report["interpretability"]
-    return {
-        "sdmetrics_rows": _sdmetrics_rows(fidelity),
-        "drawn_columns": sorted(columns, key=lambda c: -c["tv"]["value"])[:MAX_DISTRIBUTIONS],
-        "listed_pairs": sorted(pairs, key=lambda pair: -pair["tv"]["value"])[:MAX_ROWS_LISTED],
-        "association_rows": _association_rows(fidelity.get("associations"))[:MAX_ROWS_LISTED],
-        "main_score": main_score,
-        "has_balanced": assessed and any("balanced" in s[main_score] for s in utility["models"].values()),
-        "accuracy_rows": _accuracy_rows,
-        "giveaway_rows": _giveaway_rows(explained),
-        "spending_rows": _spending_rows(explained),
-        "bought": bought(fidelity, utility),
-    }
-
-
-def _of_images(report: dict[str, Any]) -> dict[str, Any]:
-    fidelity = report["fidelity"]
-    network = fidelity["network"]
-    return {
-        "network": network,
-        "feature_rows": [
-            (f"Fréchet {network} distance (0 = equal)", fidelity[f"frechet_{network}_distance"]),
-            (f"kernel {network} distance (around 0 = equal)", fidelity[f"kernel_{network}_distance"]),
-            (
-                f"{network} score (1 = nothing to see; classes, clear and all there, count)",
-                fidelity.get(f"{network}_score"),
-            ),
-            *((score, fidelity["support"][score]) for score in SUPPORT),
-        ],
-    }
-
-
-def render_page(template: str, **content: Any) -> str:
+def render_page(template: str, *, charts: Charts | None = None, **content: Any) -> str:
     """Fill a template that extends ``layout.html``: style, scripts and their policy are added."""
     style, script, plotly = _file("report.css"), _file("report.js"), plotly_script()
     hashes = " ".join(f"'{_hash(text)}'" for text in (script, plotly))
     # Plotly writes styles onto the elements it makes. They can load nothing: no other source is allowed.
     policy = f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {hashes}"
-    page = _environment().get_template(template)
-    return page.render(
+    return _filled(
+        template,
         style=Markup(style),
         script=Markup(script),
         plotly=Markup(plotly),
         policy=policy,
-        charts=Charts(),
-        charted=charted,
-        plots=plots,
-        verdict_words=_VERDICT_WORDS,
-        model_words=MODEL_WORDS,
-        score_words=SCORE_WORDS,
+        charts=charts or Charts(),
         **content,
+    )
+
+
+def _filled(template: str, **content: Any) -> str:
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            charted=charted,
+            plots=plots,
+            verdict_words=_VERDICT_WORDS,
+            model_words=MODEL_WORDS,
+            score_words=SCORE_WORDS,
+            **content,
+        )
     )
 
 
@@ -214,97 +138,6 @@ def plotly_script() -> str:
     script = str(get_plotlyjs())
     assert "</script" not in script.lower()
     return script
-
-
-# -- what the templates cannot say by themselves -------------------------------------------------------
-
-
-def _trade_off_alt(membership: dict[str, Any]) -> str:
-    told = [
-        f"{name.replace('_', ' ')} finds {p['tpr']:.2%} of members at {p['fpr']:.2%} wrongly accused"
-        for name, attack in membership.get("attacks", {}).items()
-        for rate, p in attack["tpr_at_fpr"].items()
-        if p["tpr"] is not None and rate == "0.01"
-    ]
-    return (
-        "Operating points of the attacks over what the guarantee allows. "
-        + "; ".join(told)
-        + ". All values stand in the table below."
-    )
-
-
-def _smallest_groups(fairness: dict[str, Any]) -> list[dict[str, Any]]:
-    groups = [g for g in fairness.get("by_group", []) if g["n_real"] > 0]
-    return sorted(groups, key=lambda g: g["n_real"])[:N_SMALLEST_GROUPS]
-
-
-def _disclosure_rows(disclosure: dict[str, Any]) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """Return the comparisons of each kind of attack, named."""
-    if disclosure["status"] != "assessed":
-        return {}
-    inferred = disclosure["attribute_inference"]
-    return {
-        "attribute_inference": [(f"{e['secret']}, by {e['attack'].replace('_', ' ')}", e) for e in inferred],
-        **{
-            kind: [(name.replace("_", " "), e) for name, e in disclosure[kind].items()]
-            for kind in ("singling_out", "linkage", "copies")
-        },
-    }
-
-
-def _sdmetrics_rows(fidelity: dict[str, Any]) -> list[tuple[str, Any]]:
-    rows = []
-    for which in ("quality", "diagnostic"):
-        section = fidelity.get(which)
-        if section:
-            rows.append((f"{which} score (1 = best)", section["score"]))
-            rows += [(f"{which}: {name}", figure) for name, figure in section["properties"].items()]
-    return rows
-
-
-def _association_rows(associations: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if associations is None:
-        return []
-    names, rows = associations["columns"], []
-    for i in range(len(names)):
-        for j in range(i):
-            reference, synthetic = associations["reference"][i][j], associations["synthetic"][i][j]
-            if reference is not None:
-                difference = None if synthetic is None else synthetic - reference
-                rows.append(
-                    {
-                        "columns": [names[j], names[i]],
-                        "reference": reference,
-                        "synthetic": synthetic,
-                        "difference": difference,
-                    }
-                )
-    return sorted(rows, key=lambda row: -abs(row["difference"] or 0.0))
-
-
-def _group_sets(fairness: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return, for each set of group columns, its differences and its groups."""
-    if fairness["status"] != "assessed":
-        return []
-    return [
-        {**entry, "groups": [g for g in fairness["by_group"] if list(g["group"]) == entry["columns"]]}
-        for entry in fairness["by_columns"]
-    ]
-
-
-def _accuracy_rows(groups: Sequence[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    sides = [side for side in ("real", "synthetic", "augmented", "balanced") if side in groups[0]["models"]]
-    return [(group_text(g["group"]), {side: g["models"][side]["accuracy"] for side in sides}) for g in groups]
-
-
-def _giveaway_rows(explained: dict[str, Any]) -> list[tuple[str, float]]:
-    columns = explained.get("giveaways", {}).get("columns", [])
-    return [(c["column"], c["fall"]) for c in columns[: charted.MAX_TERMS] if c["fall"] is not None]
-
-
-def _spending_rows(explained: dict[str, Any]) -> list[tuple[str, float]]:
-    purposes = explained.get("spending", {}).get("purposes", [])
-    return [(p["purpose"], p["share"]) for p in purposes if p["share"] is not None]
 
 
 # -- texts ---------------------------------------------------------------------------------------------

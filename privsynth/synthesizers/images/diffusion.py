@@ -14,17 +14,7 @@ from privsynth.accounting.step_plan import StepPlan
 from privsynth.models.images.diffusion import DiffusionImages, DiffusionOptions, NoiseDraws
 from privsynth.models.images.mixture import ImageMixture
 from privsynth.models.images.tensors import one_hot_cells
-from privsynth.models.mixing import check_records_do_not_mix
-from privsynth.models.state import (
-    averaged_network,
-    module_arrays,
-    optimizer_arrays,
-    restore_module,
-    restore_optimizer,
-    running_average,
-)
-from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
@@ -36,6 +26,7 @@ from privsynth.synthesizers.images.private_steps import (
     cell_shares,
     random_records,
 )
+from privsynth.synthesizers.step_trainers import AveragedTrainer
 from privsynth.synthesizers.training import independent_seeds
 
 SECONDS_PER_WEIGHT = 5e-9  # of a step, for each image, draw, shade and channel, on two cores
@@ -107,10 +98,9 @@ class ImageDiffusionSynthesizer(ImageStepSynthesizer):
         return DiffusionImages.from_arrays(schema.image, settings.diffusion, arrays)
 
 
-class ImageDiffusionTrainer:
+class ImageDiffusionTrainer(AveragedTrainer):
     """One training of a denoiser: private steps, and the average of its weights."""
 
-    learns = True
     shown = "length of the noisy gradient"
 
     def __init__(
@@ -131,18 +121,17 @@ class ImageDiffusionTrainer:
         self.drawn.network.to(device)
         self._rng = torch.Generator().manual_seed(draws)
         self._noise = self._next_noise()
-        rate = settings.diffusion.learning_rate
-        self._adam = torch.optim.Adam(self.drawn.network.parameters(), lr=rate, betas=(0.9, 0.99))
-        self._clipper = RecordClipper(
-            self.drawn.network, self._loss, max_grad_norm=settings.max_grad_norm, by_record=True
-        )
-        self._average = running_average(self.drawn.network, settings.diffusion.averaging)
-        self._optimizer: SecretNoiseOptimizer | None = None
+        options = settings.diffusion
+        adam = torch.optim.Adam(self.drawn.network.parameters(), lr=options.learning_rate, betas=(0.9, 0.99))
+        super().__init__(self.drawn.network, adam, averaging=options.averaging, by_record=True)
 
-    def _loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
+    def _record_loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
         """Return each record's loss under the draws of this step, ``(n,)``."""
         cells, shades = self._cells.split(records)
         return self._noise.loss(network, shades, one_hot_cells(cells, self._cells.n))
+
+    def _random_records(self) -> torch.Tensor:
+        return random_records(self._cells, self._device)
 
     def _next_noise(self) -> NoiseDraws:
         return NoiseDraws.of(
@@ -150,11 +139,10 @@ class ImageDiffusionTrainer:
         )
 
     def prepare(self, steps: GradientSteps) -> None:
-        """Make ready for the first private step: check on random rows that records do not mix; warm up."""
-        check_records_do_not_mix(self._clipper, random_records(self._cells, self._device))
+        """Make ready for the first private step, and learn what prototypes can teach."""
+        super().prepare(steps)
         if self._start is not None:
             self._warm_up(self._start)
-        self._optimizer = steps.optimizer(self._adam)
 
     def _warm_up(self, start: ImageMixture) -> None:
         """Learn from draws of the prototypes, which cost nothing any more."""
@@ -164,40 +152,32 @@ class ImageDiffusionTrainer:
             cells = rng.choice(len(shares), options.warm_batch_size, p=shares)
             shades = start.shades(cells, rng).clamp(0.0, 1.0).to(self._device)
             one_hot = one_hot_cells(torch.from_numpy(cells), self._cells.n).to(self._device)
-            loss = self._next_noise().loss(self.drawn.network, shades, one_hot).mean()
+            loss = self._next_noise().loss(self.network, shades, one_hot).mean()
             self._adam.zero_grad()
             loss.backward()
             self._adam.step()
-        self._average = running_average(self.drawn.network, options.averaging)
+        self.begin_average()
 
-    def step(self, steps: GradientSteps) -> float:
-        """Take one private step; return the length of the noisy gradient, there being no fakes to judge."""
-        assert self._optimizer is not None
+    def _before_step(self, steps: GradientSteps) -> None:
         self._noise = self._next_noise()
-        steps.noisy_gradient(self._clipper, self._optimizer)
-        gradients = [p.grad.flatten() for p in self.drawn.network.parameters() if p.grad is not None]
-        length = torch.cat(gradients).norm()
-        self._adam.step()
-        self._average.update_parameters(self.drawn.network)
-        return float(length)
+
+    def _shown(self) -> float:
+        """Return the length of the noisy gradient, there being no fakes to judge."""
+        gradients = [p.grad.flatten() for p in self.network.parameters() if p.grad is not None]
+        return float(torch.cat(gradients).norm())
 
     def averaged(self) -> DiffusionImages:
         """Return the averaged denoiser, apart from the one that goes on learning."""
-        network = averaged_network(self._average)
-        return DiffusionImages(network, self.drawn.n_cells, self.drawn.n_levels)
+        return DiffusionImages(self.averaged_network(), self.drawn.n_cells, self.drawn.n_levels)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the state as a checkpoint keeps it."""
-        arrays: dict[str, NDArray[Any]] = {"rng": self._rng.get_state().numpy()}
-        arrays |= module_arrays("network", self.drawn.network) | module_arrays("average", self._average)
-        return arrays | optimizer_arrays("optimizer", self._adam)
+        return {"rng": self._rng.get_state().numpy()} | super().to_arrays()
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take up a checkpoint."""
         self._rng.set_state(torch.from_numpy(np.array(arrays["rng"])))
-        restore_module("network", self.drawn.network, arrays)
-        restore_module("average", self._average, arrays)
-        restore_optimizer("optimizer", self._adam, arrays)
+        super().from_arrays(arrays)
 
     def model(self) -> ImageModel:
         """Return the model of the averaged denoiser."""

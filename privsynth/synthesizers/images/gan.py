@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import torch
@@ -19,7 +19,6 @@ from privsynth.sampling.image_model import ImageModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
-from privsynth.synthesizers.adversarial import AdversarialTrainer
 from privsynth.synthesizers.images.measurements import Cells
 from privsynth.synthesizers.images.private_steps import (
     ImageStepSettings,
@@ -27,6 +26,7 @@ from privsynth.synthesizers.images.private_steps import (
     cell_shares,
     random_records,
 )
+from privsynth.synthesizers.step_trainers import AdversarialTrainer
 from privsynth.synthesizers.training import independent_seeds
 
 SECONDS_PER_WEIGHT = 2e-10  # of a step, for each image and weight, on two cores
@@ -57,10 +57,14 @@ class ImageGANSettings(ImageStepSettings):
                 f"expected 1 to {largest} augmentations with flips={self.flips}, got {self.augmentations!r}"
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able fields."""
+        return {**asdict(self), "gan": self.gan.to_dict()}
+
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote."""
-        return super().from_dict({**fields, "gan": ImageGanOptions(**fields["gan"])})
+        return super().from_dict({**fields, "gan": ImageGanOptions.from_dict(fields["gan"])})
 
 
 class ImageGANSynthesizer(ImageStepSynthesizer):
@@ -116,7 +120,7 @@ class ImageGANSynthesizer(ImageStepSynthesizer):
 class ImageGanTrainer(AdversarialTrainer):
     """One adversarial training on images: how a real one is scored, and what comes before the first step."""
 
-    gan: ImageGan
+    game: ImageGan
 
     def __init__(
         self,
@@ -133,36 +137,33 @@ class ImageGanTrainer(AdversarialTrainer):
         rng = torch.Generator().manual_seed(weights)
         generated = GeneratedImages.untrained(cells.shape, cells.n, settings.gan, start, rng)
         shares = cell_shares(table, cells)
-        gan = ImageGan(generated, settings.gan, shares=shares, device=device, seed=draws)
         super().__init__(
-            gan,
-            self._real_loss,
-            max_grad_norm=settings.max_grad_norm,
+            ImageGan(generated, settings.gan, shares=shares, device=device, seed=draws),
             by_record=settings.augmentations > 1,  # the path by layer wants one pass a record
         )
 
-    def _real_loss(self, discriminator: Any, records: torch.Tensor) -> torch.Tensor:
+    def _record_loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
         """Return the discriminator's mean loss over the augmentations of each record, ``(n,)``."""
         cells, shades = self._cells.split(records)
         one_hot = one_hot_cells(cells, self._cells.n)
         settings = self._settings
         losses = [
-            self.gan.real_loss(discriminator(torch.cat([image, one_hot], dim=1)))
+            self.game.real_loss(network, torch.cat([image, one_hot], dim=1))
             for image in augmented(shades, self._cells.shape, settings.augmentations, flips=settings.flips)
         ]
         return torch.stack(losses).mean(0)
 
     def _random_records(self) -> torch.Tensor:
-        return random_records(self._cells, self.gan.device)
+        return random_records(self._cells, self.game.device)
 
     def prepare(self, steps: GradientSteps) -> None:
         """Make ready for the first private step, and teach the discriminator what prototypes can teach."""
         super().prepare(steps)
-        self.gan.warm_up()
+        self.game.warm_up()
 
     def averaged(self) -> GeneratedImages:
         """Return the averaged generator, apart from the one that goes on learning."""
-        return self.gan.averaged()
+        return self.game.averaged()
 
     def model(self) -> ImageModel:
         """Return the model of the averaged generator."""

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
-from privsynth.models.mixing import check_records_do_not_mix
-from privsynth.models.state import (
-    module_arrays,
-    optimizer_arrays,
-    restore_module,
-    restore_optimizer,
-    running_average,
-)
 from privsynth.models.tables.denoiser import TableDenoiser
 from privsynth.models.tables.distillation import distilled, draw_rows, reordered
 from privsynth.models.tables.generator import allot_conditions, smoothed_shares
 from privsynth.privacy.curator import Curator
-from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import FitPlan, Progress
+from privsynth.synthesizers.step_trainers import AveragedTrainer
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import (
     BaseMeasurements,
@@ -132,10 +122,11 @@ class DenoisingSynthesizer(TableSynthesizer):
         return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
 
 
-class DenoisingTrainer:
+class DenoisingTrainer(AveragedTrainer):
     """One training of a denoiser: private steps, the average of its weights, and the mixture in the end."""
 
     shown = "loss on fakes"
+    names = ("denoiser", "adam")
 
     def __init__(
         self,
@@ -165,51 +156,31 @@ class DenoisingTrainer:
         # A row of codes comes in table order, the denoiser wants its own.
         places = {name: place for place, name in enumerate(first.codes.by_column)}
         self._order = torch.tensor([places[name] for name in self._names], device=device)
-        self._parameters = list(self.denoiser.parameters())
-        self._average = running_average(self.denoiser, settings.averaging)
-        self.n_steps = 0
-        self._clipper: RecordClipper | None = None
-        self._base: torch.optim.Optimizer | None = None
-        self._optimizer: SecretNoiseOptimizer | None = None
+        # as a group, since without a column to predict there is no parameter
+        groups = [{"params": list(self.denoiser.parameters())}]
+        adam = torch.optim.Adam(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
+        super().__init__(self.denoiser, adam, averaging=settings.averaging)
 
-    @property
-    def learns(self) -> bool:
-        """Whether there is anything to learn: a column that has others before it."""
-        return bool(self._parameters)
+    def _record_loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
+        return -network(records[..., self._order])
 
-    def prepare(self, steps: GradientSteps) -> None:
-        """Make ready for the first private step: check on random rows that records do not mix."""
+    def _random_records(self) -> torch.Tensor:
         sizes = [domain.size for domain in self._first.codes.by_column.values()]
-        bound = steps.plan.max_grad_norm
-        self._clipper = RecordClipper(self.denoiser, self._record_loss, max_grad_norm=bound)
-        check_records_do_not_mix(self._clipper, random_rows(sizes, device=self._order.device))
-        self._optimizer = steps.optimizer(self._adam())
+        return random_rows(sizes, device=self._order.device)
 
-    def step(self, steps: GradientSteps) -> float:
-        """Take one private step; return the loss on generated rows."""
-        assert self._optimizer is not None
-        assert self._clipper is not None
-        steps.noisy_gradient(self._clipper, self._optimizer)
+    def _before_step(self, steps: GradientSteps) -> None:
         left = 1.0 - self.n_steps / steps.plan.n_steps
-        for group in self._adam().param_groups:
+        for group in self._adam.param_groups:
             group["lr"] = self._settings.learning_rate * min(1.0, 2.0 * left)
-        self._adam().step()
-        self.n_steps += 1
-        self._average.update_parameters(self.denoiser)
-        return self._loss_on_own_rows()
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the state as a checkpoint keeps it."""
-        arrays = {"n_steps": np.array(self.n_steps)}
-        arrays |= module_arrays("denoiser", self.denoiser) | module_arrays("average", self._average)
-        return arrays | optimizer_arrays("adam", self._adam())
-
-    def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take up a checkpoint."""
-        self.n_steps = int(arrays["n_steps"])
-        restore_module("denoiser", self.denoiser, arrays)
-        restore_module("average", self._average, arrays)
-        restore_optimizer("adam", self._adam(), arrays)
+    @torch.no_grad()
+    def _shown(self) -> float:
+        """Return the loss on generated rows."""
+        rng = torch.Generator().manual_seed(self._draw_seed + self.n_steps)
+        given = torch.from_numpy(allot_conditions(self._counts, N_SHOWN))
+        rows, _ = draw_rows(self.denoiser, given, self._shares, rng)
+        codes = torch.stack([b.argmax(1) for b in rows.split(list(self.denoiser.sizes), 1)], dim=1)
+        return -float(self.denoiser(codes).mean())
 
     @torch.no_grad()
     def model(self) -> TableModel:
@@ -231,24 +202,6 @@ class DenoisingTrainer:
         )
         table_order = tuple(self._first.codes.by_column)
         return self._first.table_model(self._schema, reordered(mixture, table_order))
-
-    def _record_loss(self, denoiser: Any, codes: torch.Tensor) -> torch.Tensor:
-        return -denoiser(codes[..., self._order])
-
-    @torch.no_grad()
-    def _loss_on_own_rows(self) -> float:
-        rng = torch.Generator().manual_seed(self._draw_seed + self.n_steps)
-        given = torch.from_numpy(allot_conditions(self._counts, N_SHOWN))
-        rows, _ = draw_rows(self.denoiser, given, self._shares, rng)
-        codes = torch.stack([b.argmax(1) for b in rows.split(list(self.denoiser.sizes), 1)], dim=1)
-        return -float(self.denoiser(codes).mean())
-
-    def _adam(self) -> torch.optim.Optimizer:
-        if self._base is None:
-            self._base = torch.optim.Adam(
-                self._parameters, lr=self._settings.learning_rate, betas=(0.9, 0.99)
-            )
-        return self._base
 
 
 def prediction_order(first: BaseMeasurements, given: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from privsynth.accounting.budget import Spend
+from privsynth.models.tables.discriminator import one_hot
 from privsynth.models.tables.gan import Gan, GanOptions
 from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.adversarial import AdversarialTrainer
 from privsynth.synthesizers.contract import FitPlan, Progress
+from privsynth.synthesizers.step_trainers import AdversarialTrainer
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import (
     BaseMeasurements,
@@ -113,14 +114,13 @@ class DPGANSynthesizer(TableSynthesizer):
 class GanTrainer(AdversarialTrainer):
     """One adversarial training on rows."""
 
-    gan: Gan
+    game: Gan
 
     def __init__(
         self, schema: Schema, first: BaseMeasurements, settings: DPGANSettings, *, seed: int, device: str
     ) -> None:
         self._schema = schema
         self._first = first
-        self._settings = settings
         weights, draws = (torch.Generator().manual_seed(s) for s in independent_seeds(seed, 2))
         generator = first.generator(
             schema,
@@ -129,13 +129,16 @@ class GanTrainer(AdversarialTrainer):
             temperature=settings.gan.temperature,
             rng=draws,
         )
-        gan = Gan(generator, settings.gan, device=device, rng=weights)
-        super().__init__(gan, gan.real_loss, max_grad_norm=settings.max_grad_norm)
+        super().__init__(Gan(generator, settings.gan, device=device, rng=weights))
+
+    def _record_loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
+        return self.game.real_loss(network, one_hot(records, self.game.generator.sizes))
 
     def _random_records(self) -> torch.Tensor:
-        return random_rows(self.gan.generator.sizes, device=self.gan.average.device)
+        generator = self.game.generator
+        return random_rows(generator.sizes, device=generator.logits.device)
 
     def model(self) -> TableModel:
         """Return the model of the averaged generator."""
         columns = tuple(self._first.codes.by_column)
-        return self._first.table_model(self._schema, self.gan.generator.mixture(columns, self.gan.average))
+        return self._first.table_model(self._schema, self.game.averaged_generator().mixture(columns))

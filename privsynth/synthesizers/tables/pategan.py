@@ -12,7 +12,7 @@ from privsynth.accounting.budget import Spend
 from privsynth.accounting.gdp import noise_for
 from privsynth.domains.encoding import codings_of
 from privsynth.errors import ParameterError
-from privsynth.models.state import averaging_weight
+from privsynth.models.state import averaged_network, running_average
 from privsynth.models.tables.teachers import PairKernel, Student
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes
@@ -198,7 +198,7 @@ class _Game:
         self._optimizer = torch.optim.Adam(
             [self._generator.logits], lr=settings.generator_rate, betas=(0.5, 0.99)
         )
-        self._average = self._generator.logits.detach().clone()
+        self._average = running_average(self._generator, settings.averaging)
         self._answers: list[tuple[torch.Tensor, torch.Tensor, float]] = []
 
     def play(self, index: int) -> bool:
@@ -221,13 +221,12 @@ class _Game:
         shares = torch.from_numpy(release.arrays["votes"]).float() / self._ensemble.n_teachers
         self._answers.append((queries, shares - shares.mean(), noise / self._ensemble.n_teachers))
         self._follow(self._student())
-        weight = averaging_weight(settings.averaging, index + 1)
-        self._average.lerp_(self._generator.logits.detach(), weight)
+        self._average.update_parameters(self._generator)
         return True
 
     def model(self) -> TableModel:
         """Return the model of the averaged generator."""
-        mixture = self._generator.mixture(tuple(self._first.codes.by_column), self._average)
+        mixture = averaged_network(self._average).mixture(tuple(self._first.codes.by_column))
         return self._first.table_model(self._curator.schema, mixture)
 
     @torch.no_grad()

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from privsynth.errors import ParameterError
-from privsynth.models.tables.discriminator import FAKE_LOSSES, REAL_LOSSES, TableDiscriminator, one_hot
+from privsynth.models.adversarial import FAKE_LOSSES, REAL_LOSSES
+from privsynth.models.images.gan import ImageGanOptions
+from privsynth.models.tables.discriminator import TableDiscriminator, one_hot
 from privsynth.models.tables.gan import Gan, GanOptions
 from privsynth.models.tables.generator import MixtureGenerator, allot_conditions
 
@@ -37,7 +39,7 @@ def test_one_step_on_separable_rows_raises_real_scores_above_fake_ones(loss):
     fakes = one_hot(torch.tensor([[1, 2]] * 64), SIZES)
     before = trained.discriminator(one_hot(real, SIZES)).mean() - trained.discriminator(fakes).mean()
     for _ in range(5):
-        total = trained.real_loss(trained.discriminator, real).mean()
+        total = trained.real_loss(trained.discriminator, one_hot(real, SIZES)).mean()
         (total + trained.fake_loss(trained.discriminator, fakes).mean()).backward()
         trained.discriminator_optimizer.step()
         trained.discriminator_optimizer.zero_grad()
@@ -100,7 +102,7 @@ def test_the_average_lags_behind_the_generator():
     for number, logits in enumerate(seen[1:], start=2):
         decay = min(0.9, 1 - 1 / number)
         expected = decay * expected + (1 - decay) * logits
-    assert torch.allclose(trained.average, expected, atol=1e-5)
+    assert torch.allclose(trained.averaged_generator().logits, expected, atol=1e-5)
 
 
 def test_the_released_marginals_hold_the_generator_back():
@@ -137,6 +139,50 @@ def test_a_training_goes_on_from_its_arrays_bit_for_bit():
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
+def test_a_checkpoint_of_the_first_version_goes_on():
+    """It had the generator's logits and their average under names of their own, and counters together."""
+    played = gan(loss="hinge", min_fake_accuracy=0.1)
+    for _ in range(3):
+        played.generator_step(played.fakes())
+    now = played.to_arrays()
+    others = {k: v for k, v in now.items() if k.startswith(("discriminator", "generator-optimizer"))}
+    first = others | {
+        "logits": now["generator/logits"],
+        "average": now["average/module.logits"],
+        "rng": now["rng"],
+        "counters": np.array([3, played.fake_accuracy]),
+    }
+    resumed = gan(seed=9, loss="hinge", min_fake_accuracy=0.1)
+    resumed.from_arrays(first)
+    again = resumed.to_arrays()
+    assert again.keys() == now.keys()
+    assert all(np.array_equal(again[name], now[name]) for name in now)
+
+
+@pytest.mark.parametrize(("judged_every_step", "n_judged"), [(True, 3), (False, 1)])
+def test_the_discriminator_is_judged_as_often_as_the_options_say(judged_every_step, n_judged):
+    weight = 0.5
+    trained = gan(
+        loss="hinge",
+        min_fake_accuracy=0.0,
+        generator_steps=3,
+        judged_every_step=judged_every_step,
+        accuracy_weight=weight,
+    )
+    with torch.no_grad():
+        trained.discriminator.linear.bias.fill_(100.0)  # every fake passes for real
+    trained.generator_step(trained.fakes())
+    assert trained.fake_accuracy == (1 - weight) ** n_judged
+
+
+def test_under_bce_the_generator_lowers_the_loss_that_it_was_given():
+    scores = torch.tensor([-2.0, 3.0])
+    raised = gan(loss="bce").generator_loss(scores)
+    assert raised == -scores.mean()
+    lowered = gan(loss="bce", non_saturating=True).generator_loss(scores)
+    assert lowered == torch.nn.functional.softplus(-scores).mean()
+
+
 def test_scores_are_the_sum_of_the_three_terms_by_hand():
     net = TableDiscriminator(SIZES, hidden=(), pairs=True, rng=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -167,6 +213,7 @@ def test_one_hot_leaves_codes_outside_the_domain_empty():
         ({"loss": "l2"}, "expected loss to be one of"),
         ({"min_fake_accuracy": 0.5}, "min_fake_accuracy needs the hinge or bce loss"),
         ({"averaging": 1.0}, "averaging < 1"),
+        ({"accuracy_weight": 0.0}, "0 < accuracy_weight"),
     ],
 )
 def test_bad_options_are_refused(options, text):
@@ -177,3 +224,11 @@ def test_bad_options_are_refused(options, text):
 def test_options_are_read_as_they_were_written():
     options = GanOptions(hidden=(3, 2), loss="bce", min_fake_accuracy=0.7)
     assert GanOptions.from_dict(options.to_dict()) == options
+
+
+@pytest.mark.parametrize("kind", [GanOptions, ImageGanOptions])
+def test_options_that_the_first_version_did_not_have_are_written_only_where_they_are_set(kind):
+    """Equal settings keep their fingerprint, so that a finished fit is known again."""
+    assert not {"non_saturating", "judged_every_step", "accuracy_weight"} & kind().to_dict().keys()
+    other = kind(judged_every_step=not kind().judged_every_step, accuracy_weight=0.3)
+    assert kind.from_dict(other.to_dict()) == other
