@@ -281,6 +281,15 @@ def test_honest_networks_pass_the_check():
     check_records_do_not_mix(RecordClipper(mlp(), penalised_loss, max_grad_norm=1.0), rows(6))
 
 
+def test_gradients_that_cancel_are_no_sign_of_a_penalty():
+    """What is left of their sum is rounding, which no share of the sum itself bounds."""
+    records = torch.tensor([[1.0, 0.1], [1.0, 0.2], [1.0, -0.3]])
+    clipper = RecordClipper(
+        nn.Linear(1, 1), lambda d, x: x[:, 1] * d(x[:, :1]).squeeze(1), max_grad_norm=1.0
+    )
+    check_records_do_not_mix(clipper, records)
+
+
 @pytest.mark.parametrize("by_record", [False, True])
 def test_losses_over_the_batch_are_refused(by_record):
     clipper = RecordClipper(
