@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from privsynth.accounting.budget import Spend, Unit
-from privsynth.accounting.events import Event, Gaussian
+from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import noise_for
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
 from privsynth.attacks.queries import QueryView
+from privsynth.domains.coding import Coding, NumberCoding, TextCoding
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.mechanisms.noise import add_gaussian_noise
+from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import Records
-from privsynth.schema import Schema
+from privsynth.releases.store import ReleaseStore
+from privsynth.schema import Schema, category_text
 
-GRID = 2**16  # counts are multiples of 1 / GRID units: a person's rows share one unit
 SHARES = {"hits": 0.25, "predictions": 0.15, "one_way": 0.3, "two_way": 0.3}
 """Share of mu^2 for each kind of figure; public."""
 
@@ -43,8 +45,7 @@ N_BINS, N_PAIR_BINS, MAX_PAIRS = 20, 6, 15
 MAX_TRAINING_ROWS = 20_000
 
 
-Coded = tuple[Callable[[pd.Series], np.ndarray], int]
-"""From a column's fields to codes, and the number of codes."""
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,13 +123,15 @@ def paid_audit(
         "is_secret": budget.secret.is_secret,
     }
     with account if is_ours else nullcontext():
-        out["hits"] = _hits(sides, rows, account, generator)
-        out["predictions"] = _predictions(sides, rows, schema, target, account, generator)
-        fine, coarse = (_public_codes(schema, n_bins=n) for n in (N_BINS, N_PAIR_BINS))
+        counter = _Counter(sides, schema, account)
+        every = _Counter([real, *([holdout] if holdout is not None else [])], schema, account)
+        out["hits"] = _hits(counter, rows, generator)
+        out["predictions"] = _predictions(counter, rows, target, generator)
+        fine, coarse = (_public_codings(schema, n_bins=n) for n in (N_BINS, N_PAIR_BINS))
         singles: list[tuple[str, ...]] = [(name,) for name in fine]
         pairs = _pairs(list(coarse), target, generator)
-        out["one_way"] = _tables(real, synthetic, singles, fine, account, "one_way")
-        out["two_way"] = _tables(real, synthetic, pairs, coarse, account, "two_way")
+        out["one_way"] = _tables(every, synthetic, singles, fine, "one_way")
+        out["two_way"] = _tables(every, synthetic, pairs, coarse, "two_way")
     return out | {"events": [event.to_dict() for event in account.events]}
 
 
@@ -148,7 +151,7 @@ class AuditAccount:
         )
         self.budget = budget
         self._is_stopped = False
-        self._spend = Spend.of_budget(epsilon=budget.epsilon, delta=budget.delta)
+        self.spend = Spend.of_budget(epsilon=budget.epsilon, delta=budget.delta)
         ledger = budget.ledger
         self._ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
         self.events: list[Event] = []
@@ -179,25 +182,84 @@ class AuditAccount:
             self._is_stopped = True
             raise
 
+    def charge(self, event: Event, key: str) -> None:
+        """Book an event of the audit."""
+        self._ledger.charge(self._run, event, f"audit/{key}")
+        self.events.append(event)
+
+
+@dataclass(frozen=True)
+class _Counter:
+    """Counts records of both sides through a curator: each set of columns with noise for its share.
+
+    Attributes:
+        sides: Members, and outsiders where there are any.
+        schema: Public description.
+        account: What pays.
+    """
+
+    sides: list[Records]
+    schema: Schema
+    account: AuditAccount
+
     def count(
-        self, purpose: str, kind: str, tables: list[Callable[[], np.ndarray]]
-    ) -> tuple[list[np.ndarray], float]:
-        """Charge tables of counts, each of L2 sensitivity 1, then count and add noise.
+        self,
+        purpose: str,
+        kind: str,
+        columns: Mapping[str, list[pd.Series]],
+        codings: Mapping[str, Coding],
+        sets: list[tuple[str, ...]],
+    ) -> tuple[list[FloatArray], float]:
+        """Count records by the joint codes of some columns, each side by itself.
+
+        Args:
+            purpose: What the counts are for.
+            kind: Which share of the budget they have.
+            columns: The fields of each side, by name.
+            codings: Coding of each column.
+            sets: Sets of columns.
 
         Returns:
-            Noisy counts in units, and their noise's standard deviation.
+            Noisy counts in units for each set, the side first, and their noise's standard deviation.
+
+        Privacy:
+            Accounted: a Gaussian event for each set, before anything is counted.
         """
-        if not tables:
+        if not sets:
             return [], 0.0
-        sigma = noise_for(SHARES[kind] * self._spend.mu_squared / len(tables))
-        event = Gaussian(purpose=purpose, noise_multiplier=sigma, count=len(tables))
-        self._ledger.charge(self._run, event, f"audit/{kind}")
-        self.events.append(event)
-        noisy = [
-            add_gaussian_noise(table(), noise_multiplier=sigma, units_per_one=GRID, secret=self.budget.secret)
-            for table in tables
-        ]
-        return noisy, sigma
+        allowance = self.account.spend
+        noise = noise_for(SHARES[kind] * allowance.mu_squared / len(sets))
+        marginals = Marginals(
+            purpose=purpose,
+            codings={SIDE: _OF_SIDE, **codings},
+            sets=tuple((SIDE, *columns) for columns in sets),
+            noise_multiplier=noise,
+        )
+        curator = Curator(
+            schema=self.schema,
+            allowance=allowance,
+            store=ReleaseStore(),
+            records=self._joined(columns),
+            charge=self.account.charge,
+            secret=self.account.budget.secret,
+        )
+        release = curator.release(kind, marginals)
+        return [release.arrays[str(i)][: len(self.sides)] for i in range(len(sets))], noise
+
+    def _joined(self, columns: Mapping[str, list[pd.Series]]) -> Records:
+        """Return members and outsiders as one table: each unit is either."""
+        sizes = [len(side.frame) for side in self.sides]
+        joined = {name: pd.concat(of, ignore_index=True) for name, of in columns.items()}
+        side = pd.Categorical.from_codes(np.repeat(np.arange(len(sizes)), sizes), SIDES[: len(sizes)])
+        frame = pd.DataFrame({SIDE: side} | joined)
+        if self.sides[0].persons is None:
+            return Records(frame, None)
+        persons, n_before = [], 0
+        for each in self.sides:
+            assert each.persons is not None
+            persons.append(each.persons + n_before)
+            n_before += int(each.persons.max(initial=-1)) + 1
+        return Records(frame, np.concatenate(persons))
 
 
 def _without_values_of_records(
@@ -218,7 +280,7 @@ def _without_values_of_records(
 
 
 def _hits(
-    sides: list[Records], synthetic: pd.DataFrame, account: AuditAccount, generator: np.random.Generator
+    counter: _Counter, synthetic: pd.DataFrame, generator: np.random.Generator
 ) -> dict[str, Any] | None:
     """Count the units with a row nearer to a synthetic row than most of these are to each other.
 
@@ -232,28 +294,20 @@ def _hits(
     threshold = float(np.quantile(nearest(second, first, 1).distance[:, 0], ACCUSED_SHARE))
 
     def is_hit(side: Records) -> np.ndarray:
+        """Say of each row whether its unit has a row so near."""
         near = nearest(space.place(side.frame), points, 1).distance[:, 0] <= threshold
-        return near if side.persons is None else np.bincount(side.persons, weights=near) > 0
+        return near if side.persons is None else (np.bincount(side.persons, weights=near) > 0)[side.persons]
 
-    def table() -> np.ndarray:
-        hits = [is_hit(side) for side in sides]
-        counts = [[int(h.sum()), int((~h).sum())] for h in hits]
-        return np.array(counts, dtype=np.int64) * GRID
-
-    noisy, sigma = account.count("units near synthetic rows", "hits", [table])
+    hits = {"hit": [_truths(is_hit(side)) for side in counter.sides]}
+    noisy, sigma = counter.count("units near synthetic rows", "hits", hits, {"hit": _OF_TRUTH}, [("hit",)])
     return {"threshold": threshold, **_rates(noisy[0], sigma)}
 
 
 def _predictions(
-    sides: list[Records],
-    synthetic: pd.DataFrame,
-    schema: Schema,
-    target: str | None,
-    account: AuditAccount,
-    generator: np.random.Generator,
+    counter: _Counter, synthetic: pd.DataFrame, target: str | None, generator: np.random.Generator
 ) -> dict[str, Any] | None:
     """Count how much of each unit a model of the synthetic rows predicts right."""
-    if target is None or schema.columns[target].is_numeric or synthetic.shape[1] < 2:
+    if target is None or counter.schema.columns[target].is_numeric or synthetic.shape[1] < 2:
         return None
     known = [name for name in synthetic.columns if name != target]
     view = QueryView.fit([synthetic[known]], n_bins=64)
@@ -264,46 +318,34 @@ def _predictions(
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
     model.fit(view.codes(synthetic.iloc[rows][known]).astype(np.float64), labels)
 
-    def table() -> np.ndarray:
-        counts = []
-        for side in sides:
-            guessed = model.predict(view.codes(side.frame[known]).astype(np.float64))
-            right = guessed == side.frame[target].cat.codes.to_numpy()
-            weights = _weights(side)
-            counts.append([int(weights[right].sum()), int(weights[~right].sum())])
-        return np.array(counts, dtype=np.int64)
+    def is_right(side: Records) -> np.ndarray:
+        guessed: np.ndarray = model.predict(view.codes(side.frame[known]).astype(np.float64))
+        return guessed == side.frame[target].cat.codes.to_numpy()
 
-    noisy, sigma = account.count("correct predictions", "predictions", [table])
+    right = {"right": [_truths(is_right(side)) for side in counter.sides]}
+    noisy, sigma = counter.count(
+        "correct predictions", "predictions", right, {"right": _OF_TRUTH}, [("right",)]
+    )
     return {"target": target, **_rates(noisy[0], sigma)}
 
 
 def _tables(
-    real: Records,
+    counter: _Counter,
     synthetic: pd.DataFrame,
     sets: list[tuple[str, ...]],
-    codes: dict[str, Coded],
-    account: AuditAccount,
+    codings: Mapping[str, Coding],
     kind: str,
 ) -> list[dict[str, Any]]:
-    """Return the total variation between noisy real and synthetic tables of counts."""
-
-    def counts(frame: pd.DataFrame, weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
-        joint = np.zeros(len(frame), dtype=np.int64)
-        for name in names:
-            encode, size = codes[name]
-            joint = joint * size + encode(frame[name])
-        size = math.prod(codes[name][1] for name in names)
-        return np.rint(np.bincount(joint, weights=weights, minlength=size)).astype(np.int64)
-
-    weights = _weights(real)
-    noisy, sigma = account.count(
-        f"{'1' if kind == 'one_way' else '2'}-way counts",
-        kind,
-        [partial(counts, real.frame, weights, names) for names in sets],
-    )
+    """Return the total variation between noisy tables of counts of members and those of synthetic rows."""
+    columns = {name: [side.frame[name] for side in counter.sides] for name in codings}
+    purpose = f"{'1' if kind == 'one_way' else '2'}-way counts"
+    noisy, sigma = counter.count(purpose, kind, columns, codings, sets)
+    codes = {name: coding.encode(synthetic[name]) for name, coding in codings.items()}
     out = []
-    for names, table in zip(sets, noisy, strict=True):
-        released = counts(synthetic, np.ones(len(synthetic)), names)
+    for names, (table, *_) in zip(sets, noisy, strict=True):
+        sizes = [codings[name].size for name in names]
+        joint = np.ravel_multi_index([codes[name] for name in names], sizes)
+        released = np.bincount(joint, minlength=table.size).reshape(sizes)
         total = max(float(table.sum()), 1.0)
         distance = np.abs(table / total - released / len(synthetic)).sum() / 2
         by_noise = table.size * sigma * math.sqrt(2 / math.pi) / total / 2
@@ -311,29 +353,35 @@ def _tables(
     return out
 
 
-def _public_codes(schema: Schema, *, n_bins: int) -> dict[str, Coded]:
-    """Return for each column with public facts how its fields become codes, and how many codes there are."""
-    out: dict[str, Coded] = {}
+def _public_codings(schema: Schema, *, n_bins: int) -> dict[str, Coding]:
+    """Return a coding of each column with public facts: equal bins or categories, the last for missing."""
+    out: dict[str, Coding] = {}
     for column in schema.modelled:
         low, high = column.bounds if column.is_numeric else (None, None)
         if low is not None and high is not None:
-            edges = np.linspace(low, high, n_bins + 1)[1:-1]
-            out[column.name] = (partial(_bin_codes, edges=edges), n_bins + 1)
+            edges = np.linspace(low, high, n_bins + 1)[:-1]
+            bins = np.arange(n_bins)
+            out[column.name] = NumberCoding(
+                step=None, low=low, high=high, edges=edges, code_of_cell=bins, missing=n_bins, size=n_bins + 1
+            )
         elif column.type == "boolean" or isinstance(column.categories, tuple):
-            n_labels = 2 if column.type == "boolean" else len(column.categories or ())
-            out[column.name] = (partial(_label_codes, n_labels=n_labels), n_labels + 1)
+            labels = column.boolean_values if column.type == "boolean" else column.categories
+            out[column.name] = _coding_of(*map(category_text, labels or ()))
     return out
 
 
-def _bin_codes(column: pd.Series, edges: np.ndarray) -> np.ndarray:
-    values = column.to_numpy(dtype=np.float64)
-    bins = np.searchsorted(edges, values, side="right")
-    return np.where(np.isnan(values), len(edges) + 1, bins).astype(np.int64)
+def _coding_of(*texts: str) -> TextCoding:
+    """Return a coding of texts, with one code more for all that is missing or not listed."""
+    n = len(texts)
+    return TextCoding({text: i for i, text in enumerate(texts)}, other=n, missing=n, size=n + 1)
 
 
-def _label_codes(column: pd.Series, n_labels: int) -> np.ndarray:
-    codes = column.cat.codes.to_numpy().astype(np.int64)
-    return np.where(codes < 0, n_labels, codes)
+SIDE, SIDES = "side", ("members", "outsiders")
+_OF_SIDE, _OF_TRUTH = _coding_of(*SIDES), _coding_of("true", "false")
+
+
+def _truths(truths: np.ndarray) -> pd.Series:
+    return pd.Series(pd.Categorical.from_codes(np.where(truths, 0, 1), ["true", "false"]))
 
 
 def _pairs(columns: list[str], target: str | None, generator: np.random.Generator) -> list[tuple[str, ...]]:
@@ -344,18 +392,11 @@ def _pairs(columns: list[str], target: str | None, generator: np.random.Generato
     return [pairs[i] for i in ranked[:MAX_PAIRS]]
 
 
-def _weights(side: Records) -> np.ndarray:
-    """Return the weight of each row in grid steps: a unit's rows share at most one unit."""
-    if side.persons is None:
-        return np.full(len(side.frame), GRID, dtype=np.int64)
-    return GRID // np.bincount(side.persons)[side.persons]
-
-
 def _rates(noisy: np.ndarray, sigma: float, confidence: float = 0.95) -> dict[str, Any]:
     """Return the share of each side, with an interval that allows for sampling and for the noise."""
     out: dict[str, Any] = {"noise_std": sigma}
     z = norm.ppf(1 - (1 - confidence) / 2)
-    for name, (yes, no) in zip(("members", "outsiders"), noisy, strict=False):
+    for name, (yes, no, _) in zip(SIDES, noisy, strict=False):
         total = max(float(yes + no), 1.0)
         rate = min(1.0, max(0.0, float(yes) / total))
         error = math.sqrt(rate * (1 - rate) / total + sigma**2 * ((1 - rate) ** 2 + rate**2) / total**2)
