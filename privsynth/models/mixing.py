@@ -73,7 +73,8 @@ def check_records_do_not_mix(clipper: Clipper, records: torch.Tensor) -> None:
                 "layer without running statistics"
             )
 
-    ample = 4.0 * max(1e-6, *(float(plain(records[i : i + 1]).norm()) for i in range(len(records))))
+    longest = max(1e-6, *(float(plain(records[i : i + 1]).norm()) for i in range(len(records))))
+    ample = 4.0 * longest
     unclipped = sums(records, ample)
     for bound in (ample, 1e-6):
         together = sums(records, bound)
@@ -85,8 +86,8 @@ def check_records_do_not_mix(clipper: Clipper, records: torch.Tensor) -> None:
                 "rows one by one, so one record would be felt in the gradients of others; the loss must be "
                 "one number per record, from that record alone"
             )
-    true = plain(records)
-    if not torch.allclose(unclipped, true, rtol=1e-3, atol=1e-4 * float(true.norm())):
+    # Judged by the longest gradient: those of a few records may cancel, and rounding is what is left.
+    if not torch.allclose(unclipped, plain(records), rtol=1e-3, atol=1e-4 * longest):
         raise UnsupportedLayerError(
             "the loss uses the discriminator's weights beside its layers (a penalty on weights or slopes): "
             "make the RecordClipper with by_record=True"

@@ -284,9 +284,7 @@ def test_honest_networks_pass_the_check():
 def test_gradients_that_cancel_are_no_sign_of_a_penalty():
     """What is left of their sum is rounding, which no share of the sum itself bounds."""
     records = torch.tensor([[1.0, 0.1], [1.0, 0.2], [1.0, -0.3]])
-    clipper = RecordClipper(
-        nn.Linear(1, 1), lambda d, x: x[:, 1] * d(x[:, :1]).squeeze(1), max_grad_norm=1.0
-    )
+    clipper = RecordClipper(nn.Linear(1, 1), lambda d, x: x[:, 1] * d(x[:, :1]).squeeze(1), max_grad_norm=1.0)
     check_records_do_not_mix(clipper, records)
 
 
