@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_architecture import lines_of_code
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "privsynth"
 DOCUMENTS = {  # and where their relative paths begin, beside the root
@@ -65,6 +67,17 @@ def test_every_name_of_the_package_that_is_shown_can_be_imported(name: str) -> N
                 thing = getattr(thing, part)
             except AttributeError:
                 thing = import_module(f"{thing.__name__}.{part}")
+
+
+def test_the_reading_order_has_the_lengths_of_its_files() -> None:
+    text = (PACKAGE / "privacy" / "README.md").read_text(encoding="utf-8")
+    read: set[Path] = set()
+    for files, said in re.findall(r"^\| (`[^|]+`) \| (\d+) \|", text, flags=re.MULTILINE):
+        paths = [(PACKAGE / "privacy" / path).resolve() for path in re.findall(r"`([^`]+)`", files)]
+        n_lines = sum(lines_of_code(path.read_text(encoding="utf-8")) for path in paths)
+        assert abs(n_lines - int(said)) <= 0.15 * n_lines + 5, files
+        read.update(paths)
+    assert {path for path in (PACKAGE / "privacy").rglob("*.py") if path.name != "__init__.py"} <= read
 
 
 def test_the_lemmas_are_numbered_and_each_names_its_files_and_tests() -> None:
