@@ -22,16 +22,16 @@ class FailOn(StrEnum):
 
 
 def audit(
-    synthetic: Annotated[Path, typer.Option(help="The synthetic rows, of any tool.")],
+    synthetic: Annotated[str, typer.Option(help="The synthetic rows, of any tool.")],
     schema_path: SchemaPath,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the report.")],
     real: Annotated[
-        Path | None, typer.Option(help="The records that the generator was fitted to; not with --public.")
+        str | None, typer.Option(help="The records that the generator was fitted to; not with --public.")
     ] = None,
-    holdout: Annotated[Path | None, typer.Option(help="Rows that the generator never saw.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="More such rows, for the attack.")] = None,
+    holdout: Annotated[str | None, typer.Option(help="Rows that the generator never saw.")] = None,
+    reference: Annotated[str | None, typer.Option(help="More such rows, for the attack.")] = None,
     non_private: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
             help="Rows of the same generator without privacy: who pays for epsilon? One flag a fit."
         ),

@@ -208,18 +208,18 @@ def sample(
         typer.Option("--balance-missing", help="Balance missing as a value; else such rows are left out."),
     ] = False,
     proportions: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help="Table with a column 'share' or 'count', or JSON of marginals."),
     ] = None,
     like: Annotated[
-        Path | None, typer.Option(metavar="TABLE", help="Public rows whose distribution is taken over.")
+        str | None, typer.Option(metavar="TABLE", help="Public rows whose distribution is taken over.")
     ] = None,
     parity: Annotated[
         str | None, typer.Option(metavar="TARGET:A,B", help="The same label rates in every group.")
     ] = None,
     request: Annotated[Path | None, typer.Option(help="JSON that says the same as the flags.")] = None,
     complete: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="TABLE", help="Fill in these partial rows, taken as public; stands alone."),
     ] = None,
     on_unsupported: Annotated[

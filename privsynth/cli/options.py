@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-TablePath = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV (.csv, .csv.gz) or Parquet file.")]
+TABLES = "CSV (.csv, .csv.gz) or Parquet file, folder of Parquet, or quoted pattern ('visits-*.csv')"
+# texts, not paths: a path would take one slash out of what names a table elsewhere, as duckdb://
+TablePath = Annotated[str, typer.Argument(metavar="TABLE", help=f"{TABLES}.")]
 RecordsPath = Annotated[
-    Path,
+    str,
     typer.Argument(
-        metavar="TABLE",
-        help="CSV (.csv, .csv.gz) or Parquet file; images: a folder of PNG or JPEG, an .npz or an idx file.",
+        metavar="TABLE", help=f"{TABLES}; images: a folder of PNG or JPEG, an .npz or an idx file."
     ),
 ]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `privsynth fit`.")]

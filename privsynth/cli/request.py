@@ -31,8 +31,8 @@ def read_request(
     where: Sequence[str],
     balance: str | None,
     balance_missing: bool,
-    proportions: Path | None,
-    like: Path | None,
+    proportions: str | None,
+    like: str | None,
     parity: str | None,
     on_unsupported: str | None,
     file: Path | None,
@@ -44,8 +44,8 @@ def read_request(
         where: Conditions ``column=value``.
         balance: Column names between commas.
         balance_missing: Whether missing is one of their values.
-        proportions: CSV or Parquet file with a column ``share`` or ``count``, or JSON.
-        like: CSV or Parquet file of public rows.
+        proportions: Table with a column ``share`` or ``count``, or JSON.
+        like: Table of public rows.
         parity: ``target:group,group``.
         on_unsupported: What to do with cells without support.
         file: JSON object of what the flags say.
@@ -92,8 +92,8 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
-def _proportions(path: Path) -> Any:
-    return _read_json(path, "proportions") if path.suffix.lower() == ".json" else path
+def _proportions(table: str) -> Any:
+    return _read_json(Path(table), "proportions") if table.lower().endswith(".json") else table
 
 
 def _parity(text: str) -> dict[str, Any]:

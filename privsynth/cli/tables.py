@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from privsynth.cli.console import check_output, print_result, say
-from privsynth.cli.options import AsJson, Force, SchemaPath, Seed, TablePath
+from privsynth.cli.options import TABLES, AsJson, Force, SchemaPath, Seed, TablePath
 from privsynth.errors import ParameterError, SchemaError
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def schema(
     output: Annotated[Path, typer.Option("-o", "--output", help="Where the schema goes.")],
-    table: Annotated[
-        Path | None, typer.Argument(metavar="[TABLE]", help="CSV (.csv, .csv.gz) or Parquet file.")
-    ] = None,
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help=f"{TABLES}.")] = None,
     code_book: Annotated[
         Path | None,
         typer.Option(
@@ -112,7 +110,7 @@ def schema(
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 
-def _ways_on(table: Path, output: Path, *, infer: bool, is_stored: bool, is_open: bool) -> list[str]:
+def _ways_on(table: str, output: Path, *, infer: bool, is_stored: bool, is_open: bool) -> list[str]:
     """Say which ways lead from the draft of a table to a schema that a fit takes."""
     if infer:
         return [f"go through {output}: its types were read from the records, and the guarantee says so"]
@@ -162,15 +160,12 @@ def split(
 
     The parts are DIR/train.parquet and DIR/holdout.parquet.
     """
-    from privsynth.io.tables import read_table
     from privsynth.records.splitting import write_split
     from privsynth.schema import Schema
 
     declared = Schema.load(schema_path)
     _check_numbers_are_known(declared)
-    train, held_out = write_split(
-        read_table(table, declared), declared, output, holdout=holdout, random_state=seed, force=force
-    )
+    train, held_out = write_split(table, declared, output, holdout=holdout, random_state=seed, force=force)
     by = (
         "rows: the schema names no person"
         if declared.person_id is None

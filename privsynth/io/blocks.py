@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
+from privsynth.io.arrow import ATTRS_KEY, as_arrow
 from privsynth.io.atomic import written_aside
-from privsynth.io.parquet_files import ATTRS_KEY
-from privsynth.io.tables import as_arrow, table_format
+from privsynth.io.tables import table_format
 from privsynth.schema.times import TimeFormat
 
 Progress = Callable[[int], None]

@@ -1,285 +1,125 @@
-"""CSV files: find out from the first line alone how one is written, then read its fields as texts."""
+"""CSV files: every field is a text, and an empty one the empty text."""
 
 from __future__ import annotations
 
-import codecs
 import csv
-import gzip
 import re
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 from io import TextIOWrapper
-from pathlib import Path
-from typing import IO, cast
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
 from privsynth.errors import TableError
-from privsynth.schema.dialect import PLAIN_ENCODING, CsvDialect, delimiter_name, is_utf8
+from privsynth.io.csv_header import (
+    DECLARE_ENCODING,
+    CsvFile,
+    NotDecodableError,
+    bytes_of,
+    check_closed,
+    counted,
+    is_gzipped,
+    open_csv,
+)
+from privsynth.io.files import Files
+from privsynth.io.source import Asked, Kind, Source, reading
+from privsynth.schema.dialect import PLAIN_ENCODING, CsvDialect, delimiter_name
+from privsynth.schema.number_format import NumberFormat
 
-DELIMITERS = (",", ";", "\t", "|")
 BLOCK_BYTES = 2**24
-MAX_HEADER_CHARACTERS = 2**21  # where a quote is never closed, the first line ends with the file
-MIN_NUMBERED = 4  # so many names that count from 0 or 1 are names
-_MARKS = {  # UTF-32 first: its mark begins with that of UTF-16
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF8: PLAIN_ENCODING,
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
-_EXCEL_LINE = re.compile(r"sep=([^\w\s]|\t)\s*")  # Excel has it above the line of names
-_VALUE = re.compile(
-    r"[^\w\s]*\s*\d[\d.,'\u2019\s]*(e[+-]?\d+)?\s*[^\w\s]*"  # a number, with signs around it
-    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([t ].*)?|\d{1,2}:\d{2}(:\d{2}.*)?"  # a date or a time
-    r"|nan|true|false|[?.-]+",
-    re.IGNORECASE,
-)
-_UNNAMED = re.compile(r"\s*|Unnamed: \d+(_level_\d+)?|__index_level_\d+__")
-
-_DECLARE_ENCODING = (
-    "declare its encoding, `privsynth schema TABLE --encoding cp1252`, or in the schema "
-    '"csv": {"encoding": "cp1252"} (cp1252 is that of Windows in Western Europe), or convert it to UTF-8'
-)
-_NAME_THEM = (
-    "name its columns, `privsynth schema TABLE --names A,B,C`, or in a schema that lists all of them in "
-    'their order "csv": {"header": false}'
-)
+DECIMAL_COMMA = NumberFormat("", "", thousands=".", decimal=",")
+_WITH_POINT = re.compile(r"\s*[+-]?\d*\.\d*(e[+-]?\d+)?\s*", re.IGNORECASE)
 
 
-class NotDecodableError(TableError):
-    """A file is in another encoding than expected."""
+class CsvSource(Source):
+    """CSV files as one table, written as is declared or as their first lines show.
 
-
-@dataclass(frozen=True)
-class CsvFile:
-    """A CSV file of which the first line has been read.
-
-    Attributes:
-        path: Where it is.
-        names: Its column names.
-        delimiter: What separates its fields.
-        decimal: What stands before the decimals of its numbers.
-        encoding: What its bytes mean.
-        header: Whether a line holds the names.
-        n_lines_before: Number of lines before the first record.
-    """
-
-    path: Path
-    names: list[str]
-    delimiter: str
-    decimal: str
-    encoding: str
-    header: bool
-    n_lines_before: int
-
-    @property
-    def dialect(self) -> CsvDialect:
-        """What has to be declared to read the file alike, whatever its first line looks like."""
-        return CsvDialect(
-            delimiter=None if self.delimiter == "," else self.delimiter,
-            decimal=None if self.decimal == "." else self.decimal,
-            encoding=None if self.encoding == PLAIN_ENCODING else self.encoding,
-            header=None if self.header and not any(map(_looks_like_a_value, self.names)) else self.header,
-        )
-
-
-def is_unnamed(name: str) -> bool:
-    """Whether a column has no name of its own, as the row numbers that pandas writes."""
-    return _UNNAMED.fullmatch(name) is not None
-
-
-# -- the first line ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _FirstLine:
-    """The first line that is not blank, split into fields; a quoted field may hold more lines."""
-
-    fields: list[str]
-    is_strict: bool  # whether quotes stand around whole fields only
-    n_lines_above: int
-    n_lines: int  # those above it included
-
-    def n_of(self, columns: Iterable[str]) -> int:
-        return len({*self.fields} & {*columns})
-
-
-def open_csv(
-    path: Path, declared: CsvDialect | None = None, *, columns: Sequence[str] = (), ask: bool = False
-) -> CsvFile:
-    """Read the first line of a CSV file and find out how the file is written.
-
-    What is declared is taken, with two exceptions: a byte order mark says the encoding, and where another
-    delimiter than the declared one finds columns in the first line, the file is of another dialect. What is
-    found out and was not declared is said by a warning, unless it is a comma or UTF-8.
-
-    Args:
-        path: The file; gzipped if its name ends in ``.gz``.
-        declared: What is known of it.
-        columns: Columns that it may have; if it has no line of names: all of them, in its order.
-        ask: Refuse a first line that looks like a record, rather than take it for names.
+    Where decimal commas are declared, the texts of numbers get points.
 
     Raises:
-        TableError: If the file is empty, its first line cannot be read or understood, or repeats a name.
-        OSError, EOFError, zlib.error: If it cannot be read at all.
-
-    Privacy:
-        Public: reads the first line, which is taken for column names, and quotes nothing of it. If it is a
-        record, messages may tell that it looks like one, and its number of fields.
+        TableError: If a file cannot be read, its first line looks like a record and holds no known column,
+            or not all files have the same columns.
     """
-    declared = declared or CsvDialect()
-    encoding = _encoding(path, declared)
-    first_lines = _first_lines(path, encoding, declared)
-    delimiter = _delimiter(path, first_lines, declared, columns)
-    if declared.delimiter not in (None, delimiter):
-        return open_csv(path, CsvDialect(delimiter=delimiter), columns=columns, ask=ask)
-    line = first_lines[delimiter]
-    header = declared.header is not False or line.n_of(columns) == len(line.fields)
-    if header:
-        _check_names(path, line.fields)
-        if ask and declared.header is None and not line.n_of(columns):
-            _refuse_record(path, line.fields)
-    elif len(line.fields) != len(columns):
-        raise TableError(
-            f"{str(path)!r} is declared to have no line of names, and its first line has "
-            f"{_counted(len(line.fields), 'field')} at {delimiter_name(delimiter)}, but there are "
-            f"{_counted(len(columns), 'name')}: name all columns in their order, and the delimiter if it is "
-            "another"
-        )
-    found = [f"split at {delimiter_name(delimiter)}"] * (delimiter != "," and declared.delimiter is None)
-    found += [f"in {encoding.upper()}"] * (encoding != PLAIN_ENCODING and declared.encoding is None)
-    if found:
-        warnings.warn(f"{str(path)!r} is read as {' and '.join(found)}, as its first line is", stacklevel=2)
-    return CsvFile(
-        path=path,
-        names=line.fields if header else list(columns),
-        delimiter=delimiter,
-        decimal=declared.decimal or ".",
-        encoding=encoding,
-        header=header,
-        n_lines_before=line.n_lines if header else line.n_lines_above,
-    )
+
+    def __init__(self, files: Files, asked: Asked) -> None:
+        self._what, self._asked = files.text, asked
+        plain = [] if asked.is_real else _as_plain_csv(asked.dialect)
+        for dialect in plain:
+            try:
+                self._open(files, dialect)
+                self._fields  # noqa: B018  another encoding shows in the records
+                return
+            except NotDecodableError:
+                self.__dict__.pop("_fields", None)
+        self._open(files, asked.dialect)
+
+    def _open(self, files: Files, dialect: CsvDialect) -> None:
+        with reading(self._what):
+            self._parts = [
+                open_csv(path, dialect, columns=self._asked.columns, ask=self._asked.ask)
+                for path in files.paths
+            ]
+        self.names, self.dialect = self._parts[0].names, self._parts[0].dialect
+        for part in self._parts:
+            apart = sorted({*part.names} ^ {*self.names})
+            if apart:
+                raise TableError(
+                    f"not all of the files {files.text!r} have a column {apart[0]!r}; write them alike"
+                )
+
+    @cached_property
+    def _fields(self) -> pa.Table:
+        text = pa.dictionary(pa.int32(), pa.string())
+        kept = [name for name in self.names if self._asked.wants(name)]
+        with reading(self._what):
+            tables = [read_csv(part, text, only=kept) for part in self._parts]
+        return pa.concat_tables([table.select(tables[0].column_names) for table in tables])
+
+    @property
+    def n_rows(self) -> int:
+        return int(self._fields.num_rows)
+
+    def column(self, name: str) -> pd.Series:
+        values = self._fields.column(name)
+        is_number = self._parts[0].decimal == "," and name in self._asked.numbers
+        series: pd.Series = _with_points(values) if is_number else values.to_pandas()
+        return series.rename(name)
 
 
-def _encoding(path: Path, declared: CsvDialect) -> str:
-    with _bytes(path) as file:
-        start = file.read(4)
-    marked = next((encoding for mark, encoding in _MARKS.items() if start.startswith(mark)), None)
-    encoding = marked or declared.encoding or PLAIN_ENCODING
-    return PLAIN_ENCODING if is_utf8(encoding) else encoding
+CSV_FILES = Kind(
+    "CSV files (.csv or .csv.gz)",
+    CsvSource,
+    lambda given: isinstance(given, Files) and given.end_with((".csv", ".csv.gz")),
+    suffixes=(".csv", ".csv.gz"),
+)
 
 
-def _first_lines(path: Path, encoding: str, declared: CsvDialect) -> dict[str, _FirstLine]:
-    """Split the first line at every delimiter that it may have; the likeliest comes first."""
-    with _bytes(path) as file, _decoding(path, encoding):
-        lines, n_above, likeliest = _lines(file, encoding), 0, declared.delimiter
-        seen: list[str] = []
-        for line in lines:
-            excel = _EXCEL_LINE.fullmatch(line)
-            if line.strip() and not excel:
-                seen.append(line)
-                break
-            n_above += 1
-            likeliest = excel[1] if excel and likeliest is None else likeliest
-        if not seen:
-            raise TableError(f"{str(path)!r} is empty; expected a line of column names")
-        if any("\0" in line for line in seen):
-            raise NotDecodableError(
-                f"the first line of {str(path)!r} holds NUL characters; {_DECLARE_ENCODING}"
-            )
-
-        def again() -> Iterator[str]:
-            yield from seen
-            for line in lines:
-                seen.append(line)
-                yield line
-
-        split = {}
-        for delimiter in dict.fromkeys([likeliest or ",", *DELIMITERS]):
-            for strict in (True, False):
-                reader = csv.reader(again(), delimiter=delimiter, strict=strict)
-                try:
-                    fields = next(reader)
-                    _check_closed(seen[: reader.line_num], delimiter)
-                except csv.Error:
-                    continue
-                split[delimiter] = _FirstLine(fields, strict, n_above, n_above + reader.line_num)
-                break
-    if not split or (declared.delimiter or next(iter(split))) not in split:
-        raise TableError(f"{str(path)!r} cannot be read: a quote in its first line is never closed")
-    is_quoted_well = any(line.is_strict for line in split.values())
-    return {
-        d: line for d, line in split.items() if line.is_strict >= is_quoted_well or d == declared.delimiter
-    }
+def _as_plain_csv(declared: CsvDialect) -> list[CsvDialect]:
+    """Return how a table may be written that is not written as declared; first in UTF-8."""
+    if declared.delimiter not in (None, ","):
+        return []
+    plain = replace(declared, decimal=None)  # where commas are declared, both look alike
+    return [replace(plain, encoding=None), plain]
 
 
-def _delimiter(
-    path: Path, first_lines: dict[str, _FirstLine], declared: CsvDialect, columns: Sequence[str]
-) -> str:
-    """Return the delimiter of a file: the declared one, or the one that finds columns, or most names."""
-    n_columns = {delimiter: line.n_of(columns) for delimiter, line in first_lines.items()}
-    most = max(n_columns.values())
-    if declared.delimiter is not None and (n_columns[declared.delimiter] or not most):
-        return declared.delimiter
-    n_fields = {delimiter: len(line.fields) for delimiter, line in first_lines.items()}
-    fitting = [delimiter for delimiter, n in n_columns.items() if 0 < n == most]
-    fitting.sort(key=lambda delimiter: -n_fields[delimiter])
-    if declared.header is False and not fitting:
-        fitting = [delimiter for delimiter, n in n_fields.items() if n == len(columns)]
-    several = [delimiter for delimiter, n in n_fields.items() if n > 1]
-    likeliest = next(iter(first_lines))
-    if fitting or not several or n_fields[likeliest] == max(n_fields.values()):
-        return next(iter(fitting), likeliest)
-    if len(several) > 1:
-        ways = " and ".join(f"{n_fields[d]} at {delimiter_name(d)}" for d in several)
-        raise TableError(
-            f"the first line of {str(path)!r} can be split in several ways ({ways}): say how, "
-            '`privsynth schema TABLE --delimiter ";"`, or in the schema "csv": {"delimiter": ";"}'
-        )
-    return several[0]
+def _with_points(values: pa.ChunkedArray) -> pd.Series:
+    """Return numbers with decimal commas as texts that have points instead, each held once."""
+    column: pd.Series = values.to_pandas()
+    texts = [_with_point(text) for text in column.cat.categories]
+    code_of = {text: code for code, text in enumerate(dict.fromkeys(texts))}
+    codes = np.array([*(code_of[text] for text in texts), -1])[column.cat.codes]
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index([*code_of], dtype=object)))
 
 
-def _check_names(path: Path, names: list[str]) -> None:
-    at = {name: [i + 1 for i, other in enumerate(names) if other == name] for name in names}
-    for name, positions in at.items():
-        if len(positions) > 1:
-            what = "no name" if is_unnamed(name) else "the same name"
-            raise TableError(
-                f"columns {positions[0]} and {positions[1]} of {str(path)!r} have {what}; rename or drop "
-                f"one. If its first line is a record, {_NAME_THEM}"
-            )
-
-
-def _refuse_record(path: Path, names: list[str]) -> None:
-    """Raise a `TableError` if names look like values; counts from 0 or 1 do not."""
-    named = [name for i, name in enumerate(names) if i > 0 or not is_unnamed(name)]
-    counts = [[str(i + start) for i in range(len(named))] for start in (0, 1)]
-    if len(named) >= MIN_NUMBERED and named in counts:
-        return
-    positions = [i + 1 for i, name in enumerate(names) if _looks_like_a_value(name)]
-    if positions:
-        raise TableError(
-            f"the first line of {str(path)!r} looks like a record, not like names of columns: field "
-            f"{positions[0]} is like a number, a date or a sign for missing. If it is one, {_NAME_THEM}; if "
-            'it holds the names, `privsynth schema TABLE --header`, or "csv": {"header": true}'
-        )
-
-
-def _looks_like_a_value(name: str) -> bool:
-    return _VALUE.fullmatch(name.strip()) is not None
-
-
-def _check_closed(lines: list[str], delimiter: str) -> None:
-    """Raise `csv.Error` if a quoted field does not end in these lines, which begin with a record."""
-    try:
-        next(csv.reader(lines, delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        if "unexpected end" in str(error):
-            raise
+def _with_point(text: str) -> str:
+    plain = DECIMAL_COMMA.plain_text(text)
+    is_foreign = plain == text and "." in text and _WITH_POINT.fullmatch(text)
+    return text.replace(".", ",") if is_foreign else plain  # 1.5 is no number there, and is not read as one
 
 
 # -- the records ---------------------------------------------------------------------------------------
@@ -322,7 +162,7 @@ def read_csv(file: CsvFile, text: pa.DataType, *, only: Collection[str] | None =
 
 
 def _parse(file: CsvFile, text: pa.DataType, kept: list[str]) -> pa.Table:
-    compression = "gzip" if _is_gzipped(file.path) else None
+    compression = "gzip" if is_gzipped(file.path) else None
     with pa.input_stream(str(file.path), compression=compression) as stream:
         decoded = stream
         if file.encoding != PLAIN_ENCODING:
@@ -355,7 +195,7 @@ def _may_end_open(file: CsvFile, table: pa.Table) -> bool:
         return False
     if last in table.column_names:
         return not {"\r", "\n"}.isdisjoint(table.column(last)[table.num_rows - 1].as_py())
-    with _bytes(file.path) as content:
+    with bytes_of(file.path) as content:
         blocks = iter(lambda: content.read(BLOCK_BYTES), b"")
         return sum(block.count(b'"') for block in blocks) % 2 == 1
 
@@ -378,7 +218,7 @@ def _refuse_ragged(file: CsvFile) -> None:
             try:
                 fields = next(records)
                 if any("\n" in field or "\r" in field for field in fields):
-                    _check_closed(held, file.delimiter)
+                    check_closed(held, file.delimiter)
             except StopIteration:
                 return
             except csv.Error:
@@ -388,8 +228,8 @@ def _refuse_ragged(file: CsvFile) -> None:
             if len(fields) not in ((0, n_names) if n_names > 1 else (0, 1)):
                 raise TableError(
                     f"{str(file.path)!r} cannot be read: line {number} has "
-                    f"{_counted(len(fields), 'field')} at {delimiter_name(file.delimiter)}, where there are "
-                    f"{_counted(n_names, 'name')}; mend it, or put fields that hold a delimiter into quotes"
+                    f"{counted(len(fields), 'field')} at {delimiter_name(file.delimiter)}, where there are "
+                    f"{counted(n_names, 'name')}; mend it, or put fields that hold a delimiter into quotes"
                 )
 
 
@@ -398,7 +238,7 @@ def _undecodable(file: CsvFile) -> str:
     number = 1
     where = "a field"
     if not file.encoding.lower().startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
-        with _bytes(file.path) as lines:
+        with bytes_of(file.path) as lines:
             for line in lines:
                 try:
                     line.decode(file.encoding)
@@ -406,64 +246,14 @@ def _undecodable(file: CsvFile) -> str:
                     where = f"line {number}"
                     break
                 number += len(line.splitlines())
-    return (
-        f"{str(file.path)!r} cannot be read: {where} is not in {file.encoding.upper()}; {_DECLARE_ENCODING}"
-    )
-
-
-# -- bytes and texts -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _bytes(path: Path) -> Iterator[IO[bytes]]:
-    with cast("IO[bytes]", gzip.open(path, "rb") if _is_gzipped(path) else path.open("rb")) as file:
-        yield file
+    return f"{str(file.path)!r} cannot be read: {where} is not in {file.encoding.upper()}; {DECLARE_ENCODING}"
 
 
 @contextmanager
 def _texts(file: CsvFile) -> Iterator[Iterator[str]]:
     """Give the lines of a file from its first record on; what cannot be decoded is replaced."""
     encoding = "utf-8-sig" if file.encoding == PLAIN_ENCODING else file.encoding
-    with _bytes(file.path) as content, TextIOWrapper(content, encoding, "replace", newline="") as lines:
+    with bytes_of(file.path) as content, TextIOWrapper(content, encoding, "replace", newline="") as lines:
         for _ in range(file.n_lines_before):
             next(lines)
         yield lines
-
-
-def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:
-    """Yield the first lines of a file, ends included; no byte behind them is decoded."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == PLAIN_ENCODING else encoding)()
-    line, n_characters = "", 0
-    while byte := file.read(1):
-        for character in decoder.decode(byte):
-            if line.endswith("\r") and character != "\n":
-                yield line
-                line = ""
-            line += character
-            n_characters += 1
-            if character == "\n":
-                yield line
-                line = ""
-        if n_characters > MAX_HEADER_CHARACTERS:
-            raise csv.Error
-    decoder.decode(b"", final=True)
-    if line:
-        yield line
-
-
-@contextmanager
-def _decoding(path: Path, encoding: str) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeError:
-        raise NotDecodableError(
-            f"the first line of {str(path)!r} is not in {encoding.upper()}; {_DECLARE_ENCODING}"
-        ) from None
-
-
-def _is_gzipped(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")
-
-
-def _counted(n: int, thing: str) -> str:
-    return f"{n} {thing}{'' if n == 1 else 's'}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -13,80 +11,74 @@ import pyarrow.dataset
 import pyarrow.parquet
 
 from privsynth.errors import TableError
-
-ATTRS_KEY = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs
-
-
-def is_parquet_folder(path: Path) -> bool:
-    """Whether a path is a folder that holds Parquet files, in subfolders too."""
-    return path.is_dir() and next(path.rglob("*.parquet"), None) is not None
+from privsynth.io.arrow import as_series, attrs_of
+from privsynth.io.files import Files
+from privsynth.io.source import Asked, Kind, Source, check_column_names, reading
 
 
-class ParquetTable:
-    """A Parquet file, or all Parquet files of a folder as one table.
+class ParquetSource(Source):
+    """Parquet files as one table; what folders such as ``sex=F`` say is a column of texts.
 
-    What folders such as ``sex=F`` say is a column of texts. Bytes are read as texts: as UTF-8 or, where they
-    are none, as ``\\x`` and their hexadecimal digits; times of day and UUIDs as they are usually written.
-
-    Args:
-        path: The file or folder.
+    The files of a folder may lack columns, which are then missing; those of a pattern or a list may not.
 
     Raises:
-        TableError: If the files of a folder store a column in types that have none in common.
-        OSError, pyarrow.ArrowException: If it cannot be read.
-
-    Privacy:
-        Public until a column is read: how many rows there are, and how they are stored, apart.
+        TableError: If a file cannot be read, or files store a column in types that have none in common.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._options: dict[str, Any] = {}
-        dataset = self._dataset()
-        schemas = [part.physical_schema for part in dataset.fragments]
-        in_files = {name for schema in schemas for name in schema.names}
-        of_folders = [name for name in dataset.schema.names if name not in in_files]
-        if of_folders:  # folders "01" and "1" differ, and "1" is a text beside "a" as it is beside "2"
-            texts = pa.schema([(name, pa.string()) for name in of_folders])
-            self._options["partitioning"] = pyarrow.dataset.partitioning(texts, flavor="hive")
-        if any(not schema.equals(schemas[0]) for schema in schemas):
-            apart = [pa.field(name, pa.string()) for name in of_folders]
-            self._options["schema"] = pa.schema([*_unified(schemas, path), *apart])
-        dataset = self._dataset()
-        self.schema: pa.Schema = dataset.schema
-        self.n_rows: int = sum(part.count_rows() for part in dataset.fragments)
-        is_text = (pa.types.is_string, pa.types.is_large_string)
-        texts_once = [f.name for f in self.schema if any(is_kind(f.type) for is_kind in is_text)]
-        self._by_column = self._dataset(read_dictionary=texts_once)
+    def __init__(self, files: Files, asked: Asked) -> None:
+        self._files = files
+        self._options: dict[str, Any] = {"partitioning": None}
+        with reading(files.text):
+            schemas = [pyarrow.parquet.read_schema(path) for path in files.paths]
+            in_files = {name for schema in schemas for name in schema.names}
+            of_folders = [pa.field(name, pa.string()) for name in files.partitions if name not in in_files]
+            if of_folders:  # folders "01" and "1" differ, and "1" is a text beside "a" as it is beside "2"
+                named = pyarrow.dataset.partitioning(pa.schema(of_folders), flavor="hive")
+                self._options["partitioning"] = named
+            if any(not schema.equals(schemas[0]) for schema in schemas):
+                self._options["schema"] = pa.schema([*_unified(schemas, files), *of_folders])
+            schema = self._dataset().schema
+        self.names = list(schema.names)
+        check_column_names(self.names, repr(files.text))
+        self.dtypes, self.attrs = dict(zip(schema.names, schema.types, strict=True)), attrs_of(schemas[0])
 
     def _dataset(self, **options: Any) -> pyarrow.parquet.ParquetDataset:
-        return pyarrow.parquet.ParquetDataset(self._path, **self._options, **options)
+        paths = [str(path) for path in self._files.paths]
+        return pyarrow.parquet.ParquetDataset(paths, **self._options, **options)
+
+    @cached_property
+    def _by_column(self) -> pyarrow.parquet.ParquetDataset:
+        assert self.dtypes is not None
+        is_text = (pa.types.is_string, pa.types.is_large_string)
+        texts = [name for name, stored in self.dtypes.items() if any(is_kind(stored) for is_kind in is_text)]
+        return self._dataset(read_dictionary=texts)  # each text once, and not first in every row
+
+    @cached_property
+    def n_rows(self) -> int:
+        with reading(self._files.text):
+            return sum(part.count_rows() for part in self._dataset().fragments)
 
     def column(self, name: str) -> pd.Series:
-        """Return a column; texts as a categorical of texts.
-
-        Privacy:
-            Not private: returns the records.
-        """
-        return _as_series(name, self._by_column.read(columns=[name]).column(name))
-
-    def frame(self) -> pd.DataFrame:
-        """Return all columns, with what ``attrs`` the frame had that was written.
-
-        Privacy:
-            Not private: returns the records.
-        """
-        fields = self._dataset().read()
-        columns = {
-            name: _as_series(name, column)
-            for name, column in zip(fields.column_names, fields.columns, strict=True)
-        }
-        frame = pd.DataFrame(columns, index=pd.RangeIndex(fields.num_rows), copy=False)
-        frame.attrs |= _attrs(self.schema.metadata or {})
-        return frame
+        with reading(self._files.text):
+            return as_series(name, self._by_column.read(columns=[name]).column(name))
 
 
-def _unified(schemas: list[pa.Schema], path: Path) -> pa.Schema:
+PARQUET_FILES = Kind(
+    "Parquet files (.parquet), or a folder of them",
+    ParquetSource,
+    lambda given: isinstance(given, Files) and given.end_with((".parquet",)),
+    suffixes=(".parquet",),
+    in_folders=True,
+)
+
+
+def _unified(schemas: list[pa.Schema], files: Files) -> pa.Schema:
+    names = {name for schema in schemas for name in schema.names}
+    lacking = sorted(name for name in names if any(name not in schema.names for schema in schemas))
+    if lacking and not files.is_folder:
+        raise TableError(
+            f"not all of the files {files.text!r} have a column {lacking[0]!r}; write them alike"
+        )
     try:
         return pa.unify_schemas(schemas, promote_options="permissive")
     except pa.ArrowException:
@@ -97,57 +89,7 @@ def _unified(schemas: list[pa.Schema], path: Path) -> pa.Schema:
             pa.unify_schemas([pa.schema([(name, t)]) for t in stored], promote_options="permissive")
         except pa.ArrowException:
             raise TableError(
-                f"the files in {str(path)!r} store column {name!r} in types that do not go together "
+                f"the files in {files.text!r} store column {name!r} in types that do not go together "
                 f"({', '.join(sorted(map(str, stored)))}); write it in one type"
             ) from None
-    raise TableError(f"the files in {str(path)!r} do not hold the same columns; write them alike")
-
-
-def _as_series(name: str, column: pa.ChunkedArray) -> pd.Series:
-    stored = column.type
-    if pa.types.is_dictionary(stored) and not _is_text(stored.value_type):
-        column = column.cast(stored.value_type)
-        stored = stored.value_type
-    as_text = _text_of(stored)
-    if as_text is not None:
-        values = [None if value is None else as_text(value) for value in column.to_pylist()]
-        return pd.Series(values, name=name, dtype=object)
-    if pa.types.is_integer(stored) and column.null_count > 0:
-        exact = pd.UInt64Dtype() if pa.types.is_unsigned_integer(stored) else pd.Int64Dtype()
-        return pd.Series(exact.__from_arrow__(column), name=name)
-    return column.to_pandas().rename(name)
-
-
-def _is_text(stored: pa.DataType) -> bool:
-    return pa.types.is_string(stored) or pa.types.is_large_string(stored)
-
-
-def _text_of(stored: pa.DataType) -> Callable[[Any], str] | None:
-    """Return how a stored value is read as text, None if it is read as it is."""
-    kinds = (
-        pa.types.is_binary,
-        pa.types.is_large_binary,
-        pa.types.is_fixed_size_binary,
-        pa.types.is_binary_view,
-    )
-    if any(is_kind(stored) for is_kind in kinds):
-        return _text_of_bytes
-    if pa.types.is_time(stored):
-        return str
-    return str if isinstance(stored, pa.UuidType) else None
-
-
-def _text_of_bytes(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return f"\\x{value.hex()}"
-
-
-def _attrs(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """Return what a Parquet file keeps beside its rows; nothing if it is not what pandas writes."""
-    try:
-        found = json.loads(metadata.get(ATTRS_KEY, b"{}"))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+    raise TableError(f"the files in {files.text!r} do not hold the same columns; write them alike")

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.intervals import wilson
+from privsynth.io.source import Table
 from privsynth.metrics.common.estimates import number
 from privsynth.metrics.common.grouping import groupings
-from privsynth.metrics.common.tables import Table, Tables, load_released
+from privsynth.metrics.common.tables import Tables, load_released
 from privsynth.metrics.fairness.rates import rates_by_group
 from privsynth.metrics.fidelity.associations import MAX_COLUMNS, association_matrix
 from privsynth.metrics.fidelity.distributions import column_distribution

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from scipy.stats import t as student
 
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number
+from privsynth.io.source import Table
 from privsynth.rebalancing.search import Round, add_by_rounds
 from privsynth.rebalancing.task import FloatArray, IntArray, Scorer, Task
 from privsynth.synthesizers.tables.base import TableSynthesizer
@@ -80,7 +80,7 @@ def augment_for(
     estimator: Any,
     synthesizer: TableSynthesizer,
     *,
-    base: pd.DataFrame | str | Path | int | None = None,
+    base: Table | int | None = None,
     target: str | None = None,
     groups: Sequence[str] | None = None,
     scoring: str | Scorer = "balanced_accuracy",

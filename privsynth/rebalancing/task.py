@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, UnsupportedRequestError
 from privsynth.errors.arguments import real_number, whole_number
 from privsynth.errors.seeds import checked_seed
+from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.synthesizers.tables.base import TableSynthesizer
 
@@ -130,7 +130,7 @@ class Task:
             seeds=np.random.SeedSequence(seed),
         )
 
-    def base(self, given: pd.DataFrame | str | Path | int | None) -> pd.DataFrame:
+    def base(self, given: Table | int | None) -> pd.DataFrame:
         """Return the training set that is given, or draw one."""
         if given is None or isinstance(given, int | np.integer):
             n = int(given) if isinstance(given, np.integer) else given

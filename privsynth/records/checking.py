@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from privsynth.errors import SchemaError
-from privsynth.io.tables import Fields, open_table
+from privsynth.io.source import Source, Table
+from privsynth.io.tables import open_table
 from privsynth.records.coerce import BoolArray, read_column
 from privsynth.records.conform import needed_columns
 from privsynth.schema import PRIVATE, Column, Schema
@@ -98,13 +98,13 @@ class Check:
         return "\n".join(lines)
 
 
-def check(table: pd.DataFrame | str | Path, schema: Schema) -> Check:
+def check(table: Table, schema: Schema) -> Check:
     """Hold a table against its schema and show what breaks it, with counts and examples.
 
     Constraints between columns are not looked at: a fit reads each column by itself, too.
 
     Args:
-        table: A frame, or the path of a CSV or Parquet file.
+        table: As for `fit`: a frame, a table of Arrow or Polars, or the path of its file or files.
         schema: What is public about it; facts that it lacks are listed.
 
     Raises:
@@ -153,7 +153,7 @@ def _with_open_facts(column: Column) -> Column:
     return replace(column, **facts)
 
 
-def _broken_rules(fields: Fields, column: Column) -> tuple[BrokenRule, ...]:
+def _broken_rules(fields: Source, column: Column) -> tuple[BrokenRule, ...]:
     raw = fields.column(column.name)
     _, broken = read_column(raw, column)
     return tuple(

@@ -37,7 +37,7 @@ def conform_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Cate
         column: Its declaration, with every fact declared.
 
     Returns:
-        The column as violations are clipped (see `privsynth.io.tables.conform`): float64 with NaN for
+        The column as violations are clipped (see `privsynth.records.conform.conform`): float64 with NaN for
         missing, or a categorical with code -1 for missing; and one sentence per broken rule, without values.
 
     Privacy:

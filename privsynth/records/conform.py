@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.io.tables import Fields, check_column_names, column_names, open_table
+from privsynth.io.source import Table
+from privsynth.io.tables import open_table
 from privsynth.records.coerce import conform_column, read_persons
 from privsynth.schema import Schema
 
@@ -43,21 +43,8 @@ class Records:
     images: npt.NDArray[np.uint8] | None = None
 
 
-def check_names(table: pd.DataFrame | str | Path, schema: Schema) -> None:
-    """Check that a table is there and has the columns that its schema describes; reads no record.
-
-    Raises:
-        TableError: If there is no such file, or its column names cannot be read or stand twice.
-        SchemaError: If a column is missing.
-
-    Privacy:
-        Public: reads column names alone, of a CSV file its first line.
-    """
-    check_has_columns(column_names(table, schema), schema, "the table")
-
-
 def conform(
-    table: pd.DataFrame | Fields, schema: Schema, *, on_violation: OnViolation = "error", name: str = "table"
+    table: Table, schema: Schema, *, on_violation: OnViolation = "error", name: str = "table"
 ) -> Records:
     """Hold a table against its schema and return its records in canonical form.
 
@@ -66,7 +53,7 @@ def conform(
     Columns that the schema does not name are ignored.
 
     Args:
-        table: The records, one a row, as `read_table` or, for one column at a time, `open_table` gives them.
+        table: The records, one a row: whatever `privsynth.io.tables.open_table` opens.
         schema: What is public about them; complete.
         on_violation: What to do with values that break the schema. ``"error"`` raises. ``"clip"`` moves
             numbers into the public bounds and onto whole numbers, turns unknown values into a category
@@ -77,7 +64,7 @@ def conform(
     Raises:
         SchemaError: If the schema lacks a fact, the table lacks a column, or, with
             ``on_violation="error"``, a value breaks the schema; names columns and rules, never values.
-        TableError: If column names are not unique texts, a column holds objects, or, with
+        TableError: If it cannot be read, column names are not unique texts, or, with
             ``on_violation="error"``, there are no rows.
 
     Privacy:
@@ -88,22 +75,18 @@ def conform(
         raise ParameterError(f"expected on_violation to be 'error' or 'clip', got {on_violation!r}")
     schema.require_complete()
     subject = "the table" if name == "table" else f"the {name} table"
-    if isinstance(table, pd.DataFrame):
-        check_column_names(list(table.columns), subject)
-        table = open_table(table)
-    if not isinstance(table, Fields):
-        raise TableError(f"expected {subject} as a pandas DataFrame, got {type(table).__name__}")
-    check_has_columns(table.names, schema, subject)
-    if table.n_rows == 0 and on_violation == "error":
+    source = open_table(table, needed_columns(schema), schema=schema)
+    check_has_columns(source.names, schema, subject)
+    if source.n_rows == 0 and on_violation == "error":
         raise TableError(f"{subject} has no rows")
 
     columns, broken = {}, []
     for column in schema.modelled:
-        columns[column.name], rules = conform_column(table.column(column.name), column)
+        columns[column.name], rules = conform_column(source.column(column.name), column)
         broken += [f"column {column.name!r}: {rule}" for rule in rules]
     persons = None
     if schema.person_id is not None:
-        persons, rules = read_persons(table.column(schema.person_id))
+        persons, rules = read_persons(source.column(schema.person_id))
         broken += [f"column {schema.person_id!r}: {rule}" for rule in rules]
     if broken and on_violation == "error":
         found = f"{subject} breaks its schema: {'; '.join(broken)}"

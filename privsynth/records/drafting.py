@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
 from privsynth.errors import ParameterError
-from privsynth.io.csv_files import is_unnamed, open_csv
-from privsynth.io.tables import check_column_names, open_parquet, read_table, reading, source_format
+from privsynth.io.csv_header import is_unnamed
+from privsynth.io.source import Asked, Table
+from privsynth.io.tables import open_as
 from privsynth.records.inference import AS_PERSON, LEFT_OUT, Proposal, propose
 from privsynth.records.spellings import names_a_date, names_a_person, names_a_text, names_an_id
 from privsynth.schema import Schema
@@ -35,7 +35,7 @@ class Draft:
 
 
 def draft_schema(
-    table: pd.DataFrame | str | Path,
+    table: Table,
     *,
     infer: bool = False,
     csv: CsvDialect | None = None,
@@ -46,7 +46,7 @@ def draft_schema(
 
 
 def draft(
-    table: pd.DataFrame | str | Path,
+    table: Table,
     *,
     infer: bool = False,
     csv: CsvDialect | None = None,
@@ -60,21 +60,21 @@ def draft(
     as people write them: with words for missing, and numbers and dates in a ``format``. Names, addresses and
     free text are left out, the rest is categorical. Every other fact about values is set to ``"private"``,
     and the schema is marked ``types_from_records``: the guarantee then says so beside its epsilon. So is a
-    draft from a frame or a Parquet file: whoever made them may have chosen types by the values, as pandas
-    does, where one empty or fractional field makes a column of integers real. Where the types were declared,
-    as in a database, set ``types_from_records`` to false.
+    draft from a frame, from Arrow or from Parquet: whoever made them may have chosen types by the values, as
+    pandas does, where one empty or fractional field makes a column of integers real. Where the types were
+    declared, as in a database, set ``types_from_records`` to false.
     Neither guesses a role: persons, keys, groups and the target are for the caller to name. A column without
     a name, as pandas writes its index, is left out. How a CSV file is written, as declared or as its first
     line shows, goes into the draft.
 
     Args:
-        table: A frame, or the path of a CSV or Parquet file.
+        table: As for `fit`: a frame, a table of Arrow or Polars, or the path of its file or files.
         infer: Read the values to find types.
         csv: How a CSV file is written, as far as it is known.
         names: Names of the columns of a CSV file that has no line of names, in its order.
 
     Raises:
-        ParameterError: If ``csv`` or ``names`` is given for a frame or a Parquet file.
+        ParameterError: If ``csv`` or ``names`` is given for anything but CSV files.
         TableError: If the table cannot be read, or its column names are not unique texts; also if the first
             line of a CSV file looks like a record.
 
@@ -82,28 +82,22 @@ def draft(
         Public for CSV without ``infer``; else *Not private*: the types are, or may be, a function of the
         records.
     """
-    dialect = None
-    if isinstance(table, pd.DataFrame):
-        check_column_names(list(table.columns), "the frame")
-        proposals = {name: Proposal(_type_from_dtype(dtype)) for name, dtype in table.dtypes.items()}
-    else:
-        with reading(table):
-            if source_format(Path(table)) == "parquet":
-                proposals = {
-                    field.name: _from_arrow(field.type) for field in open_parquet(Path(table)).schema
-                }
-            else:
-                if names is not None:
-                    csv = replace(csv or CsvDialect(), header=False)
-                file = open_csv(Path(table), csv, columns=names or (), ask=True)
-                proposals, dialect = {name: _from_name(name) for name in file.names}, file.dialect
+    declared = csv or CsvDialect()
+    if names is not None:
+        declared = replace(declared, header=False)
+    source = open_as(table, Asked(dialect=declared, columns=names or (), ask=True))
+    dialect, stored = source.dialect, source.dtypes
     if dialect is None and (csv is not None or names is not None):
         raise ParameterError(
             "expected a CSV file where its dialect or its names are given, got another table"
         )
-    if infer:
-        frame = read_table(table, Schema({name: {"type": None} for name in proposals}, csv=dialect))
-        proposals = {name: propose(frame[name]) for name in proposals}
+
+    def proposal(name: str) -> Proposal:
+        if infer:
+            return propose(source.column(name), is_category=source.holds_categories(name))
+        return _from_name(name) if stored is None else _as_stored(stored[name])
+
+    proposals = {name: proposal(name) for name in source.names}
     proposals |= {name: _without_name(proposal) for name, proposal in proposals.items() if is_unnamed(name)}
     return Draft(
         Schema(
@@ -160,7 +154,12 @@ def _type_from_dtype(dtype: Any) -> dict[str, Any]:
     return {"type": "categorical"}
 
 
-def _from_arrow(stored: pa.DataType) -> Proposal:
+def _as_stored(stored: Any) -> Proposal:
+    """Propose what the type tells that a column is stored in."""
+    if isinstance(stored, pd.ArrowDtype):
+        stored = stored.pyarrow_dtype
+    if not isinstance(stored, pa.DataType):
+        return Proposal(_type_from_dtype(stored))
     fields = _type_from_arrow(stored)
     if fields == LEFT_OUT:
         return Proposal(

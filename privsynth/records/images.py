@@ -15,7 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.io.tables import column_names, read_table
+from privsynth.io.tables import open_table, read_table
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
@@ -69,7 +69,7 @@ def check_image_names(source: ImageSource, schema: Schema) -> None:
     """Check that images are there, with the labels that their schema describes; reads no record.
 
     Raises:
-        TableError, SchemaError: As `read_images` and `privsynth.io.tables.check_names`.
+        TableError, SchemaError: As `read_images` and `privsynth.io.tables.open_table`.
 
     Privacy:
         Public: reads the names of files, arrays and columns, and the shape of arrays.
@@ -87,13 +87,17 @@ def check_image_names(source: ImageSource, schema: Schema) -> None:
 def _label_names(source: ImageSource, schema: Schema, shape: ImageShape) -> list[str] | None:
     """Return the names of the labels, None if they are not known before the records are."""
     if isinstance(source, LabelledImages):
-        return column_names(_of_shape(source, shape).labels, schema)
+        return open_table(_of_shape(source, shape).labels).names
     if isinstance(source, tuple) and len(source) == 2:
-        return column_names(source[1], schema) if isinstance(source[1], pd.DataFrame) else None
+        return open_table(source[1]).names if isinstance(source[1], pd.DataFrame) else None
     path = _existing(source)
     if path.is_dir():
         table = _table_of_labels(path)
-        return None if table is None else [n for n in column_names(table, schema) if n != FILE_COLUMN]
+        if table is None:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said when it is read
+            return [name for name in open_table(table, schema=schema).names if name != FILE_COLUMN]
     return None
 
 
@@ -103,7 +107,7 @@ def conform_images(source: ImageSource, schema: Schema, *, on_violation: OnViola
     Args:
         source: As `read_images` takes it.
         schema: What is public; with an image shape, and complete.
-        on_violation: As for `privsynth.io.tables.conform` and `read_images`.
+        on_violation: As for `privsynth.records.conform.conform` and `read_images`.
 
     Raises:
         TableError, SchemaError: As those two.

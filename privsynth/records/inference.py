@@ -107,11 +107,12 @@ class _Values:
         return {"missing": PRIVATE} | ({"missing_values": self.words} if self.words else {})
 
 
-def propose(raw: pd.Series) -> Proposal:
+def propose(raw: pd.Series, *, is_category: bool = False) -> Proposal:
     """Propose the declaration of a column: the first that its values fit.
 
     Args:
-        raw: The column as `privsynth.io.tables.read_table` gives it.
+        raw: The column as a `privsynth.io.source.Source` gives it.
+        is_category: Whether it is stored as one of categories.
 
     Privacy:
         *Not private*: types, formats and words for missing are a function of the records.
@@ -135,7 +136,7 @@ def propose(raw: pd.Series) -> Proposal:
     if len(known) == 0:
         return Proposal(dict(LEFT_OUT), [f"left out: it holds only words for missing ({_listed(words)})"])
     values = _Values(name, known, words, len(every) / n_known, n_known >= MANY)
-    if isinstance(raw.dtype, pd.CategoricalDtype):
+    if is_category:
         return _of_texts(values)
     for rule in (_row_numbers, _truth, _dates_of_digits, _ids, _numbers, _dates, _nearly_numbers):
         proposal = rule(values)

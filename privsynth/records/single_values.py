@@ -76,6 +76,8 @@ def as_number(value: object, *, unit_seconds: int | None) -> Single | None:
 
 def as_moment(value: object, *, written: TimeFormat) -> Single | None:
     """Return what the clock shows at a stored value, or a text that may say it, None if it is missing."""
+    if isinstance(value, bool | np.bool_):
+        return Unreadable(NO_SINGLE_VALUE)
     if isinstance(value, pd.Period):
         return _in_range(lambda: written.on_the_wall(value.to_timestamp()))
     if isinstance(value, np.datetime64):

@@ -22,8 +22,10 @@ import pyarrow.parquet
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import random_generator
+from privsynth.io.arrow import as_arrow
 from privsynth.io.atomic import written_aside
-from privsynth.io.tables import as_arrow, check_column_names, table_format
+from privsynth.io.source import Table
+from privsynth.io.tables import read_table
 from privsynth.records.coerce import person_codes
 from privsynth.records.conform import near_names
 from privsynth.records.spellings import names_an_id, repeats_like_an_id
@@ -54,7 +56,7 @@ class SplitPart:
 
 
 def split(
-    table: pd.DataFrame, schema: Schema, *, holdout: float = 0.2, random_state: int | None = None
+    table: Table, schema: Schema, *, holdout: float = 0.2, random_state: int | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split a table into a training part and a holdout, by whole persons.
 
@@ -63,7 +65,8 @@ def split(
     says so where the schema names no person and a column looks like an identifier whose values repeat.
 
     Args:
-        table: The records, one a row; an empty person id makes the row a person of its own.
+        table: The records, one a row, in whatever `privsynth.io.tables.open_table` opens; an empty person id
+            makes the row a person of its own.
         schema: Names the person column, if there is one; need not be complete.
         holdout: Probability that a unit goes into the holdout, in (0, 1).
         random_state: Seed that makes the split repeatable; None (default) draws from the operating
@@ -75,7 +78,7 @@ def split(
     Raises:
         ParameterError: If ``holdout`` is not in (0, 1).
         SchemaError: If the table lacks the person column.
-        TableError: If column names are not unique texts.
+        TableError: If it cannot be read, or column names are not unique texts.
 
     Privacy:
         Not private: returns the records themselves.
@@ -85,7 +88,7 @@ def split(
         raise ParameterError(
             f"expected 0 < holdout < 1, got holdout={holdout!r}; it is a probability per unit"
         )
-    check_column_names(list(table.columns), "the table")
+    table = read_table(table, schema)
     person_id = schema.person_id
     if person_id is None:
         _warn_of_persons(table, schema)
@@ -102,7 +105,7 @@ def split(
 
 
 def write_split(
-    table: pd.DataFrame,
+    table: Table,
     schema: Schema,
     directory: str | Path,
     *,
@@ -156,17 +159,16 @@ def write_split(
     return train_path, holdout_path
 
 
-def read_split_part(path: str | Path) -> SplitPart | None:
-    """Return what a file says about the split it comes from; None if `write_split` did not make it.
+def read_split_part(table: Table) -> SplitPart | None:
+    """Return what a file says about the split it comes from; None if it is none that `write_split` made.
 
     Privacy:
         Public: reads the file's metadata, no record.
     """
-    path = Path(path)
-    if table_format(path) != "parquet" or not path.is_file():
+    if not isinstance(table, str | Path) or not Path(table).is_file():
         return None
     try:
-        metadata = pyarrow.parquet.read_schema(path).metadata or {}
+        metadata = pyarrow.parquet.read_schema(table).metadata or {}
         if metadata.get(MARK) != RANDOMISED:
             return None
         return SplitPart(**json.loads(metadata[DETAILS]))

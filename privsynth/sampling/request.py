@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
@@ -68,7 +67,7 @@ class SampleOptions(TypedDict, total=False):
     balance: Sequence[str] | None
     balance_missing: bool
     proportions: Any
-    like: pd.DataFrame | str | Path | None
+    like: Any
     parity: Any
     on_unsupported: OnUnsupported
 

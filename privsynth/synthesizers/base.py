@@ -105,16 +105,16 @@ class Synthesizer(Saved[Model], Estimator):
         """
 
     @abstractmethod
-    def _check_names(self, source: Any, schema: Schema) -> None:
-        """Check what can be known of a source without its records: that it is there, and its column names.
+    def _open(self, source: Any, schema: Schema) -> Any:
+        """Open the source and check what is known without its records: that it is there, and its columns.
 
         Privacy:
-            Public: reads names.
+            Public: reads names, and how columns are stored.
         """
 
     @abstractmethod
-    def _read(self, source: Any, schema: Schema, on_violation: OnViolation) -> Records:
-        """Read the records and hold them against their schema.
+    def _read(self, opened: Any, schema: Schema, on_violation: OnViolation) -> Records:
+        """Read the records of what `_open` returned, and hold them against their schema.
 
         Privacy:
             Not private: returns the records.
@@ -146,7 +146,8 @@ class Synthesizer(Saved[Model], Estimator):
         reads the source, pays and writes, the others sum gradients for it.
 
         Args:
-            source: The real records. A table: a frame, or a CSV or Parquet file. Images: see
+            source: The real records. A table: a frame of pandas, a table of Arrow or Polars, or the path of
+                its CSV or Parquet files (`privsynth.io.tables.open_table`). Images: see
                 `privsynth.records.images.read_images`.
             schema: What is public about them; that of the constructor by default.
             dataset: Name under which the ledger composes runs; a file's name by default. A frame without
@@ -176,8 +177,7 @@ class Synthesizer(Saved[Model], Estimator):
         with joint_fit(self.device) as ranks, idle_processors_only():
             self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
             is_first = ranks is None or ranks.is_first
-            if is_first:
-                self._check_names(source, schema)
+            opened = self._open(source, schema) if is_first else None
             if restart and releases_path is not None and is_first:
                 discard_run(releases_path, ledger)
             store = JointStore(releases_path if is_first else None)
@@ -188,7 +188,7 @@ class Synthesizer(Saved[Model], Estimator):
                 if is_first:
                     model = model_of_records(
                         make,
-                        partial(self._read, source, schema, on_violation),
+                        partial(self._read, opened, schema, on_violation),
                         asked,
                         store,
                         ranks,

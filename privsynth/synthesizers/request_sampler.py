@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from privsynth.errors.seeds import random_generator
-from privsynth.io.tables import read_table
+from privsynth.io.tables import is_outside, read_table
 from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import SampleOptions, SampleRequest
@@ -111,10 +110,10 @@ def row_attrs(request: SampleRequest, plan: Plan) -> dict[str, Any]:
 
 
 def read_request(n: int | None, asked: SampleOptions, schema: Schema) -> SampleRequest:
-    """Return what is asked for as a request; public tables that it names by their files are read."""
+    """Return what is asked for as a request; public tables in files, or not of pandas, are read."""
     tables: SampleOptions = {}
-    if isinstance(path := asked.get("proportions"), str | Path):
-        tables["proportions"] = read_table(path, schema, is_real=False)
-    if isinstance(path := asked.get("like"), str | Path):
-        tables["like"] = read_table(path, schema, is_real=False)
+    if is_outside(proportions := asked.get("proportions")):
+        tables["proportions"] = read_table(proportions, schema, is_real=False)
+    if is_outside(like := asked.get("like")):
+        tables["like"] = read_table(like, schema, is_real=False)
     return SampleRequest(n=n, **(asked | tables))

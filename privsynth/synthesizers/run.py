@@ -11,6 +11,7 @@ from typing import Any
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError
+from privsynth.io.tables import table_name
 from privsynth.ledger.ledger import Ledger
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
@@ -27,12 +28,7 @@ AMENDABLE = ("schema", "on_violation")  # may differ when a run is resumed
 
 def dataset_name(table: object, dataset: str | None) -> str | None:
     """Return the data set's name in the ledger: as given, else the file name without its suffixes."""
-    if dataset is not None or not isinstance(table, str | Path):
-        return dataset
-    name = Path(table).name
-    for suffix in (".gz", ".csv", ".parquet", ".npz"):
-        name = name.removesuffix(suffix)
-    return name
+    return table_name(table) if dataset is None else dataset
 
 
 def discard_run(path: str | Path, ledger: str | Path | Ledger | None) -> None:

@@ -184,7 +184,7 @@ def test_unusable_tables_are_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,a\n")
     with pytest.raises(TableError, match=r"columns 1 and 2 of .* have the same name"):
         draft_schema(tmp_path / "t.csv")
-    with pytest.raises(TableError, match="expected column names that are texts in the frame, got 0"):
+    with pytest.raises(TableError, match="expected column names that are texts in the table, got 0"):
         draft_schema(pd.DataFrame([[1]]))
     with pytest.raises(TableError, match=r"expected a file name ending in \.csv"):
         draft_schema(tmp_path / "t.txt")

@@ -201,6 +201,27 @@ def test_whether_two_rows_are_one_person_is_decided_by_these_two(stored: str, da
             assert (persons[i] == persons[j]) == (pair[0] == pair[1])
 
 
+@pytest.mark.parametrize("library", ["pyarrow", "polars"])
+@pytest.mark.parametrize("stored", [stored for stored in STORED if stored not in ("object", "period[D]")])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_another_library_holds_the_same_records_value_by_value(
+    stored: str, library: str, data: st.DataObject
+) -> None:
+    module = pytest.importorskip(library)
+    raw = as_series(data.draw(st.lists(STORED[stored], min_size=1, max_size=6)), stored)
+    try:
+        table = pa.Table.from_pandas(pd.DataFrame({"x": raw}), preserve_index=False)
+        if library == "polars":
+            table = module.from_arrow(table)
+    except (pa.ArrowException, UnicodeEncodeError):  # lone surrogates, which it cannot hold
+        return
+    held = open_table(table).column("x")
+    for column in COLUMNS:
+        assert read(held, column) == read(raw, column), column
+    assert person_codes(held).tolist() == person_codes(raw).tolist()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(ODD_TEXTS[:4]) | st.text("a\0é\n", max_size=3), min_size=1, max_size=9))
 def test_a_parquet_file_is_read_value_by_value(tmp_path_factory: pytest.TempPathFactory, values) -> None:

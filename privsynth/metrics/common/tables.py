@@ -10,21 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
-from typing import TypeAlias
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.io.tables import read_table
+from privsynth.io.source import Source, Table
+from privsynth.io.tables import open_table
 from privsynth.metrics.common.balanced import Sampler, draw_balanced
 from privsynth.records.conform import Records, conform
 from privsynth.records.distinct import distinct
 from privsynth.records.single_values import Unreadable, as_text
 from privsynth.schema import PRIVATE, Schema, category_text
-
-Table: TypeAlias = pd.DataFrame | str | Path
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ def load_tables(
     table needs only the modelled columns.
 
     Args:
-        real: Frame, or path of a CSV or Parquet file.
+        real: Whatever `privsynth.io.tables.open_table` opens.
         synthetic: As ``real``.
         schema: The description that the generator was fitted with.
         holdout: As ``real``; rows that the generator never saw.
@@ -120,21 +118,21 @@ def load_tables(
     schema.require_complete()
     target, groups = _roles(schema, target, groups)
     given = {"real": real, "holdout": holdout, "reference": reference}
-    raw = {name: read_table(table, schema) for name, table in given.items() if table is not None}
+    raw = {name: open_table(table, schema=schema) for name, table in given.items() if table is not None}
     _refuse_shared_persons(raw, schema)
     notes: list[str] = []
     rows_only = Schema({column.name: column for column in schema.modelled})
-    released = _canonical(read_table(synthetic, schema, is_real=False), rows_only, "synthetic", notes)
+    released = _canonical(open_table(synthetic, schema=schema, is_real=False), rows_only, "synthetic", notes)
     records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
     records["synthetic"] = released
     if model is not None:
         n_rows = len(records["synthetic"].frame)
         drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
         if drawn is not None:
-            records["balanced"] = _canonical(drawn, rows_only, "balanced", notes)
+            records["balanced"] = _canonical(open_table(drawn), rows_only, "balanced", notes)
     fits = {f"non-private {i + 1}" if i else "non-private": t for i, t in enumerate(_listed(non_private))}
     for name, table in fits.items():
-        records[name] = _canonical(read_table(table, schema, is_real=False), rows_only, name, notes)
+        records[name] = _canonical(open_table(table, schema=schema, is_real=False), rows_only, name, notes)
     records = _with_common_categories(records, schema)
     return Tables(
         schema=schema,
@@ -157,7 +155,7 @@ def load_released(synthetic: Table, *, schema: Schema) -> Tables:
     """
     notes: list[str] = []
     alone = Schema({column.name: column for column in schema.modelled})
-    rows = _canonical(read_table(synthetic, schema, is_real=False), alone, "synthetic", notes)
+    rows = _canonical(open_table(synthetic, schema=schema, is_real=False), alone, "synthetic", notes)
     rows = _with_common_categories({"synthetic": rows}, alone)["synthetic"]
     target, groups = _roles(alone, None, None)
     return Tables(schema=alone, real=rows, synthetic=rows, target=target, groups=groups, notes=tuple(notes))
@@ -195,7 +193,7 @@ def weighted_rows(weights: np.ndarray, n_rows: int, generator: np.random.Generat
 def _listed(non_private: Table | Sequence[Table] | None) -> list[Table]:
     if non_private is None:
         return []
-    return [non_private] if isinstance(non_private, pd.DataFrame | str | Path) else list(non_private)
+    return list(non_private) if isinstance(non_private, list | tuple) else [cast("Table", non_private)]
 
 
 def _roles(
@@ -212,8 +210,8 @@ def _roles(
     return target, tuple(group for group in groups if group != target)
 
 
-def _canonical(table: pd.DataFrame, schema: Schema, name: str, notes: list[str]) -> Records:
-    if len(table) == 0:
+def _canonical(table: Source, schema: Schema, name: str, notes: list[str]) -> Records:
+    if table.n_rows == 0:
         raise TableError(f"expected the {name} table to have rows, got none")
     try:
         return conform(table, schema, on_violation="error", name=name)
@@ -223,15 +221,15 @@ def _canonical(table: pd.DataFrame, schema: Schema, name: str, notes: list[str])
         return records
 
 
-def _refuse_shared_persons(raw: dict[str, pd.DataFrame], schema: Schema) -> None:
+def _refuse_shared_persons(raw: dict[str, Source], schema: Schema) -> None:
     person_id = schema.person_id
     if person_id is None:
         return
     seen: dict[str, set[str]] = {}
     for name, table in raw.items():
-        if person_id not in table.columns:
+        if person_id not in table.names:
             continue  # conform says so
-        _, ids = distinct(table[person_id], as_text)
+        _, ids = distinct(table.column(person_id), as_text)
         seen[name] = {category_text(value) for value in ids if not isinstance(value, Unreadable)} - {""}
         for other, persons in seen.items():
             if other != name and persons & seen[name]:

@@ -10,11 +10,12 @@ import numpy as np
 
 from privsynth.attacks.intervals import difference_interval
 from privsynth.errors.arguments import renamed_arguments
+from privsynth.io.source import Table
 from privsynth.metrics.common.balanced import Sampler
 from privsynth.metrics.common.estimates import figure, not_assessed
 from privsynth.metrics.common.grouping import Grouping, count_units, groupings
 from privsynth.metrics.common.learners import BOOSTING
-from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.common.units import unit_of_rows
 from privsynth.metrics.fairness.group_models import (
     ByRate,

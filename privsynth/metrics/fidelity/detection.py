@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from privsynth.attacks.intervals import auc_interval
+from privsynth.io.source import Table
 from privsynth.metrics.common.estimates import not_assessed, number
-from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.fidelity.distributions import number_text
 from privsynth.metrics.fidelity.tables import assess_fidelity
 from privsynth.metrics.fidelity.two_sample import TOO_FEW, TwoSampleResult, log_odds, tell_synthetic_from_real

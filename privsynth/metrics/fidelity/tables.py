@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import wasserstein_distance
 
+from privsynth.io.source import Table
 from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import figure
 from privsynth.metrics.common.marginals import Coded, Discretiser, column_triples, total_variation
-from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.fidelity.associations import compare_associations
 from privsynth.metrics.fidelity.by_group import compare_within_groups
 from privsynth.metrics.fidelity.distributions import column_distribution

@@ -9,8 +9,9 @@ import pandas as pd
 
 from privsynth.attacks import copies, inference, linkage, singling_out
 from privsynth.attacks.targets import Success, one_row_each
+from privsynth.io.source import Table
 from privsynth.metrics.common.estimates import not_assessed
-from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.leakage.membership_figures import MIN_UNITS, why_not_apart
 from privsynth.metrics.utility.tables import NO_HOLDOUT
 from privsynth.schema import Schema

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from privsynth.attacks.membership import ATTACKS, attack_rows
+from privsynth.io.source import Table
 from privsynth.metrics.common.estimates import not_assessed
-from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.common.units import at_most_rows, halves, n_units, some_units
 from privsynth.metrics.leakage.membership_figures import (
     MIN_UNITS,
@@ -164,15 +164,13 @@ def split_by_chance(real: Table, holdout: Table | None, schema: Schema) -> bool:
     Privacy:
         Public: reads the files' metadata, no record.
     """
-    if not (isinstance(real, str | Path) and isinstance(holdout, str | Path)):
-        return False
-    parts = [read_split_part(path) for path in (real, holdout)]
-    if parts[0] is None or parts[1] is None:
+    train, held_out = read_split_part(real), None if holdout is None else read_split_part(holdout)
+    if train is None or held_out is None:
         return False
     return (
-        (parts[0].part, parts[1].part) == ("train", "holdout")
-        and parts[0].split_id == parts[1].split_id
-        and parts[0].unit == parts[1].unit == schema.unit
+        (train.part, held_out.part) == ("train", "holdout")
+        and train.split_id == held_out.split_id
+        and train.unit == held_out.unit == schema.unit
     )
 
 

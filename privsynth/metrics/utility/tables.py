@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.io.source import Table
 from privsynth.metrics.common.balanced import Sampler
 from privsynth.metrics.common.estimates import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.common.scores import LOWER_IS_BETTER, SCORES, score
-from privsynth.metrics.common.tables import Table, Tables, load_tables
+from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.utility.coefficients import compare_coefficients
 from privsynth.metrics.utility.downstream import (
     DirectModel,

@@ -128,11 +128,12 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
 
     discovery_delta_share = 1.0  # of the delta that adds up; gradient steps need some of it
 
-    def _check_names(self, source: ImageSource, schema: Schema) -> None:
+    def _open(self, source: ImageSource, schema: Schema) -> ImageSource:
         check_image_names(source, schema)
+        return source
 
-    def _read(self, source: ImageSource, schema: Schema, on_violation: OnViolation) -> Records:
-        return conform_images(source, schema, on_violation=on_violation)
+    def _read(self, opened: ImageSource, schema: Schema, on_violation: OnViolation) -> Records:
+        return conform_images(opened, schema, on_violation=on_violation)
 
     @staticmethod
     def _arrays_of(model: ImageModel) -> dict[str, NDArray[Any]]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.errors import SchemaError
+from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
-from privsynth.records.conform import OnViolation, Records, check_names, conform, needed_columns
+from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.synthesizers.base import Synthesizer
@@ -25,17 +24,18 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
     Args and attributes are those of `Synthesizer`.
     """
 
-    def _check_names(self, source: pd.DataFrame | str | Path, schema: Schema) -> None:
+    def _open(self, source: Table, schema: Schema) -> Source:
         if schema.image is not None:
             raise SchemaError(
                 "the schema describes images, and this synthesizer learns tables; fit image-feature "
                 "(ImageFeatureSynthesizer), or leave 'image' out to fit the columns alone"
             )
-        check_names(source, schema)
+        opened = open_table(source, needed_columns(schema), schema=schema)
+        check_has_columns(opened.names, schema, "the table")
+        return opened
 
-    def _read(self, source: pd.DataFrame | str | Path, schema: Schema, on_violation: OnViolation) -> Records:
-        fields = open_table(source, needed_columns(schema), schema=schema)
-        return conform(fields, schema, on_violation=on_violation)
+    def _read(self, opened: Source, schema: Schema, on_violation: OnViolation) -> Records:
+        return conform(opened, schema, on_violation=on_violation)
 
     @staticmethod
     def _arrays_of(model: TableModel) -> dict[str, NDArray[Any]]:

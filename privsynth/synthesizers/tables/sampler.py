@@ -11,6 +11,7 @@ import pandas as pd
 
 from privsynth.errors import ParameterError
 from privsynth.io.blocks import in_batches, write_blocks
+from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
 from privsynth.sampling.request import SampleOptions
@@ -136,12 +137,13 @@ class TableSampler(RequestSampler[TableModel]):
             time_formats=self._table.schema.time_formats,
         )
 
-    def complete(self, frame: pd.DataFrame | str | Path, *, random_state: int | None = None) -> pd.DataFrame:
+    def complete(self, frame: Table, *, random_state: int | None = None) -> pd.DataFrame:
         """Fill in partial rows: each by the model's distribution given what it holds, exactly.
 
         Args:
-            frame: Partial rows, taken as public, or their file; empty fields and absent columns are filled
-                in. What is given is kept, as are the index and columns that the model does not have.
+            frame: Partial rows, taken as public: any source of a table; empty fields and absent columns are
+                filled in. What is given is kept, as are a frame's index and columns that the model does not
+                have.
             random_state: Fixes what is drawn.
 
         Returns:
@@ -163,7 +165,7 @@ class TableSampler(RequestSampler[TableModel]):
     def complete_to(
         self,
         path: str | Path,
-        frame: pd.DataFrame | str | Path,
+        frame: Table,
         *,
         random_state: int | None = None,
         force: bool = False,

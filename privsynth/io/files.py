@@ -1,0 +1,115 @@
+"""Which files hold one table: a path, a folder, a pattern or a list of paths."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeGuard
+
+from privsynth.errors import TableError
+from privsynth.io.source import Kind
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_SIGNS_OF_PATTERNS = re.compile(r"[*?[]")
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one table.
+
+    Attributes:
+        paths: The files, in the order of their rows.
+        text: What was given, for messages.
+        base: The folder below which folders may be named by values, as ``sex=F``; None if none is.
+        is_folder: Whether a folder was given.
+    """
+
+    paths: tuple[Path, ...]
+    text: str
+    base: Path | None = None
+    is_folder: bool = False
+
+    @property
+    def partitions(self) -> list[str]:
+        """Columns that folders are named by; public but for the values, which are not returned."""
+        if self.base is None:
+            return []
+        folders = [part for path in self.paths for part in path.relative_to(self.base).parts[:-1]]
+        return list(dict.fromkeys(part.partition("=")[0] for part in folders if "=" in part))
+
+    def end_with(self, suffixes: tuple[str, ...]) -> bool:
+        """Whether all files are named so."""
+        return all(path.name.lower().endswith(suffixes) for path in self.paths)
+
+
+def is_url(given: object) -> TypeGuard[str]:
+    """Whether something names a table in an engine, as ``duckdb://visits.db#visits``."""
+    return isinstance(given, str) and _URL.match(given) is not None
+
+
+def are_paths(given: object) -> TypeGuard[str | Path | Sequence[str | Path]]:
+    """Whether something names files: one path or pattern, or a list of paths."""
+    if isinstance(given, list | tuple):
+        return len(given) > 0 and all(are_paths(one) and isinstance(one, str | Path) for one in given)
+    return isinstance(given, Path) or (isinstance(given, str) and not is_url(given))
+
+
+def find_files(given: str | Path | Sequence[str | Path], kinds: Iterable[Kind]) -> Files:
+    """Find the files that are meant.
+
+    Args:
+        given: The path of a file, whether it is there or not; that of a folder of one kind of files; a
+            pattern with ``*``, ``?``, ``[...]`` or ``**``; or a list of paths of files.
+        kinds: The kinds that there are.
+
+    Raises:
+        TableError: If no file matches a pattern.
+
+    Privacy:
+        Public: reads names of files.
+    """
+    if not isinstance(given, str | Path):
+        paths = tuple(map(Path, given))
+        return Files(paths, ", ".join(map(str, paths)))
+    path, text = Path(given), str(given)
+    if path.is_dir():
+        for kind in kinds:
+            found = _below(path, kind.suffixes) if kind.in_folders else []
+            if found:
+                return Files(tuple(found), text, path, is_folder=True)
+    if path.exists() or not _SIGNS_OF_PATTERNS.search(text):
+        return Files((path,), text)
+    matching = sorted(Path(name) for name in glob.glob(text, recursive=True))
+    files = tuple(match for match in matching if match.is_file())
+    if not files:
+        raise TableError(f"there is no file that matches {text!r}")
+    n_fixed = next(i for i, part in enumerate(path.parts) if _SIGNS_OF_PATTERNS.search(part))
+    return Files(files, text, Path(*path.parts[:n_fixed]))
+
+
+def _below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the files in a folder and its subfolders, but for names that begin with a point or ``_``."""
+    found = [path for suffix in suffixes for path in folder.rglob(f"*{suffix}") if path.is_file()]
+    shown = (p for p in found if not any(part[0] in "._" for part in p.relative_to(folder).parts))
+    return sorted(shown)
+
+
+def table_name(given: object, kinds: Iterable[Kind]) -> str | None:
+    """Return the name that a table or a file of images has by its path; None if it has none.
+
+    Suffixes are left out, and of a pattern what follows its first sign: ``visits-*.csv.gz`` is ``visits``.
+
+    Privacy:
+        Public: reads nothing.
+    """
+    if not isinstance(given, str | Path):
+        return None
+    name = Path(given).name
+    for suffix in (".gz", *(s for kind in kinds for s in kind.suffixes if s.count(".") == 1), ".npz"):
+        name = name.removesuffix(suffix)
+    if _SIGNS_OF_PATTERNS.search(name) and not Path(given).exists():
+        name = _SIGNS_OF_PATTERNS.split(name)[0].rstrip("-_. ") or Path(given).absolute().parent.name
+    return name
