@@ -17,12 +17,12 @@ from PIL import Image
 
 from privsynth.errors import TableError
 from privsynth.io.atomic import written_aside
+from privsynth.io.image_files import FILE_COLUMN, FILE_TABLES
 from privsynth.schema.images import LabelledImages, PixelArray
 
 ImageFormat = Literal["folder", "npz"]
 
-LABELS = "labels.csv"
-FILE_COLUMN = "file"
+LABELS = FILE_TABLES[0]
 GAP = 2  # pixels between the images of a contact sheet
 SMALLEST_SIDE = 48  # smaller images are enlarged by a whole factor on a contact sheet
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
+from privsynth.io.image_files import ImageSource, OpenedImages
 from privsynth.models.tables.fitting import FitOptions
 from privsynth.privacy.curator import Curator
 from privsynth.records.conform import OnViolation, Records
-from privsynth.records.images import ImageSource, check_image_names, conform_images
+from privsynth.records.images import conform_images, open_labelled
 from privsynth.sampling.image_model import ImageGenerator, ImageModel, check_cells, image_conditions
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
@@ -128,11 +129,10 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
 
     discovery_delta_share = 1.0  # of the delta that adds up; gradient steps need some of it
 
-    def _open(self, source: ImageSource, schema: Schema) -> ImageSource:
-        check_image_names(source, schema)
-        return source
+    def _open(self, source: ImageSource, schema: Schema) -> OpenedImages:
+        return open_labelled(source, schema)
 
-    def _read(self, opened: ImageSource, schema: Schema, on_violation: OnViolation) -> Records:
+    def _read(self, opened: OpenedImages, schema: Schema, on_violation: OnViolation) -> Records:
         return conform_images(opened, schema, on_violation=on_violation)
 
     @staticmethod
