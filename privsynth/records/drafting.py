@@ -13,7 +13,8 @@ from privsynth.errors import ParameterError
 from privsynth.io.csv_header import is_unnamed
 from privsynth.io.source import Asked, Table
 from privsynth.io.tables import open_as
-from privsynth.records.inference import AS_PERSON, LEFT_OUT, Proposal, propose
+from privsynth.records.inference import propose
+from privsynth.records.proposals import AS_PERSON, LEFT_OUT, Proposal
 from privsynth.records.spellings import names_a_date, names_a_person, names_a_text, names_an_id
 from privsynth.schema import Schema
 from privsynth.schema.dialect import CsvDialect

@@ -16,11 +16,12 @@ def read_images(
     """Read images and their labels.
 
     Args:
-        source: `LabelledImages`; a pair of an array and a table of labels; an ``.npz`` file with an array ``images``
-            and one array for each column; an idx file (``...-images-idx3-ubyte``, with or without
-            ``.gz``), its labels beside it under the same name with ``labels-idx1`` and read as the column
-            ``label``; or a folder of PNG or JPEG files with a table ``labels.csv`` whose column ``file``
-            names each image, or, without such a table, one subfolder for each value of the column ``label``.
+        source: `LabelledImages`; a pair of an array and a table of labels; an ``.npz`` file with an array
+            ``images`` and one array for each column; an idx file (``...-images-idx3-ubyte``, with or
+            without ``.gz``), its labels beside it under the same name with ``labels-idx1`` and read as the
+            column ``label``; or a folder of PNG or JPEG files with a table ``labels.csv`` whose column
+            ``file`` names each image, or, without such a table, one subfolder for each value of the column
+            ``label``.
         shape: What the schema says of each image.
         on_violation: Whether an image file of another size or mode is an error, or is resized
             (``"clip"``). Arrays hold one size for all, which is no secret of a record: another one is

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from privsynth.records.coerce import conform_column
-from privsynth.records.inference import Proposal, propose
+from privsynth.records.inference import propose
+from privsynth.records.proposals import Proposal
 from privsynth.schema import PRIVATE, Schema
 
 N = 300
