@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from io import TextIOWrapper
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,8 +28,8 @@ from privsynth.io.csv_header import (
     is_gzipped,
     open_csv,
 )
-from privsynth.io.files import Files
-from privsynth.io.source import Asked, Kind, Source, reading
+from privsynth.io.files import Files, kind_of_files
+from privsynth.io.source import Asked, Source, reading
 from privsynth.schema.dialect import PLAIN_ENCODING, CsvDialect, delimiter_name
 from privsynth.schema.number_format import NumberFormat
 
@@ -48,29 +50,26 @@ class CsvSource(Source):
 
     def __init__(self, files: Files, asked: Asked) -> None:
         self._what, self._asked = files.text, asked
-        plain = [] if asked.is_real else _as_plain_csv(asked.dialect)
-        for dialect in plain:
-            try:
+        for dialect in [] if asked.is_real else _as_plain_csv(asked.dialect):
+            with suppress(NotDecodableError):
                 self._open(files, dialect)
                 self._fields  # noqa: B018  another encoding shows in the records
                 return
-            except NotDecodableError:
-                self.__dict__.pop("_fields", None)
         self._open(files, asked.dialect)
 
     def _open(self, files: Files, dialect: CsvDialect) -> None:
+        first, *others = files.paths
         with reading(self._what):
-            self._parts = [
-                open_csv(path, dialect, columns=self._asked.columns, ask=self._asked.ask)
-                for path in files.paths
-            ]
+            self._parts = [self._opened(first, dialect)]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what is said of the first is enough
+                self._parts += [self._opened(path, dialect) for path in others]
         self.names, self.dialect = self._parts[0].names, self._parts[0].dialect
-        for part in self._parts:
-            apart = sorted({*part.names} ^ {*self.names})
-            if apart:
-                raise TableError(
-                    f"not all of the files {files.text!r} have a column {apart[0]!r}; write them alike"
-                )
+        if any({*part.names} != {*self.names} for part in self._parts):  # names that may be a record's fields
+            raise TableError(f"the files {files.text!r} do not have the same columns; write them alike")
+
+    def _opened(self, path: Path, dialect: CsvDialect) -> CsvFile:
+        return open_csv(path, dialect, columns=self._asked.columns, ask=self._asked.ask)
 
     @cached_property
     def _fields(self) -> pa.Table:
@@ -91,12 +90,7 @@ class CsvSource(Source):
         return series.rename(name)
 
 
-CSV_FILES = Kind(
-    "CSV files (.csv or .csv.gz)",
-    CsvSource,
-    lambda given: isinstance(given, Files) and given.end_with((".csv", ".csv.gz")),
-    suffixes=(".csv", ".csv.gz"),
-)
+CSV_FILES = kind_of_files("CSV files (.csv or .csv.gz)", CsvSource, ".csv", ".csv.gz")
 
 
 def _as_plain_csv(declared: CsvDialect) -> list[CsvDialect]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
 from privsynth.errors import TableError
-from privsynth.io.source import Kind
+from privsynth.io.source import Asked, Kind, Source
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SIGNS_OF_PATTERNS = re.compile(r"[*?[]")
@@ -43,6 +43,17 @@ class Files:
     def end_with(self, suffixes: tuple[str, ...]) -> bool:
         """Whether all files are named so."""
         return all(path.name.lower().endswith(suffixes) for path in self.paths)
+
+
+def kind_of_files(
+    what: str, open_files: Callable[[Files, Asked], Source], *suffixes: str, in_folders: bool = False
+) -> Kind:
+    """Return the kind of sources whose files are named so; see `Kind`."""
+
+    def takes(given: object) -> bool:
+        return isinstance(given, Files) and given.end_with(suffixes)
+
+    return Kind(what, open_files, takes, suffixes, in_folders)
 
 
 def is_url(given: object) -> TypeGuard[str]:

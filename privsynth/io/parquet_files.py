@@ -12,8 +12,8 @@ import pyarrow.parquet
 
 from privsynth.errors import TableError
 from privsynth.io.arrow import as_series, attrs_of
-from privsynth.io.files import Files
-from privsynth.io.source import Asked, Kind, Source, check_column_names, reading
+from privsynth.io.files import Files, kind_of_files
+from privsynth.io.source import Asked, Source, check_column_names, reading
 
 
 class ParquetSource(Source):
@@ -63,22 +63,15 @@ class ParquetSource(Source):
             return as_series(name, self._by_column.read(columns=[name]).column(name))
 
 
-PARQUET_FILES = Kind(
-    "Parquet files (.parquet), or a folder of them",
-    ParquetSource,
-    lambda given: isinstance(given, Files) and given.end_with((".parquet",)),
-    suffixes=(".parquet",),
-    in_folders=True,
+PARQUET_FILES = kind_of_files(
+    "Parquet files (.parquet), or a folder of them", ParquetSource, ".parquet", in_folders=True
 )
 
 
 def _unified(schemas: list[pa.Schema], files: Files) -> pa.Schema:
-    names = {name for schema in schemas for name in schema.names}
-    lacking = sorted(name for name in names if any(name not in schema.names for schema in schemas))
-    if lacking and not files.is_folder:
-        raise TableError(
-            f"not all of the files {files.text!r} have a column {lacking[0]!r}; write them alike"
-        )
+    is_alike = all({*schema.names} == {*schemas[0].names} for schema in schemas)
+    if not is_alike and not files.is_folder:
+        raise TableError(f"the files {files.text!r} do not have the same columns; write them alike")
     try:
         return pa.unify_schemas(schemas, promote_options="permissive")
     except pa.ArrowException:
@@ -92,4 +85,4 @@ def _unified(schemas: list[pa.Schema], files: Files) -> pa.Schema:
                 f"the files in {files.text!r} store column {name!r} in types that do not go together "
                 f"({', '.join(sorted(map(str, stored)))}); write it in one type"
             ) from None
-    raise TableError(f"the files in {files.text!r} do not hold the same columns; write them alike")
+    raise TableError(f"the files in {files.text!r} do not have the same columns; write them alike")

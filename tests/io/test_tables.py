@@ -183,10 +183,24 @@ def test_files_of_one_table_have_the_same_columns_in_any_order(tmp_path: Path) -
         both = read_table([first, other])
         assert (both["age"].astype(int).tolist(), len(both)) == ([34, 51, 29, 62] * 2, 8)
         lacking = written(TABLE[["sex", "age"]], tmp_path / f"c{suffix}")
-        with pytest.raises(
-            TableError, match=r"not all of the files .* have a column 'ill'; write them alike"
-        ):
+        with pytest.raises(TableError, match="do not have the same columns; write them alike"):
             open_table([first, lacking])
+
+
+def test_the_fields_of_a_file_without_names_are_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,town\nx,y\n")
+    (tmp_path / "b.csv").write_text("SECRET,z\n")
+    with pytest.raises(TableError, match="do not have the same columns") as caught:
+        open_table(tmp_path / "*.csv")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_how_several_files_are_written_is_said_once(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.csv").write_text("a;b\n1;2\n")
+    with pytest.warns(UserWarning, match="is read as split at semicolon") as said:
+        assert open_table(tmp_path / "*.csv").n_rows == 2
+    assert len(said) == 1
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> None:
