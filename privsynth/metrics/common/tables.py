@@ -19,7 +19,7 @@ from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
 from privsynth.metrics.common.balanced import Sampler, draw_balanced
-from privsynth.records.conform import Records, conform
+from privsynth.records.conform import Records, conform, needed_columns
 from privsynth.records.distinct import distinct
 from privsynth.records.single_values import Unreadable, as_text
 from privsynth.schema import PRIVATE, Schema, category_text
@@ -118,11 +118,16 @@ def load_tables(
     schema.require_complete()
     target, groups = _roles(schema, target, groups)
     given = {"real": real, "holdout": holdout, "reference": reference}
-    raw = {name: open_table(table, schema=schema) for name, table in given.items() if table is not None}
+    needed = needed_columns(schema)
+    raw = {
+        name: open_table(table, needed, schema=schema) for name, table in given.items() if table is not None
+    }
     _refuse_shared_persons(raw, schema)
     notes: list[str] = []
     rows_only = Schema({column.name: column for column in schema.modelled})
-    released = _canonical(open_table(synthetic, schema=schema, is_real=False), rows_only, "synthetic", notes)
+    released = _canonical(
+        open_table(synthetic, needed, schema=schema, is_real=False), rows_only, "synthetic", notes
+    )
     records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
     records["synthetic"] = released
     if model is not None:
@@ -132,7 +137,7 @@ def load_tables(
             records["balanced"] = _canonical(open_table(drawn), rows_only, "balanced", notes)
     fits = {f"non-private {i + 1}" if i else "non-private": t for i, t in enumerate(_listed(non_private))}
     for name, table in fits.items():
-        records[name] = _canonical(open_table(table, schema=schema, is_real=False), rows_only, name, notes)
+        records[name] = _canonical(open_table(table, needed, schema=schema, is_real=False), rows_only, name, notes)
     records = _with_common_categories(records, schema)
     return Tables(
         schema=schema,
