@@ -88,7 +88,7 @@ def test_a_parquet_file_with_strange_attrs_is_read_without_them(tmp_path: Path) 
     import pyarrow as pa
     import pyarrow.parquet
 
-    from privsynth.io.parquet_files import ATTRS_KEY
+    from privsynth.io.arrow import ATTRS_KEY
     from privsynth.io.tables import read_table
 
     for content in (b"[1]", b"{", b"\xff"):
