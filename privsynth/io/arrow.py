@@ -12,19 +12,19 @@ import pyarrow as pa
 import pyarrow.compute
 
 from privsynth.errors import TableError
-from privsynth.io.source import ArrowStream, Asked, Kind, Source, check_column_names, is_text
+from privsynth.io.source import ArrowStream, Kind, ReadOptions, Source, check_column_names, is_text
 
 ATTRS_KEY = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs
 
 
 class ArrowSource(Source):
-    """A stream of record batches; its schema is read when it is opened, its rows when the first is asked for.
+    """A stream of record batches; its schema is read when it is opened, its rows when one is asked for.
 
     Raises:
         TableError: If it is no stream of a table, or its column names are not unique texts.
     """
 
-    def __init__(self, stream: ArrowStream, asked: Asked) -> None:
+    def __init__(self, stream: ArrowStream, options: ReadOptions) -> None:
         self._what = f"the {type(stream).__name__}"
         try:
             self._reader = pa.RecordBatchReader.from_stream(stream)
@@ -34,7 +34,7 @@ class ArrowSource(Source):
         self.names = list(schema.names)
         check_column_names(self.names, "the table")
         self.dtypes, self.attrs = dict(zip(schema.names, schema.types, strict=True)), attrs_of(schema)
-        self._kept = [name for name in self.names if asked.wants(name)]
+        self._kept = [name for name in self.names if options.keeps(name)]
 
     @cached_property
     def _table(self) -> pa.Table:

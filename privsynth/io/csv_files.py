@@ -29,7 +29,7 @@ from privsynth.io.csv_header import (
     open_csv,
 )
 from privsynth.io.files import Files, kind_of_files
-from privsynth.io.source import Asked, Source, reading
+from privsynth.io.source import ReadOptions, Source, reading
 from privsynth.schema.dialect import PLAIN_ENCODING, CsvDialect, delimiter_name
 from privsynth.schema.number_format import NumberFormat
 
@@ -48,14 +48,14 @@ class CsvSource(Source):
             or not all files have the same columns.
     """
 
-    def __init__(self, files: Files, asked: Asked) -> None:
-        self._what, self._asked = files.text, asked
-        for dialect in [] if asked.is_real else _as_plain_csv(asked.dialect):
+    def __init__(self, files: Files, options: ReadOptions) -> None:
+        self._what, self._options = files.text, options
+        for dialect in [] if options.is_real else _as_plain_csv(options.dialect):
             with suppress(NotDecodableError):
                 self._open(files, dialect)
                 self._fields  # noqa: B018  another encoding shows in the records
                 return
-        self._open(files, asked.dialect)
+        self._open(files, options.dialect)
 
     def _open(self, files: Files, dialect: CsvDialect) -> None:
         first, *others = files.paths
@@ -69,12 +69,12 @@ class CsvSource(Source):
             raise TableError(f"the files {files.text!r} do not have the same columns; write them alike")
 
     def _opened(self, path: Path, dialect: CsvDialect) -> CsvFile:
-        return open_csv(path, dialect, columns=self._asked.columns, ask=self._asked.ask)
+        return open_csv(path, dialect, columns=self._options.columns, ask=self._options.ask)
 
     @cached_property
     def _fields(self) -> pa.Table:
         text = pa.dictionary(pa.int32(), pa.string())
-        kept = [name for name in self.names if self._asked.wants(name)]
+        kept = [name for name in self.names if self._options.keeps(name)]
         with reading(self._what):
             tables = [read_csv(part, text, only=kept) for part in self._parts]
         return pa.concat_tables([table.select(tables[0].column_names) for table in tables])
@@ -85,7 +85,7 @@ class CsvSource(Source):
 
     def column(self, name: str) -> pd.Series:
         values = self._fields.column(name)
-        is_number = self._parts[0].decimal == "," and name in self._asked.numbers
+        is_number = self._parts[0].decimal == "," and name in self._options.numbers
         series: pd.Series = _with_points(values) if is_number else values.to_pandas()
         return series.rename(name)
 

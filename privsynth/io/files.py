@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from privsynth.errors import TableError
-from privsynth.io.source import Asked, Kind, Source
+from privsynth.io.source import Kind, ReadOptions, Source
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SIGNS_OF_PATTERNS = re.compile(r"[*?[]")
@@ -46,7 +46,7 @@ class Files:
 
 
 def kind_of_files(
-    what: str, open_files: Callable[[Files, Asked], Source], *suffixes: str, in_folders: bool = False
+    what: str, open_files: Callable[[Files, ReadOptions], Source], *suffixes: str, in_folders: bool = False
 ) -> Kind:
     """Return the kind of sources whose files are named so; see `Kind`."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from privsynth.io.source import Asked, Kind, Source, check_column_names
+from privsynth.io.source import Kind, ReadOptions, Source, check_column_names
 
 
 class FrameSource(Source):
     """A frame; raises a `TableError` if its column names are not unique texts."""
 
-    def __init__(self, frame: pd.DataFrame, asked: Asked) -> None:
+    def __init__(self, frame: pd.DataFrame, options: ReadOptions) -> None:
         self.names = list(frame.columns)
         check_column_names(self.names, "the table")
         self.dtypes, self.attrs = dict(frame.dtypes), frame.attrs

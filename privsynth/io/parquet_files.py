@@ -13,7 +13,7 @@ import pyarrow.parquet
 from privsynth.errors import TableError
 from privsynth.io.arrow import as_series, attrs_of
 from privsynth.io.files import Files, kind_of_files
-from privsynth.io.source import Asked, Source, check_column_names, reading
+from privsynth.io.source import ReadOptions, Source, check_column_names, reading
 
 
 class ParquetSource(Source):
@@ -25,7 +25,7 @@ class ParquetSource(Source):
         TableError: If a file cannot be read, or files store a column in types that have none in common.
     """
 
-    def __init__(self, files: Files, asked: Asked) -> None:
+    def __init__(self, files: Files, options: ReadOptions) -> None:
         self._files = files
         self._options: dict[str, Any] = {"partitioning": None}
         with reading(files.text):

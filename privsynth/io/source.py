@@ -100,7 +100,7 @@ Table: TypeAlias = Source | pd.DataFrame | ArrowStream | str | Path | Sequence[s
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadOptions:
     """How a table is to be opened, as far as that is declared; public.
 
     Attributes:
@@ -121,7 +121,9 @@ class Asked:
     is_real: bool = True
 
     @classmethod
-    def by(cls, schema: Schema | None, *, only: Collection[str] | None = None, is_real: bool = True) -> Asked:
+    def of(
+        cls, schema: Schema | None, *, only: Collection[str] | None = None, is_real: bool = True
+    ) -> ReadOptions:
         """Return what a schema, complete or not, declares of a table."""
         if schema is None:
             return cls(only=only, is_real=is_real)
@@ -135,7 +137,7 @@ class Asked:
             is_real=is_real,
         )
 
-    def wants(self, name: str) -> bool:
+    def keeps(self, name: str) -> bool:
         """Whether a column will be asked for."""
         return self.only is None or name in self.only
 
@@ -153,7 +155,7 @@ class Kind:
     """
 
     what: str
-    open: Callable[[Any, Asked], Source]
+    open: Callable[[Any, ReadOptions], Source]
     takes: Callable[[object], bool]
     suffixes: tuple[str, ...] = ()
     in_folders: bool = False

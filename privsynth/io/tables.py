@@ -17,7 +17,7 @@ from privsynth.io.atomic import written_aside
 from privsynth.io.csv_files import CSV_FILES
 from privsynth.io.frames import FRAMES
 from privsynth.io.parquet_files import PARQUET_FILES
-from privsynth.io.source import Asked, Kind, Source, Table
+from privsynth.io.source import Kind, ReadOptions, Source, Table
 from privsynth.schema import Schema
 
 KINDS: tuple[Kind, ...] = (  # the first that takes what is given opens it
@@ -68,18 +68,18 @@ def open_table(
         `Source` is not private: that it cannot be read, and the number of the line, is a signal about the
         records, which no guarantee covers.
     """
-    return open_as(table, Asked.by(schema, only=only, is_real=is_real))
+    return open_as(table, ReadOptions.of(schema, only=only, is_real=is_real))
 
 
-def open_as(table: Table, asked: Asked) -> Source:
+def open_as(table: Table, options: ReadOptions) -> Source:
     """Open a table as is declared; see `open_table`."""
     if isinstance(table, Source):
         return table
     given = files.find_files(table, KINDS) if files.are_paths(table) else table
     for kind in KINDS:
         if kind.takes(given):
-            return kind.open(given, asked)
-    raise TableError(_no_kind(given))
+            return kind.open(given, options)
+    raise TableError(_unknown_source(given))
 
 
 def read_table(table: Table, schema: Schema | None = None, *, is_real: bool = True) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def read_table(table: Table, schema: Schema | None = None, *, is_real: bool = Tr
     return open_table(table, schema=schema, is_real=is_real).frame()
 
 
-def is_outside(given: object) -> TypeGuard[Table]:
+def is_unread_table(given: object) -> TypeGuard[Table]:
     """Whether something is one table that is no frame, where other things than tables are taken, too."""
     if isinstance(given, str | Source) or files.are_paths(given):
         return True
@@ -103,7 +103,7 @@ def table_name(table: object) -> str | None:
     return files.table_name(table, KINDS)
 
 
-def _no_kind(given: object) -> str:
+def _unknown_source(given: object) -> str:
     """Say that no kind of source takes what is given, and which there are."""
     if isinstance(given, files.Files):
         suffixes = [suffix for kind in KINDS for suffix in kind.suffixes]

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from privsynth.errors import ParameterError
 from privsynth.io.csv_header import is_unnamed
-from privsynth.io.source import Asked, Table
+from privsynth.io.source import ReadOptions, Table
 from privsynth.io.tables import open_as
 from privsynth.records.inference import propose
 from privsynth.records.proposals import AS_PERSON, LEFT_OUT, Proposal
@@ -86,7 +86,7 @@ def draft(
     declared = csv or CsvDialect()
     if names is not None:
         declared = replace(declared, header=False)
-    source = open_as(table, Asked(dialect=declared, columns=names or (), ask=True))
+    source = open_as(table, ReadOptions(dialect=declared, columns=names or (), ask=True))
     dialect, stored = source.dialect, source.dtypes
     if dialect is None and (csv is not None or names is not None):
         raise ParameterError(

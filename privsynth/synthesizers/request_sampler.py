@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors.seeds import random_generator
-from privsynth.io.tables import is_outside, read_table
+from privsynth.io.tables import is_unread_table, read_table
 from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import SampleOptions, SampleRequest
@@ -112,8 +112,8 @@ def row_attrs(request: SampleRequest, plan: Plan) -> dict[str, Any]:
 def read_request(n: int | None, asked: SampleOptions, schema: Schema) -> SampleRequest:
     """Return what is asked for as a request; public tables in files, or not of pandas, are read."""
     tables: SampleOptions = {}
-    if is_outside(proportions := asked.get("proportions")):
+    if is_unread_table(proportions := asked.get("proportions")):
         tables["proportions"] = read_table(proportions, schema, is_real=False)
-    if is_outside(like := asked.get("like")):
+    if is_unread_table(like := asked.get("like")):
         tables["like"] = read_table(like, schema, is_real=False)
     return SampleRequest(n=n, **(asked | tables))

@@ -273,8 +273,8 @@ def test_every_kind_is_fitted_split_checked_drafted_and_compared(
     assert sum(map(len, split(given(), SCHEMA, random_state=0))) == 60
     assert privsynth.check(given(), SCHEMA).is_clean
     assert list(privsynth.draft_schema(given(), infer=True).columns) == ["sex", "age"]
-    compared = load_tables(given(), given(), schema=SCHEMA, holdout=given(), twin=[given()])
-    assert [len(compared.real.frame), len(compared.synthetic.frame), len(compared.twins)] == [60, 60, 1]
+    compared = load_tables(given(), given(), schema=SCHEMA, holdout=given(), non_private=[given()])
+    assert [len(compared.real.frame), len(compared.synthetic.frame), len(compared.non_private)] == [60, 60, 1]
     whole = model.complete(kind(pd.DataFrame({"sex": ["F"] * 4}), tmp_path / "partial"))
     assert whole["age"].notna().tolist() == [True] * 4
     women = kind(pd.DataFrame({"sex": ["F"] * 4}), tmp_path / "women")

@@ -154,7 +154,11 @@ def test_a_frame_is_returned_as_it_is() -> None:
 UNREADABLE: dict[str, tuple[str, bytes | None, str]] = {
     "no file": ("t.csv", None, "there is no file '.*t.csv'"),
     "no parquet file": ("t.parquet", None, "there is no file '.*t.parquet'"),
-    "suffix": ("t.xlsx", b"", r"expected a file name ending in \.csv, \.csv\.gz.* \.parquet.*, got '.*t\.xlsx'"),
+    "suffix": (
+        "t.xlsx",
+        b"",
+        r"expected a file name ending in \.csv, \.csv\.gz.* \.parquet.*, got '.*t\.xlsx'",
+    ),
     "empty": ("t.csv", b"", "is empty; expected a line of column names"),
     "latin-1 header": (
         "t.csv",

@@ -137,7 +137,9 @@ def load_tables(
             records["balanced"] = _canonical(open_table(drawn), rows_only, "balanced", notes)
     fits = {f"non-private {i + 1}" if i else "non-private": t for i, t in enumerate(_listed(non_private))}
     for name, table in fits.items():
-        records[name] = _canonical(open_table(table, needed, schema=schema, is_real=False), rows_only, name, notes)
+        records[name] = _canonical(
+            open_table(table, needed, schema=schema, is_real=False), rows_only, name, notes
+        )
     records = _with_common_categories(records, schema)
     return Tables(
         schema=schema,
