@@ -36,7 +36,7 @@ def audit(
             help="Rows of the same generator without privacy: who pays for epsilon? One flag a fit."
         ),
     ] = None,
-    twin: Annotated[list[Path] | None, typer.Option(hidden=True, help="Old name of --non-private.")] = None,
+    twin: Annotated[list[str] | None, typer.Option(hidden=True, help="Old name of --non-private.")] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model file: its guarantee, and balanced rows to train on.")
     ] = None,

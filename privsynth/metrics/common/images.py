@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import SchemaError
+from privsynth.io.image_files import ImageSource
 from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.common.units import halves
 from privsynth.metrics.utility.downstream import Target, target_of
 from privsynth.records.conform import Records
-from privsynth.records.images import ImageSource, read_images
+from privsynth.records.images import read_images
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import LabelledImages

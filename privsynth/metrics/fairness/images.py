@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.io.image_files import ImageSource
 from privsynth.metrics.common.estimates import figure, not_assessed, percentile_interval
 from privsynth.metrics.common.grouping import Grouping, count_units
 from privsynth.metrics.common.image_classifiers import CNN, Training
@@ -18,7 +19,6 @@ from privsynth.metrics.fairness.group_models import MIN_SELECTED_UNITS
 from privsynth.metrics.leakage.image_membership import NO_HOLDOUT
 from privsynth.metrics.utility.downstream import Predictions, Source, unit_bootstrap
 from privsynth.metrics.utility.images import NO_CLASSES, predict_holdout
-from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 N_BOOTSTRAP = of_tables.N_BOOTSTRAP

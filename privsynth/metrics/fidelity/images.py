@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from privsynth.attacks.intervals import auc_interval, auc_p_value
+from privsynth.io.image_files import ImageSource
 from privsynth.metrics.common.estimates import figure, not_assessed
 from privsynth.metrics.common.grouping import Grouping
 from privsynth.metrics.common.image_classifiers import CNN, Training, train_classifier
@@ -24,7 +25,6 @@ from privsynth.metrics.fidelity.image_distances import (
 )
 from privsynth.metrics.fidelity.memorisation import MAX_QUERIES, assess_memorisation
 from privsynth.metrics.fidelity.support import support_scores
-from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 MAX_COMPARED = 10_000

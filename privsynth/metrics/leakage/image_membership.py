@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 
 from privsynth.attacks.density_ratio import calibrated_nearness, density_ratio, isolation, nearness
 from privsynth.attacks.neighbours import Neighbourhood
+from privsynth.io.image_files import ImageSource
 from privsynth.metrics.common.estimates import not_assessed
 from privsynth.metrics.common.image_features import Seen, see
 from privsynth.metrics.common.images import ImageTables, load_images
@@ -30,7 +31,6 @@ from privsynth.metrics.leakage.membership_figures import (
     why_not_apart,
 )
 from privsynth.records.conform import Records
-from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 ATTACKS = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from privsynth.io.image_files import ImageSource
 from privsynth.metrics.common.estimates import figure, not_assessed, percentile_interval
 from privsynth.metrics.common.image_classifiers import FAMILIES, Training, train_classifier
 from privsynth.metrics.common.images import ImageTables, load_images
@@ -17,7 +18,6 @@ from privsynth.metrics.leakage.image_membership import NO_HOLDOUT
 from privsynth.metrics.utility.downstream import Predictions, Source, constant_prediction, unit_bootstrap
 from privsynth.metrics.utility.dp_classifier import train_directly
 from privsynth.metrics.utility.tables import N_BOOTSTRAP, NO_DIRECT, score_figure
-from privsynth.records.images import ImageSource
 from privsynth.schema import Schema
 
 SCORES = ("accuracy", "balanced_accuracy", "auc", "brier")
