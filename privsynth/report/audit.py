@@ -10,15 +10,16 @@ from privsynth.attacks.private_audit import AuditAccount, AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import renamed_arguments, whole_number
 from privsynth.errors.seeds import checked_seed
+from privsynth.io.image_files import ImageSource
+from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.metrics.common.balanced import Sampler
 from privsynth.metrics.common.images import load_images
-from privsynth.metrics.common.tables import Table, load_tables
+from privsynth.metrics.common.tables import load_tables
 from privsynth.metrics.leakage.membership import split_by_chance
 from privsynth.metrics.leakage.shadow import Shadowing
 from privsynth.metrics.utility.downstream import DirectModel
 from privsynth.models.threads import idle_processors_only
-from privsynth.records.images import ImageSource
 from privsynth.report.context import (
     ImageContext,
     PaidContext,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,17 @@ import pandas as pd
 
 from privsynth.attacks.private_audit import AuditAccount
 from privsynth.errors import ParameterError
+from privsynth.io.image_files import ImageSource, OpenedImages
+from privsynth.io.source import Table
 from privsynth.metrics.common import image_features
 from privsynth.metrics.common.images import ImageTables
-from privsynth.metrics.common.tables import Table, Tables
+from privsynth.metrics.common.tables import Tables
 from privsynth.metrics.common.units import at_most_rows, n_units
 from privsynth.metrics.fidelity.two_sample import TwoSampleResult, tell_synthetic_from_real
 from privsynth.metrics.leakage.shadow import Shadowing
 from privsynth.metrics.utility import images as image_utility
 from privsynth.metrics.utility.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.records.conform import Records
-from privsynth.records.images import ImageSource
 from privsynth.report.limits import ImageLimits, Limits
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
@@ -160,14 +162,15 @@ class ImageContext(AuditContext):
 
 
 def as_images(source: Table | ImageSource) -> ImageSource:
-    """Return a source of images; raises a `ParameterError` if it is a frame.
+    """Return a source of images; raises a `ParameterError` if it is a table.
 
     Privacy:
         Not private: returns what it is given.
     """
-    if isinstance(source, pd.DataFrame):
+    if not isinstance(source, OpenedImages | LabelledImages | tuple | str | Path):
         raise ParameterError(
-            "expected images, as the schema says: LabelledImages, (pixels, labels) or a path; got a frame"
+            "expected images, as the schema says: LabelledImages, (pixels, labels) or a path; got a "
+            + ("frame" if isinstance(source, pd.DataFrame) else type(source).__name__)
         )
     return source
 
@@ -178,7 +181,7 @@ def as_table(source: Table | ImageSource) -> Table:
     Privacy:
         Not private: returns what it is given.
     """
-    if isinstance(source, tuple | LabelledImages):
+    if isinstance(source, tuple | LabelledImages | OpenedImages):
         raise ParameterError(
             "expected a table, as the schema says, got images; to audit images, add their shape to the "
             'schema: "image": {"height": ..., "width": ..., "channels": ...}'

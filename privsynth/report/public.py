@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from privsynth.io.image_files import ImageSource
+from privsynth.io.source import Table
 from privsynth.io.tables import read_table
-from privsynth.metrics.common.tables import Table
-from privsynth.records.images import ImageSource, read_images
+from privsynth.records.images import read_images
 from privsynth.report.context import PublicContext, as_images, as_table
 from privsynth.report.provenance import drawing_of
 from privsynth.report.report import AuditReport
