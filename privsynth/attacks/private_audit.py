@@ -364,9 +364,8 @@ def _public_codings(schema: Schema, *, n_bins: int) -> dict[str, Coding]:
             out[column.name] = NumberCoding(
                 step=None, low=low, high=high, edges=edges, code_of_cell=bins, missing=n_bins, size=n_bins + 1
             )
-        elif column.type == "boolean" or isinstance(column.categories, tuple):
-            labels = column.boolean_values if column.type == "boolean" else column.categories
-            out[column.name] = _coding_of(*map(category_text, labels or ()))
+        elif column.labels is not None:
+            out[column.name] = _coding_of(*map(category_text, column.labels))
     return out
 
 

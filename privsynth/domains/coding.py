@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.schema.columns import category_text
+from privsynth.schema.plain_values import category_text
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]

@@ -320,27 +320,9 @@ def to_ticks(values: FloatArray, column: Column) -> FloatArray:
     return as_ticks(values, column.step)
 
 
-def from_ticks(ticks: FloatArray, column: Column) -> FloatArray:
-    """Return ticks as numbers; zero is never negative."""
-    return (ticks / 10.0**column.decimals if column.decimals else ticks) + 0.0
-
-
 def ticks_to_values(ticks: FloatArray, column: Column) -> pd.Series:
-    """Return ticks as a column of the synthetic table; NaN becomes missing.
-
-    Integers come back as int64, or as the nullable Int64 where the column can be missing; datetimes as
-    ``datetime64[s]``; reals as float64 with the schema's decimals.
-    """
-    if column.type == "integer":
-        if column.missing:
-            return pd.Series(pd.array(ticks, dtype="Int64"))
-        return pd.Series(ticks.astype(np.int64))
-    if column.type == "datetime":
-        missing = np.isnan(ticks)
-        seconds = (np.where(missing, 0, ticks) * column.resolution_seconds).astype(np.int64)
-        moments = pd.Series(seconds.astype("datetime64[s]"))
-        return moments.mask(missing) if missing.any() else moments
-    return pd.Series(from_ticks(ticks, column))
+    """Return ticks as a column of the synthetic table; NaN becomes missing."""
+    return column.line.values(column, ticks)
 
 
 def labels_to_values(codes: IntArray, labels: Sequence[Category | None]) -> pd.Series:

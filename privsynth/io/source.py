@@ -131,7 +131,7 @@ class ReadOptions:
         return cls(
             dialect=schema.csv or CsvDialect(),
             columns=list(schema.columns),
-            numbers={c.name for c in described if c.type in ("integer", "real") and c.format is None},
+            numbers={c.name for c in described if c.has_number_format and c.format is None},
             ask=True,
             only=only,
             is_real=is_real,

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from privsynth.records.distinct import distinct
-from privsynth.records.number_lines import BrokenRules, NumberReading, TimeReading, fit
+from privsynth.records.number_lines import READINGS, BrokenRules, NumberReading, fit
 from privsynth.records.single_values import Single, Unreadable, as_text
 from privsynth.schema import PRIVATE, Category, Column, category_text
-from privsynth.schema.columns import MAX_GRID_INTEGER
+from privsynth.schema.plain_values import MAX_GRID_INTEGER
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ def read_persons(raw: pd.Series) -> tuple[IntArray, list[str]]:
 
 
 def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, BrokenRules]:
-    reading = TimeReading(column) if column.type == "datetime" else NumberReading(column)
+    reading = READINGS.get(column.type or "", NumberReading)(column)
     numbers = reading.stored(raw)
     codes, rules = None, BrokenRules()
     if numbers is not None:

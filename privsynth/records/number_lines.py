@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from privsynth.records.single_values import Single, Unreadable, as_moment, as_number, of_single_precision
-from privsynth.schema.columns import MAX_GRID_INTEGER, Column, category_text
+from privsynth.schema import Column
+from privsynth.schema.plain_values import MAX_GRID_INTEGER, category_text
 from privsynth.schema.times import read_duration, seconds_of
 
 FloatArray = npt.NDArray[np.float64]
@@ -98,6 +100,10 @@ class TimeReading:
         except ValueError:
             return math.nan
         return float(seconds_of(moment) // self._resolution)
+
+
+READINGS: Mapping[str, type[NumberReading] | type[TimeReading]] = {"datetime": TimeReading}
+"""How the fields of a type are read; `NumberReading` reads those of all others."""
 
 
 def fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
 
-from privsynth.schema.columns import MAX_GRID_INTEGER
+from privsynth.schema.plain_values import MAX_GRID_INTEGER
 from privsynth.schema.times import EPOCH, TimeFormat
 
 FloatArray = npt.NDArray[np.float64]

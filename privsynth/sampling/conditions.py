@@ -157,12 +157,10 @@ def codes_of(domain: Domain, values: pd.Series, *, where: str) -> tuple[IntArray
     numbers = np.array(
         [number_of(domain.column, value, where=f"{where}: {name!r}") for value in distinct], dtype=np.float64
     )
-    if domain.column.type == "datetime":
-        ticks = np.floor(numbers)
-    else:
-        ticks = numbers if domain.column.step is None else np.rint(numbers / domain.column.step)
+    column = domain.column
+    ticks = np.array([column.line.tick(column, number) for number in numbers], dtype=np.float64)
     if ((ticks < domain.grid.low) | (ticks > domain.grid.high)).any():
-        low, high = (display_tick(domain.column, tick) for tick in (domain.grid.low, domain.grid.high))
+        low, high = (column.line.tick_text(column, end) for end in (domain.grid.low, domain.grid.high))
         raise RequestError(f"{where}: expected {name!r} between {low} and {high}")
     codes_and_missing = np.r_[domain.code_of_ticks(ticks), missing_code].astype(np.int64)
     return codes_and_missing[position], np.r_[ticks, missing_tick][position]
@@ -204,7 +202,7 @@ def _restrict_numeric(
         first, last = _ticks(column, given, where)
         low, high = max(first, grid.low), min(last, grid.high)
         if low > high:
-            ends = (display_tick(column, tick) for tick in (grid.low, grid.high))
+            ends = (column.line.tick_text(column, tick) for tick in (grid.low, grid.high))
             raise RequestError(f"{where}: it allows nothing between the bounds {' and '.join(ends)}")
         inside.append((low, high))
     share = np.zeros(domain.size)
@@ -255,25 +253,9 @@ def _ticks(column: Column, given: Range, where: str) -> tuple[float, float]:
     if first > last:
         is_value = given.low is given.high
         found = f"{given.low} is none of them" if is_value else f"none lies in {given}"
-        raise RequestError(f"{where}: its values are {_kind_of_values(column)}, and {found}")
+        raise RequestError(f"{where}: its values are {column.line.kind_of_values(column)}, and {found}")
     return float(first) + 0.0, float(last) + 0.0  # no negative zero
-
-
-def _kind_of_values(column: Column) -> str:
-    if column.type == "datetime":
-        return f"whole {column.resolution or 'day'}s"
-    if column.decimals:
-        return f"numbers with {column.decimals} decimal{'s' if column.decimals > 1 else ''}"
-    return "numbers" if column.step is None else "whole numbers"
 
 
 def _slack(tick: float) -> float:
     return max(1e-6, 4.0 * math.ulp(tick)) if math.isfinite(tick) else 0.0
-
-
-def display_tick(column: Column, tick: float) -> str:
-    """Return a tick of a number line as people write it."""
-    if column.type == "datetime":
-        return str(np.datetime64(int(tick) * column.resolution_seconds, "s"))
-    number = tick if column.step is None else tick * column.step
-    return f"{number:.15g}"

@@ -14,7 +14,7 @@ from privsynth.domains.encoding import DiscreteDomain, Domain
 from privsynth.errors import RequestError, SchemaError
 from privsynth.models.tables.mixture import ProductMixture
 from privsynth.sampling.axes import Axis, CellTable
-from privsynth.sampling.conditions import Restriction, display_tick, restrict
+from privsynth.sampling.conditions import Restriction, restrict
 from privsynth.sampling.constrained import CombinationFactor, OrderedFactor, combination_codes
 from privsynth.sampling.factors import ColumnFactor, Factor, Prepared
 from privsynth.sampling.grouped import GroupedFactor, ValueGroups
@@ -184,7 +184,7 @@ def _not_found(domain: Domain) -> str | None:
         return None
     if not domain.n_bins:
         return f"column {column.name!r}: its private bounds; it is missing in every row"
-    low, high = (display_tick(column, tick) for tick in (domain.grid.low, domain.grid.high))
+    low, high = (column.line.tick_text(column, tick) for tick in (domain.grid.low, domain.grid.high))
     return (
         f"column {column.name!r}: its private bounds; its values lie in a guessed range, {low} to {high}, "
         "and mean little"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,7 +13,7 @@ import pandas as pd
 
 from privsynth.errors import RequestError
 from privsynth.schema import Column
-from privsynth.schema.times import seconds_of
+from privsynth.schema.column_types import PLAIN_NUMBERS
 
 FORMS = (
     'a value, a list of values, a range ("18..30", {"low": 18, "high": 30} or a 2-tuple, inclusive), or None '
@@ -138,23 +136,9 @@ def number_of(column: Column, value: Any, *, where: str) -> float:
         RequestError: If it is none.
     """
     value = plain_value(value)
-    if column.type == "datetime":
-        written = column.time_format
-        is_time = isinstance(value, dt.date | dt.time)
-        try:
-            moment = written.on_the_wall(value) if is_time else written.read(str(value).strip())
-        except ValueError:
-            as_in = f" or written as {column.format!r}" if column.format else ""
-            raise RequestError(
-                f"{where}: the value is not an ISO-8601 date or time{as_in}: {value!r}"
-            ) from None
-        return math.floor(seconds_of(moment)) / column.resolution_seconds
-    if isinstance(value, str) and column.number_format is not None:
-        value = column.number_format.plain_text(value)
+    line = column.line if column.is_numeric else PLAIN_NUMBERS  # listed values may be numbers, too
     try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if math.isnan(number) or isinstance(value, bool):
-        raise RequestError(f"{where}: expected {FORMS}, got {value!r}")
-    return number
+        return line.number(column, value)
+    except ValueError:
+        wrong = line.wrong_number(column, value) or f"expected {FORMS}, got {value!r}"
+        raise RequestError(f"{where}: {wrong}") from None

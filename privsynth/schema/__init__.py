@@ -7,18 +7,11 @@ what else one is read from.
 
 from __future__ import annotations
 
-from privsynth.schema.columns import (
-    DISCRETE_TYPES,
-    PRIVATE,
-    RESOLUTION_SECONDS,
-    TYPES,
-    Category,
-    Column,
-    category_text,
-    datetime_to_step,
-    whole_steps,
-)
+from privsynth.schema.column_types import PRIVATE, RESOLUTION_SECONDS, whole_steps
+from privsynth.schema.columns import DISCRETE_TYPES, TYPES, Category, Column
+from privsynth.schema.plain_values import category_text
 from privsynth.schema.schema import ROWS_OF_PERSONS, SCHEMA_VERSION, Schema
+from privsynth.schema.times import datetime_to_step
 
 __all__ = [
     "DISCRETE_TYPES",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.schema.columns import PRIVATE
+from privsynth.schema.column_types import PRIVATE
 from privsynth.schema.files import read_fields
 from privsynth.schema.schema import Schema
 from privsynth.schema.sdv import is_sdv_metadata, schema_from_sdv

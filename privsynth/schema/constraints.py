@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from privsynth.errors import SchemaError
-from privsynth.schema.columns import DISCRETE_TYPES, PRIVATE, Category, Column, category_text
+from privsynth.schema.column_types import PRIVATE
+from privsynth.schema.columns import DISCRETE_TYPES, Category, Column
+from privsynth.schema.plain_values import category_text
 
 MAX_COMBINATIONS = 5_000
 Combination = tuple[Category | None, ...]
@@ -143,9 +145,7 @@ def _inequality(fields: Mapping[str, Any], columns: list[Column]) -> Inequality:
             raise SchemaError(f"constraints: {constraint}: {column.name!r} is not a number line")
     first = columns[0]
     for column in columns[1:]:
-        of_one_kind = (column.type == "datetime") == (first.type == "datetime")
-        steps = [c.resolution_seconds if c.type == "datetime" else c.step for c in (first, column)]
-        if not of_one_kind or steps[0] != steps[1]:
+        if column.line.scale(column) != first.line.scale(first):
             raise SchemaError(
                 f"constraints: {constraint}: {column.name!r} has another step than {first.name!r}; give both "
                 "the same type, and the same decimals or resolution"
@@ -235,8 +235,8 @@ def _value(column: Column, value: Category | None) -> Category | None:
         return None
     if not isinstance(value, Category):
         raise SchemaError(f"constraints: {value!r} in a combination is not a text, number or boolean")
-    declared = column.boolean_values if column.type == "boolean" else column.categories
-    if isinstance(declared, tuple) and category_text(value) not in {category_text(v) for v in declared}:
+    declared = column.labels
+    if declared is not None and category_text(value) not in {category_text(v) for v in declared}:
         raise SchemaError(
             f"constraints: {value!r} in a combination is not among the values of {column.name!r}"
         )

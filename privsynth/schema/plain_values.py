@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+MAX_GRID_INTEGER = 2**53  # up to which every whole number is a double
 LISTS = (list, tuple, range, np.ndarray, pd.Series, pd.Index, pd.api.extensions.ExtensionArray)
 
 
@@ -57,3 +59,19 @@ def _sorted(values: list[Any]) -> list[Any]:
         return sorted(values)
     except TypeError:
         return sorted(values, key=str)
+
+
+def category_text(value: object) -> str:
+    """Return the text by which a table's value matches a category: 3, 3.0 and "3" are one.
+
+    Letters with accents are composed (Unicode NFC), whichever way they are stored.
+
+    Example:
+        >>> [category_text(v) for v in (3, 3.0, "3", True, " a ")]
+        ['3', '3', '3', 'true', 'a']
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_GRID_INTEGER:
+        return str(int(value))
+    return unicodedata.normalize("NFC", str(value)).strip()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.schema.columns import PRIVATE
+from privsynth.schema.column_types import PRIVATE
 from privsynth.schema.schema import Schema
 
 _TIME_CODES = ("%H", "%I", "%R", "%T", "%X", "%c", "%s")  # of a datetime format that tells the time of day

@@ -147,6 +147,20 @@ def read_duration(text: str) -> float:
     return -(days + clock) if match["sign"] else days + clock
 
 
+def datetime_to_step(text: str, resolution_seconds: int, where: str, *, zone: str | None = None) -> float:
+    """Return an ISO-8601 time as whole steps since 1970, as the clock shows it (in ``zone``, if given).
+
+    A time of day without a date is on 1 January 1900.
+    """
+    for read in (dt.datetime.fromisoformat, dt.time.fromisoformat):
+        try:
+            moment = TimeFormat(zone=zone).on_the_wall(read(text))
+        except ValueError:
+            continue
+        return float(seconds_of(moment) // resolution_seconds)
+    raise SchemaError(f"{where} is not an ISO-8601 date or time: {text!r}")
+
+
 def _is_readable(format: str) -> bool:
     try:
         moment = dt.datetime(2004, 5, 6, 7, 8, 9)

@@ -26,7 +26,7 @@ import pandas as pd
 
 from privsynth.io.tables import write_table
 from privsynth.records.conform import conform
-from privsynth.schema.columns import Column, category_text
+from privsynth.schema import Column, category_text
 from tests.benchmarks.tables import Table, bench_folder
 
 MAX_CATEGORIES = 250

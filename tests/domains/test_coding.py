@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privsynth.domains.coding import NumberCoding, TextCoding, narrow
-from privsynth.schema.columns import category_text
+from privsynth.schema import category_text
 
 TEXTS = st.one_of(st.sampled_from(["flu", "flu\0", "", "é", "e\u0301", "1", " 1 "]), st.text(max_size=4))
 NUMBERS = st.one_of(st.sampled_from([0.0, -0.0, math.nan, math.inf, 0.5, 1e300]), st.floats(-20, 20))

@@ -18,7 +18,6 @@ from privsynth.domains.encoding import (
     DiscreteDomain,
     NumericDomain,
     NumericGrid,
-    from_ticks,
     labels_to_values,
     ticks_to_values,
     to_ticks,
@@ -258,7 +257,7 @@ def test_decimals_are_the_nearest_floats_to_what_they_are_written_as(decimals, t
     column = Column(name="x", type="real", low=0, high=1, decimals=decimals)
     sign, digits = "-" if tick < 0 else "", f"{abs(tick):0{decimals + 1}d}"
     text = f"{sign}{digits[: len(digits) - decimals]}.{digits[len(digits) - decimals :]}"
-    assert from_ticks(np.array([float(tick)]), column)[0] == float(text)
+    assert ticks_to_values(np.array([float(tick)]), column)[0] == float(text)
 
 
 @pytest.mark.parametrize("column", [c for c in COLUMNS if c.missing], ids=lambda c: c.type)

@@ -13,7 +13,6 @@ from privsynth.attacks.intervals import auc_interval
 from privsynth.io.source import Table
 from privsynth.metrics.common.estimates import not_assessed, number
 from privsynth.metrics.common.tables import Tables, load_tables
-from privsynth.metrics.fidelity.distributions import number_text
 from privsynth.metrics.fidelity.tables import assess_fidelity
 from privsynth.metrics.fidelity.two_sample import TOO_FEW, TwoSampleResult, log_odds, tell_synthetic_from_real
 from privsynth.releases.statements import mu_squared_of, purpose_of
@@ -195,7 +194,8 @@ def _shown(tables: Tables, name: str, field: pd.Series) -> str | None:
         return None
     if isinstance(field.dtype, pd.CategoricalDtype):
         return category_text(field.tolist()[0])
-    return number_text(float(field.iloc[0]), tables.schema.columns[name])
+    column = tables.schema.columns[name]
+    return column.line.text(column, float(field.iloc[0]))
 
 
 def _worst(fidelity: Mapping[str, Any]) -> dict[str, Any]:

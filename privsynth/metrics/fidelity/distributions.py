@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 from typing import Any
 
@@ -46,27 +45,16 @@ def column_distribution(
     ]
 
 
-def number_text(value: float, column: Column) -> str:
-    """Return a canonical number as a reader writes it: datetimes as dates, whole numbers without a point."""
-    if column.type == "datetime":
-        try:
-            moment = dt.datetime.fromtimestamp(value * column.resolution_seconds, tz=dt.UTC)
-        except (OverflowError, ValueError, OSError):
-            return f"{value:g}"
-        return moment.strftime("%Y-%m-%d" if column.resolution in (None, "day") else "%Y-%m-%d %H:%M:%S")
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
-
-
 def interval_text(low: float | None, high: float | None, column: Column) -> str:
     """Return a half-open interval ``[low, high)`` as text; whole numbers read "18–24"."""
     if low is None and high is None:
         return "all"
     if low is None:
-        return f"< {number_text(high or 0.0, column)}"
+        return f"< {column.line.text(column, high or 0.0)}"
     if high is None:
-        return f"≥ {number_text(low, column)}"
-    first = number_text(low, column)
-    last = number_text(high if column.type == "real" else max(low, np.ceil(high) - 1), column)
+        return f"≥ {column.line.text(column, low)}"
+    first = column.line.text(column, low)
+    last = column.line.text(column, max(low, np.ceil(high) - 1) if column.line.is_whole else high)
     between = " to " if "-" in first + last else "–"  # of negative numbers, and of dates
     return first if first == last else f"{first}{between}{last}"
 
@@ -78,7 +66,7 @@ def _number_bars(
     middle = weighted_quantiles(x, weights, np.array([0.005, 0.995]))
     low, high = (float(middle[0]), float(middle[1])) if len(middle) else (0.0, 0.0)
     width = max((high - low) / MAX_BARS, 0.0)
-    if column.type != "real":
+    if column.line.is_whole:
         width = max(1.0, float(np.ceil((high - low + 1) / MAX_BARS)))
     inner = np.arange(1, MAX_BARS) * width + low if width > 0 else np.empty(0)
     edges = inner[inner <= high]

@@ -18,7 +18,7 @@ from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
 from privsynth.privacy.mechanisms.discovery import HeldByMany
-from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, datetime_to_step, whole_steps
+from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, whole_steps
 from privsynth.schema.constraints import MAX_COMBINATIONS, Combinations
 from privsynth.synthesizers.tables.octaves import Octaves, is_wide
 
@@ -239,23 +239,18 @@ def _fine_domain(
     has_missing = bool(column.missing)
     delta = Discoveries.of(schema).delta_each(budget.delta)
     if not column.is_numeric:
-        values: tuple[Category, ...]
-        if column.type == "boolean":
-            values = column.boolean_values
-        elif isinstance(column.categories, tuple):
-            values = column.categories
-        else:
-            held_by_many = HeldByMany(
-                purpose=f"values of {column.name!r} held by many",
-                of=(column,),
-                noise_multiplier=noise_for(budget.lists * mu_squared),
-                delta=delta,
-                max_values=MAX_VALUES,
-            )
-            texts = tuple(curator.release(f"values/{column.name}", held_by_many).facts["values"])
-            in_order = map(category_text, sorted(_as_numbers(texts)))
-            return DiscreteDomain(column, tuple(in_order), True, has_missing)
-        return DiscreteDomain(column, values, False, has_missing)
+        if column.labels is not None:
+            return DiscreteDomain(column, column.labels, False, has_missing)
+        held_by_many = HeldByMany(
+            purpose=f"values of {column.name!r} held by many",
+            of=(column,),
+            noise_multiplier=noise_for(budget.lists * mu_squared),
+            delta=delta,
+            max_values=MAX_VALUES,
+        )
+        texts = tuple(curator.release(f"values/{column.name}", held_by_many).facts["values"])
+        in_order = map(category_text, sorted(_as_numbers(texts)))
+        return DiscreteDomain(column, tuple(in_order), True, has_missing)
     bounds_found = True
     if grid is None:
         low, high, bounds_found = _bounds(curator, column, budget)
@@ -330,13 +325,8 @@ def _bins_within(column: Column, least: float, most: float) -> NDArray[np.bool_]
 
 def _possible(column: Column) -> tuple[float, float]:
     """Return the least and the largest value that a column's type and its public bounds allow."""
-    low, high = column.bounds
-    if column.type == "datetime":  # a bound found in noise must still be a date
-        earliest, latest = (
-            datetime_to_step(text, column.resolution_seconds, "") for text in ("0001-01-01", "9999-12-31")
-        )
-        return (earliest if low is None else low), (latest if high is None else high)
-    return (-math.inf if low is None else low), (math.inf if high is None else high)
+    (low, high), (least, most) = column.bounds, column.line.widest(column)
+    return (least if low is None else low), (most if high is None else high)
 
 
 def clear_of_noise(noise_std: float) -> float:

@@ -18,8 +18,6 @@ from privsynth.schema import Column, whole_steps
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
-WIDE = 2.0**20  # steps, or units where there are none, from which public bounds may be far wider than values
-WIDE_TIMES = 2.0**16  # the same for datetimes: a century of days is no wide line, two are
 CLEAR = 3.0  # deviations of its noise from which a doubling bin is divided
 SIGNAL = 2.0  # deviations of its noise that a cell should hold
 MOST_PARTS = 128  # of one doubling bin
@@ -31,7 +29,7 @@ def is_wide(column: Column) -> bool:
     low, high = column.bounds
     if not column.is_numeric or low is None or high is None:
         return False
-    return (high - low) / (column.step or 1.0) >= (WIDE_TIMES if column.type == "datetime" else WIDE)
+    return (high - low) / (column.step or 1.0) >= column.line.wide
 
 
 @dataclass(frozen=True)
