@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -114,8 +115,8 @@ def fit(
 
     if schema_path is None:
         raise SchemaError(
-            f"fit needs a --schema; `privsynth schema {table} -o schema.json` drafts one: declare in it what "
-            'is public, and set to "private" what shall be found under the budget'
+            f"fit needs a --schema; `privsynth schema {quote(table)} -o schema.json` drafts one: declare in "
+            'it what is public, and set to "private" what shall be found under the budget'
         )
     declared = Schema.load(schema_path)
     model = synthesizer_class(synthesizer.value)(epsilon=_epsilon(epsilon), delta=delta, device=device.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -91,7 +92,7 @@ def schema(
     lines.append("then give roles (target, group, person_id) and check that every fact in it may be public")
     is_stored = drafted.types_from_records
     next_steps = [
-        f"`privsynth check {table or 'TABLE'} --schema {output}` shows what in it breaks the schema"
+        f"`privsynth check {quote(table or 'TABLE')} --schema {output}` shows what in it breaks the schema"
     ]
     if table is not None:
         next_steps = [
@@ -118,7 +119,7 @@ def _ways_on(table: str, output: Path, *, infer: bool, is_stored: bool, is_open:
     if is_open:
         ways.append(
             f"no value was read, so fill in {output} by hand, turn a code book into it (`privsynth schema "
-            f"--from FILE -o {output} --force`), or let `privsynth schema {table} -o {output} --infer "
+            f"--from FILE -o {output} --force`), or let `privsynth schema {quote(table)} -o {output} --infer "
             "--force` propose types from the values, which the guarantee then says"
         )
     if is_stored:

@@ -316,6 +316,9 @@ def test_the_command_line_takes_patterns_and_leaves_addresses_whole(
             main(["check", table, "--schema", str(tmp_path / "schema.json")])
         assert int(stopped.value.code or 0) == code
     assert "got a duckdb:// address" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["schema", f"{tmp_path}/visits-*.csv.gz", "-o", str(tmp_path / "draft.json")])
+    assert f"`privsynth check '{tmp_path}/visits-*.csv.gz' --schema" in capsys.readouterr().err
 
 
 def test_gzip_is_known_by_the_name(tmp_path: Path) -> None:
