@@ -14,23 +14,23 @@ from privsynth.models.tables.gan import GanOptions
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import (
+    DenoisingSettings,
     DenoisingSynthesizer,
+    DPGANSettings,
     DPGANSynthesizer,
+    ImageDiffusionSettings,
     ImageDiffusionSynthesizer,
+    ImageFeatureSettings,
     ImageFeatureSynthesizer,
+    ImageGANSettings,
     ImageGANSynthesizer,
     MarginalSynthesizer,
+    PATEGANSettings,
     PATEGANSynthesizer,
 )
 from privsynth.synthesizers.images.base import ImageSynthesizer
-from privsynth.synthesizers.images.diffusion import ImageDiffusionSettings
-from privsynth.synthesizers.images.feature import ImageFeatureSettings
-from privsynth.synthesizers.images.gan import ImageGANSettings
 from privsynth.synthesizers.images.prototypes import PrototypeSettings
 from privsynth.synthesizers.tables.base import TableSynthesizer
-from privsynth.synthesizers.tables.denoising import DenoisingSettings
-from privsynth.synthesizers.tables.dpgan import DPGANSettings
-from privsynth.synthesizers.tables.pategan import PATEGANSettings
 from tests.helpers.tables import QUICK
 
 AnySynthesizer = TableSynthesizer | ImageSynthesizer
