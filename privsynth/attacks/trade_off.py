@@ -113,10 +113,10 @@ def trade_off_view(membership: Section, guarantee: Mapping[str, Any] | None) -> 
     attacks = all_attacks(membership)
     best = _best_at(attacks, TOLD_RATE)
     found = (
-        "too few outsiders are there to set such a threshold"
+        "there are too few non-members to set such a threshold"
         if best is None
-        else f"our best attack ({best[0].replace('_', ' ')}) found {_percent(best[1]['tpr'])} "
-        f"at {_percent(best[1]['fpr'])} measured false alarms"
+        else f"our best attack ({best[0].replace('_', ' ')}) had a true positive rate of "
+        f"{_percent(best[1]['tpr'])} at a measured false positive rate of {_percent(best[1]['fpr'])}"
     )
     rate = float(TOLD_RATE)
     if allowance is None:
@@ -125,7 +125,8 @@ def trade_off_view(membership: Section, guarantee: Mapping[str, Any] | None) -> 
             "mu": None,
             "above": [],
             "words": [
-                f"No guarantee bounds what an attacker can find. At {_percent(rate)} false alarms {found}."
+                f"No guarantee bounds what an attacker can find. At a false positive rate of "
+                f"{_percent(rate)}, {found}."
             ],
         }
     fprs = np.geomspace(SMALLEST_FPR, 1.0, N_CURVE_POINTS)
@@ -139,10 +140,10 @@ def trade_off_view(membership: Section, guarantee: Mapping[str, Any] | None) -> 
         "mu": allowance.mu,
         "above": [{"attack": name, "rate": at} for name, at in above],
         "words": [
-            f"An attacker who is allowed {_percent(rate)} false alarms finds at most "
-            f"{_percent(allowance.add_or_remove_one(rate))} of members, if the question is whether one "
+            f"At a false positive rate of {_percent(rate)}, any attacker has a true positive rate of at most "
+            f"{_percent(allowance.add_or_remove_one(rate))}, if the question is whether one "
             f"{membership['unit']} was there at all; {found}.",
-            "In this audit members and outsiders are fixed, so each could have stood in the other's place; "
+            "In this audit members and non-members are fixed, so each could have stood in the other's place; "
             f"for that game the guarantee allows {_percent(allowance.replace_one(rate))}.",
         ],
     }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from privsynth.errors import ParameterError, TableError
 from privsynth.report.page.page import render_page
 from privsynth.report.sections import SECTIONS
-from privsynth.report.sections.base import kind_of
+from privsynth.report.sections.base import Verdict, kind_of
 from privsynth.report.text import claim_of, given_in_words, way_to_floor
 
 Report = dict[str, Any]
@@ -68,7 +69,10 @@ def compare_reports(reports: Mapping[str, Report]) -> dict[str, Any]:
         for section, measure, direction, figure in key_figures(report):
             row = figures.setdefault((section, measure), {"direction": direction, "by_run": {}})
             row["by_run"][name] = figure
-    questions = list(dict.fromkeys(v["question"] for report in reports.values() for v in report["verdicts"]))
+    verdicts: dict[tuple[str, int], dict[str, Verdict]] = {}
+    for name, report in reports.items():
+        for key, verdict in _placed(report["verdicts"]):
+            verdicts.setdefault(key, {})[name] = verdict
     return {
         "runs": [_run(name, report) for name, report in reports.items()],
         "figures": [
@@ -83,13 +87,10 @@ def compare_reports(reports: Mapping[str, Report]) -> dict[str, Any]:
         ],
         "verdicts": [
             {
-                "question": question,
-                "by_run": [
-                    next((v for v in report["verdicts"] if v["question"] == question), None)
-                    for report in reports.values()
-                ],
+                "question": next(iter(by_run.values()))["question"],
+                "by_run": [by_run.get(name) for name in reports],
             }
-            for question in questions
+            for by_run in verdicts.values()
         ],
         "warnings": _warnings(reports),
     }
@@ -116,6 +117,14 @@ def key_figures(report: Report) -> list[tuple[str, str, str, dict[str, Any]]]:
         for measure, direction, figure in section.key_figures(report)
         if figure is not None
     ]
+
+
+def _placed(verdicts: Sequence[Verdict]) -> Iterator[tuple[tuple[str, int], Verdict]]:
+    """Yield verdicts with their section and their place in it: versions may word a question differently."""
+    seen: Counter[str] = Counter()
+    for verdict in verdicts:
+        yield (verdict["section"], seen[verdict["section"]]), verdict
+        seen[verdict["section"]] += 1
 
 
 def _run(name: str, report: Report) -> dict[str, Any]:

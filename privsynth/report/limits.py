@@ -119,12 +119,13 @@ class ImageLimits:
             out.append(
                 f"membership: {self.max_scored:,} members (and as many others, at most) were attacked, drawn "
                 "at random, against all synthetic images: this costs the attacks power, which the smallest "
-                "effect that would be seen shows, and hides no copy"
+                "detectable effect shows, and hides no copy"
             )
         if min(n["synthetic"], n["real"]) > min(self.max_compared, n.get("holdout", n["real"]) // 2):
             out.append(
                 f"fidelity: distances come from at most {self.max_compared:,} images of each side, as many "
-                "of the ceiling; fewer images make the Fréchet distance larger on all sides, never smaller"
+                "of real ones beside them; fewer images make the Fréchet distance larger on all sides, never "
+                "smaller"
             )
         if n["synthetic"] > self.max_queries:
             out.append(

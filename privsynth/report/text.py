@@ -67,8 +67,8 @@ def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows"
         f"{given_in_words(guarantee)}: no outcome becomes more than {_factor(epsilon)} times as "
         f"likely or as unlikely through that {one}, but for a "
         f"probability of {_one_in(delta)}.",
-        f"As a game: an attacker who wrongly accuses 1 in 100 {one}s that were not among them can rightly "
-        f"accuse at most {allowed:.3g} in 100 that were.",
+        f"For membership inference: at a false positive rate of 1 in 100 {one}s, the true positive rate is "
+        f"at most {allowed:.3g} in 100.",
         f"It does not hide what is true of people in general: that is what the {things} are for. Two sets of "
         f"records are neighbours when they differ by adding or removing one {one}; several {one}s together, "
         "such as a household, are protected less.",
@@ -143,18 +143,18 @@ _NUMBERS = dict(enumerate(("None", "One", "Two", "Three", "Four", "Five", "Six",
 
 
 def bought(fidelity: Mapping[str, Any], utility: Mapping[str, Any]) -> str:
-    """Return in words how much of the way from floor to ceiling the rows have come."""
+    """Return in words how far the rows have come from independent columns to real rows."""
     told = []
     for what, figure in (
-        ("of what pairs of columns tell", fidelity.get("tv_2way")),
-        ("of what triples of columns tell", fidelity.get("tv_3way")),
-        ("of what gradient boosting can learn about the target", _main_score(utility)),
+        ("for 2-way marginals", fidelity.get("tv_2way")),
+        ("for 3-way marginals", fidelity.get("tv_3way")),
+        ("for predicting the target by gradient boosting", _main_score(utility)),
     ):
         way = way_to_floor(figure) if figure else None
         if way is not None:
             told.append(f"{min(max(1 - way, 0.0), 1.0):.0%} {what}")
     if not told:
-        return "that cannot be said without ceiling and floor."
+        return "that cannot be said without both references."
     return "of the way from independent columns to real rows, " + ", ".join(told) + "."
 
 

@@ -76,9 +76,9 @@ def test_the_view_is_told_in_plain_words() -> None:
     assert len(view["curves"]["fpr"]) == len(view["curves"]["replace_one"]) == 61
     assert view["above"] == []
     first, second = view["words"]
-    assert "allowed 1 % false alarms finds at most 1.97 % of members" in first
+    assert "At a false positive rate of 1 %, any attacker has a true positive rate of at most 1.97 %" in first
     assert "whether one person was there at all" in first
-    assert "our best attack (density ratio) found" in first
+    assert "our best attack (density ratio) had a true positive rate of" in first
     assert "for that game the guarantee allows 3.6" in second
     without = trade_off_view(section, None)
     assert without["curves"] is None
@@ -88,4 +88,4 @@ def test_the_view_is_told_in_plain_words() -> None:
 def test_too_few_outsiders_are_said() -> None:
     figures = read_out(np.arange(50.0), np.arange(60.0), generator=np.random.default_rng(0))
     view = trade_off_view({"attacks": {"x": figures}, "unit": "record"}, CLAIM)
-    assert "too few outsiders" in view["words"][0]
+    assert "too few non-members" in view["words"][0]

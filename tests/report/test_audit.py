@@ -122,7 +122,7 @@ def test_a_notebook_shows_the_verdicts_escaped(report: AuditReport) -> None:
     shown = report._repr_html_()
     assert shown.count("<tr>") > len(report.verdicts) + 10
     assert "question" in shown
-    assert "distance, pairs of columns" in shown
+    assert "2-way marginals, TVD" in shown
     assert "<script" not in shown
 
 

@@ -38,14 +38,28 @@ def test_the_better_run_is_marked_where_it_is_clear(report: AuditReport, worse: 
     found = compare_reports({"one": report.to_dict(), "two": worse})
     assert [(run["name"], run["epsilon"]) for run in found["runs"]] == [("one", 1.0), ("two", 0.1)]
     by_measure = {row["measure"]: row for row in found["figures"]}
-    assert by_measure["distance, pairs of columns"]["best"] == 0
+    assert by_measure["2-way marginals, TVD"]["best"] == 0
     assert by_measure["AUC, gradient boosting"]["best"] == 0
-    assert by_measure["distance, single columns"]["best"] is None  # the same
+    assert by_measure["1-way marginals, total variation distance (TVD)"]["best"] is None  # the same
     overlapping = copy.deepcopy(worse)
     overlapping["utility"]["models"]["hist_gradient_boosting"]["auc"]["interval"] = [0.5, 1.0]
     again = compare_reports({"one": report.to_dict(), "two": overlapping})
     assert {r["measure"]: r for r in again["figures"]}["AUC, gradient boosting"]["best"] is None
     assert found["warnings"] == []
+
+
+def test_verdicts_meet_by_their_place_not_by_their_wording(report: AuditReport) -> None:
+    content = report.to_dict()
+    other = copy.deepcopy(content)
+    for verdict in other["verdicts"]:
+        verdict["question"] = f"In other words: {verdict['question']}"
+    del other["verdicts"][1]  # a report may lack one
+    found = compare_reports({"one": content, "two": other})["verdicts"]
+    assert [row["question"] for row in found] == [v["question"] for v in content["verdicts"]]
+    sections = [[v and v["section"] for v in row["by_run"]] for row in found]
+    assert sections == [
+        [v["section"]] * 2 if i != 1 else [v["section"], None] for i, v in enumerate(content["verdicts"])
+    ]
 
 
 def test_audits_that_differ_themselves_are_warned_about(report: AuditReport, worse: dict[str, Any]) -> None:
@@ -69,7 +83,7 @@ def test_the_page_shows_all_runs_escaped(
     assert "<b>two</b>" in shown
     assert [tag for tag, _ in page.elements].count("script") == 3
     assert 'id="chart-comparison"' in text
-    assert "distance, pairs of columns" in shown
+    assert "2-way marginals, TVD" in shown
     assert "http" not in next(
         a["content"] or "" for t, a in page.elements if t == "meta" and "http-equiv" in a
     )
@@ -113,8 +127,8 @@ def test_a_newer_report_gives_a_named_error(report: AuditReport, tmp_path: Path)
 
 def test_key_figures_are_those_of_the_report(report: AuditReport) -> None:
     listed = {measure: figure for _, measure, _, figure in key_figures(report.to_dict())}
-    assert listed["distance, pairs of columns"] == report.fidelity["tv_2way"]
-    assert listed["AUC of the two-sample test"] == report.fidelity["two_sample"]["auc"]
+    assert listed["2-way marginals, TVD"] == report.fidelity["tv_2way"]
+    assert listed["AUC of the classifier two-sample test (C2ST)"] == report.fidelity["two_sample"]["auc"]
     assert len(listed) > 12
 
 

@@ -138,7 +138,7 @@ def test_words_say_what_counts() -> None:
     )
     assert slope_in_words(0.4, None) == "small groups lose shares"
     figure = {"value": 0.04, "ceiling": 0.03, "floor": 0.13}
-    assert "90% of what pairs of columns tell" in bought({"tv_2way": figure}, {})
+    assert "90% for 2-way marginals" in bought({"tv_2way": figure}, {})
     assert bought({}, {}).startswith("that cannot be said")
 
 

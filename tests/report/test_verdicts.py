@@ -100,7 +100,7 @@ def test_members_given_away_without_a_claim_are_a_problem() -> None:
     # the upper limit of 10 in 1,000 is 1.97 %: three times that is 5.9 % of members
     verdict = membership_verdict(attack(0.52, 0.01, n_true=700), None)
     assert verdict["verdict"] == "problem"
-    assert "7.0% of them at 1.00% false alarms" in verdict["evidence"]
+    assert "true positive rate 7.0% at false positive rate 1.00%" in verdict["evidence"]
     assert membership_verdict(attack(0.52, 0.01, n_true=500), None)["verdict"] == "attention"
     assert membership_verdict(attack(0.5, 0.01, n_true=150), None)["verdict"] == "ok"
 
@@ -120,7 +120,7 @@ def test_a_holdout_of_another_source_is_said() -> None:
     other = {"source_difference": {"auc": 0.61, "differs": True}}
     verdict = membership_verdict(attack(0.5, 0.01), holdout=other)
     assert verdict["verdict"] == "attention"
-    assert "differ in distribution (told apart with AUC 0.610)" in verdict["evidence"]
+    assert "differ in distribution (AUC 0.610 of a classifier)" in verdict["evidence"]
     assert "privsynth split" in verdict["action"]
 
 
@@ -149,9 +149,9 @@ def test_the_way_to_the_floor_is_measured_in_either_direction() -> None:
 @pytest.mark.parametrize(
     ("two_way", "verdict", "opening"),
     [
-        (0.04, "ok", "Mean distance over single columns 0.010 (real rows 0.010"),
-        (0.085, "attention", "Pairs of columns are nearer to independent columns than to real rows."),
-        (0.3, "attention", "Pairs of columns are farther from the source than independent columns are."),
+        (0.04, "ok", "Mean total variation distance (TVD): 1-way marginals 0.010 (real rows 0.010"),
+        (0.085, "attention", "2-way marginals are nearer to independent columns than to real rows."),
+        (0.3, "attention", "2-way marginals are farther from the source than independent columns are."),
     ],
 )
 def test_fidelity_follows_floor_and_ceiling(two_way: float, verdict: str, opening: str) -> None:
@@ -176,7 +176,7 @@ def test_rows_beyond_a_floor_that_is_as_low_as_the_ceiling_are_found(value: floa
     }
     found = verdicts(fidelity=section)["fidelity"]
     assert found["verdict"] == verdict
-    assert found["evidence"].startswith("Pairs of columns are farther from") == (verdict == "attention")
+    assert found["evidence"].startswith("2-way marginals are farther from") == (verdict == "attention")
 
 
 @pytest.mark.parametrize(("auc", "ceiling", "verdict"), [
@@ -247,7 +247,7 @@ def test_disclosure_is_judged_by_what_is_found_of_members_alone(low: float, verd
     if verdict == "ok":
         assert "in 4 comparisons" in found["evidence"]
     else:
-        assert "pay guessed by neighbours: 40.0% of members, 35.0% of outsiders" in found["evidence"]
+        assert "pay guessed by neighbours: 40.0% of members, 35.0% of non-members" in found["evidence"]
 
 
 def test_a_spoilt_group_or_a_price_paid_by_few_asks_for_attention() -> None:
@@ -264,7 +264,7 @@ def test_a_spoilt_group_or_a_price_paid_by_few_asks_for_attention() -> None:
     }
     found = verdicts(fidelity=section)["fidelity"]
     assert found["verdict"] == "attention"
-    assert "within sex=F pairs of columns are nearer to independent" in found["evidence"]
+    assert "within sex=F 2-way marginals are nearer to independent" in found["evidence"]
     assert "AUC 0.700" in found["evidence"]
     assert found["section"] == "fidelity"
 

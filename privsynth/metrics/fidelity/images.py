@@ -41,9 +41,9 @@ _TEST_TRAINING = Training(n_steps=200, n_epochs=20)
 _MAX_TESTED = 10_000
 
 READING = (
-    "The ceiling puts real images, as many, in the place of the synthetic ones; the floor images whose "
+    "Beside them stand real images, as many, in the place of the synthetic ones, and images whose "
     "pixels are each drawn for themselves from the real ones, so that all shape is gone. Distances carry no "
-    "interval: the ceiling shows what sampling error alone does to them, and those computed from fewer "
+    "interval: real images show what sampling error alone does to them, and those computed from fewer "
     "images, or from other features, are not comparable."
 )
 

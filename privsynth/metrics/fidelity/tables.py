@@ -29,7 +29,7 @@ N_WORST_PAIRS = 10
 INTERVALS = (
     "The interval of the two-sample test covers the sampling of the rows that were tested, for the model "
     "that was trained and this synthetic table: not another draw or another fit. Distances carry no "
-    "interval; the ceiling shows what sampling error alone does to them."
+    "interval; real rows show what sampling error alone does to them."
 )
 
 

@@ -92,7 +92,7 @@ def assess_disclosure(
     generator = np.random.default_rng([random_state, 1])
     everyone = [one_row_each(records, generator) for records in (tables.real, tables.holdout)]
     if min(map(len, everyone)) < MIN_UNITS:
-        return not_assessed(f"needs {MIN_UNITS} members and outsiders each; give larger tables")
+        return not_assessed(f"needs {MIN_UNITS} members and non-members each; give larger tables")
     synthetic = tables.synthetic.frame
     most = max(MIN_UNITS, min(max_targets, int(MAX_COMPARISONS / len(synthetic))))
     attack = _Attack(tables, [side[:most] for side in everyone], everyone, synthetic, generator)

@@ -1,7 +1,7 @@
 """Membership: do the synthetic images tell whose images the generator was fitted to?
 
 The distance attacks of tables, looked through two glasses: the feature network (a near copy in content) and
-principal components of pixels (a near copy in shades). Both are fitted to the attacker's own images.
+principal components of pixels (a near copy in pixel values). Both are fitted to the attacker's own images.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ ATTACKS = {
     "density_ratio": "images closer to a synthetic one, in features, than the reference explains",
     "nearest": "images close to a synthetic one in features, without a reference",
     "nearest_calibrated": "images closer to a synthetic one, in features, than their neighbours are",
-    "density_ratio_pixels": "images closer to a synthetic one, in shades, than the reference explains",
-    "nearest_calibrated_pixels": "images closer to a synthetic one, in shades, than their neighbours are",
+    "density_ratio_pixels": "images closer to a synthetic one, in pixels, than the reference explains",
+    "nearest_calibrated_pixels": "images closer to a synthetic one, in pixels, than their neighbours are",
     "ensemble": "Fisher's combination of the five others, by rank",
 }
 """Name of each attack, and whom it accuses."""

@@ -235,7 +235,7 @@ def _by_group(tables: Tables, sides: Sides, scored: Scored, confidence: float) -
             "p_value": None,
         }
         if min(len(of_members), len(of_others)) < MIN_UNITS:
-            entry["reason"] = f"needs {MIN_UNITS} members and outsiders"
+            entry["reason"] = f"needs {MIN_UNITS} members and non-members"
         else:
             simultaneous = 1 - (1 - confidence) / len(entries)
             estimate = auc_interval(of_members, of_others, confidence=simultaneous)

@@ -17,18 +17,18 @@ _COLOURS = {
     "synthetic": "var(--synthetic)",
     "augmented": "var(--augmented)",
     "balanced": "var(--balanced)",
-    "twin": "var(--balanced)",
-    "ceiling": "var(--real)",
-    "floor": "var(--soft)",
+    "non-private": "var(--balanced)",
+    "real rows": "var(--real)",
+    "independent columns": "var(--soft)",
 }
 _SYMBOLS = {
     "real": "circle",
     "synthetic": "diamond",
     "augmented": "square",
     "balanced": "triangle-up",
-    "twin": "square",
-    "ceiling": "circle",
-    "floor": "x",
+    "non-private": "square",
+    "real rows": "circle",
+    "independent columns": "x",
 }
 
 

@@ -50,7 +50,7 @@ def trade_off(membership: Section, guarantee: Section | None) -> Chart:
             "x": rates.tolist(),
             "y": y,
             "line": {"width": 2, **line},
-            "hovertemplate": "at %{x:.2%} wrongly accused: %{y:.2%}<extra></extra>",
+            "hovertemplate": "false positive rate %{x:.2%}: %{y:.2%}<extra></extra>",
         }
         for name, y, line in lines
     ]
@@ -62,7 +62,7 @@ def trade_off(membership: Section, guarantee: Section | None) -> Chart:
     layout["xaxis"] |= {
         "type": "log",
         "range": [-3.05, 0.05],
-        "title": {"text": "outsiders wrongly accused"},
+        "title": {"text": "false positive rate"},
         **_PERCENT_TICKS,
     }
     layout["yaxis"] |= {
@@ -142,13 +142,13 @@ def groups(rows: Sequence[tuple[str, dict[str, Any]]], *, axis: str = "rate") ->
     Args:
         rows: The groups; those without any value are left out.
         axis: ``rate`` in percent; ``share`` in percent and logarithmic, so that small groups can be read;
-            ``distance`` a plain number.
+            ``TVD`` a plain number.
     """
     kept = [(label, values) for label, values in rows if any(v is not None for v in values.values())]
     sides = list(kept[0][1]) if kept else []
     series = {side: [(values[side], None) for _, values in kept] for side in sides}
     chart = dots([label for label, _ in kept], series, lines=True)
-    if axis != "distance":
+    if axis != "TVD":
         chart["layout"]["xaxis"]["tickformat"] = ".0%"
     values = [v for _, row in kept for v in row.values() if v is not None and v > 0]
     if axis == "share" and values and max(values) > 10 * min(values):
@@ -172,7 +172,7 @@ def runs(rows: Sequence[Section], names: Sequence[str]) -> Chart:
             "color": f"var(--series-{i % 6})",
             "symbol": _ATTACK_SYMBOLS[i % len(_ATTACK_SYMBOLS)],
         }
-    chart["layout"]["xaxis"] |= {"tickvals": [0, 1], "ticktext": ["floor", "ceiling"]}
+    chart["layout"]["xaxis"] |= {"tickvals": [0, 1], "ticktext": ["worst reference", "best reference"]}
     return chart
 
 
@@ -273,5 +273,5 @@ def _attack_points(name: str, points: Sequence[Section], i: int) -> Section:
             "color": f"var(--series-{i % 6})",
         },
         "customdata": [[p["fpr"], p["tpr"]] for p in points],
-        "hovertemplate": "wrongly accused %{customdata[0]:.2%}, found %{customdata[1]:.2%}",
+        "hovertemplate": "false positive rate %{customdata[0]:.2%}, true positive rate %{customdata[1]:.2%}",
     }

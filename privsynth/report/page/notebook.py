@@ -37,7 +37,8 @@ def summary(report: dict[str, Any]) -> str:
     if figures:
         text += Markup(
             "<details><summary>Key figures</summary><table><thead><tr><th></th><th>measure</th>"
-            "<th>synthetic</th><th>ceiling</th><th>floor</th></tr></thead><tbody>{}</tbody></table></details>"
+            "<th>synthetic</th><th>best reference</th><th>worst reference</th></tr></thead>"
+            "<tbody>{}</tbody></table></details>"
         ).format(figures)
     return str(text + Markup("<p>The whole page: <code>report.save(folder)</code>.</p>"))
 

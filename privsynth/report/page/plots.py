@@ -91,7 +91,7 @@ def _pairs_of_bars(bars: Sequence[dict[str, Any]], title: str) -> Markup:
 
 
 def gauge(figure: dict[str, Any]) -> Markup:
-    """Draw where a figure lies between its floor (left) and its ceiling (right).
+    """Draw where a figure lies between its worst reference (left) and its best (right).
 
     Empty without both, or where they are too close to tell good from bad.
     """
@@ -101,7 +101,7 @@ def gauge(figure: dict[str, Any]) -> Markup:
     width = 150.0
     share = (value - floor) / (ceiling - floor)
     at = Scale(-0.1, 1.1, 4.0, width - 4)
-    title = f"{share:.0%} of the way from floor to ceiling"
+    title = f"{share:.0%} of the way from the worst to the best reference"
     return picture(
         width,
         18,

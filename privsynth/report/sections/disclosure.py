@@ -62,21 +62,21 @@ def disclosure_verdict(disclosure: Figures) -> Verdict:
         return verdict(
             QUESTION,
             "ok",
-            f"Not more of members than of people outside, in {len(found)} comparisons that hold together. "
-            "What attackers guess right of both is knowledge about people in general.",
+            f"Not significantly more of members than of non-members, in {len(found)} comparisons that hold "
+            "together. What attackers guess right of both is knowledge about people in general.",
             "No action. Attacks that find nothing are no proof; the guarantee is.",
         )
     worst = sorted(clear, key=lambda name: -float(clear[name]["family_interval"][0]))
     told = "; ".join(
-        f"{name}: {clear[name]['members']:.1%} of members, {clear[name]['outsiders']:.1%} of outsiders"
+        f"{name}: {clear[name]['members']:.1%} of members, {clear[name]['outsiders']:.1%} of non-members"
         for name in worst[:3]
     )
     is_large = clear[worst[0]]["family_interval"][0] > LARGE_ADVANTAGE
     return verdict(
         QUESTION,
         "problem" if is_large else "attention",
-        f"More of members than of people outside, clear of chance: {told}.",
-        "Do not release: the rows give records away."
+        f"Significantly more of members than of non-members: {told}.",
+        "Do not release: the rows disclose records."
         if is_large
         else "Look at the attacks below; fit again with a smaller epsilon if this is more than you accept.",
     )
@@ -87,7 +87,7 @@ def _verdicts(content: Content) -> list[Verdict]:
 
 
 def _verdicts_on_images(content: Content) -> list[Verdict]:
-    what = "Ask what the label columns give away: audit them as a table of their own."
+    what = "Ask what the label columns disclose: audit them as a table of their own."
     return [or_not_assessed(content["disclosure"], QUESTION, what)]
 
 

@@ -79,8 +79,8 @@ def _representation(fairness: Figures, words: Words, moved: str) -> Verdict:
         question,
         found,
         sentence(action),
-        otherwise=f"No share is off by more than {SHARE_TOLERANCE:.0%} of itself, no target rate by more "
-        f"than {RATE_TOLERANCE:g}, clear of sampling error in {len(fairness['by_group'])} groups together.",
+        otherwise=f"In {len(fairness['by_group'])} groups together, no share differs significantly by more "
+        f"than {SHARE_TOLERANCE:.0%} of itself, and no target rate by more than {RATE_TOLERANCE:g}.",
         then="Look at small groups below: little can be said about them.",
     )
 
@@ -125,14 +125,14 @@ def _models(fairness: Figures, words: Words) -> Verdict:
         question,
         worse,
         f"Do not let models trained on these {things} decide about persons without correction.",
-        otherwise=f"No difference between groups grows by more than {RATE_TOLERANCE:g}, clear of sampling "
-        f"error, in {measured} comparisons, each by itself.",
+        otherwise=f"In {measured} comparisons, each by itself, no difference between groups grows "
+        f"significantly by more than {RATE_TOLERANCE:g}.",
         then=f"As fair as models of real {things} is not fair in itself: look at the differences below.",
     )
 
 
 def _privacy_effect(effect: Figures) -> Verdict:
-    """Return the verdict on what groups lose against the twin without privacy."""
+    """Return the verdict on what groups lose against the same generator without privacy."""
     question = "Who pays for privacy?"
     shares = [
         {"group": g["group"]}
@@ -149,9 +149,9 @@ def _privacy_effect(effect: Figures) -> Verdict:
         question,
         found,
         "Balance these groups when sampling, spend more of the budget on their tables, or say who pays.",
-        otherwise="Against the twin without privacy no group's share moves by more than "
-        f"{SHARE_TOLERANCE:.0%} of itself and no group's models lose accuracy, clear of sampling error in "
-        f"{len(effect['by_group'])} groups together.",
+        otherwise=f"Against the same generator without privacy, in {len(effect['by_group'])} groups "
+        f"together, no group's share moves significantly by more than {SHARE_TOLERANCE:.0%} of itself, and "
+        "no group's models lose accuracy significantly.",
         then="Look at small groups below: little can be said about them.",
     )
 

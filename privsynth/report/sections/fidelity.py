@@ -48,18 +48,22 @@ def _verdict(fidelity: Figures, moved: str) -> Verdict:
     if not is_assessed(fidelity):
         return or_not_assessed(fidelity, question, "Mend the tables and audit again.")
     scores = {
-        "single columns": fidelity["tv_1way"],
-        "pairs of columns": fidelity["tv_2way"],
-        "triples of columns": fidelity["tv_3way"],
+        "1-way marginals": fidelity["tv_1way"],
+        "2-way marginals": fidelity["tv_2way"],
+        "3-way marginals": fidelity["tv_3way"],
     }
     told = [
-        f"mean distance over {name} {figure['value']:.3f} (real rows {_or_dash(figure['ceiling'])}, "
+        f"{name} {figure['value']:.3f} (real rows {_or_dash(figure['ceiling'])}, "
         f"independent columns {_or_dash(figure['floor'])})"
         for name, figure in scores.items()
         if figure["value"] is not None
     ]
-    evidence = sentence("; ".join(told)) + _told_apart(fidelity) + moved
-    judged = {name: scores[name] for name in ("pairs of columns", "triples of columns")}
+    evidence = (
+        f"Mean total variation distance (TVD): {sentence('; '.join(told))}"
+        + _two_sample_test(fidelity)
+        + moved
+    )
+    judged = {name: scores[name] for name in ("2-way marginals", "3-way marginals")}
     ways = {name: way_to_floor(figure) or 0.0 for name, figure in judged.items()}
     beyond = [name for name, figure in judged.items() if _is_beyond_floor(figure) or ways[name] > 1]
     far = [name for name in judged if ways[name] > 0.5]
@@ -73,7 +77,7 @@ def _verdict(fidelity: Figures, moved: str) -> Verdict:
             question,
             "attention",
             f"{sentence(how)} {evidence}",
-            "Look at the worst columns and pairs; more records, a larger epsilon or fewer columns help.",
+            "Look at the worst marginals; more records, a larger epsilon or fewer columns help.",
         )
     spoilt = [
         group
@@ -84,11 +88,11 @@ def _verdict(fidelity: Figures, moved: str) -> Verdict:
         return verdict(
             question,
             "attention",
-            f"On the whole yes, but within {named(spoilt)} pairs of columns are nearer to independent "
+            f"On the whole yes, but within {named(spoilt)} 2-way marginals are nearer to independent "
             f"columns than to real rows. {evidence}",
             "Do not use the rows to speak about these groups; more records of them or a larger epsilon help.",
         )
-    return verdict(question, "ok", evidence, "Look at the worst pairs below before you rely on one.")
+    return verdict(question, "ok", evidence, "Look at the worst marginals below before you rely on one.")
 
 
 def _is_beyond_floor(figure: Figures) -> bool:
@@ -97,11 +101,11 @@ def _is_beyond_floor(figure: Figures) -> bool:
     return None not in (value, floor) and value - floor > SMALLEST_SPAN
 
 
-def _told_apart(fidelity: Figures) -> str:
+def _two_sample_test(fidelity: Figures) -> str:
     test = fidelity.get("two_sample", {})
     if test.get("status") != "assessed":
         return ""
-    return f" A model tells them from real rows with AUC {test['auc']['value']:.3f} (0.5 = not at all)."
+    return f" Classifier two-sample test (C2ST): AUC {test['auc']['value']:.3f} (0.5 is chance)."
 
 
 def _or_dash(value: float | None) -> str:
@@ -155,11 +159,11 @@ def _key_figures(content: Content) -> list[KeyFigure]:
         return []
     support, test = fidelity.get("support") or {}, fidelity.get("two_sample") or {}
     return [
-        ("distance, single columns", "low", fidelity.get("tv_1way")),
-        ("distance, pairs of columns", "low", fidelity.get("tv_2way")),
-        ("distance, triples of columns", "low", fidelity.get("tv_3way")),
+        ("1-way marginals, total variation distance (TVD)", "low", fidelity.get("tv_1way")),
+        ("2-way marginals, TVD", "low", fidelity.get("tv_2way")),
+        ("3-way marginals, TVD", "low", fidelity.get("tv_3way")),
         ("Wasserstein distance of numbers", "low", fidelity.get("wasserstein")),
-        ("AUC of the two-sample test", "low", test.get("auc")),
+        ("AUC of the classifier two-sample test (C2ST)", "low", test.get("auc")),
         ("precision", "high", support.get("precision")),
         ("recall", "high", support.get("recall")),
         ("coverage", "high", support.get("coverage")),

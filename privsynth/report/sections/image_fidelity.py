@@ -42,7 +42,7 @@ def _verdict(fidelity: Figures, moved: str) -> Verdict:
         for what, figure in read.items()
     )
     if not ways:
-        evidence = "Ceiling and floor are too close, or there are too few images to say."
+        evidence = "Real images and noise score too much alike, or there are too few images to say."
         return verdict(question, "not_assessed", evidence, "Give larger sets.")
     far = [what for what, way in ways.items() if way > 0.5]
     if far:
@@ -83,7 +83,7 @@ def _key_figures(content: Content) -> list[KeyFigure]:
     return [
         (f"Fréchet {network} distance", "low", fidelity[f"frechet_{network}_distance"]),
         (f"kernel {network} distance", "low", fidelity[f"kernel_{network}_distance"]),
-        ("AUC of the two-sample test", "low", fidelity["two_sample"].get("auc")),
+        ("AUC of the classifier two-sample test (C2ST)", "low", fidelity["two_sample"].get("auc")),
         ("precision", "high", support["precision"]),
         ("recall", "high", support["recall"]),
         ("coverage", "high", support["coverage"]),

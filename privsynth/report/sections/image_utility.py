@@ -45,13 +45,13 @@ def _verdict(utility: Figures) -> Verdict:
         return verdict(
             question,
             "not_assessed",
-            f"Not even real images predict {utility['target']!r} clearly better than a constant guess does.",
+            f"Not even real images predict {utility['target']!r} clearly better than a constant does.",
             "Give more images, or name another column.",
         )
     evidence = (
         f"Accuracy of {_FAMILIES.get(model, model)} in telling {utility['target']!r}: "
         f"{figure['value']:.3f} trained on synthetic images, {ceiling:.3f} on real ones, {floor:.3f} by a "
-        f"constant guess.{_direct_in_words(utility['direct'])}"
+        f"constant prediction.{_direct_in_words(utility['direct'])}"
     )
     if (figure["value"] - ceiling) / (floor - ceiling) > 0.5:
         return verdict(question, "attention", evidence, "Do not train on these images for use on real ones.")

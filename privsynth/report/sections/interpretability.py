@@ -1,4 +1,4 @@
-"""What gives the synthetic rows away, where they are worst, and what the budget bought."""
+"""Detection: by what the rows are recognised, where they are worst, and what the budget was spent on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from privsynth.report.page.charts import MAX_TERMS
 from privsynth.report.sections.base import Content, Figures, Section
 from privsynth.report.text import bought
 
-NO_IMAGES = "what gives rows away is read off columns; for images, look at the contact sheet"
+NO_IMAGES = "rows are recognised by their columns; for images, look at the contact sheet"
 
 
 def _assess(context: TableContext) -> Figures:
@@ -42,10 +42,10 @@ def _view(content: Content) -> dict[str, Any]:
 
 OF_TABLES = Section(
     name="interpretability",
-    title="What gives it away",
+    title="Detection",
     reads_records=True,
     assess=_assess,
-    doing="finding what gives the synthetic rows away",
+    doing="finding by what the synthetic rows are recognised",
     template="interpretability.html",
     view=_view,
 )

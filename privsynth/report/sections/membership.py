@@ -93,8 +93,8 @@ def membership_verdict(membership: Figures, guarantee: Figures | None, words: Wo
         return verdict(
             question,
             "problem",
-            f"Some members are recognised with hardly a false alarm: {point['tpr']:.1%} of them at "
-            f"{point['fpr']:.2%} false alarms ({name.replace('_', ' ')}). {found}.",
+            f"Some members are recognised with few false positives: true positive rate {point['tpr']:.1%} at "
+            f"false positive rate {point['fpr']:.2%} ({name.replace('_', ' ')}). {found}.",
             f"Do not release: {things} of the real {table}, or close to it, stand among the synthetic ones.",
         )
     return _mild_verdict(
@@ -123,7 +123,7 @@ def _mild_verdict(
     difference = membership.get("holdout", {}).get("source_difference", {})
     differs = bool(difference.get("differs"))
     warning = (
-        f" But real {table} and holdout differ in distribution (told apart with AUC {difference['auc']:.3f}),"
+        f" But real {table} and holdout differ in distribution (AUC {difference['auc']:.3f} of a classifier),"
         " which alone moves these figures."
         if differs
         else ""
@@ -135,20 +135,20 @@ def _mild_verdict(
         return verdict(
             question,
             "attention",
-            f"Members score higher than others, clear of chance.{within} {found}.{at_risk}{warning}",
+            f"Members score significantly higher than non-members.{within} {found}.{at_risk}{warning}",
             "Look at the attacks below; fit again with a smaller epsilon if this is more than you accept.",
         )
     if clear:
         return verdict(
             question,
             "attention",
-            f"Members score lower than others, clear of chance. {found}.{warning}",
+            f"Members score significantly lower than non-members. {found}.{warning}",
             f"Check that real {table} and holdout are drawn from one source: they differ for another reason.",
         )
     smallest = min(attack["smallest_detectable_auc"] for attack in attacks.values())
     evidence = (
         f"Not detected with this much data by {len(membership['attacks'])} attacks. {found}. An AUC of "
-        f"{smallest:.3f} or more would probably have been seen."
+        f"{smallest:.3f} or more would probably have been detected."
     )
     return verdict(
         question,
@@ -163,8 +163,8 @@ def _mild_verdict(
 def _attack_in_words(name: str, attack: Figures) -> str:
     low, high = attack["auc_interval"]
     return (
-        f"Strongest attack, {name.replace('_', ' ')}: AUC {attack['auc']:.3f}, interval {low:.3f} to "
-        f"{high:.3f}; chance is 0.5"
+        f"Strongest attack, {name.replace('_', ' ')}: AUC {attack['auc']:.3f}, confidence interval {low:.3f} "
+        f"to {high:.3f}; chance is 0.5"
     )
 
 
@@ -184,7 +184,7 @@ def _view(content: Content) -> dict[str, Any]:
 
 def _trade_off_alt(attacks: Content) -> str:
     told = [
-        f"{name.replace('_', ' ')} finds {p['tpr']:.2%} of members at {p['fpr']:.2%} wrongly accused"
+        f"{name.replace('_', ' ')}: true positive rate {p['tpr']:.2%} at false positive rate {p['fpr']:.2%}"
         for name, attack in attacks.items()
         for rate, p in attack["tpr_at_fpr"].items()
         if p["tpr"] is not None and rate == "0.01"

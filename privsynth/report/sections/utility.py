@@ -49,12 +49,12 @@ def _verdict(utility: Figures) -> Verdict:
         return verdict(
             question,
             "not_assessed",
-            f"Not even real rows predict {utility['target']!r} clearly better than a constant guess does.",
+            f"Not even real rows predict {utility['target']!r} clearly better than a constant does.",
             "Name another target.",
         )
     evidence = (
         f"Gradient boosting of {utility['target']!r}: {name} {figure['value']:.3f} trained on synthetic "
-        f"rows, {figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} by a constant guess."
+        f"rows, {figure['ceiling']:.3f} on real rows, {figure['floor']:.3f} by a constant prediction."
     )
     if way > 0.5:
         return verdict(
