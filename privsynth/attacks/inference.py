@@ -19,7 +19,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
-from privsynth.attacks.queries import QueryView, joint_codes
+from privsynth.attacks.queries import joint_codes
+from privsynth.records.codes import Discretiser
 
 N_GUESS_BINS = 10  # a number counts as guessed if its decile among the synthetic rows is
 N_VOTES = 5
@@ -73,14 +74,14 @@ def guesses_by_model(
     """
     truth, classes = _classes(targets, synthetic, secret)
     known = [name for name in targets.columns if name != secret]
-    view = QueryView.fit([synthetic[known]], n_bins=64)
+    discretiser = Discretiser.of_quantiles([synthetic[known]], n_bins=64)
     rows = generator.permutation(len(synthetic))[:MAX_TRAINING_ROWS]
     model = ExtraTreesClassifier(
         n_estimators=40, min_samples_leaf=2, random_state=int(generator.integers(2**31))
     )
-    model.fit(view.codes(synthetic.iloc[rows][known]), classes[rows])
+    model.fit(discretiser.matrix(synthetic.iloc[rows][known]), classes[rows])
     values, counts = np.unique(classes, return_counts=True)
-    return model.predict(view.codes(targets[known])) == truth, truth == values[counts.argmax()]
+    return model.predict(discretiser.matrix(targets[known])) == truth, truth == values[counts.argmax()]
 
 
 def disclosed_by_key(
@@ -92,10 +93,10 @@ def disclosed_by_key(
         Not private: compares with real records.
     """
     truth, classes = _classes(targets, synthetic, secret)
-    view = QueryView.fit([synthetic[list(keys)]])
+    discretiser = Discretiser.of_quantiles([synthetic[list(keys)]])
     columns = range(len(keys))
-    of_synthetic = joint_codes(view.codes(synthetic[list(keys)]), columns)
-    of_targets = joint_codes(view.codes(targets[list(keys)]), columns)
+    of_synthetic = joint_codes(discretiser.matrix(synthetic[list(keys)]), columns)
+    of_targets = joint_codes(discretiser.matrix(targets[list(keys)]), columns)
     groups = pd.DataFrame({"key": of_synthetic, "value": classes}).groupby("key")["value"]
     single = groups.first()[groups.nunique() == 1]
     pointed = pd.Series(of_targets).map(single).to_numpy(dtype=np.float64)
@@ -103,6 +104,8 @@ def disclosed_by_key(
 
 
 def _classes(targets: pd.DataFrame, synthetic: pd.DataFrame, secret: str) -> tuple[np.ndarray, np.ndarray]:
-    view = QueryView.fit([synthetic[[secret]]], n_bins=N_GUESS_BINS)
-    truth, classes = (view.codes(table[[secret]])[:, 0].astype(np.int64) for table in (targets, synthetic))
+    discretiser = Discretiser.of_quantiles([synthetic[[secret]]], n_bins=N_GUESS_BINS)
+    truth, classes = (
+        discretiser.matrix(table[[secret]])[:, 0].astype(np.int64) for table in (targets, synthetic)
+    )
     return truth, classes

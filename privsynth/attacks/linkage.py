@@ -14,7 +14,8 @@ import pandas as pd
 
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
-from privsynth.attacks.queries import QueryView, agreement_counts
+from privsynth.attacks.queries import agreement_counts
+from privsynth.records.codes import Discretiser
 
 
 def linked(
@@ -53,8 +54,8 @@ def replicated_uniques(targets: pd.DataFrame, synthetic: pd.DataFrame, keys: Seq
         Not private: counts real records.
     """
     names = list(keys)
-    view = QueryView.fit([synthetic[names]])
-    codes, released = view.codes(targets[names]), view.codes(synthetic[names])
+    discretiser = Discretiser.of_quantiles([synthetic[names]])
+    codes, released = discretiser.matrix(targets[names]), discretiser.matrix(synthetic[names])
     columns = range(len(names))
     among_targets = agreement_counts(codes, codes, columns)
     return (among_targets == 1) & (agreement_counts(codes, released, columns) == 1)

@@ -11,7 +11,8 @@ from scipy.stats import rankdata
 
 from privsynth.attacks.density_ratio import calibrated_nearness, density_ratio, isolation, nearness
 from privsynth.attacks.neighbours import Neighbourhood
-from privsynth.attacks.queries import QueryView, classifier_scores, marginal_scores, rarity
+from privsynth.attacks.queries import classifier_scores, marginal_scores, rarity
+from privsynth.records.codes import Discretiser
 
 ATTACKS = {
     "density_ratio": "rows closer to a synthetic row than the reference explains",
@@ -60,8 +61,8 @@ def attack_rows(
         Not private: scores of real records.
     """
     near = Neighbourhood.of_tables(rows, synthetic, reference)
-    view = QueryView.fit([synthetic, reference])
-    asked, released, known = (view.codes(table) for table in (rows, synthetic, reference))
+    discretiser = Discretiser.of_quantiles([synthetic, reference])
+    asked, released, known = (discretiser.matrix(table) for table in (rows, synthetic, reference))
     attacks: dict[str, Callable[[], np.ndarray]] = {
         "density_ratio": lambda: density_ratio(near),
         "nearest": lambda: nearness(near),

@@ -26,13 +26,13 @@ from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import noise_for
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
-from privsynth.attacks.queries import QueryView
-from privsynth.domains.coding import Coding, NumberCoding, TextCoding
+from privsynth.domains.coding import Coding, coding_of_breaks, coding_of_texts
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
+from privsynth.records.codes import Discretiser
 from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema, category_text
@@ -310,16 +310,16 @@ def _predictions(
     if target is None or counter.schema.columns[target].is_numeric or synthetic.shape[1] < 2:
         return None
     known = [name for name in synthetic.columns if name != target]
-    view = QueryView.fit([synthetic[known]], n_bins=64)
+    discretiser = Discretiser.of_quantiles([synthetic[known]], n_bins=64)
     rows = generator.permutation(len(synthetic))[:MAX_TRAINING_ROWS]
     labels = synthetic[target].cat.codes.to_numpy()[rows]
     if len(np.unique(labels)) < 2:
         return None
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
-    model.fit(view.codes(synthetic.iloc[rows][known]).astype(np.float64), labels)
+    model.fit(discretiser.matrix(synthetic.iloc[rows][known]).astype(np.float64), labels)
 
     def is_right(side: Records) -> np.ndarray:
-        guessed: np.ndarray = model.predict(view.codes(side.frame[known]).astype(np.float64))
+        guessed: np.ndarray = model.predict(discretiser.matrix(side.frame[known]).astype(np.float64))
         return guessed == side.frame[target].cat.codes.to_numpy()
 
     right = {"right": [_truths(is_right(side)) for side in counter.sides]}
@@ -359,24 +359,14 @@ def _public_codings(schema: Schema, *, n_bins: int) -> dict[str, Coding]:
     for column in schema.modelled:
         low, high = column.bounds if column.is_numeric else (None, None)
         if low is not None and high is not None:
-            edges = np.linspace(low, high, n_bins + 1)[:-1]
-            bins = np.arange(n_bins)
-            out[column.name] = NumberCoding(
-                step=None, low=low, high=high, edges=edges, code_of_cell=bins, missing=n_bins, size=n_bins + 1
-            )
+            out[column.name] = coding_of_breaks(np.linspace(low, high, n_bins + 1)[1:-1])
         elif column.labels is not None:
-            out[column.name] = _coding_of(*map(category_text, column.labels))
+            out[column.name] = coding_of_texts(map(category_text, column.labels))
     return out
 
 
-def _coding_of(*texts: str) -> TextCoding:
-    """Return a coding of texts, with one code more for all that is missing or not listed."""
-    n = len(texts)
-    return TextCoding({text: i for i, text in enumerate(texts)}, other=n, missing=n, size=n + 1)
-
-
 SIDE, SIDES = "side", ("members", "outsiders")
-_OF_SIDE, _OF_TRUTH = _coding_of(*SIDES), _coding_of("true", "false")
+_OF_SIDE, _OF_TRUTH = coding_of_texts(SIDES), coding_of_texts(("true", "false"))
 
 
 def _truths(truths: np.ndarray) -> pd.Series:

@@ -13,58 +13,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-N_BINS = 16
 MAX_MARGINALS = 300
 N_CONJUNCTIONS, LARGEST_CONJUNCTION = 40, 6
 MAX_TRAINING_ROWS = 40_000  # of each side, for the classifier
 SMALL_CELL = 3  # a count up to which one row more is worth learning from
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-
-
-@dataclass(frozen=True)
-class QueryView:
-    """Tables as small codes, by bins and categories of the attacker's own tables.
-
-    Attributes:
-        edges: Inner edges of each number's quantile bins; None for a category.
-    """
-
-    edges: dict[str, np.ndarray | None]
-
-    @classmethod
-    def fit(cls, tables: Sequence[pd.DataFrame], *, n_bins: int = N_BINS) -> QueryView:
-        """Lay out at most ``n_bins`` bins of each number.
-
-        Privacy:
-            Not private: reads the rows of the tables given.
-        """
-        edges: dict[str, np.ndarray | None] = {}
-        for name in tables[0].columns:
-            if isinstance(tables[0][name].dtype, pd.CategoricalDtype):
-                edges[name] = None
-                continue
-            values = np.concatenate([table[name].to_numpy(dtype=np.float64) for table in tables])
-            values = values[~np.isnan(values)]
-            inner = np.linspace(0, 1, n_bins + 1)[1:-1]
-            edges[name] = np.unique(np.quantile(values, inner)) if len(values) else np.empty(0)
-        return cls(edges)
-
-    def codes(self, table: pd.DataFrame) -> np.ndarray:
-        """Return a code for each field, missing included, ``(n_rows, n_columns)`` uint64."""
-        out = np.empty((len(table), len(self.edges)), dtype=np.uint64)
-        for i, (name, edges) in enumerate(self.edges.items()):
-            if edges is None:
-                out[:, i] = table[name].cat.codes.to_numpy().astype(np.int64) + 1
-            else:
-                values = table[name].to_numpy(dtype=np.float64)
-                out[:, i] = np.where(np.isnan(values), 0, np.searchsorted(edges, values, side="right") + 1)
-        return out
 
 
 def agreement_counts(rows: np.ndarray, table: np.ndarray, columns: Sequence[int]) -> np.ndarray:

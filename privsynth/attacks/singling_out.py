@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from privsynth.attacks.queries import QueryView, agreement_counts
+from privsynth.attacks.queries import agreement_counts
+from privsynth.records.codes import Discretiser, as_numbers
 
 N_PREDICATES = 500
 FEWEST_COLUMNS, MOST_COLUMNS = 2, 6
@@ -53,9 +54,9 @@ def multivariate(
         Not private: counts real records.
     """
     n_rows = min(len(real), len(holdout))
-    view = QueryView.fit([synthetic])
+    discretiser = Discretiser.of_quantiles([synthetic])
     of_synthetic, of_real, of_holdout = (
-        view.codes(table) for table in (synthetic, real[:n_rows], holdout[:n_rows])
+        discretiser.matrix(table) for table in (synthetic, real[:n_rows], holdout[:n_rows])
     )
     n_columns = of_synthetic.shape[1]
     n_sets = 20
@@ -84,11 +85,11 @@ def univariate(real: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFram
     hits: list[np.ndarray] = []
     most = max(1, N_PREDICATES // synthetic.shape[1])
     for name in synthetic.columns:
-        released = _numbers(synthetic[name])
+        released = as_numbers(synthetic[name])
         values, counts = np.unique(released[~np.isnan(released)], return_counts=True)
         single = values[counts == 1]
         single = single[np.linspace(0, len(single) - 1, min(most, len(single))).astype(int)]
-        columns = [np.sort(_numbers(table[name])) for table in tables]  # NaN last
+        columns = [np.sort(as_numbers(table[name])) for table in tables]  # NaN last
         hits.append(
             np.stack(
                 [
@@ -116,10 +117,3 @@ def _isolated(counts: np.ndarray, n_rows: int) -> Isolated:
         chance=float(chance.mean()) if len(chance) else 0.0,
         n_rows=n_rows,
     )
-
-
-def _numbers(column: pd.Series) -> np.ndarray:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        codes = column.cat.codes.to_numpy().astype(np.float64)
-        return np.where(codes < 0, np.nan, codes)
-    return column.to_numpy(dtype=np.float64)

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from privsynth.attacks.intervals import auc_interval, auc_p_value
-from privsynth.attacks.queries import QueryView
 from privsynth.attacks.targets import one_row_each
+from privsynth.records.codes import Discretiser
 from privsynth.records.conform import Records
 
 MAX_ROWS = 10_000  # of each table
@@ -33,12 +33,12 @@ def source_difference(real: Records, holdout: Records, generator: np.random.Gene
         Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017.
     """
     frames = [one_row_each(table, generator, MAX_ROWS) for table in (real, holdout)]
-    view = QueryView.fit([table.frame for table in (real, holdout)])
+    discretiser = Discretiser.of_quantiles([table.frame for table in (real, holdout)])
     n_rows = [len(frame) for frame in frames]
     if min(n_rows) < MIN_ROWS:
         return {"auc": None, "auc_interval": None, "p_value": None, "differs": False}
     train, test = zip(
-        *(np.array_split(view.codes(frame).astype(np.float64), 2) for frame in frames), strict=True
+        *(np.array_split(discretiser.matrix(frame).astype(np.float64), 2) for frame in frames), strict=True
     )
     labels = np.repeat([1, 0], [len(part) for part in train])
     weights = np.repeat([1 / len(part) for part in train], [len(part) for part in train]) * len(labels) / 2

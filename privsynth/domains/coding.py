@@ -7,7 +7,7 @@ facts and releases, and its `encode` looks one value up after the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +79,22 @@ class NumberCoding:
 
 
 Coding = TextCoding | NumberCoding
+
+
+def coding_of_texts(texts: Iterable[str]) -> TextCoding:
+    """Return a coding of a list of texts, with one code more for all that is missing or not listed."""
+    code_of = {text: code for code, text in enumerate(texts)}
+    n = len(code_of)
+    return TextCoding(code_of, other=n, missing=n, size=n + 1)
+
+
+def coding_of_breaks(breaks: FloatArray) -> NumberCoding:
+    """Return a coding of numbers: ``breaks[i - 1] <= x < breaks[i]`` has code ``i``, the last is missing."""
+    n = len(breaks) + 1
+    edges = np.append(-np.inf, breaks)
+    return NumberCoding(
+        step=None, low=-np.inf, high=np.inf, edges=edges, code_of_cell=np.arange(n), missing=n, size=n + 1
+    )
 
 
 def as_ticks(values: FloatArray, step: float | None) -> FloatArray:

@@ -8,7 +8,8 @@ import pytest
 
 from privsynth.attacks.intervals import auc_interval
 from privsynth.attacks.membership import ATTACKS, attack_rows
-from privsynth.attacks.queries import QueryView, agreement_counts, rarity
+from privsynth.attacks.queries import agreement_counts, rarity
+from privsynth.records.codes import Discretiser
 
 FALSE_ALARM = 1e-6
 N = 1500
@@ -76,8 +77,8 @@ def test_attacks_are_blind_to_the_order_of_rows() -> None:
 
 
 def test_counts_of_agreement_are_those_of_a_loop() -> None:
-    view = QueryView.fit([FRESH, REFERENCE])
-    asked, table = view.codes(MEMBERS[:40]), view.codes(FRESH[:200])
+    discretiser = Discretiser.of_quantiles([FRESH, REFERENCE])
+    asked, table = discretiser.matrix(MEMBERS[:40]), discretiser.matrix(FRESH[:200])
     for columns in [(0,), (2, 3), (0, 1, 2, 3)]:
         expected = [
             sum(all(row[j] == other[j] for j in columns) for other in table.tolist())
@@ -87,11 +88,11 @@ def test_counts_of_agreement_are_those_of_a_loop() -> None:
 
 
 def test_missing_and_unseen_values_have_codes_of_their_own() -> None:
-    view = QueryView.fit([FRESH, REFERENCE])
+    discretiser = Discretiser.of_quantiles([FRESH, REFERENCE])
     odd = FRESH[:3].assign(
         x=[np.nan, -1e9, 1e9], c=pd.Categorical([None, "a", "f"], categories=list("abcdef"))
     )
-    codes = view.codes(odd)
+    codes = discretiser.matrix(odd)
     assert codes[0, 0] == 0
     assert codes[0, 2] == 0
     assert codes[1, 0] == 1
@@ -102,11 +103,11 @@ def test_lonely_rows_and_rare_values_are_the_most_exposed() -> None:
     odd = draw(1, 9).assign(x=50.0, y=-50.0)
     found = attack_rows(pd.concat([OTHERS, odd], ignore_index=True), synthetic=FRESH, reference=REFERENCE)
     assert found.isolation.argmax() == N
-    view = QueryView.fit([FRESH])
-    rare = view.codes(REFERENCE[:2].assign(c=pd.Categorical(["a", "a"], categories=list("abcdef"))))
-    table = view.codes(REFERENCE[REFERENCE["c"] != "a"])
+    discretiser = Discretiser.of_quantiles([FRESH])
+    rare = discretiser.matrix(REFERENCE[:2].assign(c=pd.Categorical(["a", "a"], categories=list("abcdef"))))
+    table = discretiser.matrix(REFERENCE[REFERENCE["c"] != "a"])
     assert (
-        rarity(rare, table) > rarity(view.codes(REFERENCE[REFERENCE["c"] != "a"][:50]), table).max()
+        rarity(rare, table) > rarity(discretiser.matrix(REFERENCE[REFERENCE["c"] != "a"][:50]), table).max()
     ).all()
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.metrics.common.marginals import Discretiser
+from privsynth.domains.coding import TextCoding
 from privsynth.metrics.common.tables import Tables
 from privsynth.metrics.fidelity.distributions import interval_text
+from privsynth.records.codes import Discretiser, joint_cells
 
 N_NUMERIC_GROUPS = 4
 """A number that names groups is cut at its quartiles in the real table."""
@@ -43,11 +44,11 @@ class Grouping:
         """
         names = list(columns)
         discretiser = Discretiser.fit(tables.real.frame[names], tables.real_weights, n_bins=N_NUMERIC_GROUPS)
-        occurring = [_combine(discretiser, table.frame, names) for table in (tables.real, tables.synthetic)]
-        cells = np.unique(np.concatenate(occurring))
-        sizes = tuple(discretiser.sizes[name] for name in names)
+        occurring = [discretiser.codes(table.frame[names]) for table in (tables.real, tables.synthetic)]
+        sizes = discretiser.sizes
+        cells = np.unique(np.concatenate([joint_cells(codes, names, sizes) for codes in occurring]))
         values = {name: _values(tables, discretiser, name) for name in names}
-        codes = np.array(np.unravel_index(cells, sizes)).T
+        codes = np.array(np.unravel_index(cells, tuple(sizes.values()))).T
         groups = [{name: values[name][code] for name, code in zip(names, row, strict=True)} for row in codes]
         return cls(tuple(names), groups, cells, discretiser)
 
@@ -57,7 +58,8 @@ class Grouping:
         Privacy:
             Not private: an encoding of the rows given.
         """
-        cells = _combine(self.discretiser, table, list(self.columns))
+        names = list(self.columns)
+        cells = joint_cells(self.discretiser.codes(table[names]), names, self.discretiser.sizes)
         positions = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
         return np.where(self.cells[positions] == cells, positions, -1)
 
@@ -84,20 +86,12 @@ def count_units(members: np.ndarray, units: np.ndarray, n_groups: int) -> np.nda
     return np.bincount(pairs["group"], minlength=n_groups)
 
 
-def _combine(discretiser: Discretiser, table: pd.DataFrame, names: list[str]) -> np.ndarray:
-    codes = discretiser.codes(table[names])
-    cells = np.zeros(len(table), dtype=np.int64)
-    for name in names:
-        cells = cells * discretiser.sizes[name] + codes[name]
-    return cells
-
-
 def _values(tables: Tables, discretiser: Discretiser, name: str) -> list[Any]:
     """Return what a reader calls each code of a column; None for missing."""
-    edges = discretiser.breaks[name]
-    if edges is None:
+    coding = discretiser.codings[name]
+    if isinstance(coding, TextCoding):
         return [*tables.real.frame[name].cat.categories.tolist(), None]
-    bounds = [None, *(float(edge) for edge in edges), None]
+    bounds = [None, *(float(edge) for edge in coding.edges[1:]), None]
     column = tables.schema.columns[name]
     return [
         *(interval_text(low, high, column) for low, high in itertools.pairwise(bounds)),

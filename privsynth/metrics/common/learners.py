@@ -23,6 +23,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from privsynth.records.codes import as_numbers as column_as_numbers
+
 BOOSTING = "hist_gradient_boosting"
 FOREST, TREE, NAIVE_BAYES = "random_forest", "decision_tree", "naive_bayes"
 CLASSIFIERS = (BOOSTING, "logistic_regression", FOREST, TREE, NAIVE_BAYES)
@@ -111,15 +113,7 @@ def train_regressor(
 
 def as_numbers(features: pd.DataFrame) -> pd.DataFrame:
     """Return the columns as float64: categories by their code, NaN where missing."""
-    columns = {}
-    for name in features.columns:
-        column = features[name]
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            codes = column.cat.codes.to_numpy().astype(np.float64)
-            columns[name] = np.where(codes < 0, np.nan, codes)
-        else:
-            columns[name] = column.to_numpy(dtype=np.float64)
-    return pd.DataFrame(columns)
+    return pd.DataFrame({name: column_as_numbers(features[name]) for name in features.columns})
 
 
 def _fill_of_sparse(name: str, features: pd.DataFrame) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Total variation distance between the marginals of two tables, numbers cut into quantile bins."""
+"""Total variation distance between the marginals of two tables in codes."""
 
 from __future__ import annotations
 
@@ -10,57 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-N_BINS = 20
+from privsynth.records.codes import Discretiser, joint_cells
+
 _DENSE_CELLS = 2**20  # larger tables of counts are held by the cells that occur
 _TRIPLES_SEED = 0  # public and fixed: the same triples of columns for every table of one schema
-
-
-@dataclass(frozen=True)
-class Discretiser:
-    """How each column becomes a whole number: breaks of numbers, codes of categories, one for missing.
-
-    Attributes:
-        breaks: Column to increasing breaks; bin ``i`` holds ``breaks[i-1] <= x < breaks[i]``. None for
-            categorical columns, whose codes are kept.
-        sizes: Column to its number of codes; the last one is "missing".
-    """
-
-    breaks: dict[str, np.ndarray | None]
-    sizes: dict[str, int]
-
-    @classmethod
-    def fit(cls, table: pd.DataFrame, weights: np.ndarray, *, n_bins: int = N_BINS) -> Discretiser:
-        """Cut each numeric column at its weighted quantiles; a value filling a whole bin gets its own.
-
-        Privacy:
-            Not private: quantiles of real records.
-        """
-        breaks: dict[str, np.ndarray | None] = {}
-        sizes: dict[str, int] = {}
-        for name in table.columns:
-            column = table[name]
-            if isinstance(column.dtype, pd.CategoricalDtype):
-                breaks[name], sizes[name] = None, len(column.cat.categories) + 1
-            else:
-                edges = _breaks(column.to_numpy(dtype=np.float64), weights, n_bins)
-                breaks[name], sizes[name] = edges, len(edges) + 2
-        return cls(breaks, sizes)
-
-    def codes(self, table: pd.DataFrame) -> dict[str, np.ndarray]:
-        """Return the code of every field, column by column, ``(n_rows,)`` int64.
-
-        Privacy:
-            Not private: an encoding of the rows given.
-        """
-        return {name: self._codes(table[name], edges) for name, edges in self.breaks.items()}
-
-    def _codes(self, column: pd.Series, edges: np.ndarray | None) -> np.ndarray:
-        last = self.sizes[str(column.name)] - 1
-        if edges is None:
-            codes = column.cat.codes.to_numpy().astype(np.int64)
-            return np.where(codes < 0, last, codes)
-        values = column.to_numpy(dtype=np.float64)
-        return np.where(np.isnan(values), last, np.searchsorted(edges, values, side="right"))
 
 
 @dataclass(frozen=True)
@@ -97,7 +50,7 @@ def marginal_shares(
     Privacy:
         Not private: of real records, if a table holds them.
     """
-    cells = [_cells(table, columns, sizes) for table in tables]
+    cells = [joint_cells(table.codes, columns, sizes) for table in tables]
     n_cells = math.prod(sizes[name] for name in columns)
     if n_cells > _DENSE_CELLS:
         occurring, together = np.unique(np.concatenate(cells), return_inverse=True)
@@ -121,33 +74,3 @@ def column_triples(columns: Sequence[str], max_triples: int) -> list[tuple[str, 
         triple = generator.choice(len(columns), size=3, replace=False)
         chosen[tuple(sorted(int(i) for i in triple))] = None
     return [tuple(columns[i] for i in triple) for triple in chosen]
-
-
-def weighted_quantiles(values: np.ndarray, weights: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Return the smallest values below or at which the given shares of the weight lie; NaN is left out.
-
-    Privacy:
-        Not private: quantiles of real records.
-    """
-    present = ~np.isnan(values)
-    order = np.argsort(values[present], kind="stable")
-    ordered = values[present][order]
-    if len(ordered) == 0:
-        return np.empty(0)
-    upper = np.cumsum(weights[present][order])
-    positions = np.searchsorted(upper, levels * upper[-1] * (1 - 1e-12))
-    return ordered[np.minimum(positions, len(ordered) - 1)]
-
-
-def _breaks(values: np.ndarray, weights: np.ndarray, n_bins: int) -> np.ndarray:
-    quantiles = weighted_quantiles(values, weights, np.linspace(0, 1, n_bins + 1))
-    distinct, times = np.unique(quantiles, return_counts=True)
-    alone = distinct[times > 1]  # fills a whole quantile bin
-    return np.unique(np.concatenate([distinct[1:-1], alone, np.nextafter(alone, np.inf)]))
-
-
-def _cells(table: Coded, columns: Sequence[str], sizes: dict[str, int]) -> np.ndarray:
-    cells = np.zeros(len(table.weights), dtype=np.int64)
-    for name in columns:
-        cells = cells * sizes[name] + table.codes[name]
-    return cells

@@ -15,12 +15,12 @@ from privsynth.attacks.intervals import difference_interval, wilson
 from privsynth.metrics.common.baselines import Baselines
 from privsynth.metrics.common.estimates import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.common.grouping import Grouping
-from privsynth.metrics.common.marginals import Discretiser
 from privsynth.metrics.common.tables import Tables
 from privsynth.metrics.common.units import unit_of_rows
 from privsynth.metrics.fairness.group_models import ByRate, Replicates
 from privsynth.metrics.fairness.rates import rates_by_group
 from privsynth.metrics.fidelity.by_group import compare_within_groups
+from privsynth.records.codes import Discretiser
 
 FAMILY_WISE_ERROR = 0.05
 """Chance that any family-wise interval misses: a third each for shares, accuracies and AUCs."""

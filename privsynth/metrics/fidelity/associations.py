@@ -14,6 +14,7 @@ import pandas as pd
 
 from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import figure, number
+from privsynth.records.codes import as_numbers
 
 MAX_COLUMNS = 60
 """Columns beyond which the matrix is not computed: a page cannot show it and pairs grow with the square."""
@@ -36,7 +37,7 @@ def association_matrix(table: pd.DataFrame, weights: np.ndarray) -> np.ndarray:
         >>> association_matrix(table, np.ones(3)).round(3).tolist()
         [[1.0, 1.0], [1.0, 1.0]]
     """
-    columns = [_numbers(table[name]) for name in table.columns]
+    columns = [as_numbers(table[name]) for name in table.columns]
     is_category = [isinstance(dtype, pd.CategoricalDtype) for dtype in table.dtypes]
     out = np.eye(len(columns))
     for i, j in itertools.combinations(range(len(columns)), 2):
@@ -125,13 +126,6 @@ def compare_associations(baselines: Baselines) -> dict[str, Any] | None:
         "reference": _listed(reference),
         "synthetic": _listed(judged["synthetic"]),
     }
-
-
-def _numbers(column: pd.Series) -> np.ndarray:
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        codes = column.cat.codes.to_numpy().astype(np.float64)
-        return np.where(codes < 0, np.nan, codes)
-    return column.to_numpy(dtype=np.float64)
 
 
 def _listed(matrix: np.ndarray) -> list[list[float | None]]:

@@ -10,8 +10,9 @@ import numpy as np
 from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import figure
 from privsynth.metrics.common.grouping import groupings
-from privsynth.metrics.common.marginals import Coded, Discretiser, total_variation
+from privsynth.metrics.common.marginals import Coded, total_variation
 from privsynth.metrics.common.tables import Tables
+from privsynth.records.codes import Discretiser
 
 MIN_ROWS = 50
 """Rows of a group, in the reference and in every judged table, below which its marginals are mostly noise."""

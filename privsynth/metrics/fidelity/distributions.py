@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.metrics.common.marginals import weighted_quantiles
+from privsynth.domains.coding import coding_of_breaks, coding_of_texts
+from privsynth.records.codes import weighted_quantiles
 from privsynth.schema import Column, category_text
 
 MAX_BARS = 24
@@ -62,29 +63,29 @@ def interval_text(low: float | None, high: float | None, column: Column) -> str:
 def _number_bars(
     column: Column, real: pd.Series, weights: np.ndarray, synthetic: pd.Series
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    x, y = real.to_numpy(dtype=np.float64), synthetic.to_numpy(dtype=np.float64)
-    middle = weighted_quantiles(x, weights, np.array([0.005, 0.995]))
+    middle = weighted_quantiles(real.to_numpy(dtype=np.float64), weights, np.array([0.005, 0.995]))
     low, high = (float(middle[0]), float(middle[1])) if len(middle) else (0.0, 0.0)
     width = max((high - low) / MAX_BARS, 0.0)
     if column.line.is_whole:
         width = max(1.0, float(np.ceil((high - low + 1) / MAX_BARS)))
     inner = np.arange(1, MAX_BARS) * width + low if width > 0 else np.empty(0)
-    edges = inner[inner <= high]
+    edges = inner[inner <= high].astype(np.float64)
     bounds = [None, *(float(edge) for edge in edges), None]
     labels = [interval_text(a, b, column) for a, b in itertools.pairwise(bounds)]
-    bars = [np.where(np.isnan(z), len(labels), np.searchsorted(edges, z, side="right")) for z in (x, y)]
-    return bars[0], bars[1], [*labels, MISSING]
+    coding = coding_of_breaks(edges)
+    return coding.encode(real), coding.encode(synthetic), [*labels, MISSING]
 
 
 def _category_bars(
     real: pd.Series, weights: np.ndarray, synthetic: pd.Series
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     names = [category_text(value) for value in real.cat.categories]
-    codes = [series.cat.codes.to_numpy().astype(np.int64) for series in (real, synthetic)]
+    coding = coding_of_texts(names)
+    codes = [coding.encode(series) for series in (real, synthetic)]
     bar_of = np.arange(len(names) + 1)
     labels = names
     if len(names) > MAX_BARS:
-        shares = np.bincount(codes[0][codes[0] >= 0], weights[codes[0] >= 0], len(names))
+        shares = np.bincount(codes[0], weights, coding.size)[:-1]
         kept = np.sort(np.argsort(-shares, kind="stable")[: MAX_BARS - 1])
         bar_of = np.full(len(names) + 1, MAX_BARS - 1)
         bar_of[kept] = np.arange(len(kept))

@@ -12,7 +12,7 @@ from scipy.stats import wasserstein_distance
 from privsynth.io.source import Table
 from privsynth.metrics.common.baselines import Baselines, figure_of
 from privsynth.metrics.common.estimates import figure
-from privsynth.metrics.common.marginals import Coded, Discretiser, column_triples, total_variation
+from privsynth.metrics.common.marginals import Coded, column_triples, total_variation
 from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.fidelity.associations import compare_associations
 from privsynth.metrics.fidelity.by_group import compare_within_groups
@@ -22,6 +22,7 @@ from privsynth.metrics.fidelity.rare_cells import compare_rare_cells
 from privsynth.metrics.fidelity.sdmetrics_reports import compare_quality
 from privsynth.metrics.fidelity.support import MAX_ROWS, compare_supports
 from privsynth.metrics.fidelity.two_sample import TwoSampleResult, tell_synthetic_from_real, two_sample_figure
+from privsynth.records.codes import Discretiser
 from privsynth.schema import Schema
 
 MAX_TRIPLES = 64

@@ -5,13 +5,8 @@ import pandas as pd
 import pytest
 
 from privsynth.metrics.common import marginals
-from privsynth.metrics.common.marginals import (
-    Coded,
-    Discretiser,
-    column_triples,
-    total_variation,
-    weighted_quantiles,
-)
+from privsynth.metrics.common.marginals import Coded, column_triples, total_variation
+from privsynth.records.codes import Discretiser, weighted_quantiles
 
 
 def coded(table: pd.DataFrame, weights: list[float] | None = None) -> Coded:
