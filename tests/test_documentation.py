@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_architecture import lines_of_code
+from tests.test_architecture import ORDER, lines_of_code
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "privsynth"
@@ -78,6 +78,14 @@ def test_the_reading_order_has_the_lengths_of_its_files() -> None:
         assert abs(n_lines - int(said)) <= 0.15 * n_lines + 5, files
         read.update(paths)
     assert {path for path in (PACKAGE / "privacy").rglob("*.py") if path.name != "__init__.py"} <= read
+
+
+def test_the_map_of_packages_is_whole_and_in_the_order_of_imports() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Five recipes")[0]
+    shown = [name.partition(".")[0] for name in re.findall(r"^\| `([\w.]+)/?` \|", text, flags=re.MULTILINE)]
+    levels = [next(i for i, packages in enumerate(ORDER) if name in packages) for name in shown]
+    assert levels == sorted(levels)
+    assert set(shown) == set().union(*ORDER) - {"__init__", "__main__"}
 
 
 def test_the_lemmas_are_numbered_and_each_names_its_files_and_tests() -> None:
