@@ -18,9 +18,13 @@ import pandas as pd
 import pytest
 
 import privsynth
+from privsynth.attacks.trade_off import allowance_of
 from privsynth.cli import main
 from privsynth.ledger.ledger import Ledger
+from privsynth.metrics.fidelity.detection import spending
 from privsynth.models.tables.fitting import FitOptions
+from privsynth.report.page.page import render
+from privsynth.report.sections import verdicts_of
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 
 FIRST = Path(__file__).parent / "older_files" / "first"
@@ -106,3 +110,20 @@ def test_a_report_can_be_compared(tmp_path):
         main(["report", *[str(FIRST / "report.json")] * 2, "-o", str(tmp_path / "compared.html")])
     assert end.value.code == 0
     assert (tmp_path / "compared.html").stat().st_size > 10_000
+
+
+def test_the_page_and_the_verdicts_of_a_report_are_as_they_were():
+    content = json.loads((FIRST / "report.json").read_text(encoding="utf-8"))
+    found = [(v["section"], v["verdict"]) for v in verdicts_of(content)]
+    assert found == [(v["section"], v["verdict"]) for v in content["verdicts"]]
+    assert "What the budget was spent on" in render(content)
+
+
+@pytest.mark.parametrize("name", ["marginal", "dpgan"])
+def test_statements_without_identifiers_tell_what_the_budget_was_spent_on(name):
+    statement = privsynth.load(FIRST / f"{name}.privsynth").guarantee_
+    assert "accountant_id" not in statement
+    purposes = spending(statement)["purposes"]
+    assert sum(entry["share"] for entry in purposes) == pytest.approx(1)
+    allowance = allowance_of(statement)
+    assert sum(entry["mu_squared"] for entry in purposes) <= allowance.mu**2 * (1 + 1e-9)

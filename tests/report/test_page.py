@@ -103,7 +103,7 @@ SECTIONS = (
 )  # fmt: skip
 CHARTS = (
     "trade-off", "pair-errors", "associations", "scores", "importances", "coefficients", "shares-1",
-    "rates-1", "accuracy-1", "giveaways", "spending", "within-groups",
+    "rates-1", "accuracy-1", "detection", "spending", "within-groups",
 )  # fmt: skip
 
 
@@ -199,7 +199,7 @@ def test_every_section_and_figure_is_there_with_the_table_s_texts_as_text(tab: T
     for name in CHARTS:
         marks = f"document.querySelectorAll('#chart-{name} svg path, #chart-{name} svg image').length"
         assert tab.evaluate(marks) > 3, name
-    shown = tab.evaluate("document.getElementById('chart-giveaways').textContent")
+    shown = tab.evaluate("document.getElementById('chart-detection').textContent")
     assert next(iter(schema.columns))[:20] in shown  # <script>, as it is written
     assert tab.evaluate("document.querySelectorAll('svg a, .chart a').length") == 0
 

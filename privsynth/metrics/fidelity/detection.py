@@ -1,4 +1,4 @@
-"""What gives the synthetic rows away, where they are worst, and what the budget was spent on and bought."""
+"""Detection of synthetic rows, where they are worst, and what the budget was spent on."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def interpretability(
     Returns:
         ``giveaways``: ``columns`` (by how much the two-sample classifier's AUC falls when the column is
         shuffled among the tested rows) and ``examples`` (synthetic rows that it is surest of, each with the
-        columns that betray it most); ``worst``: ``columns``, ``pairs``, ``groups``, each with its excess over
-        the ceiling; ``spending``: purpose to share of the budget and what it bought.
+        columns by which it is detected); ``worst``: ``columns``, ``pairs``, ``groups``, each with its excess
+        over real rows; ``spending``: purpose to share of the budget and what it bought.
 
     Raises:
         PrivsynthError: If a table cannot be read as the schema says (see `load_tables`).
@@ -82,7 +82,7 @@ def assess_interpretability(
     generator = np.random.default_rng(random_state)
     return {
         "status": "assessed",
-        "giveaways": _giveaways(tables, told, generator),
+        "giveaways": _detection(tables, told, generator),
         "worst": _worst(fidelity),
         "spending": spending(guarantee),
     }
@@ -121,7 +121,7 @@ def spending(guarantee: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"status": "assessed", "purposes": sorted(by_purpose.values(), key=lambda e: -(e["share"] or 0.0))}
 
 
-def _giveaways(
+def _detection(
     tables: Tables, told: dict[str, TwoSampleResult] | None, generator: np.random.Generator
 ) -> dict[str, Any]:
     if told is None:
@@ -158,7 +158,7 @@ def _giveaways(
 def _examples(
     tables: Tables, test: TwoSampleResult, synthetic: pd.DataFrame, generator: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Return the synthetic rows that the classifier is surest of, and the columns that betray each.
+    """Return the synthetic rows that the classifier is surest of, and the columns by which each is detected.
 
     A column's share in it is by how much the row's log-odds fall, on average, when its value is replaced by
     that of another synthetic row.

@@ -34,7 +34,7 @@ def _view(content: Content) -> dict[str, Any]:
     columns = explained.get("giveaways", {}).get("columns", [])
     purposes = explained.get("spending", {}).get("purposes", [])
     return {
-        "giveaway_rows": [(c["column"], c["fall"]) for c in columns[:MAX_TERMS] if c["fall"] is not None],
+        "detection_rows": [(c["column"], c["fall"]) for c in columns[:MAX_TERMS] if c["fall"] is not None],
         "spending_rows": [(p["purpose"], p["share"]) for p in purposes if p["share"] is not None],
         "bought": bought(content["fidelity"], content["utility"]),
     }
