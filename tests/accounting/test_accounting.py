@@ -209,7 +209,7 @@ def test_impossible_epsilons_are_refused(epsilon):
 @pytest.mark.parametrize("mu", [0.01, 0.3, 1.0, 3.0, 10.0])
 @pytest.mark.parametrize("p", [1e-9, 1e-6, 1e-3, 0.3])
 def test_one_delta_pays_for_both_directions_of_discovery(mu, p):
-    # privacy/README.md: given that nothing of the unit's own is published, which has probability 1 - p
+    # Lemma 7 of privacy/PROOF.md: with 1 - p, nothing of the unit's own is published
     for epsilon in [0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 20.0]:
         excess = gdp_delta(mu, epsilon + math.log1p(-p)) - gdp_delta(mu, epsilon)
         assert -1e-15 <= excess < p
