@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,18 @@ def test_nothing_lies_about_at_the_top() -> None:
 )
 def test_an_import_against_the_order_is_found(part: str, source: str) -> None:
     assert violations(part, source, (part, "module"))
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    names = {
+        ".".join(("privsynth", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in MODULES
+    }
+    graph: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found = imported(path.read_text(encoding="utf-8"), path.relative_to(PACKAGE).with_suffix("").parts)
+        files = {full if full in names else full.rpartition(".")[0] for full in found}
+        graph[name] = {file for file in files if file in names and not file.endswith("__init__")} - {name}
+    assert len(tuple(TopologicalSorter(graph).static_order())) == len(names)  # raises at a circle
 
 
 def lines_of_code(source: str) -> int:

@@ -7,8 +7,9 @@ what else one is read from.
 
 from __future__ import annotations
 
-from privsynth.schema.column_types import PRIVATE, RESOLUTION_SECONDS, whole_steps
-from privsynth.schema.columns import DISCRETE_TYPES, TYPES, Category, Column
+from privsynth.schema.column_facts import PRIVATE, RESOLUTION_SECONDS, Category
+from privsynth.schema.column_types import whole_steps
+from privsynth.schema.columns import DISCRETE_TYPES, TYPES, Column
 from privsynth.schema.plain_values import category_text
 from privsynth.schema.schema import ROWS_OF_PERSONS, SCHEMA_VERSION, Schema
 from privsynth.schema.times import datetime_to_step

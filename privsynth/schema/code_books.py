@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.schema.column_types import PRIVATE
+from privsynth.schema.column_facts import PRIVATE
 from privsynth.schema.files import read_fields
 from privsynth.schema.schema import Schema
-from privsynth.schema.sdv import is_sdv_metadata, schema_from_sdv
+from privsynth.schema.sdv import fields_from_sdv, is_sdv_metadata
 
 OF_ALL = ""  # the key of notes that concern no single column
 KNOWN = (
@@ -78,7 +78,7 @@ def schema_from_code_book(path: str | Path) -> CodeBook:
         return _from_csv(Path(path))
     fields = read_fields(path)
     if is_sdv_metadata(fields):
-        return CodeBook(schema_from_sdv(fields), _notes_on_sdv(fields))
+        return CodeBook(Schema.from_dict(fields_from_sdv(fields)), _notes_on_sdv(fields))
     if isinstance(fields, Mapping):
         if "fields" in fields or "resources" in fields:
             return _from_frictionless(_table_schema(fields))

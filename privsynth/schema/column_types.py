@@ -10,20 +10,17 @@ import datetime as dt
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from privsynth.errors import SchemaError
+from privsynth.schema.column_facts import PRIVATE, RESOLUTION_SECONDS, Category, ColumnFacts
+from privsynth.schema.number_format import NumberFormat
 from privsynth.schema.plain_values import MAX_GRID_INTEGER, category_text
 from privsynth.schema.times import TimeFormat, datetime_to_step, seconds_of
 
-if TYPE_CHECKING:
-    from privsynth.schema.columns import Category, Column
-
-PRIVATE = "private"
-RESOLUTION_SECONDS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 _OF_MODELLED = frozenset({"missing", "missing_values"})
 
 
@@ -41,7 +38,7 @@ class ColumnType:
     fields: frozenset[str]
     needed: tuple[str, ...] = ()
 
-    def check(self, column: Column) -> None:
+    def check(self, column: ColumnFacts) -> None:
         """Raise a `SchemaError` unless what a modelled column declares is possible."""
 
 
@@ -49,17 +46,32 @@ class NumberLine(ColumnType):
     """A type whose values are numbers: of a line of steps, or any number."""
 
     wide = 2.0**20  # steps, or units where there are none, from which public bounds may be far wider
+    has_number_format = True  # whether a format says how numbers are written, not times
     is_whole = True  # whether its numbers, in the column's units, are whole
 
-    def step(self, column: Column) -> float | None:
+    def step(self, column: ColumnFacts) -> float | None:
         """Return the distance of neighbouring values, None for any number."""
         return 1.0
 
-    def scale(self, column: Column) -> tuple[str, float | None]:
-        """Return what its numbers count and the length of a step: those of one scale can be compared."""
-        return "numbers", column.step
+    def number_format(self, column: ColumnFacts) -> NumberFormat | None:
+        """Return how the table writes its numbers, None for plain ones; raises if it cannot be so."""
+        if column.format is None or not self.has_number_format:
+            return None
+        return NumberFormat.parse(column.format, f"column {column.name!r}")
 
-    def bound(self, column: Column, which: str, value: Any) -> float:
+    def bounds(self, column: ColumnFacts) -> tuple[float | None, float | None]:
+        """Return the public bounds as numbers, None where they are not public."""
+        low, high = (
+            None if value in (None, PRIVATE) else self.bound(column, which, value)
+            for which, value in (("low", column.low), ("high", column.high))
+        )
+        return low, high
+
+    def scale(self, column: ColumnFacts) -> tuple[str, float | None]:
+        """Return what its numbers count and the length of a step: those of one scale can be compared."""
+        return "numbers", self.step(column)
+
+    def bound(self, column: ColumnFacts, which: str, value: Any) -> float:
         """Return a public bound as a number; raises a `SchemaError` if it is none."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise SchemaError(
@@ -67,10 +79,11 @@ class NumberLine(ColumnType):
             )
         return value
 
-    def number(self, column: Column, value: Any) -> float:
+    def number(self, column: ColumnFacts, value: Any) -> float:
         """Return a value of a request in the column's units; raises a `ValueError` if it is none."""
-        if isinstance(value, str) and column.number_format is not None:
-            value = column.number_format.plain_text(value)
+        written = self.number_format(column)
+        if isinstance(value, str) and written is not None:
+            value = written.plain_text(value)
         try:
             number = float(value)
         except (TypeError, OverflowError):
@@ -79,37 +92,39 @@ class NumberLine(ColumnType):
             raise ValueError(f"expected a number, got {value!r}")
         return number
 
-    def wrong_number(self, column: Column, value: Any) -> str | None:
+    def wrong_number(self, column: ColumnFacts, value: Any) -> str | None:
         """Say what is wrong with a value that is no number, None if there is nothing particular."""
         return None
 
-    def tick(self, column: Column, number: float) -> float:
+    def tick(self, column: ColumnFacts, number: float) -> float:
         """Return the tick of a number: the nearest, or the number itself where there are no steps."""
-        return number if column.step is None else float(np.rint(number / column.step))
+        step = self.step(column)
+        return number if step is None else float(np.rint(number / step))
 
-    def tick_text(self, column: Column, tick: float) -> str:
+    def tick_text(self, column: ColumnFacts, tick: float) -> str:
         """Return a tick as people write it in requests."""
-        number = tick if column.step is None else tick * column.step
+        step = self.step(column)
+        number = tick if step is None else tick * step
         return f"{number:.15g}"
 
-    def text(self, column: Column, number: float) -> str:
+    def text(self, column: ColumnFacts, number: float) -> str:
         """Return a canonical number as a reader of figures writes it."""
         is_whole = float(number).is_integer() and abs(number) < 1e15
         return str(int(number)) if is_whole else f"{number:.4g}"
 
-    def widest(self, column: Column) -> tuple[float, float]:
+    def widest(self, column: ColumnFacts) -> tuple[float, float]:
         """Return the least and the largest number that there can be."""
         return -math.inf, math.inf
 
-    def kind_of_values(self, column: Column) -> str:
+    def kind_of_values(self, column: ColumnFacts) -> str:
         """Say what its values are, for messages."""
         return "whole numbers"
 
-    def values(self, column: Column, ticks: np.ndarray[Any, Any]) -> pd.Series:
+    def values(self, column: ColumnFacts, ticks: np.ndarray[Any, Any]) -> pd.Series:
         """Return ticks as a column of the synthetic table; NaN becomes missing."""
         raise NotImplementedError
 
-    def check(self, column: Column) -> None:
+    def check(self, column: ColumnFacts) -> None:
         """See `ColumnType`."""
         where = f"column {column.name!r}"
         for field in ("resolution", "unit"):
@@ -122,29 +137,29 @@ class NumberLine(ColumnType):
         if decimals is not None and not is_count:
             raise SchemaError(f"{where}: 'decimals' is a whole number from 0 to 12, got {decimals!r}")
         self.check_format(column)
-        low, high = column.bounds
+        low, high = self.bounds(column)
         if low is None or high is None:
             return
         if low > high:
             raise SchemaError(f"{where}: expected low <= high, got low={column.low!r}, high={column.high!r}")
-        if column.step is not None:
-            first, last = whole_steps(low, high, column.step)
+        step = self.step(column)
+        if step is not None:
+            first, last = whole_steps(low, high, step)
             if first > last:
                 raise SchemaError(
                     f"{where}: no number with {decimals} decimals lies between low={column.low!r} "
                     f"and high={column.high!r}"
                 )
 
-    def check_format(self, column: Column) -> None:
+    def check_format(self, column: ColumnFacts) -> None:
         """Raise a `SchemaError` unless its ``format`` is one of numbers."""
-        if column.format is not None:
-            column.number_format  # noqa: B018  # raises if it is none
+        self.number_format(column)
 
 
 class Integer(NumberLine):
     """Whole numbers."""
 
-    def bound(self, column: Column, which: str, value: Any) -> float:
+    def bound(self, column: ColumnFacts, which: str, value: Any) -> float:
         """See `NumberLine`."""
         number = super().bound(column, which, value)
         if number != int(number) or abs(number) > MAX_GRID_INTEGER:
@@ -154,7 +169,7 @@ class Integer(NumberLine):
             )
         return number
 
-    def values(self, column: Column, ticks: np.ndarray[Any, Any]) -> pd.Series:
+    def values(self, column: ColumnFacts, ticks: np.ndarray[Any, Any]) -> pd.Series:
         """Return int64, or the nullable Int64 where the column can be missing."""
         if column.missing:
             return pd.Series(pd.array(ticks, dtype="Int64"))
@@ -166,17 +181,17 @@ class Real(NumberLine):
 
     is_whole = False
 
-    def step(self, column: Column) -> float | None:
+    def step(self, column: ColumnFacts) -> float | None:
         """See `NumberLine`."""
         return None if column.decimals is None else 10.0**-column.decimals
 
-    def kind_of_values(self, column: Column) -> str:
+    def kind_of_values(self, column: ColumnFacts) -> str:
         """See `NumberLine`."""
         if column.decimals:
             return f"numbers with {column.decimals} decimal{'s' if column.decimals > 1 else ''}"
-        return "numbers" if column.step is None else "whole numbers"
+        return "numbers" if self.step(column) is None else "whole numbers"
 
-    def values(self, column: Column, ticks: np.ndarray[Any, Any]) -> pd.Series:
+    def values(self, column: ColumnFacts, ticks: np.ndarray[Any, Any]) -> pd.Series:
         """Return float64 with the schema's decimals; zero is never negative."""
         return pd.Series((ticks / 10.0**column.decimals if column.decimals else ticks) + 0.0)
 
@@ -184,45 +199,46 @@ class Real(NumberLine):
 class Datetime(NumberLine):
     """Times, as whole steps of a resolution since 1970, as the clock shows them."""
 
+    has_number_format = False
     wide = 2.0**16  # a century of days is no wide line, two are
 
-    def scale(self, column: Column) -> tuple[str, float | None]:
+    def scale(self, column: ColumnFacts) -> tuple[str, float | None]:
         """See `NumberLine`."""
         return "times", column.resolution_seconds
 
-    def widest(self, column: Column) -> tuple[float, float]:
+    def widest(self, column: ColumnFacts) -> tuple[float, float]:
         """Return the ends of the calendar: a bound found in noise must still be a date."""
         seconds = column.resolution_seconds
         return datetime_to_step("0001-01-01", seconds, ""), datetime_to_step("9999-12-31", seconds, "")
 
-    def bound(self, column: Column, which: str, value: Any) -> float:
+    def bound(self, column: ColumnFacts, which: str, value: Any) -> float:
         """See `NumberLine`."""
         where = f"column {column.name!r}: {which!r}"
         if not isinstance(value, str):
             raise SchemaError(f"{where} is an ISO-8601 text, got {value!r}")
         return datetime_to_step(value, column.resolution_seconds, where, zone=column.zone)
 
-    def number(self, column: Column, value: Any) -> float:
+    def number(self, column: ColumnFacts, value: Any) -> float:
         """See `NumberLine`."""
         written = column.time_format
         is_time = isinstance(value, dt.date | dt.time)
         moment = written.on_the_wall(value) if is_time else written.read(str(value).strip())
         return math.floor(seconds_of(moment)) / column.resolution_seconds
 
-    def wrong_number(self, column: Column, value: Any) -> str:
+    def wrong_number(self, column: ColumnFacts, value: Any) -> str:
         """See `NumberLine`."""
         as_in = f" or written as {column.format!r}" if column.format else ""
         return f"the value is not an ISO-8601 date or time{as_in}: {value!r}"
 
-    def tick(self, column: Column, number: float) -> float:
+    def tick(self, column: ColumnFacts, number: float) -> float:
         """Return the step that a time lies in."""
         return float(np.floor(number))
 
-    def tick_text(self, column: Column, tick: float) -> str:
+    def tick_text(self, column: ColumnFacts, tick: float) -> str:
         """See `NumberLine`."""
         return str(np.datetime64(int(tick) * column.resolution_seconds, "s"))
 
-    def text(self, column: Column, number: float) -> str:
+    def text(self, column: ColumnFacts, number: float) -> str:
         """Return a date, with the time of day where the resolution is finer."""
         try:
             moment = dt.datetime.fromtimestamp(number * column.resolution_seconds, tz=dt.UTC)
@@ -230,18 +246,18 @@ class Datetime(NumberLine):
             return f"{number:g}"
         return moment.strftime("%Y-%m-%d" if column.resolution in (None, "day") else "%Y-%m-%d %H:%M:%S")
 
-    def kind_of_values(self, column: Column) -> str:
+    def kind_of_values(self, column: ColumnFacts) -> str:
         """See `NumberLine`."""
         return f"whole {column.resolution or 'day'}s"
 
-    def values(self, column: Column, ticks: np.ndarray[Any, Any]) -> pd.Series:
+    def values(self, column: ColumnFacts, ticks: np.ndarray[Any, Any]) -> pd.Series:
         """Return ``datetime64[s]``."""
         missing = np.isnan(ticks)
         seconds = (np.where(missing, 0, ticks) * column.resolution_seconds).astype(np.int64)
         moments = pd.Series(seconds.astype("datetime64[s]"))
         return moments.mask(missing) if missing.any() else moments
 
-    def check_format(self, column: Column) -> None:
+    def check_format(self, column: ColumnFacts) -> None:
         """Raise a `SchemaError` unless format and zone are those of times."""
         TimeFormat.checked(column.format, column.zone, f"column {column.name!r}")
 
@@ -249,7 +265,7 @@ class Datetime(NumberLine):
 class Discrete(ColumnType):
     """A type whose values are listed."""
 
-    def labels(self, column: Column) -> tuple[Category, ...] | None:
+    def labels(self, column: ColumnFacts) -> tuple[Category, ...] | None:
         """Return the values that are public, None if they are not."""
         raise NotImplementedError
 
@@ -257,11 +273,11 @@ class Discrete(ColumnType):
 class Categorical(Discrete):
     """Any values that are listed."""
 
-    def labels(self, column: Column) -> tuple[Category, ...] | None:
+    def labels(self, column: ColumnFacts) -> tuple[Category, ...] | None:
         """See `Discrete`."""
         return column.categories if isinstance(column.categories, tuple) else None
 
-    def check(self, column: Column) -> None:
+    def check(self, column: ColumnFacts) -> None:
         """See `ColumnType`."""
         if column.categories is None or column.categories == PRIVATE:
             return
@@ -286,11 +302,11 @@ class Categorical(Discrete):
 class Boolean(Discrete):
     """Two values, false first."""
 
-    def labels(self, column: Column) -> tuple[Category, ...]:
+    def labels(self, column: ColumnFacts) -> tuple[Category, ...]:
         """See `Discrete`."""
         return column.boolean_values
 
-    def check(self, column: Column) -> None:
+    def check(self, column: ColumnFacts) -> None:
         """See `ColumnType`."""
         if column.values is not None and (
             isinstance(column.values, str)
@@ -303,7 +319,7 @@ class Boolean(Discrete):
         _check_plain(column, "values", column.boolean_values)
 
 
-def _check_plain(column: Column, field: str, values: tuple[Category, ...]) -> None:
+def _check_plain(column: ColumnFacts, field: str, values: tuple[Category, ...]) -> None:
     """Check that all are texts, finite numbers or booleans; 1 and true together would be one value."""
     kinds = {
         bool if isinstance(v, bool) else float if isinstance(v, int | float) else type(v) for v in values

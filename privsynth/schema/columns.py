@@ -10,19 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.schema.column_types import (
-    COLUMN_TYPES,
-    PRIVATE,
-    RESOLUTION_SECONDS,
-    ColumnType,
-    Discrete,
-    NumberLine,
-)
+from privsynth.schema.column_facts import PRIVATE, Category, ColumnFacts
+from privsynth.schema.column_types import COLUMN_TYPES, ColumnType, Discrete, NumberLine
 from privsynth.schema.number_format import NumberFormat
 from privsynth.schema.plain_values import plain
-from privsynth.schema.times import TimeFormat
-
-Category = str | int | float | bool
 
 TYPES: tuple[str, ...] = tuple(COLUMN_TYPES)
 ROLES: tuple[str, ...] = ("target", "group", "person_id", "key")
@@ -34,47 +25,8 @@ _COLUMN_FIELDS = _FIELDS_OF_ALL.union(*(kind.fields for kind in COLUMN_TYPES.val
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column, as declared public.
-
-    Attributes:
-        name: Column name; public.
-        type: One of `TYPES`, or None in a draft.
-        role: One of `ROLES`, or None.
-        categories: Values of a categorical column, ``"private"``, or None while undeclared.
-        low: Smallest value (inclusive), ``"private"``, or None while undeclared; ISO-8601 for datetimes.
-        high: Largest value (inclusive); as ``low``.
-        decimals: Digits after the point of a real column; None keeps full precision.
-        resolution: Step of a datetime column: day, hour, minute or second.
-        unit: In which an integer or real column counts durations: day, hour, minute or second.
-        format: How a table writes the column: of numbers, how it writes 1234.5, as in "$1,234.50"; of
-            datetimes, a format of ``strptime``, as in "%d/%m/%Y".
-        zone: Time zone of a datetime column, as in "Europe/Berlin"; None keeps what the clock showed.
-        missing: Whether a field may be empty, or ``"private"``.
-        missing_values: Strings that mean "missing" besides the empty field.
-        values: The two values of a boolean column, false first.
-        generator: What makes a text or id column: a provider of Faker, as in "name" or "name:de_DE".
-        drop: Leave the column out: it is neither learnt nor made.
-        is_computed: Whether a constraint computes the column from others.
-    """
-
-    name: str
-    type: str | None
-    role: str | None = None
-    categories: tuple[Category, ...] | str | None = None
-    low: float | int | str | None = None
-    high: float | int | str | None = None
-    decimals: int | None = None
-    resolution: str | None = None
-    unit: str | None = None
-    format: str | None = None
-    zone: str | None = None
-    missing: bool | str = False
-    missing_values: tuple[str, ...] = ()
-    values: tuple[Category, Category] | None = None
-    generator: str | None = None
-    drop: bool = False
-    is_computed: bool = False
+class Column(ColumnFacts):
+    """One column, as declared public: its facts, and what its type makes of them."""
 
     def __post_init__(self) -> None:
         self._take_plain_facts()
@@ -128,6 +80,26 @@ class Column:
         return self.kind.labels(self) if isinstance(self.kind, Discrete) else None
 
     @property
+    def step(self) -> float | None:
+        """Distance of neighbouring values on the number line, None for a real without ``decimals``."""
+        return self.kind.step(self) if isinstance(self.kind, NumberLine) else 1.0
+
+    @property
+    def has_number_format(self) -> bool:
+        """Whether its ``format`` says how numbers are written."""
+        return isinstance(self.kind, NumberLine) and self.kind.has_number_format
+
+    @property
+    def number_format(self) -> NumberFormat | None:
+        """How the table writes the numbers of an integer or real column; None for plain ones."""
+        return self.kind.number_format(self) if isinstance(self.kind, NumberLine) else None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Public bounds as numbers; datetimes as whole steps of the resolution since 1970."""
+        return self.kind.bounds(self) if isinstance(self.kind, NumberLine) else (None, None)
+
+    @property
     def is_modelled(self) -> bool:
         """Whether the generator learns this column: ids and text are made afresh, computed ones follow."""
         is_made = self.type in ("id", "text") or self.role in KEY_ROLES or self.is_computed
@@ -137,53 +109,6 @@ class Column:
     def is_numeric(self) -> bool:
         """Whether the column lies on a line: integer, real, datetime."""
         return isinstance(self.kind, NumberLine)
-
-    @property
-    def resolution_seconds(self) -> int:
-        """Seconds in one step of a datetime column; a day unless declared otherwise."""
-        return RESOLUTION_SECONDS[self.resolution or "day"]
-
-    @property
-    def unit_seconds(self) -> int | None:
-        """Seconds in the unit in which durations are counted; None if the column states none."""
-        return None if self.unit is None else RESOLUTION_SECONDS[self.unit]
-
-    @property
-    def step(self) -> float | None:
-        """Distance of neighbouring values on the number line, None for a real without ``decimals``."""
-        return self.kind.step(self) if isinstance(self.kind, NumberLine) else 1.0
-
-    @property
-    def has_number_format(self) -> bool:
-        """Whether its ``format`` says how numbers are written."""
-        return isinstance(self.kind, NumberLine) and "zone" not in self.kind.fields
-
-    @property
-    def number_format(self) -> NumberFormat | None:
-        """How the table writes the numbers of an integer or real column; None for plain ones."""
-        if self.format is None or not self.has_number_format:
-            return None
-        return NumberFormat.parse(self.format, f"column {self.name!r}")
-
-    @property
-    def time_format(self) -> TimeFormat:
-        """How the table writes the times of a datetime column."""
-        return TimeFormat(self.format, self.zone)
-
-    @property
-    def bounds(self) -> tuple[float | None, float | None]:
-        """Public bounds as numbers; datetimes as whole steps of the resolution since 1970."""
-        low, high = (self._bound(which) for which in ("low", "high"))
-        return low, high
-
-    def _bound(self, which: str) -> float | None:
-        value = getattr(self, which)
-        return None if value in (None, PRIVATE) else self.line.bound(self, which, value)
-
-    @property
-    def boolean_values(self) -> tuple[Category, Category]:
-        """The two values of a boolean column, false first."""
-        return self.values if self.values is not None else (False, True)
 
     @property
     def private_facts(self) -> list[str]:

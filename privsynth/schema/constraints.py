@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from privsynth.errors import SchemaError
-from privsynth.schema.column_types import PRIVATE
-from privsynth.schema.columns import DISCRETE_TYPES, Category, Column
+from privsynth.schema.column_facts import PRIVATE, Category
+from privsynth.schema.columns import DISCRETE_TYPES, Column
 from privsynth.schema.plain_values import category_text
 
 MAX_COMBINATIONS = 5_000

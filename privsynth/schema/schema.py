@@ -19,6 +19,7 @@ from privsynth.schema.dialect import CsvDialect
 from privsynth.schema.files import read_fields
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.plain_values import plain
+from privsynth.schema.sdv import fields_from_sdv, is_sdv_metadata
 from privsynth.schema.times import TimeFormat
 
 SCHEMA_VERSION = 1
@@ -250,7 +251,5 @@ class Schema:
     @classmethod
     def load(cls, path: str | Path) -> Schema:
         """Read schema JSON, or YAML that means the same: ours, or SDV's metadata."""
-        from privsynth.schema.sdv import is_sdv_metadata, schema_from_sdv
-
         fields = read_fields(path)
-        return schema_from_sdv(fields) if is_sdv_metadata(fields) else cls.from_dict(fields)
+        return cls.from_dict(fields_from_sdv(fields) if is_sdv_metadata(fields) else fields)

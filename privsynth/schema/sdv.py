@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.schema.column_types import PRIVATE
-from privsynth.schema.schema import Schema
+from privsynth.schema.column_facts import PRIVATE
 
 _TIME_CODES = ("%H", "%I", "%R", "%T", "%X", "%c", "%s")  # of a datetime format that tells the time of day
 
@@ -24,8 +23,8 @@ def is_sdv_metadata(fields: object) -> bool:
     )
 
 
-def schema_from_sdv(fields: Mapping[str, Any]) -> Schema:
-    """Turn SDV metadata into a schema in which every fact about values is ``"private"``.
+def fields_from_sdv(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema JSON for SDV metadata, in which every fact about values is ``"private"``.
 
     Numerical columns with a ``computer_representation`` of integers become integers. Identifiers become
     ids, the primary key a key; every other sdtype (names, addresses …) becomes text that is dropped.
@@ -52,7 +51,7 @@ def schema_from_sdv(fields: Mapping[str, Any]) -> Schema:
         )
     keys = fields.get("primary_key") or ()
     keys = {keys} if isinstance(keys, str) else set(keys)
-    return Schema({name: _column(name, column, name in keys) for name, column in columns.items()})
+    return {"columns": {name: _column(name, column, name in keys) for name, column in columns.items()}}
 
 
 def _column(name: str, column: object, is_key: bool) -> dict[str, Any]:

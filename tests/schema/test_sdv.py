@@ -10,7 +10,7 @@ import pytest
 
 from privsynth.errors import SchemaError
 from privsynth.schema import PRIVATE, Schema
-from privsynth.schema.sdv import is_sdv_metadata, schema_from_sdv
+from privsynth.schema.sdv import fields_from_sdv, is_sdv_metadata
 
 GUESTS = {
     "primary_key": "guest_email",
@@ -73,7 +73,8 @@ def test_our_own_schema_is_not_taken_for_sdv() -> None:
 
 def test_several_keys() -> None:
     fields = {"primary_key": ["a", "b"], "columns": {name: {"sdtype": "id"} for name in "abc"}}
-    assert [column.role for column in schema_from_sdv(fields).columns.values()] == ["key", "key", None]
+    schema = Schema.from_dict(fields_from_sdv(fields))
+    assert [column.role for column in schema.columns.values()] == ["key", "key", None]
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
@@ -97,4 +98,4 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("fields", "message"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_what_cannot_be_taken_over_is_named(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(SchemaError, match=message):
-        schema_from_sdv(fields)
+        fields_from_sdv(fields)
