@@ -22,7 +22,7 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.models.images.diffusion import DiffusionOptions
 from privsynth.models.images.gan import ImageGanOptions
 from privsynth.models.tables.fitting import FitOptions
-from privsynth.privacy import curator
+from privsynth.privacy.mechanisms import vector_sums
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import (
@@ -200,7 +200,7 @@ def test_drawn_images_are_written_and_read_back(ledger, tmp_path):
 
 @pytest.mark.parametrize("lost", [1, 4, 6])
 def test_an_answer_lost_in_a_crash_is_paid_again_and_the_fit_goes_on(ledger, tmp_path, monkeypatch, lost):
-    calls, right = [], curator.sum_vectors
+    calls, right = [], vector_sums.sum_vectors
 
     def dying(*arguments, **named):
         calls.append(1)
@@ -208,7 +208,7 @@ def test_an_answer_lost_in_a_crash_is_paid_again_and_the_fit_goes_on(ledger, tmp
             raise RuntimeError("the process dies")
         return right(*arguments, **named)
 
-    monkeypatch.setattr(curator, "sum_vectors", dying)
+    monkeypatch.setattr(vector_sums, "sum_vectors", dying)
     partial = tmp_path / "m.partial"
     with pytest.raises(RuntimeError):
         fitted(ledger, releases_path=partial)
