@@ -1,7 +1,7 @@
 """Where an attack measures distance: every column as a number, or as one axis a category.
 
 The axes are laid out from the attacker's own tables (synthetic and reference rows), never from the rows that
-are scored, so members and non-members are seen through the same glass.
+are scored, so that members and non-members are encoded alike.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ ATTACKS = {
     "query_classifier": "rows that a classifier on counts of conjunctions takes for synthetic",
     "ensemble": "Fisher's combination of the five others, by rank",
 }
-"""Name of each attack, and whom it accuses."""
+"""Name of each attack, and whom it flags as a member."""
 
 
 @dataclass(frozen=True)

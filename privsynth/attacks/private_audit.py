@@ -40,7 +40,7 @@ from privsynth.schema import Schema, category_text
 SHARES = {"hits": 0.25, "predictions": 0.15, "one_way": 0.3, "two_way": 0.3}
 """Share of mu^2 for each kind of figure; public."""
 
-ACCUSED_SHARE = 0.05  # of synthetic rows, that lie nearer to the others than the threshold
+FLAGGED_SHARE = 0.05  # of synthetic rows, that lie nearer to the others than the threshold
 N_BINS, N_PAIR_BINS, MAX_PAIRS = 20, 6, 15
 MAX_TRAINING_ROWS = 20_000
 
@@ -291,7 +291,7 @@ def _hits(
     space = FeatureSpace.fit([synthetic])
     points = space.place(synthetic)
     first, second = np.array_split(points[generator.permutation(len(points))], 2)
-    threshold = float(np.quantile(nearest(second, first, 1).distance[:, 0], ACCUSED_SHARE))
+    threshold = float(np.quantile(nearest(second, first, 1).distance[:, 0], FLAGGED_SHARE))
 
     def is_hit(side: Records) -> np.ndarray:
         """Say of each row whether its unit has a row so near."""

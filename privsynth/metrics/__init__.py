@@ -1,4 +1,4 @@
-"""Figures about any synthetic table: is it faithful, useful, fair, and does it betray its members?
+"""Figures about any synthetic table: is it faithful, useful, fair, and does it leak who is in it?
 
 Each function takes frames or paths, works on any tool's table and returns plain JSON-able dicts. A figure is
 ``{"value", "interval", "ceiling", "floor"}``: the ceiling is what real data reach against the holdout, the

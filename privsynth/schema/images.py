@@ -41,7 +41,7 @@ class LabelledImages:
         if images.ndim != 4 or images.dtype != np.uint8:
             raise TableError(
                 "expected images as uint8 of shape (n, height, width) or (n, height, width, channels), got "
-                f"{images.dtype} of shape {('n', *images.shape[1:])}; multiply shades from 0 to 1 by 255"
+                f"{images.dtype} of shape {('n', *images.shape[1:])}; multiply pixels from 0 to 1 by 255"
             )
         if not isinstance(self.labels, pd.DataFrame):
             raise TableError(f"expected the labels as a pandas DataFrame, got {type(self.labels).__name__}")

@@ -90,7 +90,7 @@ class Synthesizer(Saved[Model], Estimator):
     @classmethod
     @abstractmethod
     def plan_for(cls, schema: Schema, settings: Any, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would buy with this budget.
+        """Say what a fit of about ``n_rows`` units would release under this budget.
 
         Privacy:
             Public: reads no record.

@@ -119,7 +119,7 @@ def fit_by_steps(
         curator: Sells the releases.
         settings: Public settings of the recipe.
         purpose: What the steps are for; public.
-        trainer_of: Makes the trainer from what was bought first.
+        trainer_of: Makes the trainer from the base measurements.
         delta: At which the progress line states epsilon.
         progress: Called with a message, the steps done, and the steps planned.
 

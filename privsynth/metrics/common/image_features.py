@@ -198,7 +198,7 @@ class Seen:
         return self.features[part[0]][part[1]]
 
     @cached_property
-    def shades(self) -> dict[str, np.ndarray]:
+    def pixel_components(self) -> dict[str, np.ndarray]:
         """Every set in principal components of pixels, fitted to the reference."""
         components = PixelComponents.fit(self.images.pixels[self.reference[0]][self.reference[1]], seed=0)
         return {name: components.features(held) for name, held in self.images.pixels.items()}

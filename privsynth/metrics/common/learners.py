@@ -1,4 +1,4 @@
-"""Models that an analyst would train on a table, told by name; they see canonical columns."""
+"""Models that an analyst would train on a table, by name; they see canonical columns."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FOREST = {"n_estimators": 50, "min_samples_leaf": 5}
 _TREE = {"max_depth": 8, "min_samples_leaf": 20}
 _MAX_BOOSTING_CATEGORIES = 255  # the limit of scikit-learn; a wider column is taken by its code
 _MIN_KNOWN = 20  # fewer known values than this are hardly any
-_SHRINKAGE = 1.0  # without it, boosting diverges on classes that are told apart perfectly
+_SHRINKAGE = 1.0  # without it, boosting diverges on classes that are separated perfectly
 
 Learner = Callable[[pd.DataFrame], np.ndarray]
 """Gives predictions for canonical feature columns: (n, n_classes) probabilities, or (n,) numbers."""

@@ -31,7 +31,7 @@ def pair_scores(first: np.ndarray, second: np.ndarray) -> PairScores:
         second: As many images of the same shape.
 
     Returns:
-        ``mse``: mean squared error in shades of 0 to 255; ``psnr``: peak signal-to-noise ratio in dB, inf
+        ``mse``: mean squared error of pixels (0 to 255); ``psnr``: peak signal-to-noise ratio in dB, inf
         where both are equal; ``ssim``: structural similarity, at most 1, mean over uniform windows of
         `WINDOW` pixels around each pixel, mirrored at the borders; NaN for smaller images. Each ``(n,)``
         float64.

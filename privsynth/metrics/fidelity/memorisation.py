@@ -42,7 +42,7 @@ def assess_memorisation(
     """
     generator = np.random.default_rng(random_state)
     pixels = seen.images.pixels
-    points = seen.shades
+    points = seen.pixel_components
     drawn = {
         name: generator.permutation(len(pixels[name]))[:max_queries]
         for name in ("synthetic", "holdout")
@@ -91,12 +91,12 @@ def closer_to_first(
 
 
 def nearest_real(seen: Seen, rows: np.ndarray) -> np.ndarray:
-    """Return the position of the real image that is nearest, in shades, to each of some synthetic ones.
+    """Return the position of the real image that is nearest, in pixels, to each of some synthetic ones.
 
     Privacy:
         Not private: points at real records.
     """
-    return nearest(seen.shades["synthetic"][rows], seen.shades["real"], 1).position[:, 0]
+    return nearest(seen.pixel_components["synthetic"][rows], seen.pixel_components["real"], 1).position[:, 0]
 
 
 def _beside_nearest(seen: Seen, points: Mapping[str, np.ndarray], name: str, rows: np.ndarray) -> PairScores:

@@ -51,7 +51,7 @@ class TwoSampleResult:
 
     @property
     def auc(self) -> float:
-        """Chance that a synthetic row scores above a real one: 0.5 = not told apart, 1 = always."""
+        """Chance that a synthetic row scores above a real one: 0.5 = indistinguishable, 1 = always."""
         return auc_interval(self.synthetic_scores, self.real_scores).auc
 
     @property
@@ -74,7 +74,7 @@ class TwoSampleResult:
 def tell_apart(
     learnt: tuple[pd.DataFrame, pd.DataFrame], tested: tuple[pd.DataFrame, pd.DataFrame], *, seed: int = 0
 ) -> TwoSampleResult:
-    """Train on two tables of independent rows, score two others; the second of each is told from the first.
+    """Train on two tables of independent rows, score two others; the second of each is to be found.
 
     Privacy:
         Not private: a model of real records.

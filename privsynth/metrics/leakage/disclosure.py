@@ -124,7 +124,7 @@ def assess_disclosure(
 
 
 class _Attack:
-    """One round of attacks; ``notes`` holds what is told beside the counts."""
+    """One round of attacks; ``notes`` holds what is reported beside the counts."""
 
     def __init__(
         self,

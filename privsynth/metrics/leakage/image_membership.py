@@ -41,7 +41,7 @@ ATTACKS = {
     "nearest_calibrated_pixels": "images closer to a synthetic one, in pixels, than their neighbours are",
     "ensemble": "Fisher's combination of the five others, by rank",
 }
-"""Name of each attack, and whom it accuses."""
+"""Name of each attack, and whom it flags as a member."""
 
 BY_GROUP = "nearest_calibrated"
 MAX_SCORED = 10_000
@@ -172,7 +172,7 @@ def _scored(seen: Seen, parts: Mapping[str, tuple[str, np.ndarray]], sides: Side
             points["synthetic"],
             points[parts["reference"][0]][parts["reference"][1]],
         )
-        for glass, points in (("", seen.features), ("_pixels", seen.shades))
+        for glass, points in (("", seen.features), ("_pixels", seen.pixel_components))
     }
     measures = {
         "density_ratio": density_ratio,
@@ -190,7 +190,7 @@ def _scored(seen: Seen, parts: Mapping[str, tuple[str, np.ndarray]], sides: Side
     return Scored(
         scores={name: sides.by_unit(scores) for name, scores in of_rows.items()},
         exposure={"most_isolated": sides.by_unit(isolation(views[""]))},
-        accuses=ATTACKS,
+        flags=ATTACKS,
         by_group=BY_GROUP,
         n_members=n_units(sides.members),
     )

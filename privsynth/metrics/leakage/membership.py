@@ -206,7 +206,7 @@ def _scored(tables: Tables, sides: Sides, seed: int) -> Scored:
             "most_isolated": sides.by_unit(attacked.isolation),
             "rarest_values": sides.by_unit(attacked.rarity),
         },
-        accuses=ATTACKS,
+        flags=ATTACKS,
         by_group=BY_GROUP,
         n_members=n_units(sides.members),
     )

@@ -67,14 +67,14 @@ class Scored:
     Attributes:
         scores: Name of an attack to the score of each unit, higher = more likely a member.
         exposure: How exposed each unit is by itself, by measures that do not know who is a member.
-        accuses: Name of an attack to whom it accuses, in words.
+        flags: Name of an attack to whom it flags as a member, in words.
         by_group: The attack by which groups are compared, fixed beforehand.
         n_members: Number of members.
     """
 
     scores: dict[str, np.ndarray]
     exposure: dict[str, np.ndarray]
-    accuses: Mapping[str, str]
+    flags: Mapping[str, str]
     by_group: str
     n_members: int
 
@@ -201,7 +201,7 @@ def _read_all(
     is_member = np.arange(scored.n_units) < scored.n_members
     return {
         name: {
-            "accuses": scored.accuses[name],
+            "accuses": scored.flags[name],
             **read_out(
                 scores[chosen & is_member],
                 scores[chosen & ~is_member],

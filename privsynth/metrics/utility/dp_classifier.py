@@ -3,7 +3,7 @@
 The steps are those that every generator here takes (`privsynth.privacy.mechanisms.gradient_steps`): Poisson
 batches, gradients clipped record by record, Gaussian noise from the operating system's entropy, charged as a
 whole beforehand. The number of units, which the sample rate is derived from, is a noisy count under the same
-budget. The classifier is a yardstick: it is scored on the holdout and thrown away, so no ledger books it.
+budget. The classifier is a baseline: it is scored on the holdout and thrown away, so no ledger books it.
 
 References:
     Abadi et al., "Deep Learning with Differential Privacy", CCS 2016; Papernot et al., "Tempered Sigmoid
@@ -40,7 +40,7 @@ class DirectTraining:
     """Public settings of one family.
 
     Fixed beforehand and tuned on no data set; few steps on large batches, which suits a small epsilon. At a
-    large one a longer training would reach more, so that the yardstick is then a low one.
+    large one a longer training would reach more, so that the baseline is then a low one.
 
     Attributes:
         n_steps: Noisy steps.

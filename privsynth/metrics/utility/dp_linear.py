@@ -3,7 +3,7 @@
 A linear model (logistic, softmax or least squares) is fitted by full-batch gradient descent with Gaussian
 noise. Features are laid out by the public schema, scaled so that every row has norm at most one, and no
 residual is larger than one: a unit moves the sum of gradients by at most a constant without any clipping, and
-``T`` noisy sums of noise multiplier ``s`` are exactly ``sqrt(T)/s``-GDP. The model is a yardstick: it is
+``T`` noisy sums of noise multiplier ``s`` are exactly ``sqrt(T)/s``-GDP. The model is a baseline: it is
 scored on the holdout and thrown away, and nothing of it is released.
 
 References:

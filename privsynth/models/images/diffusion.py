@@ -27,7 +27,7 @@ from privsynth.schema.images import PixelArray
 
 Array = NDArray[Any]
 
-DATA_STD = 0.5  # of shades from -1 to 1; public, and only a scale
+DATA_STD = 0.5  # of pixels from -1 to 1; public, and only a scale
 LOWEST, HIGHEST = 0.02, 20.0  # noise levels between which images are drawn
 LEVEL_MEAN, LEVEL_STD = -0.8, 1.2  # of the logarithm of the levels that are learnt from
 
@@ -68,7 +68,7 @@ class DiffusionOptions:
 
 
 class DenoiserNetwork(nn.Module):
-    """Predict an image, shades from -1 to 1, from a noisy one, the level of noise and the cell.
+    """Predict an image, pixels from -1 to 1, from a noisy one, the level of noise and the cell.
 
     Rows hold the noisy image, the logarithm of its level, and the one-hot cell. The output is preconditioned
     as by Karras et al., "Elucidating the Design Space of Diffusion-Based Generative Models", NeurIPS 2022.
@@ -149,9 +149,9 @@ class NoiseDraws:
         logs = LEVEL_MEAN + LEVEL_STD * torch.special.ndtri(places.clamp(1e-3, 1 - 1e-3))
         return cls(logs.exp().to(device), torch.randn(k, n_values, generator=rng).to(device))
 
-    def loss(self, network: Any, shades: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
+    def loss(self, network: Any, pixels: torch.Tensor, one_hot: torch.Tensor) -> torch.Tensor:
         """Return the mean weighted squared error over the draws for each image, ``(n,)``."""
-        clean = 2.0 * shades - 1.0
+        clean = 2.0 * pixels - 1.0
         losses = []
         for level, noise in zip(self.levels, self.noises, strict=True):
             log_level = level.log().expand(len(clean), 1)
@@ -185,9 +185,9 @@ class DiffusionImages:
     @torch.no_grad()
     def draw(self, cells: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
-        return draw_images(self._shades, cells, rng, self.network.shape, floats_per_value=16)
+        return draw_images(self._pixels, cells, rng, self.network.shape, floats_per_value=16)
 
-    def _shades(self, cells: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+    def _pixels(self, cells: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         """Take noise away step after step.
 
         References:

@@ -104,11 +104,11 @@ class GeneratedImages:
             )
         return cls(network, start, n_cells, options.latent_dim)
 
-    def shades(self, cells: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+    def pixels(self, cells: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         """Draw an image for each cell, ``(n, n_values)`` from 0 to 1, that gradients pass through."""
         device = next(self.network.parameters()).device
         latent = torch.from_numpy(rng.standard_normal((len(cells), self.latent_dim), dtype=np.float32))
-        begun = None if self.start is None else self.start.shades(cells, rng).clamp(0.0, 1.0).to(device)
+        begun = None if self.start is None else self.start.pixels(cells, rng).clamp(0.0, 1.0).to(device)
         one_hot = one_hot_cells(torch.from_numpy(cells), self.n_cells)
         out: torch.Tensor = self.network(latent.to(device), one_hot.to(device), begun)
         return out
@@ -116,7 +116,7 @@ class GeneratedImages:
     @torch.no_grad()
     def draw(self, cells: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
-        return draw_images(self.shades, cells, rng, self.network.shape, floats_per_value=8)
+        return draw_images(self.pixels, cells, rng, self.network.shape, floats_per_value=8)
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the arrays of a model file."""
@@ -182,7 +182,7 @@ class ImageGan(AdversarialGame):
         """Draw a batch of rows: pixels, which gradients pass through, and one-hot cells."""
         rng = self._next_rng()
         cells = rng.choice(len(self._shares), self.options.fake_batch_size, p=self._shares)
-        return self._rows(self.generated.shades(cells, rng), cells)
+        return self._rows(self.generated.pixels(cells, rng), cells)
 
     def warm_up(self) -> None:
         """Teach the discriminator, before it sees a record, which draws of the start bear which label."""
@@ -194,9 +194,9 @@ class ImageGan(AdversarialGame):
             n, n_cells = self.options.fake_batch_size, self.generated.n_cells
             cells = rng.choice(n_cells, n, p=self._shares)
             wrong = (cells + rng.integers(1, n_cells, n)) % n_cells
-            shades = start.shades(cells, rng).clamp(0.0, 1.0).to(self.device)
-            loss = self.real_loss(self.discriminator, self._rows(shades, cells)).mean()
-            loss = loss + self.fake_loss(self.discriminator, self._rows(shades, wrong)).mean()
+            pixels = start.pixels(cells, rng).clamp(0.0, 1.0).to(self.device)
+            loss = self.real_loss(self.discriminator, self._rows(pixels, cells)).mean()
+            loss = loss + self.fake_loss(self.discriminator, self._rows(pixels, wrong)).mean()
             self.discriminator_optimizer.zero_grad()
             loss.backward()
             self.discriminator_optimizer.step()
@@ -206,9 +206,9 @@ class ImageGan(AdversarialGame):
         of = self.generated
         return GeneratedImages(self.averaged_generator(), of.start, of.n_cells, of.latent_dim)
 
-    def _rows(self, shades: torch.Tensor, cells: NDArray[np.int64]) -> torch.Tensor:
+    def _rows(self, pixels: torch.Tensor, cells: NDArray[np.int64]) -> torch.Tensor:
         one_hot = one_hot_cells(torch.from_numpy(cells), self.generated.n_cells)
-        return torch.cat([shades, one_hot.to(self.device)], dim=1)
+        return torch.cat([pixels, one_hot.to(self.device)], dim=1)
 
     def _next_rng(self) -> np.random.Generator:
         return np.random.default_rng(int(torch.randint(2**62, (1,), generator=self.rng)))

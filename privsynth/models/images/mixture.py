@@ -86,7 +86,7 @@ class ImageMixture:
 
     Attributes:
         shape: Of each image.
-        prototypes: ``(n_prototypes, n_values)`` float32, shades from 0 to 1.
+        prototypes: ``(n_prototypes, n_values)`` float32, pixels from 0 to 1.
         weights: Share of each prototype within its cell, up to a factor, ``(n_prototypes,)``.
         cells: Cell of each prototype, ``(n_prototypes,)``; every cell has at least one.
         loadings: Directions in which images vary, ``(n_directions, n_values)`` float32.
@@ -100,8 +100,8 @@ class ImageMixture:
     loadings: NDArray[np.float32]
     deformation: Deformation
 
-    def shades(self, cells: IntArray, rng: np.random.Generator) -> torch.Tensor:
-        """Draw the shades of an image for each cell, ``(n, n_values)``; they may pass beyond 0 and 1."""
+    def pixels(self, cells: IntArray, rng: np.random.Generator) -> torch.Tensor:
+        """Draw the pixels of an image for each cell, ``(n, n_values)``; they may pass beyond 0 and 1."""
         shares = np.zeros((int(self.cells.max()) + 1, len(self.weights)))
         shares[self.cells, np.arange(len(self.weights))] = self.weights
         which = Distributions(shares).draw(cells, rng)
@@ -111,7 +111,7 @@ class ImageMixture:
 
     def draw(self, cells: IntArray, rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
-        return draw_images(self.shades, cells, rng, self.shape, floats_per_value=1)
+        return draw_images(self.pixels, cells, rng, self.shape, floats_per_value=1)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model file."""

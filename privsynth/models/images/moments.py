@@ -1,6 +1,6 @@
 """From noisy sums over images to prototypes: low frequencies, second moments, and shrinkage of noise.
 
-All of it is arithmetic on releases. Images are vectors of shades from 0 to 1, channel after channel within
+All of it is arithmetic on releases. Images are vectors of pixels from 0 to 1, channel after channel within
 each pixel, as they lie in memory.
 """
 

@@ -12,7 +12,7 @@ from privsynth.models.images.tensors import as_planes, as_rows
 from privsynth.schema.image_shape import ImageShape
 
 ARCHITECTURES = ("mlp", "dcgan")
-PALEST, DARKEST = 0.02, 0.98  # shades of a start beyond which its logit would leave nothing to learn
+PALEST, DARKEST = 0.02, 0.98  # pixels of a start beyond which its logit would leave nothing to learn
 
 
 def start_weights(module: nn.Module, rng: torch.Generator) -> None:
@@ -87,7 +87,7 @@ class GeneratorNetwork(nn.Module):
     def forward(
         self, latent: torch.Tensor, one_hot: torch.Tensor, start: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return shades from 0 to 1, ``(n, n_values)``."""
+        """Return pixels from 0 to 1, ``(n, n_values)``."""
         given = torch.cat([latent, one_hot], dim=1)
         if start is None:
             return torch.sigmoid(self.layers(given))
@@ -120,7 +120,7 @@ class _Deconvolutions(nn.Module):
 
 
 class DiscriminatorNetwork(nn.Module):
-    """Score rows of shades and a one-hot cell: one output a cell, of which its own counts.
+    """Score rows of pixels and a one-hot cell: one output a cell, of which its own counts.
 
     Args:
         shape: Of the images.
@@ -161,7 +161,7 @@ class DiscriminatorNetwork(nn.Module):
         start_weights(self, rng)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the score of each row, ``(n,)``; rows are shades, then the one-hot cell."""
+        """Return the score of each row, ``(n,)``; rows are pixels, then the one-hot cell."""
         n_values = self.shape.n_values
         x = rows if self.is_flat else padded(as_planes(rows[:, :n_values], self.shape), 4)
         return (self.layers(x) * rows[:, n_values:]).sum(1)

@@ -1,4 +1,4 @@
-"""Images as tensors: flat rows of shades, planes for convolutions, whole pixels out of what a model draws."""
+"""Images as tensors: flat rows of values, planes for convolutions, whole pixels out of what a model draws."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def one_hot_cells(cells: torch.Tensor, n_cells: int) -> torch.Tensor:
 
 
 def draw_images(
-    shades: Callable[[IntArray, np.random.Generator], torch.Tensor],
+    pixels: Callable[[IntArray, np.random.Generator], torch.Tensor],
     cells: IntArray,
     rng: np.random.Generator,
     shape: ImageShape,
@@ -42,7 +42,7 @@ def draw_images(
     """Draw an image for each cell, part after part, ``(n, height, width, channels)``.
 
     Args:
-        shades: Draws flat images for some cells; what is below 0 or above 1 is clamped.
+        pixels: Draws flat images for some cells; what is below 0 or above 1 is clamped.
         cells: Cell of each image.
         rng: Of the draws.
         shape: Of each image.
@@ -52,6 +52,6 @@ def draw_images(
     at_once = max(1, VALUES_AT_ONCE // floats_per_value // shape.n_values)
     for begin in range(0, len(cells), at_once):
         part = slice(begin, begin + at_once)
-        whole = shades(cells[part], rng).mul(255.0).round().clamp(0, 255).to(torch.uint8)
+        whole = pixels(cells[part], rng).mul(255.0).round().clamp(0, 255).to(torch.uint8)
         images[part] = whole.cpu().numpy().reshape(-1, *shape.axes)
     return images

@@ -66,7 +66,7 @@ class ImageSettings:
 def planned_table(
     schema: Schema, settings: ImageSettings, mu_squared: float, n_rows: int
 ) -> list[dict[str, Any]]:
-    """Return what the table of the columns would buy, as `privsynth plan` tells it; public."""
+    """Return what the table of the columns would release, as `privsynth plan` tells it; public."""
     part = Spend(settings.table_share * mu_squared, 0.0)
     steps = MarginalSynthesizer.plan_for(schema, settings.table, part, n_rows).steps
     return [{**step, "share": step["share"] * settings.table_share} for step in steps]

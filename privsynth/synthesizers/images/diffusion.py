@@ -29,7 +29,7 @@ from privsynth.synthesizers.images.private_steps import (
 from privsynth.synthesizers.step_trainers import AveragedTrainer
 from privsynth.synthesizers.training import independent_seeds
 
-SECONDS_PER_WEIGHT = 5e-9  # of a step, for each image, draw, shade and channel, on two cores
+SECONDS_PER_WEIGHT = 5e-9  # of a step, for each image, draw, pixel and channel, on two cores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ImageDiffusionSettings(ImageStepSettings):
 class ImageDiffusionSynthesizer(ImageStepSynthesizer):
     """Learn to take noise away from images, by private steps, and draw images out of noise.
 
-    It begins with draws of prototypes bought with a part of the budget. The private steps cost computing
+    It begins with draws of prototypes released under a part of the budget. The private steps cost computing
     time: on a CPU keep to small images, networks and batches; made for machines with a GPU.
 
     Args and attributes are those of `Synthesizer`.
@@ -127,8 +127,8 @@ class ImageDiffusionTrainer(AveragedTrainer):
 
     def _record_loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
         """Return each record's loss under the draws of this step, ``(n,)``."""
-        cells, shades = self._cells.split(records)
-        return self._noise.loss(network, shades, one_hot_cells(cells, self._cells.n))
+        cells, pixels = self._cells.split(records)
+        return self._noise.loss(network, pixels, one_hot_cells(cells, self._cells.n))
 
     def _random_records(self) -> torch.Tensor:
         return random_records(self._cells, self._device)
@@ -150,9 +150,9 @@ class ImageDiffusionTrainer(AveragedTrainer):
         for _ in range(options.warm_steps):
             rng = np.random.default_rng(int(torch.randint(2**62, (1,), generator=self._rng)))
             cells = rng.choice(len(shares), options.warm_batch_size, p=shares)
-            shades = start.shades(cells, rng).clamp(0.0, 1.0).to(self._device)
+            pixels = start.pixels(cells, rng).clamp(0.0, 1.0).to(self._device)
             one_hot = one_hot_cells(torch.from_numpy(cells), self._cells.n).to(self._device)
-            loss = self._next_noise().loss(self.network, shades, one_hot).mean()
+            loss = self._next_noise().loss(self.network, pixels, one_hot).mean()
             self._adam.zero_grad()
             loss.backward()
             self._adam.step()

@@ -26,7 +26,7 @@ class ImageFeatureSettings(ImageSettings):
 class ImageFeatureSynthesizer(ImageSynthesizer):
     """Learn prototypes of each class and group, and how images vary about them, from noisy sums alone.
 
-    The one-shot generator: no gradient step sees a record. The budget buys a table of the labels, then in
+    The one-shot generator: no gradient step sees a record. The budget pays for a table of the labels, then in
     turn each cell's mean image, second moments in low frequencies, a few rounds of private clustering, and
     second moments about the clusters. What noise would have made is shrunk away before it is used.
 
@@ -59,7 +59,7 @@ class ImageFeatureSynthesizer(ImageSynthesizer):
     def plan_for(
         cls, schema: Schema, settings: ImageFeatureSettings, allowance: Spend, n_rows: int
     ) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        """Say what a fit of about ``n_rows`` units would release under this budget."""
         assert schema.image is not None
         steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
         left = 1.0 - sum(step["share"] for step in steps)

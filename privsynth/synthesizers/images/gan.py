@@ -70,7 +70,7 @@ class ImageGANSettings(ImageStepSettings):
 class ImageGANSynthesizer(ImageStepSynthesizer):
     """Train a generator of images against a discriminator that sees records only through private steps.
 
-    Both are given the cell of an image, its classes and groups. They begin with prototypes bought with a part
+    Both are given the cell of an image, its classes and groups. They begin with prototypes, which take a part
     of the budget: the generator makes its images out of draws of the prototypes, and the discriminator knows
     which of these bear which label before it sees a record.
 
@@ -144,12 +144,12 @@ class ImageGanTrainer(AdversarialTrainer):
 
     def _record_loss(self, network: Any, records: torch.Tensor) -> torch.Tensor:
         """Return the discriminator's mean loss over the augmentations of each record, ``(n,)``."""
-        cells, shades = self._cells.split(records)
+        cells, pixels = self._cells.split(records)
         one_hot = one_hot_cells(cells, self._cells.n)
         settings = self._settings
         losses = [
             self.game.real_loss(network, torch.cat([image, one_hot], dim=1))
-            for image in augmented(shades, self._cells.shape, settings.augmentations, flips=settings.flips)
+            for image in augmented(pixels, self._cells.shape, settings.augmentations, flips=settings.flips)
         ]
         return torch.stack(losses).mean(0)
 

@@ -20,11 +20,11 @@ from privsynth.schema.image_shape import ImageShape
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Place = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
-"""From the cell and the shades of one image to the place that it adds to, -1 for none, and a residual."""
+"""From the cell and the pixels of one image to the place that it adds to, -1 for none, and a residual."""
 
 COUNT_WEIGHT = 0.3  # length of the part of a vector that counts, beside 1 for the image
 ENERGY_WEIGHT = 0.3  # and of the part that measures squares
-MIDDLE = 0.5  # shade from which images are measured, so that none can be longer than `_longest`
+MIDDLE = 0.5  # the value from which images are measured, so that none can be longer than `_longest`
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Cells:
         return math.prod(self.sizes)
 
     def split(self, record: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the cell of a record, -1 if a code is none, and its shades from 0 to 1; or those of many."""
+        """Return the cell of a record, -1 if a code is none, and its pixels from 0 to 1; or those of many."""
         names = list(self.domains)
         cell = torch.zeros_like(record[..., 0], dtype=torch.int64)
         known = cell == 0
@@ -118,7 +118,7 @@ class ImageReader:
 
         Args:
             payment: What to pay.
-            place: From the cell and the shades of an image to a place and a residual.
+            place: From the cell and the pixels of an image to a place and a residual.
             n_places: Number of places.
             longest: Bound on the length of a residual; longer ones are scaled down.
         """
@@ -200,12 +200,12 @@ class Prototypes:
     cells: IntArray
     counts: FloatArray
 
-    def place(self, cell: torch.Tensor, shades: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def place(self, cell: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the nearest prototype of an image's cell, -1 if it has none, and the residual."""
         values, cells, halves = self._tensors
-        far = halves - values @ shades
+        far = halves - values @ pixels
         nearest = torch.where(cells == cell, far, torch.inf).argmin()
-        return torch.where(cell < 0, -1, nearest), shades - values[nearest]
+        return torch.where(cell < 0, -1, nearest), pixels - values[nearest]
 
     @property
     def _tensors(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -213,13 +213,13 @@ class Prototypes:
         return values, torch.from_numpy(self.cells), values.square().sum(1) / 2.0
 
 
-def from_the_middle(cell: torch.Tensor, shades: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Place an image in its cell, measured from the middle shade: never longer than half of each value."""
-    return cell, shades - MIDDLE
+def from_the_middle(cell: torch.Tensor, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Place an image in its cell, measured from the middle value: never longer than half of each value."""
+    return cell, pixels - MIDDLE
 
 
 def about_means(
-    means: torch.Tensor, cell: torch.Tensor, shades: torch.Tensor
+    means: torch.Tensor, cell: torch.Tensor, pixels: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Place an image in its cell, measured from the cell's mean."""
-    return cell, shades - means[cell.clamp_min(0)]
+    return cell, pixels - means[cell.clamp_min(0)]

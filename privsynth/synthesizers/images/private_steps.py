@@ -1,4 +1,4 @@
-"""Image synthesizers that learn by private steps, beginning with prototypes bought from the same budget."""
+"""Image synthesizers that learn by private steps, beginning with prototypes under the same budget."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ImageStepSynthesizer(ImageSynthesizer):
 
     @classmethod
     def plan_for(cls, schema: Schema, settings: ImageStepSettings, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        """Say what a fit of about ``n_rows`` units would release under this budget."""
         assert schema.image is not None
         steps = planned_table(schema, settings, allowance.mu_squared, n_rows)
         left = 1.0 - sum(step["share"] for step in steps)
@@ -154,7 +154,7 @@ def cell_shares(table: TableModel, cells: Cells) -> NDArray[np.float64]:
 
 
 def random_records(cells: Cells, device: str) -> torch.Tensor:
-    """Return a few random records, codes and shades, for checks of a network; no real one among them."""
+    """Return a few random records, codes and pixels, for checks of a network; no real one among them."""
     sizes = [domain.size for domain in cells.domains.values()]
     sizes += [256] * cells.shape.n_values
     return random_rows(sizes, device=torch.device(device)).to(torch.int16)

@@ -1,4 +1,4 @@
-"""Prototypes of images under a budget: settings, and the order in which noisy sums are bought.
+"""Prototypes of images under a budget: settings, and the order in which noisy sums are released.
 
 1. Of each cell (class and groups): number of images and mean. 2. The second moments about the means, in low
 frequencies, over all cells together. 3. Rounds of Lloyd's algorithm: each image goes to the nearest prototype
@@ -98,7 +98,7 @@ class PrototypeSettings:
         ]
 
     def planned(self, share: float, mu_squared: float) -> list[dict[str, Any]]:
-        """Return what the recipe would buy with a share of ``mu**2``, for `privsynth plan`; public."""
+        """Return what the recipe would release with a share of ``mu**2``, for `privsynth plan`; public."""
         return [
             {
                 "purpose": purpose,
@@ -134,7 +134,7 @@ def fit_prototypes(
         settings: Public settings.
         n_units: Noisy number of units.
         seed: Of where prototypes begin.
-        progress: Called with a message, the releases bought, and how many there will be.
+        progress: Called with a message, the releases made, and how many there will be.
         reserve: The part of ``mu**2`` that is not to be spent.
 
     Privacy:

@@ -1,4 +1,4 @@
-"""What every table recipe buys first: a count of the units, domains, 1-way marginals, the condition table."""
+"""What every table recipe measures first: units, domains, 1-way marginals, the condition table."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class BaseMeasurementSettings:
 
 @dataclass(frozen=True)
 class BaseMeasurements:
-    """What was bought first.
+    """What was measured first.
 
     Attributes:
         domains: Domains and 1-way marginals.
@@ -193,7 +193,7 @@ def measure_base(
 def planned_base_measurements(
     schema: Schema, settings: BaseMeasurementSettings, mu_squared: float
 ) -> list[dict[str, Any]]:
-    """Return what `measure_base` would buy: purpose, share, count and noise of each kind of release.
+    """Return what `measure_base` would release: purpose, share, count and noise of each kind of release.
 
     Of the 1-way marginals, which do not all get the same noise, it is the most that a column may get.
 
@@ -202,7 +202,7 @@ def planned_base_measurements(
     """
     private = Discoveries.of(schema)
     lists, bounds = private.shares(settings.discovery_share)
-    bought = [
+    releases = [
         (LISTS, private.n_lists * lists, private.n_lists),
         (BOUNDS, private.n_bounds * bounds, private.n_bounds),
         (OCTAVES, settings.octaves_share, private.n_octaves),
@@ -213,7 +213,7 @@ def planned_base_measurements(
     ]
     planned = {
         purpose: planned_counts(purpose, share, int(count), mu_squared)
-        for purpose, share, count in bought
+        for purpose, share, count in releases
         if count
     }
     one_way = planned[ONE_WAY]

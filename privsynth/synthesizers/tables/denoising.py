@@ -71,7 +71,7 @@ class DenoisingSettings(StepSettings):
 class DenoisingSynthesizer(TableSynthesizer):
     """Learn by private steps to predict hidden columns of a row, and draw rows column by column.
 
-    Beside the steps it buys domains, 1-way marginals and the joint table of target and groups, which come
+    Beside the steps it measures domains, 1-way marginals and the joint table of target and groups, which come
     first in every row. What it learnt is distilled into a mixture of products, so conditional and
     balanced sampling are exact, as for `MarginalSynthesizer`.
 
@@ -98,7 +98,7 @@ class DenoisingSynthesizer(TableSynthesizer):
 
     @classmethod
     def plan_for(cls, schema: Schema, settings: DenoisingSettings, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        """Say what a fit of about ``n_rows`` units would release under this budget."""
         steps = planned_base_measurements(schema, settings, allowance.mu_squared)
         left = 1.0 - sum(step["share"] for step in steps)
         plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)

@@ -58,7 +58,7 @@ class DPGANSettings(StepSettings):
 class DPGANSynthesizer(TableSynthesizer):
     """Train a generator against a discriminator that sees records only through private gradient steps.
 
-    Beside the steps it buys domains, 1-way marginals and the joint table of target and groups; all other
+    Beside the steps it measures domains, 1-way marginals and the joint table of target and groups; all other
     dependence comes from the adversary. The generator is a mixture of products, so conditional
     and balanced sampling are exact, as for `MarginalSynthesizer`.
 
@@ -85,7 +85,7 @@ class DPGANSynthesizer(TableSynthesizer):
 
     @classmethod
     def plan_for(cls, schema: Schema, settings: DPGANSettings, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        """Say what a fit of about ``n_rows`` units would release under this budget."""
         steps = planned_base_measurements(schema, settings, allowance.mu_squared)
         left = 1.0 - sum(step["share"] for step in steps)
         plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)

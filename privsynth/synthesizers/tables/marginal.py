@@ -35,7 +35,7 @@ class MarginalSynthesizer(TableSynthesizer):
 
     @classmethod
     def plan_for(cls, schema: Schema, settings: MarginalSettings, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        """Say what a fit of about ``n_rows`` units would release under this budget."""
         mu_squared = allowance.mu_squared
         settings = settings.adapted_to(n_rows * math.sqrt(mu_squared))
         steps = planned_base_measurements(schema, settings, mu_squared)

@@ -96,8 +96,8 @@ class PATEGANSynthesizer(TableSynthesizer):
     """Train a generator against a student that only ever sees generated rows and noisy votes of teachers.
 
     Every unit belongs to one teacher, who compares generated rows with its own records; the noisy count of
-    teachers that find a row real is what is released. Beside the votes it buys domains, 1-way marginals and
-    the joint table of target and groups. A vote costs ``1 / sigma**2`` with ``sigma`` in teachers, so there
+    teachers that find a row real is what is released. Beside the votes it measures domains, 1-way marginals
+    and the joint table of target and groups. A vote costs ``1 / sigma**2`` with ``sigma`` in teachers, so there
     must be many: with less than about ``400 / mu`` units (1,900 at epsilon 1, 700 at 3, 250 at 10) expect
     little beyond the start, and with a few dozen teachers nothing. Computes on the CPU, always.
 
@@ -125,7 +125,7 @@ class PATEGANSynthesizer(TableSynthesizer):
 
     @classmethod
     def plan_for(cls, schema: Schema, settings: PATEGANSettings, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would buy with this budget."""
+        """Say what a fit of about ``n_rows`` units would release under this budget."""
         steps = planned_base_measurements(schema, settings, allowance.mu_squared)
         left = 1.0 - sum(step["share"] for step in steps)
         ensemble = settings.ensemble(n_rows)

@@ -1,4 +1,4 @@
-"""Adaptive select-measure-fit: what `MarginalSynthesizer` buys, and in which order.
+"""Adaptive select-measure-fit: what `MarginalSynthesizer` measures, and in which order.
 
 1. Domains and 1-way marginals (`domains`). 2. The joint table of target and groups. 3. Rounds: the
 exponential mechanism chooses the tables that the model describes worst, pairs of columns or pairs within

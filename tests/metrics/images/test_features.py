@@ -84,13 +84,13 @@ def test_components_keep_equal_images_equal_and_others_apart(real) -> None:
     from sklearn.decomposition import PCA
 
     images = real[0]
-    shades = PixelComponents.fit(images, seed=0)
-    twice = shades.features(np.concatenate([images[:5], images[:5]]))
+    pixel_components = PixelComponents.fit(images, seed=0)
+    twice = pixel_components.features(np.concatenate([images[:5], images[:5]]))
     assert twice[:5] == pytest.approx(twice[5:], abs=1e-5)  # rounding depends on the place in a block
     flat = images.reshape(600, -1) / 255.0
     exact = PCA(64).fit_transform(flat)  # 64 pixels, 64 components: a rotation
     distances = np.linalg.norm(
-        shades.features(images)[:50, None] - shades.features(images)[None, :50], axis=2
+        pixel_components.features(images)[:50, None] - pixel_components.features(images)[None, :50], axis=2
     )
     expected = np.linalg.norm(exact[:50, None] - exact[None, :50], axis=2)
     assert distances == pytest.approx(expected, abs=1e-3)

@@ -49,7 +49,7 @@ def test_each_cell_gets_its_own_prototypes_in_their_shares():
 
 
 def test_images_vary_along_the_loadings_as_widely_as_these_are_long():
-    drawn = mixture(spread=0.05).shades(np.zeros(20_000, dtype=np.int64), np.random.default_rng(0)).numpy()
+    drawn = mixture(spread=0.05).pixels(np.zeros(20_000, dtype=np.int64), np.random.default_rng(0)).numpy()
     assert drawn.std(0) == pytest.approx(0.05, rel=0.03)
     assert np.corrcoef(drawn[:, 0], drawn[:, -1])[0, 1] == pytest.approx(1.0)
 
@@ -156,7 +156,7 @@ def test_a_generator_with_a_start_begins_as_good_as_that(architecture, shape):
     without = GeneratedImages.untrained(shape, 2, options, None, rng)
     assert torch.equal(before, torch.get_rng_state())
     cells = np.array([0, 1, 1])
-    drawn = with_start.shades(cells, np.random.default_rng(1)).detach().numpy()
+    drawn = with_start.pixels(cells, np.random.default_rng(1)).detach().numpy()
     assert np.abs(drawn - start.prototypes[cells]).mean() < 0.03
     assert without.draw(cells, np.random.default_rng(1)).shape == (3, *shape.axes)
 
@@ -271,9 +271,9 @@ def test_warming_up_teaches_which_draws_bear_which_label():
     generated = GeneratedImages.untrained(SHAPE, 2, options, mixture(), rng)
     gan = ImageGan(generated, options, shares=np.full(2, 0.5), device="cpu", seed=1)
     gan.warm_up()
-    shades = mixture().shades(np.array([0, 1]), np.random.default_rng(0))
+    pixels = mixture().pixels(np.array([0, 1]), np.random.default_rng(0))
     for cells, sign in (([0, 1], 1), ([1, 0], -1)):
-        rows = torch.cat([shades, one_hot_cells(torch.tensor(cells), 2)], dim=1)
+        rows = torch.cat([pixels, one_hot_cells(torch.tensor(cells), 2)], dim=1)
         assert (sign * gan.discriminator(rows) > 0).all()
 
 

@@ -107,10 +107,10 @@ def test_groups_are_kept_apart(ledger):
     synthesizer = fitted(ledger, real=LabelledImages(images, labels), schema=Schema.from_dict(fields))
     drawn = synthesizer.sample(400, balance=["negative"], on_unsupported="warn")
     assert drawn.labels["negative"].sum() == 200
-    shade = drawn.images.mean((1, 2, 3))
+    pixel = drawn.images.mean((1, 2, 3))
     is_negative = drawn.labels["negative"].to_numpy(bool)
-    assert (shade[is_negative] > 127).mean() > 0.9
-    assert (shade[~is_negative] < 127).mean() > 0.9
+    assert (pixel[is_negative] > 127).mean() > 0.9
+    assert (pixel[~is_negative] < 127).mean() > 0.9
 
 
 def test_attributes_are_learnt_as_a_table_and_images_given_the_target(ledger):
