@@ -96,8 +96,8 @@ class PATEGANSynthesizer(TableSynthesizer):
     """Train a generator against a student that only ever sees generated rows and noisy votes of teachers.
 
     Every unit belongs to one teacher, who compares generated rows with its own records; the noisy count of
-    teachers that find a row real is what is released. Beside the votes it measures domains, 1-way marginals
-    and the joint table of target and groups. A vote costs ``1 / sigma**2`` with ``sigma`` in teachers, so there
+    teachers that find a row real is what is released. Beside the votes it measures domains, 1-way marginals,
+    and the table of target with groups. A vote costs ``1 / sigma**2`` with ``sigma`` in teachers, so there
     must be many: with less than about ``400 / mu`` units (1,900 at epsilon 1, 700 at 3, 250 at 10) expect
     little beyond the start, and with a few dozen teachers nothing. Computes on the CPU, always.
 
