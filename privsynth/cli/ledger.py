@@ -14,7 +14,7 @@ from privsynth.cli.options import AsJson, LedgerPath
 from privsynth.errors import LedgerError
 
 if TYPE_CHECKING:
-    from privsynth.ledger.ledger import DatasetSummary, RunSummary
+    from privsynth.ledger.rows import DatasetSummary, RunSummary
 
 ledger_app = CommandLine(
     help="What has been spent on each data set, and how much may be.",

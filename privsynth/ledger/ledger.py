@@ -11,7 +11,6 @@ what adds up as a delta: thresholded discovery, and the slacks of gradient steps
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 import json
 import math
 import shlex
@@ -20,7 +19,6 @@ import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from privsynth.accounting.budget import Spend, Unit
@@ -28,6 +26,23 @@ from privsynth.accounting.events import Event, SampledGaussian
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, rounded_down
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError
 from privsynth.ledger.file import LedgerFile, ledger_path
+from privsynth.ledger.rows import (
+    DatasetSummary,
+    block_of,
+    charged_by,
+    dataset_summary,
+    event_json,
+    is_bound,
+    limit_of,
+    now,
+    plan_of,
+    reserved_by,
+    reserved_by_all,
+    run_row,
+    set_run,
+    stops_of,
+    today,
+)
 
 LEAST_PART_LEFT = 1e-4  # of a delta, or of the limit's: with less than that left it is used up
 LEAST_EPSILON = 1e-3  # with less than that left it is used up
@@ -37,63 +52,6 @@ STOPPED_BY_RECORDS = (
     "the records without noise: the same command goes on once the table or the schema is mended, and "
     "`privsynth ledger close` gives the reservation back"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSummary:
-    """One run, as ``privsynth ledger show`` prints it.
-
-    Attributes:
-        run: Its id.
-        description: What it was for.
-        status: open, suspended, finished or closed.
-        started: When it first reserved, ISO-8601 in UTC.
-        epsilon: Asked for.
-        delta: Asked for.
-        n_events: Events charged.
-        noiseless_stops: How often records stopped it.
-        is_stopped: Whether they did last, and nobody has resumed or closed it.
-        epsilon_spent: Composed over the events charged, at the delta asked for; what was spent so far is not
-            a claim, since when to look at it may depend on the records.
-    """
-
-    run: str
-    description: str
-    status: str
-    started: str
-    epsilon: float
-    delta: float
-    n_events: int
-    epsilon_spent: float
-    noiseless_stops: int = 0
-    is_stopped: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetSummary:
-    """One data set, as ``privsynth ledger show`` prints it.
-
-    Attributes:
-        dataset: Its name.
-        unit: The unit that the first spend fixed; None before.
-        limit: ``(epsilon, delta)`` over all runs; None if there is none.
-        epsilon: Composed over all that is reserved.
-        delta: The delta at which ``epsilon`` is composed: the limit's, else the largest that a run asked for.
-        runs: Every run, oldest first.
-        limit_came_first: Whether the limit was fixed before the first run, so that it is a claim about all of
-            them; None if an older version did not keep that. The sum of runs that were chosen one after
-            the other is no claim.
-        noiseless_stops: How often records stopped a run: each time a signal without noise.
-    """
-
-    dataset: str
-    unit: Unit | None
-    limit: tuple[float, float] | None
-    epsilon: float
-    delta: float
-    runs: tuple[RunSummary, ...]
-    limit_came_first: bool | None = None
-    noiseless_stops: int = 0
 
 
 class Ledger:
@@ -174,7 +132,7 @@ class Ledger:
                     description,
                     epsilon,
                     delta,
-                    _now(),
+                    now(),
                     plan.mu_squared,
                     plan.added_delta,
                     plan.added_delta,
@@ -185,7 +143,7 @@ class Ledger:
     def plan(self, run: str) -> Spend:
         """Return all that a run may spend."""
         with self._file.transaction(write=False) as database:
-            return _plan(_run_row(database, run))
+            return plan_of(run_row(database, run))
 
     def charge(self, run: str, event: Event, key: str) -> int:
         """Charge an event, before the read that it pays for.
@@ -205,9 +163,9 @@ class Ledger:
         """
         cost = Spend(event.mu_squared, event.delta)
         with self._file.transaction(write=True) as database:
-            row = _run_row(database, run, expected=("open",))
-            n_events, charged = _charged(database, run)
-            if not (charged + cost).fits(_reserved(row)):
+            row = run_row(database, run, expected=("open",))
+            n_events, charged = charged_by(database, run)
+            if not (charged + cost).fits(reserved_by(row)):
                 raise BudgetExceededError(
                     f"{event.purpose!r} would bring this run to {(charged + cost).stated(row['delta'])}, "
                     f"above its epsilon={row['epsilon']:g} at delta={row['delta']:g}; stopped before it, "
@@ -215,7 +173,7 @@ class Ledger:
                 )
             database.execute(
                 "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run, n_events + 1, key, _json(event), *dataclasses.astuple(cost), _today()),
+                (run, n_events + 1, key, event_json(event), *dataclasses.astuple(cost), today()),
             )
             if isinstance(event, SampledGaussian):
                 database.execute("INSERT INTO steps VALUES (?, ?, ?, 0, 0)", (run, n_events + 1, event.count))
@@ -224,7 +182,7 @@ class Ledger:
     def begun(self, run: str, key: str, event: Event) -> int:
         """Return how many gradient steps of a charged block are spent."""
         with self._file.transaction(write=False) as database:
-            return _block(database, run, key, event)[1]
+            return block_of(database, run, key, event)[1]
 
     def advance(self, run: str, key: str, event: Event, n_begun: int) -> None:
         """Spend the step of that number in a block, before its batch and noise are drawn.
@@ -235,8 +193,8 @@ class Ledger:
             BudgetExceededError: If the block's steps are used up.
         """
         with self._file.transaction(write=True) as database:
-            _run_row(database, run, expected=("open",))
-            sequence, spent, n_steps = _block(database, run, key, event)
+            run_row(database, run, expected=("open",))
+            sequence, spent, n_steps = block_of(database, run, key, event)
             if spent != n_begun - 1:
                 raise LedgerError(
                     f"the ledger counts {spent} steps of this run where {n_begun - 1} are known here: "
@@ -252,7 +210,7 @@ class Ledger:
     def keep(self, run: str, key: str, event: Event, n_steps: int) -> None:
         """Note that a checkpoint holds the first ``n_steps`` steps of a block: older ones are copies."""
         with self._file.transaction(write=True) as database:
-            sequence = _block(database, run, key, event)[0]
+            sequence = block_of(database, run, key, event)[0]
             database.execute(
                 "UPDATE steps SET kept = max(kept, ?) WHERE run = ? AND sequence = ?",
                 (n_steps, run, sequence),
@@ -277,7 +235,7 @@ class Ledger:
     def events(self, run: str) -> list[tuple[int, str, Event]]:
         """Return what the run has charged, in order: number, key, event."""
         with self._file.transaction(write=False) as database:
-            _run_row(database, run)
+            run_row(database, run)
             rows = database.execute(
                 "SELECT sequence, key, event FROM events WHERE run = ? ORDER BY sequence", (run,)
             ).fetchall()
@@ -307,19 +265,19 @@ class Ledger:
             BudgetExceededError: If other runs have used the budget meanwhile.
         """
         with self._file.transaction(write=True) as database:
-            row = _run_row(database, run, expected=("open", "suspended"))
+            row = run_row(database, run, expected=("open", "suspended"))
             if unit is not None:
                 _fix_unit(database, row["dataset"], unit, except_run=run)
             asked = row["epsilon"], row["delta"]
-            _check_limit(database, row["dataset"], _plan(row), asked, "resuming the run", except_run=run)
-            _set_run(database, run, "open", _plan(row))
+            _check_limit(database, row["dataset"], plan_of(row), asked, "resuming the run", except_run=run)
+            set_run(database, run, "open", plan_of(row))
             database.execute("UPDATE stops SET is_over = 1 WHERE run = ?", (run,))
 
     def stop(self, run: str) -> None:
         """Note that records stopped an open run, a signal without noise: its reservation stays charged."""
         with self._file.transaction(write=True) as database:
-            _run_row(database, run, expected=("open",))
-            database.execute("INSERT INTO stops VALUES (?, ?, 0)", (run, _today()))
+            run_row(database, run, expected=("open",))
+            database.execute("INSERT INTO stops VALUES (?, ?, 0)", (run, today()))
 
     @contextmanager
     def reading(self, run: str) -> Iterator[None]:
@@ -359,12 +317,12 @@ class Ledger:
     def noiseless_stops(self, run: str) -> int:
         """Return how often records stopped a run on the data set of this one, itself included."""
         with self._file.transaction(write=False) as database:
-            return _stops(database, str(_run_row(database, run)["dataset"]))
+            return stops_of(database, str(run_row(database, run)["dataset"]))
 
     def _shrink(self, run: str, status: str, *, expected: tuple[str, ...]) -> None:
         with self._file.transaction(write=True) as database:
-            _run_row(database, run, expected=expected)
-            _set_run(database, run, status, _charged(database, run)[1])
+            run_row(database, run, expected=expected)
+            set_run(database, run, status, charged_by(database, run)[1])
 
     # -- a data set ------------------------------------------------------------------------------------
 
@@ -377,32 +335,32 @@ class Ledger:
         """
         name, limit = _checked_name(dataset), Spend.of_budget(epsilon=epsilon, delta=delta)
         with self._file.transaction(write=True) as database:
-            reserved = _reserved_by_all(database, name)
+            reserved = reserved_by_all(database, name)
             if not reserved.fits(limit):
                 raise BudgetExceededError(
                     f"data set {name!r}: {reserved.stated(delta)} is reserved already, "
                     f"more than the limit epsilon={epsilon:g} at delta={delta:g}; close open runs, or set a "
                     "higher limit: what was spent cannot be taken back"
                 )
-            is_bound = _is_bound(database, name)
+            bound = is_bound(database, name)
             database.execute(
                 "INSERT INTO datasets VALUES (?, NULL, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
                 "limit_epsilon = excluded.limit_epsilon, limit_delta = excluded.limit_delta, "
                 "limit_came_first = CASE WHEN limit_epsilon = excluded.limit_epsilon AND "
                 "limit_delta = excluded.limit_delta THEN limit_came_first ELSE excluded.limit_came_first END",
-                (name, epsilon, delta, not is_bound),
+                (name, epsilon, delta, not bound),
             )
 
     def limit(self, dataset: str) -> tuple[float, float] | None:
         """Return ``(epsilon, delta)`` that all runs on a data set may spend together, None if unlimited."""
         with self._file.transaction(write=False) as database:
-            return _limit(database, _checked_name(dataset))
+            return limit_of(database, _checked_name(dataset))
 
     def datasets(self) -> list[DatasetSummary]:
         """Return every data set with its runs, by name."""
         with self._file.transaction(write=False) as database:
             names = database.execute("SELECT name FROM datasets ORDER BY name").fetchall()
-            return [_summary(database, name) for (name,) in names]
+            return [dataset_summary(database, name) for (name,) in names]
 
 
 # -- steps inside a transaction -----------------------------------------------------------------------
@@ -412,9 +370,9 @@ def _fix_unit(database: sqlite3.Connection, name: str, unit: Unit, *, except_run
     """Check the unit against the data set's; nothing reserved or spent leaves it free to be set."""
     row = database.execute("SELECT unit FROM datasets WHERE name = ?", (name,)).fetchone()
     if row and row[0] is not None and (fixed := Unit(**json.loads(row[0]))) != unit:
-        if except_run and _charged(database, except_run)[0]:
+        if except_run and charged_by(database, except_run)[0]:
             except_run = ""  # what it was charged for is bound by the old unit
-        if _is_bound(database, name, except_run=except_run):
+        if is_bound(database, name, except_run=except_run):
             raise LedgerError(
                 f"data set {name!r}: its first spend fixed the unit as {fixed}; this run has {unit}. Use the "
                 "same person column and max_records_per_person: guarantees of other units do not compose"
@@ -426,23 +384,13 @@ def _fix_unit(database: sqlite3.Connection, name: str, unit: Unit, *, except_run
     )
 
 
-def _is_bound(database: sqlite3.Connection, name: str, *, except_run: str = "") -> bool:
-    """Whether a run on the data set has spent something, or may still."""
-    found = database.execute(
-        "SELECT count(*) FROM runs WHERE dataset = ? AND id <> ? AND "
-        "(status IN ('open', 'suspended') OR reserved_mu_squared > 0 OR reserved_delta > 0)",
-        (name, except_run),
-    ).fetchone()
-    return bool(found[0])
-
-
 def _modest(database: sqlite3.Connection, name: str, plan: Spend, part: float) -> Spend:
     """Return the plan with at most a part of what is left of the limit's added delta."""
-    limit = _limit(database, name)
+    limit = limit_of(database, name)
     if limit is None:
         return plan if part else Spend(plan.mu_squared, 0.0)
     allowed = Spend.of_budget(epsilon=limit[0], delta=limit[1]).added_delta
-    left = allowed - _reserved_by_all(database, name).added_delta
+    left = allowed - reserved_by_all(database, name).added_delta
     if part and left < LEAST_PART_LEFT * min(allowed, plan.added_delta):
         return plan  # used up: refused as it is
     return Spend(plan.mu_squared, min(plan.added_delta, part * max(left, 0.0)))
@@ -457,13 +405,13 @@ def _check_limit(
     *,
     except_run: str = "",
 ) -> None:
-    limit = _limit(database, name)
+    limit = limit_of(database, name)
     if limit is None:
         return
     epsilon, delta = limit
     allowed, others = (
         Spend.of_budget(epsilon=epsilon, delta=delta),
-        _reserved_by_all(database, name, except_run=except_run),
+        reserved_by_all(database, name, except_run=except_run),
     )
     total = others + plan
     if total.fits(allowed):
@@ -503,117 +451,6 @@ def _way_out(
     return f"Ask for less (--epsilon {math.floor(fits * 1e4 + 1e-4) / 1e4:g} fits)"
 
 
-def _limit(database: sqlite3.Connection, name: str) -> tuple[float, float] | None:
-    row = database.execute(
-        "SELECT limit_epsilon, limit_delta FROM datasets WHERE name = ? AND limit_epsilon IS NOT NULL",
-        (name,),
-    ).fetchone()
-    return (row[0], row[1]) if row else None
-
-
-def _reserved_by_all(database: sqlite3.Connection, name: str, *, except_run: str = "") -> Spend:
-    rows = database.execute(
-        "SELECT reserved_mu_squared, reserved_delta FROM runs WHERE dataset = ? AND id <> ?",
-        (name, except_run),
-    ).fetchall()
-    return Spend(math.fsum(row[0] for row in rows), math.fsum(row[1] for row in rows))
-
-
-def _stops(database: sqlite3.Connection, name: str) -> int:
-    found = database.execute(
-        "SELECT count(*) FROM stops JOIN runs ON run = id WHERE dataset = ?", (name,)
-    ).fetchone()
-    return int(found[0])
-
-
-def _block(database: sqlite3.Connection, run: str, key: str, event: Event) -> tuple[int, int, int]:
-    """Return a block of gradient steps: its event's number, its steps begun, and their number in all."""
-    found = database.execute(
-        "SELECT sequence, begun, n_steps FROM steps JOIN events USING (run, sequence) "
-        "WHERE run = ? AND key = ? AND event = ? ORDER BY sequence DESC LIMIT 1",
-        (run, key, _json(event)),
-    ).fetchone()
-    if found is None:
-        raise LedgerError(f"the ledger has charged no block of steps {key!r} of this plan to run {run!r}")
-    sequence, begun, n_steps = found
-    return sequence, begun, n_steps
-
-
-def _charged(database: sqlite3.Connection, run: str) -> tuple[int, Spend]:
-    n_events, mu_squared, delta = database.execute(
-        "SELECT count(*), total(mu_squared), total(delta) FROM events WHERE run = ?", (run,)
-    ).fetchone()
-    return n_events, Spend(mu_squared, delta)
-
-
-def _run_row(database: sqlite3.Connection, run: str, *, expected: tuple[str, ...] = ()) -> sqlite3.Row:
-    cursor = database.cursor()
-    cursor.row_factory = sqlite3.Row
-    row: sqlite3.Row | None = cursor.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
-    if row is None:
-        raise LedgerError(f"the ledger knows no run {run!r}; `privsynth ledger show` lists its runs")
-    if expected and row["status"] not in expected:
-        raise LedgerError(
-            f"expected a run that is {' or '.join(expected)}, but run {run!r} is {row['status']}"
-        )
-    return row
-
-
-def _plan(row: sqlite3.Row) -> Spend:
-    whole, own = Spend.of_budget(epsilon=row["epsilon"], delta=row["delta"]), row["planned_delta"]
-    return whole if own is None else Spend(whole.mu_squared, own)
-
-
-def _reserved(row: sqlite3.Row) -> Spend:
-    return Spend(row["reserved_mu_squared"], row["reserved_delta"])
-
-
-def _set_run(database: sqlite3.Connection, run: str, status: str, reserved: Spend) -> None:
-    database.execute(
-        "UPDATE runs SET status = ?, reserved_mu_squared = ?, reserved_delta = ? WHERE id = ?",
-        (status, reserved.mu_squared, reserved.added_delta, run),
-    )
-
-
-def _summary(database: sqlite3.Connection, name: str) -> DatasetSummary:
-    cursor = database.cursor()
-    cursor.row_factory = sqlite3.Row
-    rows = cursor.execute("SELECT * FROM runs WHERE dataset = ? ORDER BY rowid", (name,)).fetchall()
-    unit, came_first = database.execute(
-        "SELECT unit, limit_came_first FROM datasets WHERE name = ?", (name,)
-    ).fetchone()
-    limit = _limit(database, name)
-    delta = limit[1] if limit else max((row["delta"] for row in rows), default=0.0)
-    epsilon, delta = _reserved_by_all(database, name).budget(delta)
-    return DatasetSummary(
-        dataset=name,
-        unit=Unit(**json.loads(unit)) if unit else None,
-        limit=limit,
-        epsilon=epsilon,
-        delta=delta,
-        runs=tuple(_run_summary(database, row) for row in rows),
-        limit_came_first=None if limit is None or came_first is None else bool(came_first),
-        noiseless_stops=_stops(database, name),
-    )
-
-
-def _run_summary(database: sqlite3.Connection, row: sqlite3.Row) -> RunSummary:
-    n_events, charged = _charged(database, row["id"])
-    stops = database.execute("SELECT is_over FROM stops WHERE run = ?", (row["id"],)).fetchall()
-    return RunSummary(
-        run=row["id"],
-        description=row["description"],
-        status=row["status"],
-        started=row["started"],
-        epsilon=row["epsilon"],
-        delta=row["delta"],
-        n_events=n_events,
-        epsilon_spent=charged.budget(row["delta"])[0],
-        noiseless_stops=len(stops),
-        is_stopped=row["status"] == "open" and any(not is_over for (is_over,) in stops),
-    )
-
-
 def _checked_name(dataset: str) -> str:
     name = unicodedata.normalize("NFC", dataset)  # one name, one budget, however a file system spells it
     if not name or name != name.strip() or not name.isprintable():
@@ -622,17 +459,3 @@ def _checked_name(dataset: str) -> str:
             f"around it, got {dataset!r}"
         )
     return name
-
-
-def _json(event: Event) -> str:
-    return json.dumps(event.to_dict())
-
-
-def _now() -> str:
-    """Return the time of a reservation, before anything is read."""
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-
-
-def _today() -> str:
-    """Return the date alone of what comes after a read: how long reads take may depend on the records."""
-    return dt.datetime.now(dt.UTC).date().isoformat()
