@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,15 +20,8 @@ from privsynth.domains.encoding import Coded, codings_of
 from privsynth.errors import ParameterError
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, StepBlock
-from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.interruption import FitInterrupted, deferred_interruption
-from privsynth.synthesizers.tables.base_measurements import (
-    BaseMeasurements,
-    BaseMeasurementSettings,
-    count_units,
-    measure_base,
-)
 
 N_REPORTS = 20
 CHECKPOINT_SECONDS = 30.0
@@ -56,18 +49,6 @@ class StepOptions:
                 "expected n_steps >= 0, batch_size >= 1 and 1e-9 <= max_grad_norm <= 1e9, got "
                 f"{self.n_steps!r}, {self.batch_size!r}, {self.max_grad_norm!r}"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepSettings(StepOptions, BaseMeasurementSettings):
-    """Public settings of a recipe that learns by private steps, which get what the base measurements leave.
-
-    Attributes are those of `StepOptions` and `BaseMeasurementSettings`.
-    """
-
-    def __post_init__(self) -> None:
-        StepOptions.__post_init__(self)
-        BaseMeasurementSettings.__post_init__(self)
 
 
 class Trainer(Protocol):
@@ -102,49 +83,6 @@ class Trainer(Protocol):
     def model(self) -> Any:
         """Return the model as it stands."""
         ...
-
-
-def fit_by_steps(
-    curator: Curator,
-    settings: StepSettings,
-    purpose: str,
-    trainer_of: Callable[[BaseMeasurements], Trainer],
-    *,
-    delta: float,
-    progress: Progress,
-) -> TableModel:
-    """Release the base measurements, then a block of private steps with all that is left; train the model.
-
-    Args:
-        curator: Sells the releases.
-        settings: Public settings of the recipe.
-        purpose: What the steps are for; public.
-        trainer_of: Makes the trainer from the base measurements.
-        delta: At which the progress line states epsilon.
-        progress: Called with a message, the steps done, and the steps planned.
-
-    Raises:
-        FitInterrupted: After Ctrl-C in the training; it carries a usable model.
-
-    Privacy:
-        Accounted: by the curator, release by release, and the block of steps whole, before the first.
-    """
-    progress("finding domains", 0, settings.n_steps)
-    n_units = count_units(curator, settings.units_share)
-    first = measure_base(curator, settings, n_units=n_units, delta_share=1.0 - SLACK_SHARE)
-    trainer = trainer_of(first)
-    take_steps(
-        curator,
-        settings,
-        purpose,
-        trainer,
-        domains=first.codes.by_column,
-        n_units=first.domains.n_units,
-        delta=delta,
-        progress=progress,
-    )
-    model: TableModel = trainer.model()
-    return model
 
 
 def take_steps(

@@ -8,35 +8,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from privsynth.accounting.budget import Spend
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.errors import ParameterError
 from privsynth.models.tables.denoiser import TableDenoiser
 from privsynth.models.tables.distillation import distilled, draw_rows, reordered
 from privsynth.models.tables.generator import allot_conditions, smoothed_shares
-from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.step_trainers import AveragedTrainer
-from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import (
     BaseMeasurements,
     condition_columns,
     expected_width,
-    planned_base_measurements,
 )
-from privsynth.synthesizers.training import (
-    StepSettings,
-    fit_by_steps,
-    independent_seeds,
-    planned_steps,
-    random_rows,
-    step_plan,
-)
+from privsynth.synthesizers.tables.private_steps import StepSettings, TableStepSynthesizer
+from privsynth.synthesizers.training import independent_seeds, random_rows
 
 SECONDS_PER_WEIGHT = 5e-10  # of a step, for each record and each weight, on two cores
-PURPOSE = "private steps of the denoiser"
 N_SHOWN = 256  # generated rows behind the loss in the progress line
 
 
@@ -68,7 +57,7 @@ class DenoisingSettings(StepSettings):
             raise ParameterError(f"expected 0 <= soft_share <= 1, got {self.soft_share!r}")
 
 
-class DenoisingSynthesizer(TableSynthesizer):
+class DenoisingSynthesizer(TableStepSynthesizer):
     """Learn by private steps to predict hidden columns of a row, and draw rows column by column.
 
     Beside the steps it measures domains, 1-way marginals and the joint table of target and groups, which come
@@ -96,30 +85,24 @@ class DenoisingSynthesizer(TableSynthesizer):
     name = "denoising"
     settings_type = DenoisingSettings
 
-    @classmethod
-    def plan_for(cls, schema: Schema, settings: DenoisingSettings, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would release under this budget."""
-        steps = planned_base_measurements(schema, settings, allowance.mu_squared)
-        left = 1.0 - sum(step["share"] for step in steps)
-        plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
-        steps.append(planned_steps(PURPOSE, left, plan))
+    purpose = "private steps of the denoiser"
+
+    @staticmethod
+    def _cost_of(schema: Schema, settings: DenoisingSettings, plan: StepPlan) -> tuple[float, float]:
         widths = [expected_width(column, settings.n_bins) for column in schema.modelled]
         n_codes, n_predicted = sum(widths), len(widths) - len(condition_columns(schema))
         n_weights = n_codes * (n_codes + settings.hidden * (n_predicted + 2)) / 2
         rows = plan.expected_batch_size * len(widths) / 2 + 3 * settings.n_components
-        return FitPlan(
-            steps=tuple(steps),
-            memory_mb=400.0 + 4e-6 * (3 * rows * n_codes + 8 * n_weights),
-            seconds=settings.n_steps * (0.01 + SECONDS_PER_WEIGHT * plan.expected_batch_size * n_weights),
+        return (
+            400.0 + 4e-6 * (3 * rows * n_codes + 8 * n_weights),
+            settings.n_steps * (0.01 + SECONDS_PER_WEIGHT * plan.expected_batch_size * n_weights),
         )
 
-    def _make(
-        self, curator: Curator, settings: DenoisingSettings, *, seed: int, device: str, progress: Progress
-    ) -> TableModel:
-        def trainer(first: BaseMeasurements) -> DenoisingTrainer:
-            return DenoisingTrainer(curator.schema, first, settings, seed=seed, device=device)
-
-        return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
+    @staticmethod
+    def _trainer(
+        schema: Schema, first: BaseMeasurements, settings: DenoisingSettings, *, seed: int, device: str
+    ) -> DenoisingTrainer:
+        return DenoisingTrainer(schema, first, settings, seed=seed, device=device)
 
 
 class DenoisingTrainer(AveragedTrainer):

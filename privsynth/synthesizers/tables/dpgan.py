@@ -7,31 +7,20 @@ from typing import Any
 
 import torch
 
-from privsynth.accounting.budget import Spend
+from privsynth.accounting.step_plan import StepPlan
 from privsynth.models.tables.discriminator import one_hot
 from privsynth.models.tables.gan import Gan, GanOptions
-from privsynth.privacy.curator import Curator
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.step_trainers import AdversarialTrainer
-from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import (
     BaseMeasurements,
     expected_width,
-    planned_base_measurements,
 )
-from privsynth.synthesizers.training import (
-    StepSettings,
-    fit_by_steps,
-    independent_seeds,
-    planned_steps,
-    random_rows,
-    step_plan,
-)
+from privsynth.synthesizers.tables.private_steps import StepSettings, TableStepSynthesizer
+from privsynth.synthesizers.training import independent_seeds, random_rows
 
 SECONDS_PER_CODE = 3.5e-8  # of a step, for each row of real and fake and each code of a row, on two cores
-PURPOSE = "private steps of the discriminator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +44,7 @@ class DPGANSettings(StepSettings):
         return cls(**{**fields, "gan": GanOptions.from_dict(fields["gan"])})
 
 
-class DPGANSynthesizer(TableSynthesizer):
+class DPGANSynthesizer(TableStepSynthesizer):
     """Train a generator against a discriminator that sees records only through private gradient steps.
 
     Beside the steps it measures domains, 1-way marginals and the joint table of target and groups; all other
@@ -83,32 +72,26 @@ class DPGANSynthesizer(TableSynthesizer):
     name = "dpgan"
     settings_type = DPGANSettings
 
-    @classmethod
-    def plan_for(cls, schema: Schema, settings: DPGANSettings, allowance: Spend, n_rows: int) -> FitPlan:
-        """Say what a fit of about ``n_rows`` units would release under this budget."""
-        steps = planned_base_measurements(schema, settings, allowance.mu_squared)
-        left = 1.0 - sum(step["share"] for step in steps)
-        plan = step_plan(settings, left * allowance.mu_squared, allowance, n_rows)
+    purpose = "private steps of the discriminator"
+    advice = (
+        "on the census table that was measured, the marginal and the denoising synthesizer gave better data "
+        "at every budget; the adversary took its structure from pairs",
+    )
+
+    @staticmethod
+    def _cost_of(schema: Schema, settings: DPGANSettings, plan: StepPlan) -> tuple[float, float]:
         width = sum(expected_width(column, settings.n_bins) for column in schema.modelled)
         rows = plan.expected_batch_size + settings.gan.fake_batch_size
-        steps.append(planned_steps(PURPOSE, left, plan))
-        return FitPlan(
-            steps=tuple(steps),
-            memory_mb=400.0 + 4e-6 * (6 * settings.gan.n_states * width + 12 * rows * width),
-            seconds=settings.n_steps * (0.01 + SECONDS_PER_CODE * rows * width),
-            advice=(
-                "on the census table that was measured, the marginal and the denoising synthesizer gave "
-                "better data at every budget; the adversary took its structure from pairs",
-            ),
+        return (
+            400.0 + 4e-6 * (6 * settings.gan.n_states * width + 12 * rows * width),
+            settings.n_steps * (0.01 + SECONDS_PER_CODE * rows * width),
         )
 
-    def _make(
-        self, curator: Curator, settings: DPGANSettings, *, seed: int, device: str, progress: Progress
-    ) -> TableModel:
-        def trainer(first: BaseMeasurements) -> GanTrainer:
-            return GanTrainer(curator.schema, first, settings, seed=seed, device=device)
-
-        return fit_by_steps(curator, settings, PURPOSE, trainer, delta=self.delta, progress=progress)
+    @staticmethod
+    def _trainer(
+        schema: Schema, first: BaseMeasurements, settings: DPGANSettings, *, seed: int, device: str
+    ) -> GanTrainer:
+        return GanTrainer(schema, first, settings, seed=seed, device=device)
 
 
 class GanTrainer(AdversarialTrainer):
