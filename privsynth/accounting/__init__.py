@@ -1,1 +1,1 @@
-"""What the budget buys and what it costs: public arithmetic, which reads no record."""
+"""What a budget gives and what it costs: public arithmetic, which reads no record."""

@@ -65,7 +65,7 @@ def plan(
     synthesizer: Annotated[SynthesizerName, typer.Option()] = BY_DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a budget buys; reads no record."""
+    """Say what a budget gives; reads no record."""
     from privsynth.schema import Schema
     from privsynth.synthesizers.plan import describe_plan
     from privsynth.synthesizers.plan import plan as plan_fit

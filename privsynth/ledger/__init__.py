@@ -1,1 +1,1 @@
-"""What was bought, durable: the ledger of all runs, and a run's place in it. Reads no record."""
+"""What was spent, durable: the ledger of all runs, and a run's place in it. Reads no record."""

@@ -1,6 +1,6 @@
 """The curator: the one object that holds real records, and the only door to them.
 
-It takes a mechanism and returns a `Release`. It looks first whether the release was bought before (a resumed
+It takes a mechanism and returns a `Release`. It looks first whether the release was made before (a resumed
 or replayed run), else charges the ledger, and only then reads. Without records a curator replays: it serves
 what is stored and refuses everything else, which is how a model is rebuilt from its releases alone.
 """
@@ -110,7 +110,7 @@ class Curator:
     def release(self, key: str, mechanism: Mechanism) -> Release:
         """Serve the stored release of this key, or charge the mechanism's event, compute, store and return.
 
-        What was kept when the schema was amended stays at the level at which it was bought.
+        What was kept when the schema was amended stays at the level that was paid.
 
         Args:
             key: Name of the release.
@@ -118,7 +118,7 @@ class Curator:
 
         Raises:
             BudgetExceededError: If the event would pass the budget of the run; nothing is read.
-            ReplayError: If it is not stored and there are no records, or it was bought under other settings.
+            ReplayError: If it is not stored and there are no records, or it was made under other settings.
 
         Privacy:
             Accounted: by the mechanism's event, before anything is read. The noise is that of the very event.
@@ -130,19 +130,19 @@ class Curator:
         event = mechanism.event
         self.remaining(key)  # counts what was lost under this key
         n_asked = len(self._seen)  # with this one; the same whether earlier answers were stored or not
-        bought = self.store.bought(key)
-        if bought is not None:
-            if bought.kept:
-                return bought
-            if Event.from_dict(bought.event) != event:
+        stored = self.store.stored(key)
+        if stored is not None:
+            if stored.kept:
+                return stored
+            if Event.from_dict(stored.event) != event:
                 raise ReplayError(
-                    f"the stored release {key!r} was bought under other settings; "
+                    f"the stored release {key!r} was made under other settings; "
                     "fit with the settings of the first run, or --restart"
                 )
             self._book(event)
-            return bought
+            return stored
         if self._records is None or self._charge is None:
-            raise ReplayError(f"the release {key!r} is not stored, and there are no records to buy it from")
+            raise ReplayError(f"the release {key!r} is not stored, and there are no records to make it from")
         spend = Spend(self._spent + event.mu_squared, self._spent_delta + event.delta)
         if not spend.fits(self.limit):
             raise BudgetExceededError(
@@ -171,7 +171,7 @@ class Curator:
         """
         if key in self._blocks:  # one counter a block: asking twice does not give its steps twice
             if self._blocks[key].plan != block.plan:
-                raise ReplayError(f"the steps {key!r} were bought under another plan")
+                raise ReplayError(f"the steps {key!r} were planned otherwise")
             return self._blocks[key]
         event, held = block.event, self._records
         self.release(key, block)

@@ -1,7 +1,7 @@
 """The processes of one training under `torchrun`: the first decides and pays, the others help.
 
 All ranks run the same fit. The first alone reads records, keeps ledger and releases, draws batches and noise.
-The others get each release as it is bought, of each batch the part whose clipped gradients they sum, and the
+The others get each release as it is made, of each batch the part whose clipped gradients they sum, and the
 noisy gradient that comes of it: they follow as a replay does, and end with the same model. So the mechanism
 is that of one process, a batch's clipped sum being added up from parts, and privacy does not rest on the
 ranks' being in step: whatever weights a helper has, a record moves the sum by at most the bound. Messages are

@@ -38,7 +38,7 @@ class Release:
         columns: Columns that it was made from; None if it rests on all of them, or on a model of them.
         void: Whether the schema was amended since, so that it no longer says what its key does: paid, and
             never served again.
-        kept: Whether it was bought before the schema was amended, and still says what its key does.
+        kept: Whether it was released before the schema was amended, and still says what its key does.
     """
 
     key: str
@@ -60,12 +60,12 @@ class Release:
 
     @property
     def noise_multiplier(self) -> float:
-        """The noise that was paid for; of a release kept from before, not what one would buy now."""
+        """The noise that was paid for; of a release kept from before, not what one would get now."""
         return float(self.event["noise_multiplier"])
 
 
 class ReleaseStore:
-    """The releases of one run, in the order in which they were bought; durable if it has a path.
+    """The releases of one run, in the order in which they were released; durable if it has a path.
 
     A file belongs to one process at a time: two that went on with one run would take the private steps it
     has paid for once each.
@@ -198,7 +198,7 @@ class ReleaseStore:
     def __len__(self) -> int:
         return len(self._releases)
 
-    def bought(self, key: str) -> Release | None:
+    def stored(self, key: str) -> Release | None:
         """Return the release with this key, or None if it was never stored."""
         return next((r for r in self._releases if r.key == key and not (r.lost or r.void)), None)
 
@@ -208,11 +208,11 @@ class ReleaseStore:
 
     def lose(self, key: str) -> None:
         """Take the release with this key for lost: paid, and its answer of no use."""
-        self.mark([replace(r, lost=True) if r is self.bought(key) else r for r in self._releases])
+        self.mark([replace(r, lost=True) if r is self.stored(key) else r for r in self._releases])
 
     def lose_misfit(self, key: str, shapes: Sequence[tuple[int, ...]]) -> None:
         """Take a release that an amended schema kept for lost if its tables have other shapes than these."""
-        kept = self.bought(key)
+        kept = self.stored(key)
         if kept is None or not kept.kept:
             return
         if [kept.arrays[str(i)].shape for i in range(len(shapes))] != list(shapes):

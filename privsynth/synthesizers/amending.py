@@ -26,8 +26,8 @@ def amended(
     """Return the releases of a run, each marked as kept or as void under an amended schema.
 
     Args:
-        releases: What was bought, in order.
-        before: Schema JSON under which they were bought.
+        releases: What was released, in order.
+        before: Schema JSON under which they were released.
         after: Schema JSON under which the run goes on.
 
     Privacy:
@@ -56,7 +56,7 @@ def allowance(whole: Spend, releases: Iterable[Release]) -> Spend:
 
     def left(total: float, void: float, kept: float) -> float:
         if not void:
-            return total  # to the last bit: levels that were bought are found again
+            return total  # to the last bit: levels that were paid are found again
         return max(0.0, total - void - kept) * total / (total - kept) if total > kept else 0.0
 
     return Spend(

@@ -1,8 +1,8 @@
 """What every synthesizer shares: its arguments, and a fit under them.
 
-A synthesizer adds its public settings, `Synthesizer.plan_for`, and `Synthesizer._make`, which buys releases
-from a curator and returns a model. Synthesizers of tables all end with one kind of model, and so do those of
-images: all of a kind sample alike.
+A synthesizer adds its public settings, `Synthesizer.plan_for`, and `Synthesizer._make`, which asks a
+curator for releases and returns a model. Synthesizers of tables all end with one kind of model, and so do
+those of images: all of a kind sample alike.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Synthesizer(Saved[Model], Estimator):
         n_features_in_: Their number.
         guarantee_: The guarantee statement, JSON-able.
         schema_: The schema of the fit.
-        releases_: What was bought, in order.
+        releases_: What was released, in order.
         model_: What was fitted.
         added_delta_: What the run set aside of its delta for discovery and gradient steps; None if all of
             the share that is meant for them.
@@ -98,7 +98,7 @@ class Synthesizer(Saved[Model], Estimator):
 
     @abstractmethod
     def _make(self, curator: Curator, settings: Any, *, seed: int, device: str, progress: Progress) -> Model:
-        """Buy what the recipe needs from the curator, fit, and return the model.
+        """Take what the recipe needs from the curator, fit, and return the model.
 
         Privacy:
             Accounted: by the curator, release by release; everything else is post-processing.
@@ -140,7 +140,7 @@ class Synthesizer(Saved[Model], Estimator):
         how many there were. The same call resumes the run once table or schema is mended.
 
         A run that was interrupted goes on under an amended schema too: releases that name no changed column
-        are kept, the others are bought again with what is left of the run's budget.
+        are kept, the others are released again with what is left of the run's budget.
 
         Under `torchrun`, every rank makes the same call, and all end with the same model: the first alone
         reads the source, pays and writes, the others sum gradients for it.

@@ -34,7 +34,7 @@ class Settings(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class FitPlan:
-    """What a fit would buy and need, told before any record is read.
+    """What a fit would release and need, told before any record is read.
 
     Attributes:
         steps: Purpose, share of ``mu**2``, count and noise of each kind of release, JSON-able.

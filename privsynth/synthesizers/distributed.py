@@ -14,7 +14,7 @@ from privsynth.releases.store import Release, ReleaseStore, release_from
 
 
 class JointStore(ReleaseStore):
-    """The releases of a joint fit: the first rank sends them on as they are bought, the others wait."""
+    """The releases of a joint fit: the first rank sends them on as they are made, the others wait."""
 
     def __init__(self, path: str | Path | None = None) -> None:
         super().__init__(path)
@@ -44,9 +44,9 @@ class JointStore(ReleaseStore):
         if self.ranks is not None and self.ranks.is_first:
             self.ranks.share(release.header(), release.arrays)
 
-    def bought(self, key: str) -> Release | None:
+    def stored(self, key: str) -> Release | None:
         """Return the release with this key; a helper waits for it."""
-        known = super().bought(key)
+        known = super().stored(key)
         if known is None and self.ranks is not None and not self.ranks.is_first:
             known = release_from(*self.ranks.received())
             assert known.key == key

@@ -1,4 +1,4 @@
-"""One fit: reserve the budget, read, buy releases and fit to them; or the same from releases alone."""
+"""One fit: reserve the budget, read, release and fit; or the same from releases alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from privsynth.synthesizers.run import (
 )
 
 Make = Callable[[Curator, int, Progress], Model]
-"""Buys what a recipe needs from a curator, with a seed, and returns the model."""
+"""Takes what a recipe needs from a curator, with a seed, and returns the model."""
 
 
 def quiet(message: str, done: int, total: int) -> None:
@@ -38,7 +38,7 @@ def quiet(message: str, done: int, total: int) -> None:
 def model_of_releases(
     make: Make[Model], schema: Schema, budget: Spend, store: JointStore, ranks: Ranks | None = None
 ) -> Model:
-    """Make the model from what is released, as in a replay; ``ranks`` sends it as it is bought.
+    """Make the model from what is released, as in a replay; ``ranks`` sends it as it is made.
 
     Privacy:
         Post-processing: there are no records.

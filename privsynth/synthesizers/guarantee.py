@@ -43,7 +43,7 @@ def guarantee_statement(
         schema: What was declared public.
         epsilon: Asked for; None without privacy.
         delta: Asked for.
-        releases: All that was bought, in order.
+        releases: All that was released, in order.
         dataset: Name in the ledger; None if the table had none.
         on_violation: ``"error"`` or ``"clip"``.
         is_secret: Whether the noise came from a secret source.

@@ -32,7 +32,7 @@ class ModelFile:
     Attributes:
         manifest: JSON-able facts; ``class`` names the synthesizer.
         weights: Arrays of the model by name.
-        releases: What was bought, in order.
+        releases: What was released, in order.
     """
 
     manifest: dict[str, Any]

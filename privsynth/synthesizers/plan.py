@@ -1,4 +1,4 @@
-"""What a budget buys, before any record is read. Public arithmetic over the schema."""
+"""What a budget gives, before any record is read. Public arithmetic over the schema."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ PART_OF_REST = 0.5
 """Of what is left of a limit's delta for discovery and gradient steps, a fit sets aside this part at most, so
 that there is always some for the next one."""
 
-LEAST_LEFT = 0.1  # of a run's budget, for what an amended schema makes it buy again
+LEAST_LEFT = 0.1  # of a run's budget, for what an amended schema makes it release again
 
 AMENDABLE = ("schema", "on_violation")  # may differ when a run is resumed
 
@@ -119,7 +119,7 @@ def ledger_run(
     """Reserve the whole plan, or resume an interrupted run, and give out its account; then records are read.
 
     On success the run is finished; on an error or Ctrl-C it is suspended: what no event claims goes back,
-    and what was bought lies in the store. A stop that records cause keeps the reservation. Charges whose
+    and what was released lies in the store. A stop that records cause keeps the reservation. Charges whose
     answers were lost are put into the store as such.
 
     Raises:
@@ -143,8 +143,8 @@ def ledger_run(
     status = book.status(run)
     if status in (None, "closed") and len(store):
         raise LedgerError(
-            f"the run that bought these releases is {status or 'not known'} in the ledger; pass --restart to "
-            "discard them and begin a run of its own"
+            f"the run that these releases belong to is {status or 'not known'} in the ledger; pass --restart "
+            "to discard them and begin a run of its own"
         )
     if status in (None, "closed"):
         run, status = _fresh_run(book, store, dataset, home, unit, epsilon, delta, description)
@@ -216,7 +216,7 @@ def check_configuration(
 
     Raises:
         ModelFileError: If they differ in more than may be amended: the schema, and ``on_violation``.
-        BudgetExceededError: If too little is left to buy again what an amended schema makes void.
+        BudgetExceededError: If too little is left to release again what an amended schema makes void.
     """
     known = store.meta.get("configuration", configuration)
     differing = sorted(name for name in configuration if not _alike(known.get(name), configuration[name]))

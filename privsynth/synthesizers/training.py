@@ -96,10 +96,10 @@ def take_steps(
     delta: float,
     progress: Progress,
 ) -> None:
-    """Buy one block of private steps with all that is left, and train.
+    """Take one block of private steps with all that is left, and train.
 
     Args:
-        curator: Sells the steps.
+        curator: Gives the steps.
         settings: How many, and how large.
         purpose: What they are for; public.
         trainer: What is trained.

@@ -72,13 +72,13 @@ def test_a_lost_charge_is_told_from_a_release():
     store = ReleaseStore()
     store.append(release("k", lost=True, arrays={}))
     store.append(release("other"))
-    assert store.bought("k") is None
+    assert store.stored("k") is None
     assert [r.lost for r in store.lost("k")] == [True]
     store.append(release("k"))
-    assert store.bought("k").arrays
+    assert store.stored("k").arrays
     assert len(store.lost("k")) == 1
     assert store.lost("other") == []
-    assert store.bought("never") is None
+    assert store.stored("never") is None
 
 
 def test_the_file_is_for_its_owner_only(tmp_path):
@@ -98,7 +98,7 @@ def test_a_process_killed_after_append_leaves_the_release(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "s")], check=False)
     assert done.returncode == -signal.SIGKILL
     store = ReleaseStore(tmp_path / "s")
-    assert same(store.bought("kept"), release("kept"))
+    assert same(store.stored("kept"), release("kept"))
     assert store.meta == {"run": "r1"}
 
 

@@ -375,7 +375,7 @@ def test_what_a_changed_column_makes_void(tmp_path):
     assert [r.key for r in again if r.void] == ["values/b", "pair", "choice"]
     assert [r.key for r in again if r.kept] == ["units", "values/a", "combinations", "one-way"]
     assert (again.meta["seen"], again.checkpoint("choice"), again.n_kept("choice")) == (1, None, 0)
-    assert again.bought("pair") is None
+    assert again.stored("pair") is None
     assert again.lost("pair") == []
 
 

@@ -92,7 +92,7 @@ def train_directly(
         seed: Of the initial weights.
 
     Raises:
-        ParameterError: If the budget buys no step.
+        ParameterError: If the budget pays no step.
 
     Privacy:
         Accounted, but in no ledger: one noisy count and one block of gradient steps, which together are

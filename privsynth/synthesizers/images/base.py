@@ -93,7 +93,7 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
         device: str,
         progress: Progress,
     ) -> ImageGenerator:
-        """Buy what the recipe needs with all that is left, fit, and return the generator.
+        """Take what the recipe needs with all that is left, fit, and return the generator.
 
         Privacy:
             Accounted: by the curator, release by release; everything else is post-processing.

@@ -57,7 +57,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Payment:
+class Allocation:
     """What one release is called, what it is for, and what of ``mu**2`` it may cost."""
 
     key: str
@@ -102,10 +102,10 @@ class Sums:
 
 
 class ImageReader:
-    """Buys noisy sums of images from a curator.
+    """Takes noisy sums of images from a curator.
 
     Args:
-        curator: Sells the releases.
+        curator: Gives the releases.
         cells: Which codes choose the cell.
     """
 
@@ -113,11 +113,11 @@ class ImageReader:
         self._curator = curator
         self._cells = cells
 
-    def sums(self, payment: Payment, place: Place, *, n_places: int, longest: float) -> Sums:
-        """Buy numbers, residuals and squares by place.
+    def sums(self, allocation: Allocation, place: Place, *, n_places: int, longest: float) -> Sums:
+        """Release numbers, residuals and squares by place.
 
         Args:
-            payment: What to pay.
+            allocation: Its share of the budget.
             place: From the cell and the pixels of an image to a place and a residual.
             n_places: Number of places.
             longest: Bound on the length of a residual; longer ones are scaled down.
@@ -132,16 +132,16 @@ class ImageReader:
             vector = torch.cat([residual, torch.stack([torch.full_like(square, COUNT_WEIGHT), square])])
             return where, vector / _LENGTH
 
-        noise = payment.noise_multiplier
+        noise = allocation.noise_multiplier
         mechanism = VectorSums(
-            purpose=payment.purpose,
+            purpose=allocation.purpose,
             codings=codings_of(self._cells.domains),
             embedding=embedding,
             n_cells=n_places,
             n_values=n_values + 2,
             noise_multiplier=noise,
         )
-        release = self._curator.release(payment.key, mechanism)
+        release = self._curator.release(allocation.key, mechanism)
         sums = release.arrays["sums"] * _LENGTH
         return Sums(
             counts=sums[:, n_values] / COUNT_WEIGHT,
@@ -152,9 +152,9 @@ class ImageReader:
         )
 
     def spread(
-        self, payment: Payment, place: Place, *, waves: FloatArray, longest: float, n_units: float
+        self, allocation: Allocation, place: Place, *, waves: FloatArray, longest: float, n_units: float
     ) -> Spread:
-        """Buy the second moments of residuals in low frequencies, over all places together."""
+        """Release the second moments of residuals in low frequencies, over all places together."""
         n_waves = waves.shape[1]
         basis = torch.from_numpy(waves.astype(np.float32))
         rows, columns = torch.triu_indices(n_waves, n_waves)
@@ -169,16 +169,16 @@ class ImageReader:
             vector = torch.cat([z[rows] * z[columns] * weight, square[None]])
             return torch.where(where < 0, -1, 0), vector / length
 
-        noise = payment.noise_multiplier
+        noise = allocation.noise_multiplier
         mechanism = VectorSums(
-            purpose=payment.purpose,
+            purpose=allocation.purpose,
             codings=codings_of(self._cells.domains),
             embedding=embedding,
             n_cells=1,
             n_values=len(rows) + 1,
             noise_multiplier=noise,
         )
-        release = self._curator.release(payment.key, mechanism)
+        release = self._curator.release(allocation.key, mechanism)
         scale = length * longest**2 / max(n_units, 1.0)
         sums = release.arrays["sums"][0] * scale
         return Spread.of_moments(

@@ -62,7 +62,7 @@ class ImageTrainer(Trainer, Protocol):
 
 
 class ImageStepSynthesizer(ImageSynthesizer):
-    """Buy the table and prototypes, then private steps of a network with all that is left.
+    """Release the table and prototypes, then private steps of a network with all that is left.
 
     Args and attributes are those of `Synthesizer`.
     """

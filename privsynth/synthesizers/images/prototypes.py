@@ -27,9 +27,9 @@ from privsynth.privacy.curator import Curator
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.images.measurements import (
     MIDDLE,
+    Allocation,
     Cells,
     ImageReader,
-    Payment,
     Prototypes,
     Sums,
     about_means,
@@ -126,10 +126,10 @@ def fit_prototypes(
     progress: Progress,
     reserve: float = 0.0,
 ) -> ImageMixture:
-    """Buy the releases of the recipe one after the other, and return the generator.
+    """Make the releases of the recipe one after the other, and return the generator.
 
     Args:
-        curator: Sells the releases.
+        curator: Gives the releases.
         cells: Classes and groups.
         settings: Public settings.
         n_units: Noisy number of units.
@@ -154,15 +154,15 @@ def fit_prototypes(
     spread = reader.spread(next(pay), centred, waves=waves, longest=rms, n_units=n_units)
     means = _posterior_means(first, spread)
 
-    payment = next(pay)
-    prototypes = _first_prototypes(first, means, spread, settings, payment.noise_multiplier, rng)
+    allocation = next(pay)
+    prototypes = _first_prototypes(first, means, spread, settings, allocation.noise_multiplier, rng)
     for _ in range(settings.n_rounds):
-        found = reader.sums(payment, prototypes.place, n_places=len(prototypes.cells), longest=rms)
+        found = reader.sums(allocation, prototypes.place, n_places=len(prototypes.cells), longest=rms)
         prototypes = _moved(prototypes, found, means, spread, rng)
         rms = min(rms, 1.1 * math.sqrt(max(float(found.squares.sum()) / found.total, 1e-6)))
-        payment = next(pay)
+        allocation = next(pay)
 
-    within = reader.spread(payment, prototypes.place, waves=waves, longest=rms, n_units=n_units)
+    within = reader.spread(allocation, prototypes.place, waves=waves, longest=rms, n_units=n_units)
     progress("fitted", len(settings.steps), len(settings.steps))
     return ImageMixture(
         shape=cells.shape,
@@ -176,13 +176,13 @@ def fit_prototypes(
 
 def _payments(
     curator: Curator, settings: PrototypeSettings, progress: Progress, reserve: float
-) -> Iterator[Payment]:
+) -> Iterator[Allocation]:
     """Yield what each release may cost: of what is left, its share among those to come and the spare."""
     steps = settings.steps
     for i, (key, purpose, share) in enumerate(steps):
         progress(purpose, i, len(steps))
         to_come = sum(later for _, _, later in steps[i:]) + SPARE
-        yield Payment(key, purpose, (curator.remaining(key) - reserve) * share / to_come)
+        yield Allocation(key, purpose, (curator.remaining(key) - reserve) * share / to_come)
 
 
 def _class_means(sums: Sums) -> FloatArray:

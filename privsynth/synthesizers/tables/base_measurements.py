@@ -150,7 +150,7 @@ class BaseMeasurements:
 
 
 def count_units(curator: Curator, units_share: float) -> float:
-    """Buy a first count of the units, which decides how the rest of the budget is divided."""
+    """Release a first count of the units, which decides how the rest of the budget is divided."""
     noise = noise_for(units_share * curator.allowance.mu_squared)
     total = Marginals(purpose="number of units", codings={}, sets=((),), noise_multiplier=noise)
     release = curator.release("counts/units", total)
@@ -160,10 +160,10 @@ def count_units(curator: Curator, units_share: float) -> float:
 def measure_base(
     curator: Curator, settings: BaseMeasurementSettings, *, n_units: float, delta_share: float = 1.0
 ) -> BaseMeasurements:
-    """Buy domains, 1-way marginals and the condition table.
+    """Release domains, 1-way marginals and the condition table.
 
     Args:
-        curator: Sells the releases.
+        curator: Gives the releases.
         settings: Public settings.
         n_units: First noisy count of the units.
         delta_share: Part of the delta that adds up which discovery may use; gradient steps need the rest.

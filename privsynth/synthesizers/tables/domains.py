@@ -73,10 +73,10 @@ class Domains:
 def find_domains(
     curator: Curator, schema: Schema, budget: DomainBudget, *, n_units: float, n_bins: int
 ) -> Domains:
-    """Buy what the schema keeps private, then the 1-way marginals, and make bins from them.
+    """Release what the schema keeps private, then the 1-way marginals, and make bins from them.
 
     Args:
-        curator: Sells the releases.
+        curator: Gives the releases.
         schema: Public description of the table.
         budget: Shares of each step.
         n_units: First noisy count of the units; decides how finely number lines are divided.
@@ -194,7 +194,7 @@ def private_combinations(schema: Schema) -> list[Combinations]:
 def find_combinations(
     curator: Curator, schema: Schema, budget: DomainBudget
 ) -> dict[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
-    """Buy the combinations that the schema keeps private, by their columns.
+    """Release the combinations that the schema keeps private, by their columns.
 
     None are returned of a dependency that those found contradict: rows then need not keep to it.
 
@@ -281,7 +281,7 @@ def _as_numbers(texts: tuple[str, ...]) -> tuple[Category, ...]:
 
 
 def _octaves(curator: Curator, column: Column, budget: DomainBudget) -> Octaves:
-    """Buy the counts of a number line's doubling bins."""
+    """Release the counts of a number line's doubling bins."""
     noise = noise_for(budget.octaves * curator.allowance.mu_squared)
     orders = BoundCounts(
         purpose=f"orders of magnitude of {column.name!r}", column=column, noise_multiplier=noise

@@ -123,7 +123,7 @@ def fit_marginals(
     """Run the recipe against a curator, with records or in replay.
 
     Args:
-        curator: Sells the releases.
+        curator: Gives the releases.
         settings: Public settings.
         seed: Of the initial logits.
         device: Where to fit.
