@@ -13,6 +13,8 @@ where a gradient is the outer product of slopes and inputs, both are rounded to 
 products of whole numbers are whole. That a record's own gradient does not hang on the others is up to how
 products of matrices are rounded: records go through the network in parts of one size, the last one filled
 up, and narrow layers are widened, since there the rounding of a row depends on its place.
+
+Proved in Lemma 8 of ``PROOF.md``.
 """
 
 from __future__ import annotations

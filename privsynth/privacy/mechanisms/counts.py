@@ -1,4 +1,7 @@
-"""Noisy tables of counts over coded columns."""
+"""Noisy tables of counts over coded columns.
+
+Proved in Lemmas 2 and 3 of ``PROOF.md``.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Finding what the schema keeps private: the values, and combinations of values, that many units hold."""
+"""Finding what the schema keeps private: the values, and combinations of values, that many units hold.
+
+Proved in Lemma 7 of ``PROOF.md``.
+"""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ whole steps of a public grid, adds Gaussian noise rounded to that grid (`noise`)
 size. What comes out, the noisy gradient, is a release; what a trainer does with it, generators and optimizers
 included, is post-processing. Of Opacus' `DPOptimizer` the product runs `scale_grad`; its clipped sums and its
 accountants are what the tests compare ours with.
+
+Proved in Lemmas 9 and 10 of ``PROOF.md``.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ fraction each). ``c + round(Z)`` equals ``round(c + Z)`` because ``c`` is on the
 post-processing of the Gaussian mechanism, so the release is exactly as private as the Gaussian one, and no
 bits beyond the grid leak. What is not covered: ``Z`` itself comes from doubles, two of them from
 127 random bits, so its distribution differs from the Gaussian by about 2^-53 relative, cell by cell.
+
+Proved in Lemma 3 of ``PROOF.md``.
 """
 
 from __future__ import annotations

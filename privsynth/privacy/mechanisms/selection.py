@@ -1,4 +1,7 @@
-"""Choosing tables by the exponential mechanism, drawn with Gumbel noise."""
+"""Choosing tables by the exponential mechanism, drawn with Gumbel noise.
+
+Proved in Lemma 6 of ``PROOF.md``.
+"""
 
 from __future__ import annotations
 

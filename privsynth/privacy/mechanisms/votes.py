@@ -8,6 +8,8 @@ does not depend on how much the teachers agree, so neither does what is charged.
 References:
     Papernot et al., "Scalable Private Learning with PATE", ICLR 2018 (Gaussian noise on votes). Jordon, Yoon
     and van der Schaar, "PATE-GAN", ICLR 2019.
+
+Proved in Lemma 5 of ``PROOF.md``.
 """
 
 from __future__ import annotations
