@@ -15,7 +15,8 @@ from privsynth.synthesizers import IMAGE_SYNTHESIZERS, TABLE_SYNTHESIZERS, synth
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.contract import Settings
 from privsynth.synthesizers.guarantee import spent
-from privsynth.synthesizers.tables.domains import BOUNDS, LISTS, ONE_WAY, Discoveries, clear_of_noise
+from privsynth.synthesizers.tables.bounds import clear_of_noise
+from privsynth.synthesizers.tables.domains import BOUNDS, LISTS, ONE_WAY, Discoveries
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise
 TYPICAL_BIN = 0.3  # of the units, that the fullest doubling bin of a number line may be hoped to hold

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from privsynth.accounting.gdp import noise_for
-from privsynth.domains.binning import bins_from_histogram, clear_ends, likeliest_run
-from privsynth.domains.doubling import bound_edges
+from privsynth.domains.binning import bins_from_histogram
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid, codings_of
 from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
@@ -20,13 +18,13 @@ from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
 from privsynth.privacy.mechanisms.discovery import HeldByMany
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, whole_steps
 from privsynth.schema.constraints import MAX_COMBINATIONS, Combinations
+from privsynth.synthesizers.tables.bounds import find_bounds
 from privsynth.synthesizers.tables.octaves import Octaves, is_wide
 
 FloatArray = NDArray[np.float64]
 
 MAX_VALUES = 256  # categories published of a column
 MAX_SPIKES = 64  # single numbers published of a column
-FALSE_BOUND_PROBABILITY = 0.01  # that noise alone passes for a bound
 ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 LISTS = "finding private categories and combinations"  # the purpose in plans
 BOUNDS = "finding private bounds"
@@ -35,7 +33,6 @@ MOST_OF_REST = 0.8  # of what an amended run has left, for 1-way marginals
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
-MOST_BINS_TOGETHER = 4  # doubling bins that may stand clear of their noise together
 REST_MARGIN = 3.0  # "other" and a private missing cell stay if they stand this many noise deviations out
 
 
@@ -253,7 +250,7 @@ def _fine_domain(
         return DiscreteDomain(column, tuple(in_order), True, has_missing)
     bounds_found = True
     if grid is None:
-        low, high, bounds_found = _bounds(curator, column, budget)
+        low, high, bounds_found = find_bounds(curator, column, budget.bounds)
         grid = _grid(column, low, high, resolution)
     if not grid.is_fine:
         held_by_many = HeldByMany(
@@ -288,81 +285,6 @@ def _octaves(curator: Curator, column: Column, budget: DomainBudget) -> Octaves:
     )
     release = curator.release(f"octaves/{column.name}", orders)
     return Octaves(release.arrays["counts"], release.noise_multiplier)
-
-
-def _bounds(curator: Curator, column: Column, budget: DomainBudget) -> tuple[float, float, bool]:
-    """Return bounds in the column's units: public ones as they are, private ones from a release.
-
-    Where nothing stands clear of its noise, the bounds are a guess from the same release; the last value
-    says whether they are not.
-    """
-    low, high = column.bounds
-    if low is not None and high is not None:
-        return low, high, True
-    noise = noise_for(budget.bounds * curator.allowance.mu_squared)
-    release = curator.release(
-        f"bounds/{column.name}",
-        BoundCounts(purpose=f"bounds of {column.name!r}", column=column, noise_multiplier=noise),
-    )
-    least, most = _possible(column)
-    counts = np.where(_bins_within(column, least, most), release.arrays["counts"], 0.0)
-    noise = release.noise_multiplier
-    found = bounds_from_counts(counts, noise_std=noise)
-    first, last = found or likeliest_bounds(counts, noise_std=noise)
-    if column.step is not None:
-        first, last = math.ceil(first) * column.step, (math.ceil(last) - 1) * column.step
-    first, last = (min(max(bound, least), most) for bound in (first, last))
-    return (first if low is None else low), (last if high is None else high), found is not None
-
-
-def _bins_within(column: Column, least: float, most: float) -> NDArray[np.bool_]:
-    """Return which doubling bins can hold a value of a column; in the others there is noise alone."""
-    edges = bound_edges()
-    begin, end = edges[:-1] * (column.step or 1.0), edges[1:] * (column.step or 1.0)
-    has_ticks = column.step is None or np.ceil(edges[:-1]) < np.ceil(edges[1:])
-    return (end > least) & (begin <= most) & has_ticks
-
-
-def _possible(column: Column) -> tuple[float, float]:
-    """Return the least and the largest value that a column's type and its public bounds allow."""
-    (low, high), (least, most) = column.bounds, column.line.widest(column)
-    return (least if low is None else low), (most if high is None else high)
-
-
-def clear_of_noise(noise_std: float) -> float:
-    """Return the noisy count from which a single doubling bin stands clear of its noise; public."""
-    n_windows = (len(bound_edges()) - 1) * MOST_BINS_TOGETHER
-    return float(noise_std * ndtri(1.0 - FALSE_BOUND_PROBABILITY / n_windows))
-
-
-def bounds_from_counts(noisy: FloatArray, *, noise_std: float) -> tuple[float, float] | None:
-    """Return the outer edges of what stands clear of its noise, or None.
-
-    Neighbouring bins, up to `MOST_BINS_TOGETHER`, may stand clear together: a long tail has little in each of
-    its doubling bins. Bins of which a part stands clear already say nothing about the others.
-
-    Privacy:
-        Post-processing of noisy counts of every doubling bin, empty ones included.
-    """
-    ends = clear_ends(noisy, threshold=clear_of_noise(noise_std), most_together=MOST_BINS_TOGETHER)
-    return None if ends is None else _edges(*ends)
-
-
-def likeliest_bounds(noisy: FloatArray, *, noise_std: float) -> tuple[float, float]:
-    """Return the outer edges of the neighbouring bins that stand out most: a guess where none is clear.
-
-    Privacy:
-        Post-processing of noisy counts of every doubling bin, empty ones included.
-    """
-    edges = bound_edges()
-    from_zero = np.minimum(np.abs(edges[:-1]), np.abs(edges[1:]))
-    run = likeliest_run(noisy, from_zero, noise_std=noise_std, most_together=MOST_BINS_TOGETHER)
-    return _edges(*run)
-
-
-def _edges(first: int, end: int) -> tuple[float, float]:
-    edges = bound_edges()
-    return float(edges[first]), float(edges[end])
 
 
 def _grid(column: Column, low: float, high: float, resolution: float) -> NumericGrid:

@@ -15,7 +15,7 @@ from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import PERSON_GRID, Weighting
 from privsynth.schema import Schema
-from privsynth.synthesizers.tables.domains import bounds_from_counts
+from privsynth.synthesizers.tables.bounds import bounds_from_counts
 
 FALSE_ALARM = 1e-6
 
