@@ -119,10 +119,10 @@ def the_exact_number_of_units(patch: Patch) -> None:
 
 
 def bounds_without_noise(patch: Patch) -> None:
-    def bug(self: Curator, counts: np.ndarray, noise_multiplier: float) -> np.ndarray:
-        return counts / self._held.weighting.units_per_one
+    def bug(counts: np.ndarray, *, units_per_one: int, **rest: Any) -> np.ndarray:
+        return counts / units_per_one
 
-    patch.setattr(Curator, "_noisy", bug)
+    patch.setattr(curator, "add_gaussian_noise", bug)
 
 
 def selection_without_the_two(patch: Patch) -> None:
@@ -156,10 +156,12 @@ def selection_takes_the_best(patch: Patch) -> None:
 def scores_from_the_exact_total(patch: Patch) -> None:
     """The model's table is scaled to the exact number of records: sensitivity up to 2 instead of 1."""
 
+    honest = selection.marginal_scores
+
     def bug(exact: Iterable[np.ndarray], expected: Iterable[np.ndarray], noise_std: float) -> np.ndarray:
         exact, expected = list(exact), list(expected)
         scaled = [e * a.sum() / e.sum() for a, e in zip(exact, expected, strict=True)]
-        return selection.marginal_scores(exact, scaled, noise_std)
+        return honest(exact, scaled, noise_std)
 
     patch.setattr(selection, "marginal_scores", bug)
 
@@ -172,11 +174,11 @@ def selection_charged_at_half(patch: Patch) -> None:
 def count_of_an_event_ignored(patch: Patch) -> None:
     """An event of several releases is charged as one."""
 
-    def bug(self: events.Event) -> float:
+    def bug(self: events.Gaussian) -> float:
         return honest(self) / self.count
 
-    honest = events.Event.mu_squared.fget
-    patch.setattr(events.Event, "mu_squared", property(bug))
+    honest = events.Gaussian.mu_squared.fget
+    patch.setattr(events.Gaussian, "mu_squared", property(bug))
 
 
 def vectors_as_long_as_they_are(patch: Patch) -> None:

@@ -22,6 +22,8 @@ from privsynth.accounting.budget import Spend
 from privsynth.attacks.one_run import count_correct_guesses, one_run_mu
 from privsynth.models.tables.gan import GanOptions
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms.base import Mechanism
+from privsynth.privacy.mechanisms.votes import Votes
 from privsynth.schema import Schema
 from privsynth.synthesizers import DenoisingSynthesizer, DPGANSynthesizer, PATEGANSynthesizer
 from privsynth.synthesizers.tables.base import TableSynthesizer
@@ -164,15 +166,16 @@ def shown_mu(
     generator = generator or np.random.default_rng()
     included = generator.random(len(CELLS)) < 0.5
     queries: list[np.ndarray] = []
-    honest = Curator.votes
+    honest = Curator.release
 
-    def votes(curator: Curator, key: str, domains: Any, ensemble: Any, teacher: Any, **rest: Any) -> Any:
-        queries.append(teacher.keywords["queries"].numpy())
-        return honest(curator, key, domains, ensemble, teacher, **rest)
+    def release(curator: Curator, key: str, mechanism: Mechanism) -> Any:
+        if isinstance(mechanism, Votes):
+            queries.append(mechanism.teacher.keywords["queries"].numpy())
+        return honest(curator, key, mechanism)
 
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder, patch.context() as watched:
         warnings.simplefilter("ignore")  # cells without support are asked for, by design
-        watched.setattr(Curator, "votes", votes)
+        watched.setattr(Curator, "release", release)
         synthesizer = trainer.kind(epsilon=EPSILON, delta=DELTA, settings=trainer.settings, device="cpu").fit(
             table_with(included), schema=PAIR, dataset="canaries", ledger=Path(folder) / "ledger.sqlite"
         )

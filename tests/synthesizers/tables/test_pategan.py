@@ -12,8 +12,9 @@ import torch
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy import curator
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms import votes as votes_module
+from privsynth.privacy.mechanisms.votes import Votes
 from privsynth.synthesizers import PATEGANSynthesizer
 from privsynth.synthesizers.tables import pategan
 from privsynth.synthesizers.tables.model_arrays import model_arrays
@@ -45,15 +46,17 @@ def test_it_learns_what_its_untrained_start_does_not_know(tmp_path):
 
 def test_the_student_sees_generated_rows_and_noisy_votes_and_nothing_else(tmp_path, monkeypatch):
     generated, votes, learnt = [], [], []
-    codes, ask, make = pategan._Game._codes, Curator.votes, pategan.Student
+    codes, ask, make = pategan._Game._codes, Curator.release, pategan.Student
 
     def generating(self, n):
         generated.append(codes(self, n))
         return generated[-1]
 
-    def asking(self, key, domains, ensemble, *arguments, **named):
-        release = ask(self, key, domains, ensemble, *arguments, **named)
-        votes.append(torch.from_numpy(release.arrays["votes"]).float() / ensemble.n_teachers)
+    def asking(self, key, mechanism):
+        release = ask(self, key, mechanism)
+        if isinstance(mechanism, Votes):
+            counts = torch.from_numpy(release.arrays["votes"]).float()
+            votes.append(counts / mechanism.ensemble.n_teachers)
         return release
 
     def learning(kernel, queries, shares, **named):
@@ -61,7 +64,7 @@ def test_the_student_sees_generated_rows_and_noisy_votes_and_nothing_else(tmp_pa
         return make(kernel, queries, shares, **named)
 
     monkeypatch.setattr(pategan._Game, "_codes", generating)
-    monkeypatch.setattr(Curator, "votes", asking)
+    monkeypatch.setattr(Curator, "release", asking)
     monkeypatch.setattr(pategan, "Student", learning)
     synthesizer = fitted(patients(600), tmp_path / "ledger.sqlite")
     assert len(learnt) == 4
@@ -91,7 +94,7 @@ def test_ctrl_c_leaves_a_usable_model_and_the_same_call_ends_where_it_would_have
 
 
 def test_votes_lost_in_a_crash_are_paid_for_and_the_rest_is_made_of_what_is_left(tmp_path, monkeypatch):
-    original, calls = curator.count_votes, []
+    original, calls = votes_module.count_votes, []
 
     def dying(*arguments, **named):
         calls.append(1)
@@ -100,7 +103,7 @@ def test_votes_lost_in_a_crash_are_paid_for_and_the_rest_is_made_of_what_is_left
         return original(*arguments, **named)
 
     ledger, partial = Ledger(tmp_path / "l.sqlite"), tmp_path / "m.partial"
-    monkeypatch.setattr(curator, "count_votes", dying)
+    monkeypatch.setattr(votes_module, "count_votes", dying)
     with pytest.raises(RuntimeError):
         fitted(patients(600), ledger, releases_path=partial)
     synthesizer = fitted(patients(600), ledger, releases_path=partial)
