@@ -153,7 +153,7 @@ def fit(
     except FitInterrupted as stopped:
         model.save(output, force=True)
         raise KeyboardInterrupt(
-            f"{stopped}: a usable model of what was learnt so far is in {str(output)!r}. "
+            f"{stopped}: a usable model of what was learnt so far is in {str(output)!r}; "
             + _resumable(partial)
         ) from None
     except KeyboardInterrupt:

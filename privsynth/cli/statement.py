@@ -26,6 +26,8 @@ def describe_guarantee(guarantee: dict[str, Any], lost_columns: Sequence[str] = 
             f"unit: {guarantee['unit']}, neighbours: {guarantee['neighbours']}",
             f"accountant: {guarantee['accountant']}",
         ]
+    if guarantee.get("interrupted"):
+        lines.append(f"interrupted: {guarantee['interrupted']}; what was charged for all of them stays spent")
     if guarantee["unit"] == "person":
         lines.append(f"rows: {ROWS_OF_PERSONS}")
     lines += _listed("read from the records", _describe_events(guarantee["events"]))

@@ -117,10 +117,10 @@ def fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:
     broken: BrokenRules = {}
     rounded = numbers
     low, high = column.bounds
-    if column.type == "integer":
+    if column.line.is_whole:
         rounded = np.rint(numbers)
         broken["a value is not a whole number"] = np.abs(numbers - rounded) > 0
-    elif column.type == "real" and column.decimals is not None:
+    elif column.decimals is not None:
         with np.errstate(all="ignore"):  # a number too large to be rounded stays as it is
             tried = np.round(numbers, column.decimals)
         rounded = np.where(np.isfinite(tried), tried, numbers)
@@ -131,7 +131,7 @@ def fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:
         shown = [text for text, bound in zip(public, (low, high), strict=True) if bound is not None]
         broken[f"a value is outside the public bounds ({', '.join(shown)})"] = is_low | is_high
         rounded = np.clip(rounded, low, high)
-    if column.type == "integer":
+    if column.line.is_whole:
         broken[BEYOND_RULE] = np.abs(rounded) >= MAX_GRID_INTEGER
         rounded = np.where(broken[BEYOND_RULE], np.nan, rounded)
     return rounded + 0.0, broken  # -0.0 becomes 0.0

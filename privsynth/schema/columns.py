@@ -128,9 +128,10 @@ class Column(ColumnFacts):
             facts += [f"{which} {getattr(self, which)}" for which in public]
             if self.missing != PRIVATE:
                 facts.append("may be missing" if self.missing else "never missing")
-            facts += [
-                f"{key} {getattr(self, key)}" for key in ("unit", "format", "zone") if getattr(self, key)
-            ]
+            told = ("decimals", "resolution", "unit", "format", "zone")
+            facts += [f"{key} {getattr(self, key)}" for key in told if getattr(self, key) is not None]
+            if self.missing_values:
+                facts.append(f"missing values {', '.join(map(repr, self.missing_values))}")
         if self.drop:
             facts.append("dropped")
         return f"{self.name}: {', '.join(facts)}"

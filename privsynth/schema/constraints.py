@@ -257,7 +257,7 @@ def _sum(fields: Mapping[str, Any], columns: list[Column]) -> Sum:
         raise SchemaError(f"constraints: the sum {total.name!r} needs one weight other than 0 for each part")
     constraint = Sum(_names(columns), tuple(float(w) for w in weights))
     for column in columns:
-        if column.type not in ("integer", "real"):
+        if not column.has_number_format:
             raise SchemaError(f"constraints: {constraint}: {column.name!r} is not a number")
     if total.role is not None:
         raise SchemaError(

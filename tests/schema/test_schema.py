@@ -209,12 +209,23 @@ def test_public_facts_say_what_is_declared() -> None:
             "age": {"type": "integer", "low": 0, "high": PRIVATE},
             "sex": {"type": "categorical", "categories": ["F", "M"], "role": "group", "missing": PRIVATE},
             "who": {"type": "id"},
+            "cost": {
+                "type": "real",
+                "low": 0,
+                "high": 9,
+                "decimals": 0,
+                "missing": True,
+                "missing_values": ["NA"],
+            },
+            "seen": {"type": "datetime", "low": "2020-01-01", "high": "2021-01-01", "resolution": "day"},
         }
     )
     assert schema.public_facts() == [
         "age: type integer, low 0, never missing",
         "sex: type categorical, role group, 2 categories",
         "who: type id",
+        "cost: type real, low 0, high 9, may be missing, decimals 0, missing values 'NA'",
+        "seen: type datetime, low 2020-01-01, high 2021-01-01, never missing, resolution day",
     ]
 
 

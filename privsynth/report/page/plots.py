@@ -13,10 +13,11 @@ from markupsafe import Markup
 
 from privsynth.report.page.svg import Scale, element, picture, short
 from privsynth.report.text import SMALLEST_SPAN
+from privsynth.schema.column_types import COLUMN_TYPES, NumberLine
 
 MAX_BARS = 12
 
-_NUMERIC = ("integer", "real", "datetime")
+_NUMERIC = {name for name, kind in COLUMN_TYPES.items() if isinstance(kind, NumberLine)}
 
 
 def distribution(column: dict[str, Any]) -> Markup:

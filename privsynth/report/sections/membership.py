@@ -145,10 +145,10 @@ def _mild_verdict(
             f"Members score significantly lower than non-members. {found}.{warning}",
             f"Check that real {table} and holdout are drawn from one source: they differ for another reason.",
         )
-    smallest = min(attack["smallest_detectable_auc"] for attack in attacks.values())
+    smallest = attacks[strongest]["smallest_detectable_auc"]
     evidence = (
-        f"Not detected with this much data by {len(membership['attacks'])} attacks. {found}. An AUC of "
-        f"{smallest:.3f} or more would probably have been detected."
+        f"Not detected with this much data by {len(membership['attacks'])} attacks, all of them together. "
+        f"{found}. By this attack an AUC of {smallest:.3f} or more would probably have been detected."
     )
     return verdict(
         question,
