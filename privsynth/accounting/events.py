@@ -68,10 +68,11 @@ class Event(ABC):
         Raises:
             ParameterError: If it is no event.
         """
-        kind = EVENTS.get(written.get("mechanism", ""))
+        own = {name: value for name, value in written.items() if value is not None}
+        kind = EVENTS.get(str(own.pop("mechanism", "")))
         try:
             if kind is not None:
-                return kind(**{name: value for name, value in written.items() if name != "mechanism"})
+                return kind(**own)
         except TypeError:  # a field that is missing, or one too many
             pass
         raise ParameterError(f"expected an event of a known mechanism, got one of the fields {list(written)}")

@@ -9,6 +9,8 @@ from privsynth.accounting.events import SampledGaussian
 from privsynth.accounting.sampled_gaussian import check_steps, noise_for_steps
 from privsynth.errors import ParameterError
 
+LARGEST_NOISE = 2.0**23  # beyond it, noise in steps of the sums of gradients is no 64-bit integer any more
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepPlan:
@@ -34,6 +36,11 @@ class StepPlan:
         check_steps(
             noise_multiplier=self.noise_multiplier, sample_rate=self.sample_rate, n_steps=self.n_steps
         )
+        if self.noise_multiplier > LARGEST_NOISE:
+            raise ParameterError(
+                f"expected a noise_multiplier up to {LARGEST_NOISE:g}, got {self.noise_multiplier!r}: "
+                "nothing would be learnt; take fewer steps, or more epsilon"
+            )
         if not (0 < self.max_grad_norm < math.inf and 0 < self.expected_batch_size < math.inf):
             raise ParameterError(
                 f"expected max_grad_norm > 0 and expected_batch_size > 0, got {self.max_grad_norm!r}, "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,7 +105,9 @@ def paid_audit(
         LedgerError: If the ledger refuses for another reason.
 
     Privacy:
-        Accounted: one run of Gaussian events in the ledger, add_or_remove_one, charged before each count.
+        Accounted: one run of Gaussian events in the ledger, add_or_remove_one: reserved before records are
+        read, and each charged before it is counted. No unit may be in both tables, which `load_tables` of
+        `privsynth.metrics.common.tables` refuses.
     """
     generator = np.random.default_rng([random_state, 2])
     rows, sides = _without_values_of_records(synthetic, real, holdout)
@@ -206,7 +208,7 @@ class _Counter:
         self,
         purpose: str,
         kind: str,
-        columns: Mapping[str, list[pd.Series]],
+        fields_of: Callable[[Records], Mapping[str, pd.Series]],
         codings: Mapping[str, Coding],
         sets: list[tuple[str, ...]],
     ) -> tuple[list[FloatArray], float]:
@@ -215,7 +217,7 @@ class _Counter:
         Args:
             purpose: What the counts are for.
             kind: Which share of the budget they have.
-            columns: The fields of each side, by name.
+            fields_of: Returns what is counted of a side, by name; reads it.
             codings: Coding of each column.
             sets: Sets of columns.
 
@@ -223,7 +225,8 @@ class _Counter:
             Noisy counts in units for each set, the side first, and their noise's standard deviation.
 
         Privacy:
-            Accounted: a Gaussian event for each set, before anything is counted.
+            Accounted: a Gaussian event for each set, charged before anything is counted. What fails while the
+            fields are read keeps the reservation charged, as a stop that records caused.
         """
         if not sets:
             return [], 0.0
@@ -231,25 +234,29 @@ class _Counter:
         noise = noise_for(SHARES[kind] * allowance.mu_squared / len(sets))
         marginals = Marginals(
             purpose=purpose,
-            codings={SIDE: _OF_SIDE, **codings},
-            sets=tuple((SIDE, *columns) for columns in sets),
+            codings={SIDE: _OF_SIDE} | {_field(name): coding for name, coding in codings.items()},
+            sets=tuple((SIDE, *map(_field, names)) for names in sets),
             noise_multiplier=noise,
         )
+        with self.account.reading():
+            records = self._joined([fields_of(side) for side in self.sides])
         curator = Curator(
             schema=self.schema,
             allowance=allowance,
             store=ReleaseStore(),
-            records=self._joined(columns),
+            records=records,
             charge=self.account.charge,
             secret=self.account.budget.secret,
         )
         release = curator.release(kind, marginals)
         return [release.arrays[str(i)][: len(self.sides)] for i in range(len(sets))], noise
 
-    def _joined(self, columns: Mapping[str, list[pd.Series]]) -> Records:
+    def _joined(self, fields: Sequence[Mapping[str, pd.Series]]) -> Records:
         """Return members and outsiders as one table: each unit is either."""
         sizes = [len(side.frame) for side in self.sides]
-        joined = {name: pd.concat(of, ignore_index=True) for name, of in columns.items()}
+        joined = {
+            _field(name): pd.concat([of[name] for of in fields], ignore_index=True) for name in fields[0]
+        }
         side = pd.Categorical.from_codes(np.repeat(np.arange(len(sizes)), sizes), SIDES[: len(sizes)])
         frame = pd.DataFrame({SIDE: side} | joined)
         if self.sides[0].persons is None:
@@ -298,7 +305,9 @@ def _hits(
         near = nearest(space.place(side.frame), points, 1).distance[:, 0] <= threshold
         return near if side.persons is None else (np.bincount(side.persons, weights=near) > 0)[side.persons]
 
-    hits = {"hit": [_truths(is_hit(side)) for side in counter.sides]}
+    def hits(side: Records) -> dict[str, pd.Series]:
+        return {"hit": _truths(is_hit(side))}
+
     noisy, sigma = counter.count("units near synthetic rows", "hits", hits, {"hit": _OF_TRUTH}, [("hit",)])
     return {"threshold": threshold, **_rates(noisy[0], sigma)}
 
@@ -322,7 +331,9 @@ def _predictions(
         guessed: np.ndarray = model.predict(discretiser.matrix(side.frame[known]).astype(np.float64))
         return guessed == side.frame[target].cat.codes.to_numpy()
 
-    right = {"right": [_truths(is_right(side)) for side in counter.sides]}
+    def right(side: Records) -> dict[str, pd.Series]:
+        return {"right": _truths(is_right(side))}
+
     noisy, sigma = counter.count(
         "correct predictions", "predictions", right, {"right": _OF_TRUTH}, [("right",)]
     )
@@ -337,9 +348,12 @@ def _tables(
     kind: str,
 ) -> list[dict[str, Any]]:
     """Return the total variation between noisy tables of counts of members and those of synthetic rows."""
-    columns = {name: [side.frame[name] for side in counter.sides] for name in codings}
+
+    def fields(side: Records) -> dict[str, pd.Series]:
+        return {name: side.frame[name] for name in codings}
+
     purpose = f"{'1' if kind == 'one_way' else '2'}-way counts"
-    noisy, sigma = counter.count(purpose, kind, columns, codings, sets)
+    noisy, sigma = counter.count(purpose, kind, fields, codings, sets)
     codes = {name: coding.encode(synthetic[name]) for name, coding in codings.items()}
     out = []
     for names, (table, *_) in zip(sets, noisy, strict=True):
@@ -367,6 +381,11 @@ def _public_codings(schema: Schema, *, n_bins: int) -> dict[str, Coding]:
 
 SIDE, SIDES = "side", ("members", "outsiders")
 _OF_SIDE, _OF_TRUTH = coding_of_texts(SIDES), coding_of_texts(("true", "false"))
+
+
+def _field(name: str) -> str:
+    """Return under which name a column is counted: a table may have one that is called as the side is."""
+    return f"field {name}"
 
 
 def _truths(truths: np.ndarray) -> pd.Series:

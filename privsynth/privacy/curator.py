@@ -123,7 +123,7 @@ class Curator:
         Privacy:
             Accounted: by the mechanism's event, before anything is read. The noise is that of the very event.
         """
-        if type(mechanism) not in MECHANISMS:
+        if not any(type(mechanism) is kind for kind in MECHANISMS):
             raise TypeError(f"expected a mechanism of privsynth.privacy, got a {type(mechanism).__name__}")
         if mechanism.shapes is not None:
             self.store.lose_misfit(key, mechanism.shapes)
@@ -153,10 +153,10 @@ class Curator:
         self._book(event)
         if isinstance(mechanism, NoisyMechanism):
             secret = self._secret.for_step(n_asked) if mechanism.has_own_stream else self._secret
-            facts, arrays = _with_noise(mechanism.exact(self._records), event, secret)
+            facts, arrays = _with_noise(type(mechanism).exact(mechanism, self._records), event, secret)
         else:
             assert isinstance(mechanism, DrawingMechanism)
-            facts, arrays = mechanism.draw(self._records, self._secret)
+            facts, arrays = type(mechanism).draw(mechanism, self._records, self._secret)
         release = Release(
             key=key, event=event.to_dict(), facts=facts, arrays=arrays, columns=mechanism.columns
         )
@@ -192,6 +192,9 @@ class Curator:
 def _with_noise(exact: Exact, event: Event, secret: SecureRandom) -> Answer:
     """Add the noise of an event to exact numbers, each array its own, and finish the release."""
     assert isinstance(event, Gaussian)
+    sizes = [array.size if exact.is_each_value_a_release else 1 for array in exact.arrays.values()]
+    if sum(sizes) != event.count:
+        raise ValueError(f"expected the {event.count} releases of {event.purpose!r}, got {sum(sizes)}")
     noisy = {
         name: add_gaussian_noise(
             array,

@@ -142,5 +142,6 @@ class RecordsInMemory:
     def _encoded(self, name: str) -> Codes:
         if name not in self._codes:
             coding = self._codings[name]
-            self._codes[name] = narrow(coding.encode(self.frame[name]), coding.size)
+            encode: Any = type(coding).encode  # its class, whatever the object carries
+            self._codes[name] = narrow(encode(coding, self.frame[name]), coding.size)
         return self._codes[name]

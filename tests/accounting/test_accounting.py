@@ -117,6 +117,7 @@ def test_events_add_up():
     chosen = Exponential(purpose="x", epsilon0=1.0, count=4)
     assert chosen.mu_squared == pytest.approx(4 * 0.623893**2, rel=1e-5)
     assert Event.from_dict(chosen.to_dict()) == chosen
+    assert Event.from_dict({**chosen.to_dict(), "sample_rate": None}) == chosen  # an absent level, written
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,8 @@ def test_events_add_up():
         {"mechanism": "gaussian", "noise_multiplier": 1.0, "count": 0},
         {"mechanism": "gaussian", "noise_multiplier": 1.0, "delta": 1e-9},
         {"mechanism": "thresholded_gaussian", "noise_multiplier": 1.0},
+        {"mechanism": ["gaussian"], "noise_multiplier": 1.0},
+        {"mechanism": "laplace", "noise_multiplier": 1.0},
     ],
 )
 def test_impossible_events_are_refused(fields):

@@ -10,6 +10,7 @@ import pytest
 
 import privsynth
 from privsynth.accounting.budget import Spend, Unit
+from privsynth.attacks import private_audit
 from privsynth.attacks.private_audit import SHARES, AuditBudget, paid_audit
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, TableError
 from privsynth.ledger.ledger import Ledger
@@ -77,6 +78,8 @@ def test_an_audit_above_the_limit_or_of_another_unit_is_refused_before_anything_
         raise AssertionError("counted without a charge")
 
     monkeypatch.setattr(curator, "add_gaussian_noise", never)
+    monkeypatch.setattr(curator, "RecordsInMemory", never)
+    monkeypatch.setattr(private_audit, "nearest", never)
     ledger.set_limit("clinic", epsilon=0.5, delta=1e-6)
     with pytest.raises(BudgetExceededError, match=r"above the limit epsilon=0\.5"):
         run(ledger, epsilon=0.6)
@@ -211,3 +214,38 @@ def test_the_audit_of_a_used_up_data_set_tells_nothing_and_a_stop_is_counted(led
     audited(real, "clinic")  # and the same call goes on with it
     found = next(one for one in ledger.datasets() if one.dataset == "clinic")
     assert (len(found.runs), found.runs[0].status, found.noiseless_stops) == (1, "closed", 1)
+
+
+def test_a_column_that_is_called_as_the_sides_are_is_counted_like_any_other(ledger: Ledger) -> None:
+    def eyes(seed: int, left: float) -> pd.DataFrame:
+        is_left = np.random.default_rng(seed).random(3000) < left
+        return pd.DataFrame({"side": np.where(is_left, "left", "right"), "ill": is_left})
+
+    schema = Schema(
+        {
+            "side": {"type": "categorical", "categories": ["left", "right"]},
+            "ill": {"type": "boolean", "role": "target"},
+        }
+    )
+    found = run(ledger, real=eyes(0, 0.5), holdout=eyes(1, 1.0), synthetic=eyes(2, 0.5), schema=schema)
+    for figure in (*found["one_way"], *found["two_way"]):
+        assert figure["tv"] < 0.05 + 4 * figure["tv_of_noise"]  # members as they are; half left, half right
+
+
+def test_what_fails_while_real_rows_are_looked_at_stays_charged_and_is_counted(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, calls = private_audit.nearest, []
+
+    def failing(*arguments, **rest):
+        calls.append(1)
+        if len(calls) > 1:  # the first looks at synthetic rows alone
+            raise MemoryError
+        return honest(*arguments, **rest)
+
+    monkeypatch.setattr(private_audit, "nearest", failing)
+    with pytest.raises(MemoryError):
+        run(ledger)
+    (summary,) = ledger.datasets()
+    assert (summary.noiseless_stops, summary.runs[0].is_stopped) == (1, True)
+    assert summary.epsilon > 0.99

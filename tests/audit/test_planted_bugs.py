@@ -440,7 +440,7 @@ GUARDS = [
         limit_of_the_data_set_ignored,
         in_fresh_ledger(test_marginal.test_a_run_over_the_limit_is_refused_before_anything_is_charged),
     ),
-    (charge_after_the_read, alone(test_curator.test_every_method_charges_before_it_reads)),
+    (charge_after_the_read, alone(test_curator.test_every_mechanism_is_charged_before_it_reads)),
     (
         half_of_delta,
         alone(lambda: test_accounting.test_mu_of_a_budget_matches_the_exact_values({1: 0.26805}, 1e-5)),

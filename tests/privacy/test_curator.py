@@ -16,7 +16,7 @@ from privsynth.accounting.step_plan import StepPlan
 from privsynth.domains.coding import NumberCoding
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.errors import BudgetExceededError, ReplayError
-from privsynth.privacy.curator import Curator
+from privsynth.privacy.curator import MECHANISMS, Curator
 from privsynth.privacy.mechanisms import discovery, selection
 from privsynth.privacy.mechanisms.clipping import RecordClipper
 from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
@@ -24,6 +24,7 @@ from privsynth.privacy.mechanisms.discovery import HeldByMany
 from privsynth.privacy.mechanisms.gradient_steps import StepBlock
 from privsynth.privacy.mechanisms.selection import TableSelection
 from privsynth.privacy.mechanisms.vector_sums import VectorSums
+from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes
 from privsynth.privacy.records import RecordsInMemory
 from privsynth.records.conform import conform
 from privsynth.releases.store import Release, ReleaseStore
@@ -148,7 +149,7 @@ def test_every_draw_of_a_selection_is_charged():
     assert (event.mechanism, event.epsilon0, event.count) == ("exponential", 0.1, 2)
 
 
-def test_every_method_charges_before_it_reads():
+def test_every_mechanism_is_charged_before_it_reads():
     class Refused(Exception):
         pass
 
@@ -158,40 +159,38 @@ def test_every_method_charges_before_it_reads():
     c = curator(charge=refuse)
     c._records.frame = pd.DataFrame()  # any read would raise another error
     age, town, pay = (SCHEMA.columns[name] for name in ("age", "town", "pay"))
-    calls = [
-        lambda: count(c),
-        lambda: c.release("v", held_by_many(town, noise_multiplier=5.0, delta=1e-4, max_values=9)),
-        lambda: c.release("s", held_by_many(age, noise_multiplier=5.0, delta=1e-4, max_values=9)),
-        lambda: c.release(
-            "c",
-            HeldByMany(
-                purpose="test",
-                of=(
-                    town,
-                    town,
-                ),
-                noise_multiplier=5.0,
-                delta=1e-4,
-                max_values=9,
-            ),
+    level = {"purpose": "test", "noise_multiplier": 5.0}
+    of_codes = {"purpose": "test", "codings": codings()}
+    mechanisms = [
+        Marginals(codings=codings(), sets=(("sex",),), **level),
+        BoundCounts(column=pay, **level),
+        held_by_many(town),
+        held_by_many(age),
+        held_by_many(town, town),
+        VectorSums(
+            codings=codings(), embedding=lambda r: (r[0], r[:1].float()), n_cells=2, n_values=1, **level
         ),
-        lambda: c.release("b", BoundCounts(purpose="test", column=pay, noise_multiplier=5.0)),
-        lambda: c.release(
-            "x",
-            TableSelection(
-                purpose="t",
-                codings=codings(),
-                candidates=[("sex",)],
-                expected=lambda: [np.zeros(2)],
-                noise_std=1.0,
-                epsilon0=0.1,
-                n_select=1,
-            ),
+        Votes(
+            codings=codings(),
+            ensemble=TeacherEnsemble(n_teachers=2, part_size=2),
+            teacher=lambda records, present: records[:1, 0].float(),
+            n_queries=1,
+            **level,
         ),
+        TableSelection(
+            **of_codes,
+            candidates=[("sex",)],
+            expected=lambda: [np.zeros(2)],
+            noise_std=1.0,
+            epsilon0=0.1,
+            n_select=1,
+        ),
+        StepBlock(**of_codes, plan=small_plan()),
     ]
-    for call in calls:
+    assert {type(mechanism) for mechanism in mechanisms} == set(MECHANISMS)
+    for key, mechanism in enumerate(mechanisms):
         with pytest.raises(Refused):
-            call()
+            c.release(str(key), mechanism)
     assert len(c.store) == 0
 
 

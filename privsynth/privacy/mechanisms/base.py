@@ -30,7 +30,9 @@ class Exact:
 
     Attributes:
         arrays: By name, int64, in grid steps.
-        steps_per_unit: The sensitivity: by how many grid steps one unit moves each array in L2, at most.
+        steps_per_unit: The sensitivity: by how many grid steps one unit moves, in L2 and at most, what one of
+            the event's releases gives.
+        is_each_value_a_release: Whether each value is one of the event's releases; else each array is.
         finish: Turns the noisy arrays, in units, into facts and arrays: arrays alone by default. It may hold
             nothing exact but which values occur, of which those that pass no threshold are left out.
 
@@ -40,6 +42,7 @@ class Exact:
 
     arrays: Mapping[str, IntArray]
     steps_per_unit: int
+    is_each_value_a_release: bool = False
     finish: Callable[[dict[str, FloatArray]], Answer] = lambda noisy: ({}, dict(noisy))
 
 

@@ -26,7 +26,7 @@ from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
 from privsynth.privacy.distributed import Ranks, summed_by
 from privsynth.privacy.mechanisms.base import Answer, DrawingMechanism
 from privsynth.privacy.mechanisms.clipping import STEADY, STEPS_PER_NORM, RecordClipper
-from privsynth.privacy.mechanisms.noise import LARGEST_STD, add_gaussian_noise
+from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.randomness import SecureRandom
 from privsynth.privacy.records import SensitiveRecords
 from privsynth.privacy.units import Weighting
@@ -47,14 +47,6 @@ class StepBlock(DrawingMechanism):
     purpose: str
     codings: Mapping[str, Coding]
     plan: StepPlan
-
-    def __post_init__(self) -> None:
-        most = LARGEST_STD / STEPS_PER_NORM
-        if self.plan.noise_multiplier > most:
-            raise ParameterError(
-                f"expected a noise_multiplier up to {most:g}, got {self.plan.noise_multiplier!r}: nothing "
-                "would be learnt; take fewer steps, or more epsilon"
-            )
 
     @property
     def event(self) -> SampledGaussian:

@@ -94,6 +94,9 @@ def marginal_scores(exact: Iterable[FloatArray], model: Iterable[FloatArray], no
     L1 and nothing else, so the sensitivity is 1; it would not be if ``model`` used the exact number of
     records, and so it must not. Tables are asked for one after the other: all together may be many.
 
+    Raises:
+        ValueError: If a table of the model has another shape than the records' own.
+
     Privacy:
         Not private: goes into the exponential mechanism only.
 
@@ -101,4 +104,10 @@ def marginal_scores(exact: Iterable[FloatArray], model: Iterable[FloatArray], no
         McKenna, Mullins, Sheldon and Miklau, "AIM", PVLDB 15(11), 2022.
     """
     penalty = np.sqrt(2.0 / np.pi) * noise_std
-    return np.asarray([np.abs(a - b).sum() - penalty * a.size for a, b in zip(exact, model, strict=True)])
+    scores = []
+    for of_records, of_model in zip(exact, model, strict=True):
+        table = np.array(of_model, dtype=np.float64)  # a plain array, which no code of its own goes with
+        if table.shape != of_records.shape:
+            raise ValueError(f"expected a table of shape {of_records.shape}, got {table.shape}")
+        scores.append(np.abs(of_records - table).sum() - penalty * table.size)
+    return np.asarray(scores)

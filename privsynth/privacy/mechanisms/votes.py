@@ -116,7 +116,7 @@ class Votes(NoisyMechanism):
         rows, teachers = records.once(self.ensemble, assign)
         parts, present = self.ensemble.divide(codes[torch.from_numpy(rows)], teachers)
         votes = count_votes(self.teacher, parts, present, n_queries=self.n_queries)
-        return Exact(arrays={"votes": votes}, steps_per_unit=1)
+        return Exact(arrays={"votes": votes}, steps_per_unit=1, is_each_value_a_release=True)
 
 
 def count_votes(teacher: Teacher, parts: torch.Tensor, present: torch.Tensor, *, n_queries: int) -> IntArray:

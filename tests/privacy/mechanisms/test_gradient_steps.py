@@ -10,10 +10,11 @@ import torch
 from scipy.stats import chi2
 
 from privsynth.accounting.events import SampledGaussian
-from privsynth.accounting.step_plan import StepPlan
+from privsynth.accounting.step_plan import LARGEST_NOISE, StepPlan
 from privsynth.errors import ParameterError
-from privsynth.privacy.mechanisms.clipping import RecordClipper
+from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper
 from privsynth.privacy.mechanisms.gradient_steps import SecretNoiseOptimizer, part_size
+from privsynth.privacy.mechanisms.noise import LARGEST_STD
 from privsynth.privacy.randomness import OsEntropy
 from tests.helpers import gradient_steps as checks
 from tests.helpers.gradient_steps import block, flat, mlp, plan, rows, softplus_loss
@@ -146,3 +147,10 @@ def test_parts_have_a_public_size_that_most_batches_fill_once():
         size = part_size(plan(expected_batch_size=expected))
         assert size % 16 == 0
         assert expected + 4 * math.sqrt(expected) <= size < expected + 4 * math.sqrt(expected) + 16
+
+
+def test_a_plan_refuses_noise_that_sums_of_gradients_cannot_hold():
+    assert LARGEST_NOISE == LARGEST_STD / STEPS_PER_NORM
+    plan(noise_multiplier=LARGEST_NOISE)
+    with pytest.raises(ParameterError, match="expected a noise_multiplier up to"):
+        plan(noise_multiplier=1.01 * LARGEST_NOISE)

@@ -109,3 +109,9 @@ def test_an_expectation_made_with_the_exact_count_would_move_scores_by_more():
 def test_the_score_is_the_distance_beyond_the_noise():
     score = marginal_scores([np.array([3.0, 5.0])], [np.array([1.0, 6.0])], 2.0)[0]
     assert score == pytest.approx(3.0 - np.sqrt(2 / np.pi) * 2.0 * 2)
+
+
+def test_a_model_table_of_another_shape_is_refused():
+    # broadcast against the records' own it would move a score by more than one unit may
+    with pytest.raises(ValueError, match=r"expected a table of shape \(2,\), got \(100, 1\)"):
+        marginal_scores([np.ones(2)], [np.ones((100, 1))], 1.0)

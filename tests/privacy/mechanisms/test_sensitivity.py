@@ -146,3 +146,33 @@ def test_the_noise_is_that_of_the_event_which_was_charged():
     with pytest.raises(TypeError, match="got a Shrinking"):
         curator.release("more", Shrinking(**vars(honest)))
     assert len(booked) == len(store) == 1
+
+
+def test_more_releases_than_were_charged_are_refused_before_any_noise(monkeypatch):
+    curator = Curator(
+        schema=UNITS["record"],
+        allowance=Spend(mu_squared=1.0, added_delta=0.0),
+        store=ReleaseStore(),
+        records=conform(table(30, 1), UNITS["record"]),
+        charge=lambda event, key: None,
+    )
+    monkeypatch.setattr(Marginals, "n_releases", property(lambda self: 1))
+    two = Marginals(purpose="test", codings=codings(), sets=(("sex",), ("age",)), noise_multiplier=10.0)
+    with pytest.raises(ValueError, match="expected the 1 releases of 'test', got 2"):
+        curator.release("counts", two)
+    assert not len(curator.store)
+
+
+def test_what_an_object_carries_in_the_place_of_its_class_is_not_called():
+    curator = Curator(
+        schema=UNITS["record"],
+        allowance=Spend(mu_squared=1.0, added_delta=0.0),
+        store=ReleaseStore(),
+        records=conform(table(30, 1), UNITS["record"]),
+        charge=lambda event, key: None,
+    )
+    own = codings()
+    vars(own["sex"])["encode"] = lambda values: 1 / 0
+    honest = Marginals(purpose="test", codings=own, sets=(("sex",),), noise_multiplier=10.0)
+    vars(honest)["exact"] = lambda records: 1 / 0
+    assert curator.release("counts", honest).arrays["0"].shape == (2,)
