@@ -9,12 +9,14 @@ from typing import Any
 
 from privsynth.errors import SchemaError
 
-_SCALARS = {  # those of JSON and no others: in YAML 1.1 the category "no" would be false, 2020-01-01 no text
+_TAG = "tag:yaml.org,2002:"
+_SCALARS = {  # those of JSON and no others: in YAML 1.1 the category "no" would be false, and 010 would be 8
     "null": r"~|null|",
     "bool": r"true|false",
-    "int": r"[-+]?[0-9]+",
-    "float": r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?",
+    "int": r"[-+]?(?:0|[1-9][0-9]*)",
+    "float": r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?",
 }
+_KINDS = {_TAG + name for name in (*_SCALARS, "str", "seq", "map")}  # all that JSON can hold
 
 
 def is_yaml(path: str | Path) -> bool:
@@ -49,23 +51,33 @@ class _NotYamlError(Exception):
 def _of_yaml(text: str) -> Any:
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class JsonLoader(yaml.SafeLoader):
+        """Reads what JSON can hold; any other tag is refused, those of times and sets too."""
+
         yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  # as yaml declares it
+        yaml_constructors = {  # noqa: RUF012  # as yaml declares it
+            tag: make
+            for tag, make in yaml.SafeLoader.yaml_constructors.items()
+            if tag is None or tag in _KINDS  # None: what refuses a tag that is not known
+        }
 
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             pairs = [
-                (str(self.construct_object(k, deep)), self.construct_object(v, True)) for k, v in node.value
+                (self.construct_scalar(key), self.construct_object(value, True)) for key, value in node.value
             ]
             return _no_duplicates(pairs)
 
-    for tag, pattern in _SCALARS.items():
-        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(rf"^(?:{pattern})$"), None)
+    for name, pattern in _SCALARS.items():
+        JsonLoader.add_implicit_resolver(_TAG + name, re.compile(rf"^(?:{pattern})$"), None)
+    loader = JsonLoader(text)
     try:
-        return yaml.load(text, Loader)  # a subclass of SafeLoader
+        return loader.get_single_data()
     except SchemaError:
         raise
     except (yaml.YAMLError, ValueError):
         raise _NotYamlError from None
+    finally:
+        loader.dispose()
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

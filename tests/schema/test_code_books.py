@@ -11,6 +11,7 @@ import pytest
 from privsynth.errors import SchemaError
 from privsynth.schema import PRIVATE, Schema
 from privsynth.schema.code_books import OF_ALL, CodeBook, schema_from_code_book
+from privsynth.schema.files import read_fields
 
 DAY_FIRST = {"format": "%d/%m/%Y"}
 OPEN = {"low": PRIVATE, "high": PRIVATE, "missing": PRIVATE}
@@ -219,6 +220,14 @@ def test_sdv_metadata(tmp_path: Path) -> None:
     assert "credit_card_number" in made.notes["card"][0]
 
 
+def test_what_only_yaml_takes_for_numbers_and_truths_stays_a_text(tmp_path: Path) -> None:
+    values = "[001, 010, 08, no, 2020-01-01, 0x10, 1_000, 12, 1.5, 1e3, true, ~]"
+    path = tmp_path / "s.yaml"
+    path.write_text(f"true: {values}")
+    texts = ["001", "010", "08", "no", "2020-01-01", "0x10", "1_000"]
+    assert read_fields(path) == {"true": [*texts, 12, 1.5, 1000.0, True, None]}
+
+
 def test_a_schema_in_yaml_means_the_same_as_in_json(tmp_path: Path) -> None:
     text = """
     version: 1
@@ -245,6 +254,9 @@ def test_a_schema_in_yaml_means_the_same_as_in_json(tmp_path: Path) -> None:
     [
         ("s.yaml", "columns: [", "it is not YAML in UTF-8"),
         ("s.yaml", "columns: {a: {type: id}, a: {type: id}}", "the key 'a' stands twice"),
+        ("s.yaml", "columns: !!timestamp 2020-01-01", "it is not YAML in UTF-8"),  # JSON has no such values
+        ("s.yaml", "columns: !!set {a, b}", "it is not YAML in UTF-8"),
+        ("s.yaml", "? [a, b]\n: 1", "it is not YAML in UTF-8"),
         ("s.yaml", "columns: !!python/object/apply:os.system ['true']", "it is not YAML in UTF-8"),
         ("s.json", "[1]", "is no code book that is known; known are SDV metadata"),
         ("s.json", '{"a": 1}', "is no code book that is known"),
