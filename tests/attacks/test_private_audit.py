@@ -10,8 +10,7 @@ import pytest
 
 import privsynth
 from privsynth.accounting.budget import Spend, Unit
-from privsynth.attacks import private_audit
-from privsynth.attacks.private_audit import SHARES, AuditBudget, paid_audit
+from privsynth.attacks.private_audit import SHARES, AuditAccount, AuditBudget, figures, paid_audit
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, TableError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
@@ -48,14 +47,16 @@ def ledger(tmp_path) -> Ledger:
 
 def run(ledger: Ledger, *, real=None, holdout=None, synthetic=None, schema=SCHEMA, epsilon=1.0) -> dict:
     rows = Schema({c.name: c for c in schema.modelled})
-    return paid_audit(
-        real=records(draw(800, 0) if real is None else real, schema),
-        holdout=records(draw(800, 1) if holdout is None else holdout, schema),
-        synthetic=conform(draw(600, 2) if synthetic is None else synthetic, rows).frame,
-        schema=schema,
-        target="ill",
-        budget=AuditBudget(epsilon=epsilon, delta=1e-6, dataset="clinic", ledger=ledger),
-    )
+    budget = AuditBudget(epsilon=epsilon, delta=1e-6, dataset="clinic", ledger=ledger)
+    with AuditAccount(schema, budget) as account:
+        return paid_audit(
+            real=records(draw(800, 0) if real is None else real, schema),
+            holdout=records(draw(800, 1) if holdout is None else holdout, schema),
+            synthetic=conform(draw(600, 2) if synthetic is None else synthetic, rows).frame,
+            schema=schema,
+            target="ill",
+            account=account,
+        )
 
 
 def test_what_is_spent_is_what_was_asked_and_is_charged_to_the_data_set(ledger: Ledger) -> None:
@@ -79,7 +80,7 @@ def test_an_audit_above_the_limit_or_of_another_unit_is_refused_before_anything_
 
     monkeypatch.setattr(curator, "add_gaussian_noise", never)
     monkeypatch.setattr(curator, "RecordsInMemory", never)
-    monkeypatch.setattr(private_audit, "nearest", never)
+    monkeypatch.setattr(figures, "nearest", never)
     ledger.set_limit("clinic", epsilon=0.5, delta=1e-6)
     with pytest.raises(BudgetExceededError, match=r"above the limit epsilon=0\.5"):
         run(ledger, epsilon=0.6)
@@ -235,7 +236,7 @@ def test_a_column_that_is_called_as_the_sides_are_is_counted_like_any_other(ledg
 def test_what_fails_while_real_rows_are_looked_at_stays_charged_and_is_counted(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, calls = private_audit.nearest, []
+    honest, calls = figures.nearest, []
 
     def failing(*arguments, **rest):
         calls.append(1)
@@ -243,7 +244,7 @@ def test_what_fails_while_real_rows_are_looked_at_stays_charged_and_is_counted(
             raise MemoryError
         return honest(*arguments, **rest)
 
-    monkeypatch.setattr(private_audit, "nearest", failing)
+    monkeypatch.setattr(figures, "nearest", failing)
     with pytest.raises(MemoryError):
         run(ledger)
     (summary,) = ledger.datasets()

@@ -17,7 +17,7 @@ def _assess(context: PublicContext) -> Figures | None:
         synthetic=tables.synthetic.frame,
         schema=tables.schema,
         target=tables.target,
-        budget=context.account,
+        account=context.account,
         random_state=context.random_state,
     )
 
