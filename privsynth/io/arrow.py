@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -66,14 +68,51 @@ ARROW_STREAMS = Kind(
 
 
 def as_series(name: str, column: pa.ChunkedArray) -> pd.Series:
-    """Return a column of Arrow as pandas holds it, each value read by itself.
+    """Return a column of Arrow as pandas holds it, each value read by itself; see `_as_series`.
+
+    Where a value is none of its type, such as a text that is not UTF-8 or a date beyond the year 9999, it
+    becomes a text of its bytes or days, which no schema reads, and the others stay what they are.
+
+    Raises:
+        TableError: If the column cannot be read; quotes none of its values.
+
+    Privacy:
+        Not private: returns the records.
+    """
+    try:
+        return _as_series(name, column)
+    except Exception:  # whose words may quote records
+        pass
+    try:
+        stored = column.type
+        if pa.types.is_dictionary(stored):
+            column, stored = column.cast(stored.value_type), stored.value_type
+        if is_text(stored):
+            return _as_series(name, column.cast(pa.large_binary()))
+        if pa.types.is_date(stored):
+            days = column.cast(pa.date64()).cast(pa.int64()).to_numpy(zero_copy_only=False) / 86_400_000
+            return pd.Series([_date(day) for day in days], name=name, dtype=object)
+    except Exception:
+        pass
+    raise TableError(f"column {name!r} cannot be read: it holds what its type {column.type} cannot")
+
+
+def _date(days: float) -> dt.date | str | None:
+    """Return the date so many days after 1970 began; a text, if Python has none."""
+    if math.isnan(days):
+        return None
+    try:
+        return dt.date(1970, 1, 1) + dt.timedelta(days=days)
+    except OverflowError:
+        return f"{days:.0f} days from 1970"
+
+
+def _as_series(name: str, column: pa.ChunkedArray) -> pd.Series:
+    """Return a column of Arrow as pandas holds it.
 
     Texts are a categorical of texts. Bytes are read as texts: as UTF-8 or, where they are none, as ``\\x``
     and their hexadecimal digits; times of day and UUIDs as they are usually written. Integers with gaps are
     pandas' ``Int64``.
-
-    Privacy:
-        Not private: returns the records.
     """
     stored = column.type
     if pa.types.is_run_end_encoded(stored):

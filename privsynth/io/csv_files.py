@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from io import TextIOWrapper
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -58,18 +57,19 @@ class CsvSource(Source):
         self._open(files, options.dialect)
 
     def _open(self, files: Files, dialect: CsvDialect) -> None:
-        first, *others = files.paths
         with reading(self._what):
-            self._parts = [self._opened(first, dialect)]
+            self._parts = [self._opened(files, 0, dialect)]
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what is said of the first is enough
-                self._parts += [self._opened(path, dialect) for path in others]
+                self._parts += [self._opened(files, i, dialect) for i in range(1, len(files.paths))]
         self.names, self.dialect = self._parts[0].names, self._parts[0].dialect
         if any({*part.names} != {*self.names} for part in self._parts):  # names that may be a record's fields
             raise TableError(f"the files {files.text!r} do not have the same columns; write them alike")
 
-    def _opened(self, path: Path, dialect: CsvDialect) -> CsvFile:
-        return open_csv(path, dialect, columns=self._options.columns, ask=self._options.ask)
+    def _opened(self, files: Files, i: int, dialect: CsvDialect) -> CsvFile:
+        options, is_alone = self._options, len(files.paths) == 1 and str(files.paths[0]) == files.text
+        shown = None if is_alone else f"file {i + 1} of {files.text!r}"
+        return open_csv(files.paths[i], dialect, columns=options.columns, ask=options.ask, shown=shown)
 
     @cached_property
     def _fields(self) -> pa.Table:
@@ -151,7 +151,7 @@ def read_csv(file: CsvFile, text: pa.DataType, *, only: Collection[str] | None =
         return pa.table({name: pa.array([], text) for name in kept})
     _refuse_ragged(file)
     if table is None:
-        raise TableError(f"{str(file.path)!r} cannot be read: it is damaged or no CSV file")
+        raise TableError(f"{file.shown} cannot be read: it is damaged or no CSV file")
     return table
 
 
@@ -217,11 +217,11 @@ def _refuse_ragged(file: CsvFile) -> None:
                 return
             except csv.Error:
                 raise TableError(
-                    f"{str(file.path)!r} cannot be read: line {number} opens a quote that is never closed"
+                    f"{file.shown} cannot be read: line {number} opens a quote that is never closed"
                 ) from None
             if len(fields) not in ((0, n_names) if n_names > 1 else (0, 1)):
                 raise TableError(
-                    f"{str(file.path)!r} cannot be read: line {number} has "
+                    f"{file.shown} cannot be read: line {number} has "
                     f"{counted(len(fields), 'field')} at {delimiter_name(file.delimiter)}, where there are "
                     f"{counted(n_names, 'name')}; mend it, or put fields that hold a delimiter into quotes"
                 )
@@ -240,7 +240,7 @@ def _undecodable(file: CsvFile) -> str:
                     where = f"line {number}"
                     break
                 number += len(line.splitlines())
-    return f"{str(file.path)!r} cannot be read: {where} is not in {file.encoding.upper()}; {DECLARE_ENCODING}"
+    return f"{file.shown} cannot be read: {where} is not in {file.encoding.upper()}; {DECLARE_ENCODING}"
 
 
 @contextmanager

@@ -55,6 +55,7 @@ class CsvFile:
 
     Attributes:
         path: Where it is.
+        shown: What messages call it.
         names: Its column names.
         delimiter: What separates its fields.
         decimal: What stands before the decimals of its numbers.
@@ -64,6 +65,7 @@ class CsvFile:
     """
 
     path: Path
+    shown: str
     names: list[str]
     delimiter: str
     decimal: str
@@ -104,7 +106,12 @@ class _FirstLine:
 
 
 def open_csv(
-    path: Path, declared: CsvDialect | None = None, *, columns: Sequence[str] = (), ask: bool = False
+    path: Path,
+    declared: CsvDialect | None = None,
+    *,
+    columns: Sequence[str] = (),
+    ask: bool = False,
+    shown: str | None = None,
 ) -> CsvFile:
     """Read the first line of a CSV file and find out how the file is written.
 
@@ -117,6 +124,8 @@ def open_csv(
         declared: What is known of it.
         columns: Columns that it may have; if it has no line of names: all of them, in its order.
         ask: Refuse a first line that looks like a record, rather than take it for names.
+        shown: What messages call it; its path, where the caller has given that. The name of a file that
+            matches a pattern may be a value of records, as in ``patient=7/visits.csv``.
 
     Raises:
         TableError: If the file is empty, its first line cannot be read or understood, or repeats a name.
@@ -126,21 +135,21 @@ def open_csv(
         Public: reads the first line, which is taken for column names, and quotes nothing of it. If it is a
         record, messages may tell that it looks like one, and its number of fields.
     """
-    declared = declared or CsvDialect()
+    declared, shown = declared or CsvDialect(), shown or repr(str(path))
     encoding = _encoding(path, declared)
-    first_lines = _first_lines(path, encoding, declared)
-    delimiter = _delimiter(path, first_lines, declared, columns)
+    first_lines = _first_lines(path, shown, encoding, declared)
+    delimiter = _delimiter(shown, first_lines, declared, columns)
     if declared.delimiter not in (None, delimiter):
-        return open_csv(path, CsvDialect(delimiter=delimiter), columns=columns, ask=ask)
+        return open_csv(path, CsvDialect(delimiter=delimiter), columns=columns, ask=ask, shown=shown)
     line = first_lines[delimiter]
     header = declared.header is not False or line.n_of(columns) == len(line.fields)
     if header:
-        _check_names(path, line.fields)
+        _check_names(shown, line.fields)
         if ask and declared.header is None and not line.n_of(columns):
-            _refuse_record(path, line.fields)
+            _refuse_record(shown, line.fields)
     elif len(line.fields) != len(columns):
         raise TableError(
-            f"{str(path)!r} is declared to have no line of names, and its first line has "
+            f"{shown} is declared to have no line of names, and its first line has "
             f"{counted(len(line.fields), 'field')} at {delimiter_name(delimiter)}, but there are "
             f"{counted(len(columns), 'name')}: name all columns in their order, and the delimiter if it is "
             "another"
@@ -148,9 +157,10 @@ def open_csv(
     found = [f"split at {delimiter_name(delimiter)}"] * (delimiter != "," and declared.delimiter is None)
     found += [f"in {encoding.upper()}"] * (encoding != PLAIN_ENCODING and declared.encoding is None)
     if found:
-        warnings.warn(f"{str(path)!r} is read as {' and '.join(found)}, as its first line is", stacklevel=2)
+        warnings.warn(f"{shown} is read as {' and '.join(found)}, as its first line is", stacklevel=2)
     return CsvFile(
         path=path,
+        shown=shown,
         names=line.fields if header else list(columns),
         delimiter=delimiter,
         decimal=declared.decimal or ".",
@@ -168,9 +178,9 @@ def _encoding(path: Path, declared: CsvDialect) -> str:
     return PLAIN_ENCODING if is_utf8(encoding) else encoding
 
 
-def _first_lines(path: Path, encoding: str, declared: CsvDialect) -> dict[str, _FirstLine]:
+def _first_lines(path: Path, shown: str, encoding: str, declared: CsvDialect) -> dict[str, _FirstLine]:
     """Split the first line at every delimiter that it may have; the likeliest comes first."""
-    with bytes_of(path) as file, _decoding(path, encoding):
+    with bytes_of(path) as file, _decoding(shown, encoding):
         lines, n_above, likeliest = _lines(file, encoding), 0, declared.delimiter
         seen: list[str] = []
         for line in lines:
@@ -181,11 +191,9 @@ def _first_lines(path: Path, encoding: str, declared: CsvDialect) -> dict[str, _
             n_above += 1
             likeliest = excel[1] if excel and likeliest is None else likeliest
         if not seen:
-            raise TableError(f"{str(path)!r} is empty; expected a line of column names")
+            raise TableError(f"{shown} is empty; expected a line of column names")
         if any("\0" in line for line in seen):
-            raise NotDecodableError(
-                f"the first line of {str(path)!r} holds NUL characters; {DECLARE_ENCODING}"
-            )
+            raise NotDecodableError(f"the first line of {shown} holds NUL characters; {DECLARE_ENCODING}")
 
         def again() -> Iterator[str]:
             yield from seen
@@ -205,7 +213,7 @@ def _first_lines(path: Path, encoding: str, declared: CsvDialect) -> dict[str, _
                 split[delimiter] = _FirstLine(fields, strict, n_above, n_above + reader.line_num)
                 break
     if not split or (declared.delimiter or next(iter(split))) not in split:
-        raise TableError(f"{str(path)!r} cannot be read: a quote in its first line is never closed")
+        raise TableError(f"{shown} cannot be read: a quote in its first line is never closed")
     is_quoted_well = any(line.is_strict for line in split.values())
     return {
         d: line for d, line in split.items() if line.is_strict >= is_quoted_well or d == declared.delimiter
@@ -213,7 +221,7 @@ def _first_lines(path: Path, encoding: str, declared: CsvDialect) -> dict[str, _
 
 
 def _delimiter(
-    path: Path, first_lines: dict[str, _FirstLine], declared: CsvDialect, columns: Sequence[str]
+    shown: str, first_lines: dict[str, _FirstLine], declared: CsvDialect, columns: Sequence[str]
 ) -> str:
     """Return the delimiter of a file: the declared one, or the one that finds columns, or most names."""
     n_columns = {delimiter: line.n_of(columns) for delimiter, line in first_lines.items()}
@@ -232,24 +240,24 @@ def _delimiter(
     if len(several) > 1:
         ways = " and ".join(f"{n_fields[d]} at {delimiter_name(d)}" for d in several)
         raise TableError(
-            f"the first line of {str(path)!r} can be split in several ways ({ways}): say how, "
+            f"the first line of {shown} can be split in several ways ({ways}): say how, "
             '`privsynth schema TABLE --delimiter ";"`, or in the schema "csv": {"delimiter": ";"}'
         )
     return several[0]
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def _check_names(shown: str, names: list[str]) -> None:
     at = {name: [i + 1 for i, other in enumerate(names) if other == name] for name in names}
     for name, positions in at.items():
         if len(positions) > 1:
             what = "no name" if is_unnamed(name) else "the same name"
             raise TableError(
-                f"columns {positions[0]} and {positions[1]} of {str(path)!r} have {what}; rename or drop "
+                f"columns {positions[0]} and {positions[1]} of {shown} have {what}; rename or drop "
                 f"one. If its first line is a record, {_NAME_THEM}"
             )
 
 
-def _refuse_record(path: Path, names: list[str]) -> None:
+def _refuse_record(shown: str, names: list[str]) -> None:
     """Raise a `TableError` if names look like values; counts from 0 or 1 do not."""
     named = [name for i, name in enumerate(names) if i > 0 or not is_unnamed(name)]
     counts = [[str(i + start) for i in range(len(named))] for start in (0, 1)]
@@ -258,7 +266,7 @@ def _refuse_record(path: Path, names: list[str]) -> None:
     positions = [i + 1 for i, name in enumerate(names) if _looks_like_a_value(name)]
     if positions:
         raise TableError(
-            f"the first line of {str(path)!r} looks like a record, not like names of columns: field "
+            f"the first line of {shown} looks like a record, not like names of columns: field "
             f"{positions[0]} is like a number, a date or a sign for missing. If it is one, {_NAME_THEM}; if "
             'it holds the names, `privsynth schema TABLE --header`, or "csv": {"header": true}'
         )
@@ -308,12 +316,12 @@ def _lines(file: IO[bytes], encoding: str) -> Iterator[str]:
 
 
 @contextmanager
-def _decoding(path: Path, encoding: str) -> Iterator[None]:
+def _decoding(shown: str, encoding: str) -> Iterator[None]:
     try:
         yield
     except UnicodeError:
         raise NotDecodableError(
-            f"the first line of {str(path)!r} is not in {encoding.upper()}; {DECLARE_ENCODING}"
+            f"the first line of {shown} is not in {encoding.upper()}; {DECLARE_ENCODING}"
         ) from None
 
 

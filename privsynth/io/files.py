@@ -108,19 +108,32 @@ def _below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(shown)
 
 
+def is_pattern(given: object) -> bool:
+    """Whether something names files by a pattern, and no file or folder is called so."""
+    if not isinstance(given, str | Path) or is_url(given):
+        return False
+    return _SIGNS_OF_PATTERNS.search(str(given)) is not None and not Path(given).exists()
+
+
 def table_name(given: object, kinds: Iterable[Kind]) -> str | None:
     """Return the name that a table or a file of images has by its path; None if it has none.
 
-    Suffixes are left out, and of a pattern what follows its first sign: ``visits-*.csv.gz`` is ``visits``.
+    Suffixes are left out, and of a pattern what follows its first sign: ``visits-*.csv.gz`` is ``visits``,
+    and so are ``visits/*/*.csv`` and ``visits/sex=F/*.csv``: folders named by values are parts of one table.
 
     Privacy:
         Public: reads nothing.
     """
     if not isinstance(given, str | Path):
         return None
-    name = Path(given).name
+    *folders, name = Path(given).absolute().parts
+    if is_pattern(given):
+        n_fixed = next(i for i, part in enumerate((*folders, name)) if _SIGNS_OF_PATTERNS.search(part))
+        begins = _SIGNS_OF_PATTERNS.split(name)[0].rstrip("-_. ") if n_fixed == len(folders) else ""
+        folders, name = folders[:n_fixed], begins
     for suffix in (".gz", *(s for kind in kinds for s in kind.suffixes if s.count(".") == 1), ".npz"):
         name = name.removesuffix(suffix)
-    if _SIGNS_OF_PATTERNS.search(name) and not Path(given).exists():
-        name = _SIGNS_OF_PATTERNS.split(name)[0].rstrip("-_. ") or Path(given).absolute().parent.name
-    return name
+    is_of_value = Path(given).is_dir() and "=" in name
+    if name and not is_of_value:
+        return name
+    return next((folder for folder in reversed(folders) if "=" not in folder), None)

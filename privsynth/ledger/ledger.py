@@ -24,7 +24,7 @@ from pathlib import Path
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event, SampledGaussian
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, rounded_down
-from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError
+from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError, TableError
 from privsynth.ledger.file import LedgerFile, ledger_path
 from privsynth.ledger.rows import (
     DatasetSummary,
@@ -290,7 +290,9 @@ class Ledger:
                 stopped = type(error)(f"{error}. {STOPPED_BY_RECORDS}")
                 stopped.next = error.next  # which its message says already
                 raise stopped from None
-            raise
+            # its own words may quote records, or tell how many there are
+            what = f"the records cannot be read ({type(error).__name__})"
+            raise TableError(f"{what}. {STOPPED_BY_RECORDS}") from None
 
     def take_over(
         self, *, dataset: str, unit: Unit, epsilon: float, delta: float, description: str

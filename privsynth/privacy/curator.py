@@ -8,6 +8,7 @@ what is stored and refuses everything else, which is how a model is rebuilt from
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -51,6 +52,7 @@ class Curator:
         ranks: Other processes that help with gradient steps; those that help have no records.
         limit: All that the run may spend; None: the allowance. More than the allowance after the schema was
             amended: then what is void and what was kept counts from the start.
+        reading: Entered where records are read: counts what fails inside as a stop that they caused.
         counter: Counts gradient steps, in the ledger if there is one; None counts them in the store. A replay
             without it begins at the first.
 
@@ -70,11 +72,12 @@ class Curator:
         ranks: Ranks | None = None,
         counter: StepCounter | None = None,
         limit: Spend | None = None,
+        reading: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.schema, self.store = schema, store
         self.allowance, self.limit = allowance, limit or allowance
         self._charge, self._ranks, self._counter = charge, ranks, counter or CountedInStore(store)
-        self._secret = secret or OsEntropy()
+        self._secret, self._reading = secret or OsEntropy(), reading
         self._seen: set[str] = set()
         self._spent, self._spent_delta = 0.0, 0.0
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
@@ -151,12 +154,13 @@ class Curator:
             )
         self._charge(event, key)
         self._book(event)
-        if isinstance(mechanism, NoisyMechanism):
-            secret = self._secret.for_step(n_asked) if mechanism.has_own_stream else self._secret
-            facts, arrays = _with_noise(type(mechanism).exact(mechanism, self._records), event, secret)
-        else:
-            assert isinstance(mechanism, DrawingMechanism)
-            facts, arrays = type(mechanism).draw(mechanism, self._records, self._secret)
+        with self._reading():
+            if isinstance(mechanism, NoisyMechanism):
+                secret = self._secret.for_step(n_asked) if mechanism.has_own_stream else self._secret
+                facts, arrays = _with_noise(type(mechanism).exact(mechanism, self._records), event, secret)
+            else:
+                assert isinstance(mechanism, DrawingMechanism)
+                facts, arrays = type(mechanism).draw(mechanism, self._records, self._secret)
         release = Release(
             key=key, event=event.to_dict(), facts=facts, arrays=arrays, columns=mechanism.columns
         )
@@ -175,9 +179,11 @@ class Curator:
             return self._blocks[key]
         event, held = block.event, self._records
         self.release(key, block)
+        with self._reading():
+            rows = None if held is None else held.rows(block.codings)
         self._blocks[key] = GradientSteps(
             block.plan,
-            records=None if held is None else held.rows(block.codings),
+            records=rows,
             weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=partial(self._counter.advance, key, event),

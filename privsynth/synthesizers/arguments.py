@@ -10,6 +10,7 @@ from typing import Any
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError, SchemaError
+from privsynth.io.files import is_pattern
 from privsynth.records.conform import OnViolation
 from privsynth.sampling.generated_columns import check_generated_columns
 from privsynth.schema import Schema
@@ -91,4 +92,6 @@ class FitArguments:
         """Return a hash that is equal for equal arguments and an equal name of the source's file."""
         whole = self.configuration()
         whole["source"] = Path(source).name if isinstance(source, str | Path) else None
+        if is_pattern(source):
+            whole["source"] = str(source)
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

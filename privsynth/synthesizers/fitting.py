@@ -78,7 +78,8 @@ def model_of_records(
         store.begin(ranks)
         whole = _set_aside(asked.budget, store)
         is_read = account is None or not account.is_finished
-        with nullcontext() if account is None else account.reading():
+        reading = nullcontext if account is None else account.reading
+        with reading():
             curator = Curator(
                 schema=asked.schema,
                 allowance=allowance(whole, store),
@@ -89,6 +90,7 @@ def model_of_records(
                 secret=secret,
                 ranks=ranks,
                 counter=account,
+                reading=reading,
             )
         try:
             return make(curator, int(store.meta["seed"]), progress or quiet)

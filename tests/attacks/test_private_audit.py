@@ -241,11 +241,11 @@ def test_what_fails_while_real_rows_are_looked_at_stays_charged_and_is_counted(
     def failing(*arguments, **rest):
         calls.append(1)
         if len(calls) > 1:  # the first looks at synthetic rows alone
-            raise MemoryError
+            raise MemoryError("of 17 rows")
         return honest(*arguments, **rest)
 
     monkeypatch.setattr(figures, "nearest", failing)
-    with pytest.raises(MemoryError):
+    with pytest.raises(TableError, match=r"cannot be read \(MemoryError\)\. What this run reserved"):
         run(ledger)
     (summary,) = ledger.datasets()
     assert (summary.noiseless_stops, summary.runs[0].is_stopped) == (1, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,10 @@ NAMES = {
     "data/visits-*.parquet": "visits",
     "visits_20??.csv": "visits_20",
     "data/visits/*.parquet": "visits",
+    "data/visits/**/*.parquet": "visits",
+    "data/visits/*/*.csv": "visits",
+    "data/visits/sex=*/part-*.parquet": "visits",
+    "data/visits/year=2020/*.csv": "visits",
 }
 
 
@@ -324,3 +329,55 @@ def test_the_command_line_takes_patterns_and_leaves_addresses_whole(
 def test_gzip_is_known_by_the_name(tmp_path: Path) -> None:
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(b"a\n1\n"))
     assert open_table(tmp_path / "t.csv.gz").column("a").tolist() == ["1"]
+
+
+def unreadable(kind: str, tmp_path: Path) -> Any:
+    """Return a table of which one text is not UTF-8 and one date lies beyond the year 9999."""
+    town = pa.array([b"Ulm", b"Ren\xe9", b"Bonn", b"Ulm"]).view(pa.string())
+    day = pa.array([0, 1, 2_932_897, 3], pa.int32()).view(pa.date32())
+    rows = pa.table({"town": town, "day": day, "ill": [True, False, True, False]})
+    if kind == "Arrow":
+        return rows
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    return tmp_path / "rows.parquet"
+
+
+UNREADABLE = Schema(
+    {
+        "town": {"type": "categorical", "categories": ["Ulm", "Bonn"]},
+        "day": {"type": "datetime", "low": "1970-01-01", "high": "1979-12-31"},
+        "ill": {"type": "boolean"},
+    }
+)
+
+
+@pytest.mark.parametrize("kind", ["Arrow", "Parquet"])
+def test_a_value_that_is_none_of_its_type_stops_nothing_under_clip_and_is_never_quoted(
+    kind: str, tmp_path: Path
+) -> None:
+    source = open_table(unreadable(kind, tmp_path), schema=UNREADABLE)
+    held = conform(source, UNREADABLE, on_violation="clip").frame
+    assert held["town"].cat.codes.tolist() == [0, -1, 1, 0]
+    assert held["day"].isna().tolist() == [False, False, True, False]
+    with pytest.raises(SchemaError) as refused:
+        conform(open_table(unreadable(kind, tmp_path), schema=UNREADABLE), UNREADABLE)
+    assert "Ren" not in str(refused.value)
+    assert all(word in str(refused.value) for word in ("column 'town'", "column 'day'"))
+
+
+def test_the_name_of_a_file_that_matches_stays_out_of_messages(tmp_path: Path) -> None:
+    for value, text in (("SECRET1", "a;b\n1;2\n"), ("SECRET2", "a;b\n1;2;3\n"), ("SECRET3", "")):
+        folder = tmp_path / f"patient={value}"
+        folder.mkdir()
+        (folder / "x.csv").write_text(text)
+    with pytest.warns(UserWarning, match="file 1 of .* is read as split at semicolon") as warned:
+        source = open_table(str(tmp_path / "patient=*[12]" / "x.csv"))
+    told = [str(warning.message) for warning in warned]
+    with pytest.raises(TableError, match=r"file 2 of .* line 2 has 3 fields") as ragged:
+        _ = source.n_rows
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(TableError, match=r"file 3 of .* is empty") as empty:
+            open_table(str(tmp_path / "*" / "x.csv"))
+    for text in (*told, str(ragged.value), str(empty.value)):
+        assert "SECRET" not in text

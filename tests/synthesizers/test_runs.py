@@ -12,6 +12,7 @@ from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event, Gaussian
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, SchemaError, TableError
 from privsynth.ledger.ledger import Ledger
+from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import Weighting
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
@@ -113,6 +114,30 @@ def test_the_same_call_resumes_the_stopped_run_and_the_guarantee_counts_the_stop
     assert (run.status, run.noiseless_stops, run.is_stopped) == ("finished", 1, False)
     assert mended.guarantee_["noiseless_stops"] == 1
     assert "happened once, each time without noise" in mended.guarantee_["not_covered"][0]
+
+
+def test_what_fails_between_charge_and_answer_is_a_stop_too_and_the_run_goes_on(
+    ledger, tmp_path, monkeypatch
+):
+    ledger.set_limit("patients", epsilon=1.0, delta=1e-6)
+    honest, calls, partial = RecordsInMemory.table, [], tmp_path / "m.partial"
+
+    def failing(self, *arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise MemoryError(f"cannot hold {len(self.frame)} rows")
+        return honest(self, *arguments)
+
+    monkeypatch.setattr(RecordsInMemory, "table", failing)
+    with pytest.raises(TableError, match=r"cannot be read \(MemoryError\).*ledger close") as stopped:
+        fitted(ledger, releases_path=partial)
+    assert "rows" not in str(stopped.value)
+    (run,) = ledger.datasets()[0].runs
+    assert (run.status, run.is_stopped, run.noiseless_stops) == ("open", True, 1)
+    model = fitted(ledger, releases_path=partial)
+    (run,) = ledger.datasets()[0].runs
+    assert (run.status, model.guarantee_["noiseless_stops"]) == ("finished", 1)
+    assert [release.lost for release in model.releases_].count(True) == 1  # charged, and again for its answer
 
 
 def test_the_advice_to_clip_works_and_what_was_checked_once_stays_said(ledger, tmp_path):

@@ -84,6 +84,7 @@ class PrivateCounter:
             records=records,
             charge=self.account.charge,
             secret=self.account.budget.secret,
+            reading=self.account.reading,
         )
         release = curator.release(kind, marginals)
         return [release.arrays[str(i)][: len(self.sides)] for i in range(len(sets))], noise

@@ -205,12 +205,12 @@ def test_an_answer_lost_in_a_crash_is_paid_again_and_the_fit_goes_on(ledger, tmp
     def dying(*arguments, **named):
         calls.append(1)
         if len(calls) == lost:
-            raise RuntimeError("the process dies")
+            raise SystemExit("the process dies")
         return right(*arguments, **named)
 
     monkeypatch.setattr(vector_sums, "sum_vectors", dying)
     partial = tmp_path / "m.partial"
-    with pytest.raises(RuntimeError):
+    with pytest.raises(SystemExit):
         fitted(ledger, releases_path=partial)
     synthesizer = fitted(ledger, releases_path=partial)
     assert len(calls) == 7  # six releases, of which one was paid twice

@@ -99,12 +99,12 @@ def test_votes_lost_in_a_crash_are_paid_for_and_the_rest_is_made_of_what_is_left
     def dying(*arguments, **named):
         calls.append(1)
         if len(calls) == 2:
-            raise RuntimeError("the process dies while the teachers vote")
+            raise SystemExit("the process dies while the teachers vote")
         return original(*arguments, **named)
 
     ledger, partial = Ledger(tmp_path / "l.sqlite"), tmp_path / "m.partial"
     monkeypatch.setattr(votes_module, "count_votes", dying)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(SystemExit):
         fitted(patients(600), ledger, releases_path=partial)
     synthesizer = fitted(patients(600), ledger, releases_path=partial)
     run = ledger.datasets()[0].runs[0]
