@@ -66,8 +66,8 @@ def open_table(
     Privacy:
         Public: reads column names, how columns are stored, and names of files. What is then asked of the
         `Source` is not private: that it cannot be read, and the number of the line, is a signal about the
-        records, which no guarantee covers. An object that first computes its rows when it hands over a stream,
-        such as a query, computes them here.
+        records, which no guarantee covers. An object that computes its rows when it hands over a stream, such
+        as a query, computes them here.
     """
     return open_as(table, ReadOptions.of(schema, only=only, is_real=is_real))
 

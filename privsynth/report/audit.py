@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from privsynth.attacks.private_audit import AuditAccount, AuditBudget
+import pandas as pd
+
+from privsynth.attacks.private_audit import AuditAccount, AuditBudget, paid_audit
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import renamed_arguments, whole_number
 from privsynth.errors.seeds import checked_seed
@@ -15,14 +16,14 @@ from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.metrics.common.balanced import Sampler
 from privsynth.metrics.common.images import load_images
-from privsynth.metrics.common.tables import load_tables
+from privsynth.metrics.common.tables import load_tables, roles_of
 from privsynth.metrics.leakage.membership import split_by_chance
 from privsynth.metrics.leakage.shadow import Shadowing
 from privsynth.metrics.utility.downstream import DirectModel
 from privsynth.models.threads import idle_processors_only
 from privsynth.report.context import (
     ImageContext,
-    PaidContext,
+    PublicContext,
     TableContext,
     as_images,
     as_table,
@@ -105,12 +106,13 @@ def audit(
         "progress": progress or (lambda message: None),
     }
     if schema.image is not None:
-        refused = {"non_private": non_private, "direct": direct, "budget": budget, "shadowing": shadowing}
-        given = [name for name, value in refused.items() if value is not None]
-        if given:
-            raise ParameterError(f"an audit of images takes no {' and no '.join(given)}; leave it out")
-        if not isinstance(limits, ImageLimits):
+        _refuse(
+            "an audit of images", non_private=non_private, direct=direct, budget=budget, shadowing=shadowing
+        )
+        if limits is None:
             limits = QUICK_IMAGES if quick else ImageLimits()
+        if not isinstance(limits, ImageLimits):
+            raise ParameterError(f"expected limits to be ImageLimits, got {type(limits).__name__}")
         sets = {"real": real, "synthetic": synthetic, "holdout": holdout, "reference": reference}
         sources: dict[str, Any] = {name: s if s is None else as_images(s) for name, s in sets.items()}
         shared["progress"]("reading the images")
@@ -118,8 +120,19 @@ def audit(
         drawn = drawing_of(images.attrs if drawing is None else drawing)
         return _report_on_images(ImageContext(**shared, drawing=drawn, images=images, limits=limits))
     n_non_private = whole_number("n_non_private", n_non_private, least=1)
-    if not isinstance(limits, Limits):
+    if budget is not None:
+        _refuse(
+            "an audit under a budget",
+            non_private=non_private,
+            direct=direct,
+            shadowing=shadowing,
+            limits=limits,
+        )
+    if limits is None:
         limits = QUICK if quick else Limits()
+    if not isinstance(limits, Limits):
+        raise ParameterError(f"expected limits to be Limits, got {type(limits).__name__}")
+    target, groups = roles_of(schema, target, groups)
     if callable(non_private):
         shared["progress"]("fitting without privacy")
         non_private = [non_private() for _ in range(n_non_private)]
@@ -128,35 +141,73 @@ def audit(
     holdout = None if holdout is None else as_table(holdout)
     reference = None if reference is None else as_table(reference)
     shared["drawing"] = drawing_of(released.attrs if drawing is None else drawing)
-    load = partial(
-        load_tables,
-        real,
-        released,
-        schema=schema,
-        holdout=holdout,
-        reference=reference,
-        non_private=non_private,
-        model=model,
-        target=target,
-        groups=groups,
-        random_state=shared["random_state"],
-    )
+    given: dict[str, Any] = {
+        "schema": schema,
+        "holdout": holdout,
+        "reference": reference,
+        "target": target,
+        "groups": groups,
+        "random_state": shared["random_state"],
+    }
     if budget is not None:
-        with AuditAccount(schema, budget) as account:  # reserved before a record is read
-            with account.reading():
-                tables = load()
-            shared["progress"]("counting under the budget of the audit")
-            return report_publicly(PaidContext(**shared, synthetic=released, tables=tables, account=account))
+        return _under_budget(budget, real, released, given, shared)
+    tables = load_tables(real, released, non_private=non_private, model=model, **given)
     return _report_on_table(
         TableContext(
             **shared,
-            everything=load(),
+            everything=tables,
             limits=limits,
             is_randomised=split_by_chance(real, holdout, schema),
             direct=direct,
             shadowing=shadowing,
         )
     )
+
+
+def _refuse(what: str, **given: object) -> None:
+    """Raise a `ParameterError` if something is given that this kind of audit makes nothing of."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise ParameterError(f"{what} takes no {' and no '.join(names)}; leave it out")
+
+
+def _under_budget(
+    budget: AuditBudget,
+    real: Table,
+    released: pd.DataFrame,
+    given: Mapping[str, Any],
+    shared: Mapping[str, Any],
+) -> AuditReport:
+    """Return the public report with figures of real records that the budget pays for.
+
+    Privacy:
+        Accounted: the budget is reserved before a record is read.
+    """
+    with AuditAccount(given["schema"], budget) as account:
+        with account.reading():
+            tables = load_tables(real, released, **given)
+
+        def count() -> dict[str, Any]:
+            return paid_audit(
+                real=tables.real,
+                holdout=tables.holdout,
+                synthetic=tables.synthetic.frame,
+                schema=tables.schema,
+                target=tables.target,
+                account=account,
+                random_state=shared["random_state"],
+            )
+
+        shared["progress"]("counting under the budget of the audit")
+        return report_publicly(
+            PublicContext(
+                **shared,
+                synthetic=released,
+                target=tables.target,
+                groups=tables.groups,
+                count_under_budget=count,
+            )
+        )
 
 
 def _report_on_table(context: TableContext) -> AuditReport:

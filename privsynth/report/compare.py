@@ -10,8 +10,8 @@ from typing import Any
 
 from privsynth.errors import ParameterError, TableError
 from privsynth.report.page.page import render_page
-from privsynth.report.sections import SECTIONS
-from privsynth.report.sections.base import Verdict, kind_of
+from privsynth.report.sections import sections_in
+from privsynth.report.sections.base import Verdict
 from privsynth.report.text import claim_of, given_in_words, way_to_floor
 
 Report = dict[str, Any]
@@ -113,7 +113,7 @@ def key_figures(report: Report) -> list[tuple[str, str, str, dict[str, Any]]]:
     """Return the figures that runs are compared by: section, measure, better ``low`` or ``high``, figure."""
     return [
         (section.title, measure, direction, figure)
-        for section in SECTIONS[kind_of(report)]
+        for section in sections_in(report)
         for measure, direction, figure in section.key_figures(report)
         if figure is not None
     ]

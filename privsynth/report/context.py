@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.attacks.private_audit import AuditAccount
 from privsynth.errors import ParameterError
 from privsynth.io.image_files import ImageSource, OpenedImages
 from privsynth.io.source import Table
@@ -68,22 +67,16 @@ class PublicContext(AuditContext):
 
     Attributes:
         synthetic: The released rows, or images with their labels.
+        target: Column that models predict.
+        groups: Columns that groups are made by.
+        count_under_budget: Counts real records under a budget of the audit's own, and returns what it pays
+            for; None where there is none. The records stay behind it: no section is given them.
     """
 
     synthetic: pd.DataFrame | LabelledImages
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaidContext(PublicContext):
-    """That of a public report whose budget pays for figures of real records.
-
-    Attributes:
-        tables: The tables.
-        account: The budget, reserved.
-    """
-
-    tables: Tables
-    account: AuditAccount
+    target: str | None
+    groups: Sequence[str]
+    count_under_budget: Callable[[], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,6 +55,8 @@ def public_report(
             guarantee=dict(guarantee) if guarantee is not None else None,
             drawing=drawing_of(rows.attrs if drawing is None else drawing),
             synthetic=released,
+            target=schema.target,
+            groups=schema.groups,
         )
     )
 
@@ -71,9 +73,12 @@ def report_publicly(context: PublicContext) -> AuditReport:
             **kind,
             "unit": schema.unit,
             "columns": [column.name for column in schema.modelled],
-            "target": schema.target,
-            "groups": list(schema.groups),
+            "target": context.target,
+            "groups": list(context.groups),
             "public": True,
         },
     )
-    return replace(report, notes=report.synthetic.pop("notes"))
+    facts: dict[str, Any] = {"notes": report.synthetic.pop("notes")}
+    if context.count_under_budget is not None:  # how long the count took may depend on the records
+        facts["created"] = report.created.partition("T")[0]
+    return replace(report, **facts)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from privsynth.attacks.private_audit import AuditBudget
 from privsynth.errors import ParameterError
 from privsynth.ledger.ledger import Ledger
 from privsynth.report import AuditReport, audit
-from privsynth.report.limits import Limits
+from privsynth.report.limits import ImageLimits, Limits
 from privsynth.schema import Schema
 
 SECTIONS = ("fidelity", "utility", "fairness", "membership", "disclosure")
@@ -156,3 +157,33 @@ def test_a_paid_report_holds_what_was_paid_for(draw, schema: Schema, tmp_path: P
     text = report.to_html()
     assert "Figures that may be published" in text
     assert "charged to the data set “tiny”" in text
+
+
+def test_what_an_audit_under_a_budget_makes_nothing_of_is_refused_before_anything_is_reserved(
+    draw, schema, tmp_path
+):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    budget = AuditBudget(epsilon=1.0, delta=1e-6, dataset="tiny", ledger=ledger)
+    fits: list[int] = []
+    asked: list[tuple[dict, str]] = [
+        ({"non_private": lambda: fits.append(1)}, "takes no non_private"),
+        ({"limits": Limits()}, "takes no limits"),
+        ({"target": "nobody"}, "expected target to name modelled columns, got 'nobody'"),
+    ]
+    for arguments, words in asked:
+        with pytest.raises(ParameterError, match=words):
+            audit(real=draw(200, 0), synthetic=draw(200, 1), schema=schema, budget=budget, **arguments)
+    assert (fits, ledger.datasets()) == ([], [])
+    with pytest.raises(ParameterError, match="expected limits to be Limits, got ImageLimits"):
+        audit(real=draw(200, 0), synthetic=draw(200, 1), schema=schema, limits=ImageLimits())
+
+
+def test_a_paid_report_says_which_target_it_judged_and_the_day_alone(draw, schema, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    budget = AuditBudget(epsilon=1.0, delta=1e-6, dataset="tiny", ledger=ledger)
+    asked = {"target": "town", "groups": ["owner"], "budget": budget}
+    report = audit(real=draw(300, 0), synthetic=draw(300, 1), schema=schema, **asked)
+    assert (report.settings["target"], report.settings["groups"]) == ("town", ["owner"])
+    assert report.paid["predictions"]["target"] == "town"
+    # seconds would tell how long the counting took
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", report.created)

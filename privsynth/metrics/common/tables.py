@@ -116,7 +116,7 @@ def load_tables(
         Not private: reads real records.
     """
     schema.require_complete()
-    target, groups = _roles(schema, target, groups)
+    target, groups = roles_of(schema, target, groups)
     given = {"real": real, "holdout": holdout, "reference": reference}
     needed = needed_columns(schema)
     raw = {
@@ -164,7 +164,7 @@ def load_released(synthetic: Table, *, schema: Schema) -> Tables:
     alone = Schema({column.name: column for column in schema.modelled})
     rows = _canonical(open_table(synthetic, schema=schema, is_real=False), alone, "synthetic", notes)
     rows = _with_common_categories({"synthetic": rows}, alone)["synthetic"]
-    target, groups = _roles(alone, None, None)
+    target, groups = roles_of(alone, None, None)
     return Tables(schema=alone, real=rows, synthetic=rows, target=target, groups=groups, notes=tuple(notes))
 
 
@@ -203,9 +203,14 @@ def _listed(non_private: Table | Sequence[Table] | None) -> list[Table]:
     return list(non_private) if isinstance(non_private, list | tuple) else [cast("Table", non_private)]
 
 
-def _roles(
+def roles_of(
     schema: Schema, target: str | None, groups: Sequence[str] | None
 ) -> tuple[str | None, tuple[str, ...]]:
+    """Return target and groups, those of the schema where none are given; the target is no group.
+
+    Raises:
+        ParameterError: If one is no modelled column.
+    """
     target = schema.target if target is None else target
     groups = schema.groups if groups is None else groups
     modelled = [column.name for column in schema.modelled]

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from privsynth.attacks.private_audit import paid_audit
-from privsynth.report.context import PaidContext, PublicContext
+from privsynth.report.context import PublicContext
 from privsynth.report.sections.base import Figures, Section
 
 
 def _assess(context: PublicContext) -> Figures | None:
-    if not isinstance(context, PaidContext):
-        return None
-    tables = context.tables
-    return paid_audit(
-        real=tables.real,
-        holdout=tables.holdout,
-        synthetic=tables.synthetic.frame,
-        schema=tables.schema,
-        target=tables.target,
-        account=context.account,
-        random_state=context.random_state,
-    )
+    return None if context.count_under_budget is None else context.count_under_budget()
 
 
 SECTION = Section(
