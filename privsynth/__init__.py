@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what `_HOMES` gives, for type checkers and editors; a test 
     from privsynth.report.report import AuditReport as AuditReport
     from privsynth.schema import Schema as Schema
     from privsynth.schema.images import LabelledImages as LabelledImages
-    from privsynth.synthesizers import *  # noqa: F403
+    from privsynth.synthesizers import *  # noqa: F403  # the names of its `__all__`
     from privsynth.synthesizers.images.sample_grids import SampleGrids as SampleGrids
     from privsynth.synthesizers.plan import plan as plan
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, gdp_mu
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number
@@ -55,6 +56,11 @@ class Spend:
 
     mu_squared: float
     added_delta: float
+
+    @classmethod
+    def of_event(cls, event: Event) -> Spend:
+        """Return what an event costs."""
+        return cls(event.mu_squared, event.delta)
 
     @classmethod
     def of_budget(cls, *, epsilon: float, delta: float) -> Spend:

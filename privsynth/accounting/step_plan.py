@@ -17,7 +17,7 @@ class StepPlan:
     """Public parameters of a block of noisy steps; batches and accounting both come from here.
 
     Attributes:
-        n_steps: Noisy updates of the discriminator, the thing that costs budget.
+        n_steps: Private gradient steps, what costs budget.
         sample_rate: Probability that a unit enters a step's batch, in (0, 1].
         noise_multiplier: Noise standard deviation over ``max_grad_norm``, > 0.
         max_grad_norm: L2 bound on one record's gradient, > 0.

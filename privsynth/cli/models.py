@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
 
-SynthesizerName = StrEnum("SynthesizerName", {name: name for name in NAMES})  # type: ignore[misc]
+SynthesizerName = StrEnum("SynthesizerName", {name: name for name in NAMES})  # type: ignore[misc]  # its members are known at run time
 BY_DEFAULT = next(iter(SynthesizerName))
 
 Sheet = Annotated[

@@ -13,7 +13,7 @@ import pyarrow.parquet
 from privsynth.errors import TableError
 from privsynth.io.arrow import as_series, attrs_of
 from privsynth.io.files import Files, kind_of_files
-from privsynth.io.source import ReadOptions, Source, check_column_names, reading
+from privsynth.io.source import ReadOptions, Source, check_column_names, is_text, reading
 
 
 class ParquetSource(Source):
@@ -49,8 +49,7 @@ class ParquetSource(Source):
     @cached_property
     def _by_column(self) -> pyarrow.parquet.ParquetDataset:
         assert self.dtypes is not None
-        is_text = (pa.types.is_string, pa.types.is_large_string)
-        texts = [name for name, stored in self.dtypes.items() if any(is_kind(stored) for is_kind in is_text)]
+        texts = [name for name, stored in self.dtypes.items() if is_text(stored)]
         return self._dataset(read_dictionary=texts)  # each text once, and not first in every row
 
     @cached_property

@@ -161,7 +161,7 @@ class Ledger:
             LedgerError: If the run is not open.
             BudgetExceededError: If the run's events would pass its reservation.
         """
-        cost = Spend(event.mu_squared, event.delta)
+        cost = Spend.of_event(event)
         with self._file.transaction(write=True) as database:
             row = run_row(database, run, expected=("open",))
             n_events, charged = charged_by(database, run)

@@ -11,7 +11,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-MOVED: Mapping[str, tuple[str, ...]] = {  # what a version or a page of documentation has shown
+MOVED: Mapping[str, tuple[str, ...]] = {  # module paths of before 0.1.0 that scripts are likely to have
     "privsynth.attacks.paid": ("privsynth.attacks.private_audit",),
     "privsynth.augmentation": ("privsynth.rebalancing.augment",),
     "privsynth.checking": ("privsynth.records.checking",),

@@ -79,7 +79,7 @@ class Curator:
         self._charge, self._ranks, self._counter = charge, ranks, counter or CountedInStore(store)
         self._secret, self._reading = secret or OsEntropy(), reading
         self._seen: set[str] = set()
-        self._spent, self._spent_delta = 0.0, 0.0
+        self._spent = Spend(0.0, 0.0)
         self.tape: list[list[torch.Tensor]] | None = None  # noisy gradients, kept only if a list is put here
         self._blocks: dict[str, GradientSteps] = {}
         for release in store:
@@ -102,11 +102,10 @@ class Curator:
             self._seen.add(key)
             for attempt in self.store.lost(key):
                 self._book(Event.from_dict(attempt.event))
-        return max(0.0, self.limit.mu_squared - self._spent)
+        return max(0.0, self.limit.mu_squared - self._spent.mu_squared)
 
     def _book(self, event: Event) -> None:
-        self._spent += event.mu_squared
-        self._spent_delta += event.delta
+        self._spent += Spend.of_event(event)
 
     # -- releases --------------------------------------------------------------------------------------
 
@@ -146,8 +145,7 @@ class Curator:
             return stored
         if self._records is None or self._charge is None:
             raise ReplayError(f"the release {key!r} is not stored, and there are no records to make it from")
-        spend = Spend(self._spent + event.mu_squared, self._spent_delta + event.delta)
-        if not spend.fits(self.limit):
+        if not (self._spent + Spend.of_event(event)).fits(self.limit):
             raise BudgetExceededError(
                 f"{event.purpose!r} would pass the budget of this run; nothing was read for it. If "
                 "interruptions lost paid answers, --restart begins a run of its own"

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from privsynth.errors import ParameterError, SchemaError
 from privsynth.errors.seeds import random_generator
 from privsynth.rebalancing.containers import Container
 from privsynth.rebalancing.strategy import check_strategy, class_sizes
-from privsynth.records.conform import OnViolation
+from privsynth.records.conform import OnViolation, check_on_violation
 from privsynth.schema import Schema, category_text
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
@@ -171,8 +171,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any) -> Container:
         if self.mode not in MODES:
             raise ParameterError(f"expected mode 'replace' or 'augment', got {self.mode!r}")
-        if self.on_violation not in get_args(OnViolation):
-            raise ParameterError(f"expected on_violation 'error' or 'clip', got {self.on_violation!r}")
+        check_on_violation(self.on_violation)
         check_strategy(self.sampling_strategy)
         random_generator(self.random_state)
         synthesizer = self.synthesizer if self.synthesizer is not None else MarginalSynthesizer(epsilon=1.0)
@@ -210,8 +209,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
     def _classes(self, target: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return the classes that the model knows, and their noisy sizes of at least one."""
         domain = self.synthesizer_.model_.domains[target]
-        if not isinstance(domain, DiscreteDomain):
-            raise SchemaError(f"the label column {target!r} must be categorical or boolean")
+        assert isinstance(domain, DiscreteDomain)  # `Container.check` has seen to it
         if not domain.values:
             raise SchemaError(
                 f"Unknown label type: no class of {target!r} stands clear of the noise at this epsilon. "

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,12 @@ from privsynth.schema import Schema
 OnViolation = Literal["error", "clip"]
 
 NEARNESS = 0.8  # of two column names, one of which may be meant by the other
+
+
+def check_on_violation(on_violation: str) -> None:
+    """Raise a `ParameterError` unless it is one of `OnViolation`."""
+    if on_violation not in get_args(OnViolation):
+        raise ParameterError(f"expected on_violation to be 'error' or 'clip', got {on_violation!r}")
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,7 @@ def conform(
         Not private: returns the records. With ``"error"``, that the call stops is itself a signal about
         them, which no guarantee covers; with ``"clip"`` values never stop it.
     """
-    if on_violation not in ("error", "clip"):
-        raise ParameterError(f"expected on_violation to be 'error' or 'clip', got {on_violation!r}")
+    check_on_violation(on_violation)
     schema.require_complete()
     subject = "the table" if name == "table" else f"the {name} table"
     source = open_table(table, needed_columns(schema), schema=schema)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from privsynth.errors import ParameterError, SchemaError
+from privsynth.errors import SchemaError
 from privsynth.io.image_files import ImageSource, OpenedImages, open_images
-from privsynth.records.conform import OnViolation, Records, check_has_columns, conform
+from privsynth.records.conform import OnViolation, Records, check_has_columns, check_on_violation, conform
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.images import LabelledImages
@@ -75,8 +75,7 @@ def conform_images(source: ImageSource, schema: Schema, *, on_violation: OnViola
     Privacy:
         Not private: returns the records.
     """
-    if on_violation not in ("error", "clip"):
-        raise ParameterError(f"expected on_violation to be 'error' or 'clip', got {on_violation!r}")
+    check_on_violation(on_violation)
     opened = open_labelled(source, schema)
     assert schema.image is not None
     both = read_images(opened, shape=schema.image, on_violation=on_violation)

@@ -17,7 +17,7 @@ UNANSWERED = {
 }
 """``state`` of an event whose answer serves no model, to what its purpose then ends with."""
 
-_BOUGHT_BY_COLUMN = {
+_SHARED_BY_COLUMNS = {
     "bounds": "bounds of …",
     "combinations": "combinations of … held by many",
     "octaves": "orders of magnitude of …",
@@ -52,7 +52,7 @@ def purpose_of(event: Mapping[str, Any]) -> str:
     purpose = str(event.get("purpose", "unnamed"))
     if "purpose_id" not in event:
         return _purpose_of_older_event(purpose)
-    shared = _BOUGHT_BY_COLUMN.get(event["purpose_id"])
+    shared = _SHARED_BY_COLUMNS.get(event["purpose_id"])
     return purpose if shared is None else shared + UNANSWERED.get(event.get("state", ""), "")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.accounting.budget import Spend
-from privsynth.errors import ParameterError, SchemaError
+from privsynth.errors import SchemaError
 from privsynth.io.files import is_pattern
 from privsynth.records.conform import OnViolation
 from privsynth.sampling.generated_columns import check_generated_columns
@@ -31,12 +31,6 @@ def checked_schema(schema: Any) -> Schema:
     schema.require_complete()
     check_generated_columns(schema)
     return schema
-
-
-def check_on_violation(on_violation: str) -> None:
-    """Raise a `ParameterError` unless it is ``"error"`` or ``"clip"``."""
-    if on_violation not in ("error", "clip"):
-        raise ParameterError(f"expected on_violation 'error' or 'clip', got {on_violation!r}")
 
 
 def whole_budget(epsilon: float | None, delta: float) -> Spend:

@@ -20,11 +20,10 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.models.threads import idle_processors_only
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
-from privsynth.records.conform import OnViolation, Records
+from privsynth.records.conform import OnViolation, Records, check_on_violation
 from privsynth.schema import Schema
 from privsynth.synthesizers.arguments import (
     FitArguments,
-    check_on_violation,
     checked_schema,
     whole_budget,
 )

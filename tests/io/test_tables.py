@@ -41,7 +41,7 @@ class Rows:
 
 
 def polars(frame: pd.DataFrame) -> Any:
-    return pytest.importorskip("polars").from_arrow(arrow(frame))
+    return pytest.importorskip("polars", reason="no dependency, only a source").from_arrow(arrow(frame))
 
 
 def arrow(frame: pd.DataFrame) -> pa.Table:
@@ -155,7 +155,7 @@ def test_what_breaks_off_is_said_without_what_its_maker_says() -> None:
         source.column("age")
     assert "SECRET" not in str(caught.value)
     with pytest.raises(TableError, match="the ChunkedArray cannot be read as an Arrow table"):
-        open_table(pa.chunked_array([["SECRET"]]))  # type: ignore[arg-type]
+        open_table(pa.chunked_array([["SECRET"]]))  # type: ignore[arg-type]  # the point
 
 
 def test_categories_of_arrow_may_repeat_or_be_missing() -> None:

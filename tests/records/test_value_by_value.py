@@ -208,7 +208,7 @@ def test_whether_two_rows_are_one_person_is_decided_by_these_two(stored: str, da
 def test_another_library_holds_the_same_records_value_by_value(
     stored: str, library: str, data: st.DataObject
 ) -> None:
-    module = pytest.importorskip(library)
+    module = pytest.importorskip(library, reason=f"{library} is no dependency, only a source")
     raw = as_series(data.draw(st.lists(STORED[stored], min_size=1, max_size=6)), stored)
     try:
         table = pa.Table.from_pandas(pd.DataFrame({"x": raw}), preserve_index=False)

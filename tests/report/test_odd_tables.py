@@ -107,7 +107,6 @@ def assert_whole(report: Any, folder: Any) -> None:
 
 
 @pytest.mark.parametrize("what", TABLES)
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_every_section_gives_figures_or_a_reason(what, tmp_path):
     tables = {"real": REAL, "holdout": HOLDOUT, "synthetic": SYNTHETIC} | TABLES[what]
     assert_whole(privsynth.audit(**tables, schema=SCHEMA, quick=True), tmp_path)

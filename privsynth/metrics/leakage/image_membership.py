@@ -145,7 +145,7 @@ def assess_membership(
     sides = Sides(**{role: _records(images, part) for role, part in parts.items()})
     if sides.too_small:
         return not_assessed(TOO_SMALL)
-    scored = _scored(seen, parts, sides, random_state)
+    scored = _scored(seen, parts, sides)
     section = membership_section(
         replace(images.tables, groups=images.classes_and_groups),
         sides,
@@ -164,7 +164,7 @@ def assess_membership(
     return {**section, "feature_network": seen.network.description}
 
 
-def _scored(seen: Seen, parts: Mapping[str, tuple[str, np.ndarray]], sides: Sides, seed: int) -> Scored:
+def _scored(seen: Seen, parts: Mapping[str, tuple[str, np.ndarray]], sides: Sides) -> Scored:
     scored = (parts["members"], parts["non_members"])
     views = {
         glass: Neighbourhood(

@@ -210,7 +210,7 @@ class _Game:
         noise = noise_for(left / (settings.n_rounds - index) / settings.queries_per_round)
         fakes, queries = self._codes(settings.fakes_per_round), self._codes(settings.queries_per_round)
         votes = Votes(
-            purpose="votes of teachers",
+            purpose=PURPOSE,
             codings=codings_of(self._first.codes.by_column),
             ensemble=self._ensemble,
             teacher=partial(self._kernel.teacher, fakes=fakes, queries=queries),
