@@ -21,6 +21,7 @@ from privsynth.schema.number_format import NumberFormat
 from privsynth.schema.plain_values import MAX_GRID_INTEGER, category_text
 from privsynth.schema.times import TimeFormat, datetime_to_step, seconds_of
 
+FARTHEST_BOUND = 1e300  # in steps from zero: sums of more are no floats
 _OF_MODELLED = frozenset({"missing", "missing_values"})
 
 
@@ -143,6 +144,11 @@ class NumberLine(ColumnType):
         if low > high:
             raise SchemaError(f"{where}: expected low <= high, got low={column.low!r}, high={column.high!r}")
         step = self.step(column)
+        if max(abs(low), abs(high)) / (step or 1.0) > FARTHEST_BOUND:
+            raise SchemaError(
+                f"{where}: expected bounds within {FARTHEST_BOUND:g} steps of zero, got "
+                f'low={column.low!r}, high={column.high!r}; if they are not known, write "private"'
+            )
         if step is not None:
             first, last = whole_steps(low, high, step)
             if first > last:

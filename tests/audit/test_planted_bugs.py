@@ -374,7 +374,7 @@ def budget_never_full(patch: Patch) -> None:
 
 
 def limit_of_the_data_set_ignored(patch: Patch) -> None:
-    patch.setattr(ledger, "_check_limit", lambda *arguments, **rest: None)
+    patch.setattr(ledger, "check_limit", lambda *arguments, **rest: None)
 
 
 def charge_after_the_read(patch: Patch) -> None:

@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privsynth.domains.binning import (
-    JUMP_PENALTY,
-    bins_from_histogram,
-    denoise,
-    heavy_cells,
-    merge_cells,
-    stretches,
-)
+from privsynth.domains.binning import bins_from_histogram, heavy_cells, merge_cells
 from privsynth.domains.encoding import NumericGrid
+from privsynth.domains.noisy_cells import JUMP_PENALTY, denoise, stretches
 from privsynth.schema import Column
 
 counts_of_cells = st.lists(st.floats(-50, 500), min_size=1, max_size=80)

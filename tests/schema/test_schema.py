@@ -54,7 +54,7 @@ def numeric_fields(draw: st.DrawFn) -> dict[str, Any]:
     if kind == "integer":
         pair = st.lists(st.integers(-(2**53), 2**53), min_size=2, max_size=2)
     elif kind == "real":
-        pair = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2)
+        pair = st.lists(st.floats(-1e288, 1e288), min_size=2, max_size=2)  # with 12 decimals within 1e300
         maybe(draw, fields, "decimals", st.integers(0, 12))
     else:
         pair = st.lists(st.datetimes().map(lambda moment: moment.isoformat()), min_size=2, max_size=2)
@@ -264,6 +264,7 @@ COLUMN_MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         {"type": "real", "decimals": True},
         "'decimals' is a whole number from 0 to 12, got True",
     ),
+    "far": ({"type": "real", "decimals": 2, "low": 0, "high": 1.7e308}, "bounds within 1e"),
     "order": ({"type": "integer", "low": 9, "high": 1}, "expected low <= high, got low=9, high=1"),
     "order of dates": (
         {"type": "datetime", "low": "2021-01-01", "high": "2020-01-01"},

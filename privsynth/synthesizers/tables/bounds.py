@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from privsynth.accounting.gdp import noise_for
-from privsynth.domains.binning import clear_ends, likeliest_run
 from privsynth.domains.doubling import bound_edges
+from privsynth.domains.tails import clear_ends, likeliest_run
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import BoundCounts
 from privsynth.schema import Column

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from privsynth.domains.binning import Cells, merge_cells, shape_in_bins
+from privsynth.domains.binning import merge_cells
 from privsynth.domains.encoding import Coded, DiscreteDomain
+from privsynth.domains.noisy_cells import Cells
+from privsynth.domains.shape import shape_in_bins
 from privsynth.models.tables.fitting import Measurement
 from privsynth.sampling.grouped import ValueGroups
 from privsynth.synthesizers.tables.domains import MAX_VALUES, Domains

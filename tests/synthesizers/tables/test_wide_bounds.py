@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.domains.binning import bins_from_histogram, clear_ends
+from privsynth.domains.binning import bins_from_histogram
 from privsynth.domains.doubling import bound_edges, doubling_bins
 from privsynth.domains.encoding import NumericGrid
+from privsynth.domains.tails import clear_ends
 from privsynth.schema import Column, Schema
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.octaves import MOST_PARTS, Octaves, is_wide
