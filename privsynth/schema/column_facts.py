@@ -34,7 +34,9 @@ class ColumnFacts:
         values: The two values of a boolean column, false first.
         generator: What makes a text or id column: a provider of Faker, as in "name" or "name:de_DE".
         drop: Leave the column out: it is neither learnt nor made.
+        per: ``"person"`` where all rows of a person hold the same value.
         is_computed: Whether a constraint computes the column from others.
+        values_of: Of a derived column, the one whose values it takes; see `privsynth.schema.sequences`.
     """
 
     name: str
@@ -53,7 +55,9 @@ class ColumnFacts:
     values: tuple[Category, Category] | None = None
     generator: str | None = None
     drop: bool = False
+    per: str | None = None
     is_computed: bool = False
+    values_of: str | None = None
 
     @property
     def resolution_seconds(self) -> int:

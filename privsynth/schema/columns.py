@@ -16,11 +16,13 @@ from privsynth.schema.number_format import NumberFormat
 from privsynth.schema.plain_values import plain
 
 TYPES: tuple[str, ...] = tuple(COLUMN_TYPES)
-ROLES: tuple[str, ...] = ("target", "group", "person_id", "key")
+ROLES: tuple[str, ...] = ("target", "group", "person_id", "key", "order")
 KEY_ROLES = ("person_id", "key")
 DISCRETE_TYPES = frozenset(name for name, kind in COLUMN_TYPES.items() if isinstance(kind, Discrete))
 
-_FIELDS_OF_ALL = frozenset({"type", "role", "drop"})
+PERSON = "person"
+
+_FIELDS_OF_ALL = frozenset({"type", "role", "drop", "per"})
 _COLUMN_FIELDS = _FIELDS_OF_ALL.union(*(kind.fields for kind in COLUMN_TYPES.values()))
 
 
@@ -52,8 +54,29 @@ class Column(ColumnFacts):
             raise SchemaError(f"column {self.name!r}: a {self.type} column cannot be a {self.role}")
         if self.role in KEY_ROLES and self.type not in (None, "id", "integer", "categorical"):
             raise SchemaError(f"column {self.name!r}: a {self.role} has type 'id', got {self.type!r}")
+        self._check_place()
         if self.kind is not None and self.is_modelled:
             self.kind.check(self)
+
+    def _check_place(self) -> None:
+        """Check what the column says of a person's rows: that they share a value, or stand in its order."""
+        if self.per not in (None, PERSON):
+            raise SchemaError(f"column {self.name!r}: expected 'per' to be \"person\", got {self.per!r}")
+        if self.per is not None and self.role in (*KEY_ROLES, "order"):
+            raise SchemaError(
+                f"column {self.name!r}: a {self.role} is not shared by all rows of a person; leave 'per' out"
+            )
+        if self.role != "order":
+            return
+        if self.type is not None and not self.is_numeric:
+            raise SchemaError(
+                f"column {self.name!r}: rows are ordered by an integer, real or datetime, got {self.type!r}"
+            )
+        if self.drop or self.missing is not False:
+            raise SchemaError(
+                f"column {self.name!r}: the order of a person's rows is known of each and learnt; leave "
+                f"{'drop' if self.drop else 'missing'!r} out"
+            )
 
     def _take_plain_facts(self) -> None:
         """Turn facts as numpy and pandas give them into those of JSON."""
@@ -113,7 +136,7 @@ class Column(ColumnFacts):
     @property
     def private_facts(self) -> list[str]:
         """Names of the facts that have to be found under the budget."""
-        facts = ("categories", "low", "high", "missing")
+        facts = ("categories", "low", "high", "missing") if self.values_of is None else ()
         return [fact for fact in facts if self.is_modelled and getattr(self, fact) == PRIVATE]
 
     def public_facts(self) -> str:
@@ -121,6 +144,8 @@ class Column(ColumnFacts):
         facts = [f"type {self.type}"]
         if self.role:
             facts.append(f"role {self.role}")
+        if self.per:
+            facts.append(f"one value per {self.per}")
         if self.is_modelled:
             if isinstance(self.categories, tuple):
                 facts.append(f"{len(self.categories)} categories")
@@ -151,6 +176,8 @@ class Column(ColumnFacts):
         out: dict[str, Any] = {"type": self.type}
         if self.role:
             out["role"] = self.role
+        if self.per:
+            out["per"] = self.per
         if self.kind is not None and (self.is_modelled or self.is_computed or self.drop):
             for field in ("categories", "low", "high"):
                 if field in self.kind.fields:

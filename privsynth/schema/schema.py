@@ -99,7 +99,7 @@ class Schema:
         return read
 
     def _check_roles(self) -> None:
-        for role in ("target", "person_id"):
+        for role in ("target", "person_id", "order"):
             named = [c.name for c in self.columns.values() if c.role == role]
             if len(named) > 1:
                 raise SchemaError(f"expected at most one {role} column, got {', '.join(map(repr, named))}")
@@ -113,6 +113,29 @@ class Schema:
             )
         if self.person_id is None and cap is not None:
             raise SchemaError("'max_records_per_person' needs a column with role 'person_id'")
+        if self.is_sequential:
+            self._check_sequences()
+
+    def _check_sequences(self) -> None:
+        """Check that rows belong to persons, and that nothing they share is computed from others."""
+        if self.person_id is None:
+            named = self.order or self.per_person[0]
+            raise SchemaError(
+                f"column {named!r} speaks of the rows of a person; give the column that names persons the "
+                "role 'person_id', and set 'max_records_per_person'"
+            )
+        if self.image is not None:
+            raise SchemaError("images of a person are not learnt in order; leave 'per' and 'order' out")
+        if self.order is not None and self.columns[self.order].is_computed:
+            raise SchemaError(f"column {self.order!r} orders the rows of a person, so it cannot be computed")
+        for constraint in self.constraints:
+            if isinstance(constraint, Sum) and self.columns[constraint.columns[0]].per:
+                varying = [name for name in constraint.columns[1:] if not self.columns[name].per]
+                if varying:
+                    raise SchemaError(
+                        f"constraints: {constraint}: {varying[0]!r} may differ between a person's rows, so "
+                        f"{constraint.columns[0]!r} is not one value per person"
+                    )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Schema) and self.to_dict() == other.to_dict()
@@ -140,6 +163,21 @@ class Schema:
         return next((c.name for c in self.columns.values() if c.role == "person_id"), None)
 
     @property
+    def order(self) -> str | None:
+        """Name of the column that orders the rows of a person, if any."""
+        return next((c.name for c in self.columns.values() if c.role == "order"), None)
+
+    @property
+    def per_person(self) -> list[str]:
+        """Names of the columns in which all rows of a person hold the same value."""
+        return [c.name for c in self.columns.values() if c.per]
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether the rows of a person belong together in a synthetic table too."""
+        return self.order is not None or bool(self.per_person)
+
+    @property
     def unit(self) -> str:
         """The unit of the guarantee: ``"person"`` or ``"record"``."""
         return "record" if self.person_id is None else "person"
@@ -163,6 +201,18 @@ class Schema:
     def time_formats(self) -> dict[str, TimeFormat]:
         """How the datetime columns are written that declare a format."""
         return {c.name: c.time_format for c in self.columns.values() if c.type == "datetime" and c.format}
+
+    def over(self, columns: Iterable[Column]) -> Schema:
+        """Return a schema of these columns, with the constraints that speak of them alone."""
+        named = {column.name: column for column in columns}
+        stated = zip(self._stated_constraints, self.constraints, strict=True)
+        return Schema(
+            named,
+            csv=self.csv,
+            max_records_per_person=self.max_records_per_person,
+            constraints=[fields for fields, read in stated if named.keys() >= set(read.columns)],
+            types_from_records=self.types_from_records,
+        )
 
     # -- completeness --------------------------------------------------------------------------------
 

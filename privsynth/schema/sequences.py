@@ -1,0 +1,119 @@
+"""The view in which the rows of persons are learnt: each row beside the one before it.
+
+Everything in it is derived from what a schema declares, so it is as public. Of each row it holds
+
+- the columns of the person, with ``n_records``, how many rows the person has, and, where rows have an order,
+  ``start.X``, the person's first value of the column X that orders them;
+- ``first``, whether the row is the person's first;
+- ``prev.Y`` for every other column Y: its value in the row before, missing in the first row;
+- ``gap.X``, how far X has moved since the row before, missing in the first row;
+- the columns of the row itself.
+
+Rows without an order stand one after another by chance: which one comes before another says nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from privsynth.errors import SchemaError
+from privsynth.schema.column_facts import PRIVATE
+from privsynth.schema.columns import Column
+from privsynth.schema.schema import Schema
+
+N_RECORDS = "n_records"
+FIRST = "first"
+PREVIOUS = "prev."
+GAP = "gap."
+START = "start."
+MOST_COUNTED = 64  # numbers of records that are told apart one by one
+
+
+def sequence_view(schema: Schema) -> Schema:
+    """Return the schema of the view, or the schema itself where rows are not learnt in sequences.
+
+    Raises:
+        SchemaError: If a column is named like a derived one, or none may differ between a person's rows.
+
+    Privacy:
+        Public: reads no record.
+
+    Example:
+        >>> visits = Schema({"id": {"type": "id", "role": "person_id"}, "ill": {"type": "boolean"},
+        ...                  "sex": {"type": "categorical", "categories": ["F", "M"], "per": "person"},
+        ...                  "day": {"type": "datetime", "low": "2020-01-01", "high": "2020-12-31",
+        ...                          "role": "order"}}, max_records_per_person=5)
+        >>> list(sequence_view(visits).columns)
+        ['id', 'sex', 'n_records', 'start.day', 'first', 'prev.ill', 'gap.day', 'ill', 'day']
+    """
+    if not schema.is_sequential:
+        return schema
+    own = columns_of_rows(schema)
+    if not own:
+        raise SchemaError(
+            "no column is left that may differ between a person's rows; leave 'per' out of those that may"
+        )
+    assert schema.person_id is not None
+    order = None if schema.order is None else schema.columns[schema.order]
+    derived = [
+        _number_of_records(schema),
+        *(
+            []
+            if order is None
+            else [replace(order, name=START + order.name, role=None, values_of=order.name)]
+        ),
+        Column(name=FIRST, type="boolean"),
+        *(_previous(column) for column in own if column.role != "order"),
+        *([] if order is None else [_gap(order)]),
+    ]
+    taken = [column.name for column in derived if column.name in schema.columns]
+    if taken:
+        raise SchemaError(
+            f"column {taken[0]!r} is named like one that is derived for sequences; rename it in table and "
+            "schema, or leave 'per' and 'order' out"
+        )
+    return schema.over(
+        [
+            schema.columns[schema.person_id],
+            *(replace(column, per=None) for column in columns_of_persons(schema)),
+            *derived,
+            *(replace(column, role=None) if column.role == "order" else column for column in own),
+            *(replace(column, per=None) for column in schema.columns.values() if column.is_computed),
+        ]
+    )
+
+
+def columns_of_persons(schema: Schema) -> list[Column]:
+    """Return the modelled columns in which all rows of a person hold the same value."""
+    return [column for column in schema.modelled if column.per]
+
+
+def columns_of_rows(schema: Schema) -> list[Column]:
+    """Return the modelled columns that may differ between the rows of a person."""
+    return [column for column in schema.modelled if not column.per]
+
+
+def _number_of_records(schema: Schema) -> Column:
+    """Return the column of the number of a person's rows, the largest standing for all above it."""
+    most = schema.max_records_per_person
+    assert most is not None
+    if most <= MOST_COUNTED:
+        return Column(name=N_RECORDS, type="categorical", categories=tuple(range(1, most + 1)))
+    return Column(name=N_RECORDS, type="integer", low=1, high=most)
+
+
+def _previous(column: Column) -> Column:
+    return replace(column, name=PREVIOUS + column.name, role=None, missing=True, values_of=column.name)
+
+
+def _gap(order: Column) -> Column:
+    """Return the column of the distance to the row before, in the unit or steps of the order."""
+    low, high = order.bounds
+    least = 0 if order.step is None else order.step
+    widest = PRIVATE if low is None or high is None else max(high - low, least)
+    if order.type == "real":
+        return Column(
+            name=GAP + order.name, type="real", decimals=order.decimals, low=least, high=widest, missing=True
+        )
+    most = widest if isinstance(widest, str) else int(widest)
+    return Column(name=GAP + order.name, type="integer", low=1, high=most, missing=True)
