@@ -7,6 +7,7 @@ guarantee covers it.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,8 +17,10 @@ import pandas as pd
 from privsynth.errors import SchemaError
 from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
-from privsynth.records.coerce import BoolArray, read_column
+from privsynth.records.coerce import BoolArray, person_codes, read_column
 from privsynth.records.conform import needed_columns
+from privsynth.records.number_lines import BrokenRules
+from privsynth.records.person_rows import rules_of_persons
 from privsynth.schema import PRIVATE, Column, Schema
 
 N_EXAMPLES = 5
@@ -138,6 +141,8 @@ def check(table: Table, schema: Schema) -> Check:
         for column in modelled
         if column.name in fields.names and (rules := _broken_rules(fields, column))
     }
+    for name, rules in _broken_by_persons(fields, schema, modelled).items():
+        broken[name] = (*broken.get(name, ()), *rules)
     return Check(
         n_rows=fields.n_rows,
         broken=broken,
@@ -155,7 +160,25 @@ def _with_open_facts(column: Column) -> Column:
 
 def _broken_rules(fields: Source, column: Column) -> tuple[BrokenRule, ...]:
     raw = fields.column(column.name)
-    _, broken = read_column(raw, column)
+    return _shown_rules(raw, read_column(raw, column)[1])
+
+
+def _broken_by_persons(
+    fields: Source, schema: Schema, columns: Sequence[Column]
+) -> dict[str, tuple[BrokenRule, ...]]:
+    """Return what the rows of single persons break: what they should share, and their order."""
+    if not schema.is_sequential or schema.person_id not in fields.names:
+        return {}
+    persons = person_codes(fields.column(schema.person_id))
+    asked = [c for c in columns if c.name in fields.names and (c.per or c.role == "order")]
+    read = {column.name: read_column(fields.column(column.name), column)[0] for column in asked}
+    return {
+        name: _shown_rules(fields.column(name), rules)
+        for name, rules in rules_of_persons(read, persons, schema).items()
+    }
+
+
+def _shown_rules(raw: pd.Series, broken: BrokenRules) -> tuple[BrokenRule, ...]:
     return tuple(
         BrokenRule(rule, int(rows.sum()), int(np.argmax(rows)) + 1, _examples(raw, rows))
         for rule, rows in broken.items()

@@ -17,6 +17,7 @@ from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.io.source import Table
 from privsynth.io.tables import open_table
 from privsynth.records.coerce import conform_column, read_persons
+from privsynth.records.person_rows import rules_of_persons, share_first_values
 from privsynth.schema import Schema
 
 OnViolation = Literal["error", "clip"]
@@ -64,7 +65,9 @@ def conform(
         on_violation: What to do with values that break the schema. ``"error"`` raises. ``"clip"`` moves
             numbers into the public bounds and onto whole numbers, turns unknown values into a category
             "other" if the schema lists one and into missing otherwise, and what cannot be read into
-            missing. A field that is missing against the schema stays so.
+            missing. A field that is missing against the schema stays so. Rows of a person that should share
+            a value all take the first one that is known; of rows at one place in the order, the first in
+            the table comes first.
         name: Which table messages speak of, such as "holdout"; "table" for the only one.
 
     Raises:
@@ -93,6 +96,10 @@ def conform(
     if schema.person_id is not None:
         persons, rules = read_persons(source.column(schema.person_id))
         broken += [f"column {schema.person_id!r}: {rule}" for rule in rules]
+    if persons is not None and schema.is_sequential:
+        of_persons = rules_of_persons(columns, persons, schema)
+        broken += [f"column {name!r}: {rule}" for name, rules in of_persons.items() for rule in rules]
+        columns |= share_first_values(columns, persons, schema) if of_persons else {}
     if broken and on_violation == "error":
         found = f"{subject} breaks its schema: {'; '.join(broken)}"
         raise SchemaError(
