@@ -175,7 +175,9 @@ def show(model: ModelPath, as_json: AsJson = False) -> None:
     synthesizer = load(model)
     guarantee, lost = synthesizer.guarantee_, synthesizer.lost_columns()
     fields = guarantee | ({"lost_columns": lost} if lost else {})
-    print_result(fields, describe_guarantee(guarantee, lost), as_json=as_json)
+    print_result(
+        fields, describe_guarantee(guarantee, lost, synthesizer.schema_.rows_of_persons), as_json=as_json
+    )
 
 
 def sample(
@@ -236,7 +238,6 @@ def sample(
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
     from privsynth.io.blocks import write_blocks
     from privsynth.sampling.completion import COMPLETED_NOT_COVERED
-    from privsynth.schema import ROWS_OF_PERSONS
     from privsynth.synthesizers import load
 
     synthesizer = load(model)
@@ -270,14 +271,14 @@ def sample(
         drawing = drawing_by(synthesizer, wanted)
     write_sheet(synthesizer, sheet, force=force, seed=seed)
     left_out = [name for name in synthesizer.schema_.columns if name not in columns]
-    unit = synthesizer.schema_.unit
+    unit, rows_of_persons = synthesizer.schema_.unit, synthesizer.schema_.rows_of_persons
     for sentence in synthesizer.lost_columns():
         warn(sentence)
     fields = {"output": str(output), "rows": n_rows, "unit": unit, "columns": columns, **drawing}
     carried = [name for name in columns if name not in synthesizer.schema_.columns]
     lines = [
         f"{n_rows} {what} written to {output}",
-        *([ROWS_OF_PERSONS] if unit == "person" and complete is None else []),
+        *([rows_of_persons] if rows_of_persons is not None and complete is None else []),
         *([f"carried along as given: {', '.join(map(repr, carried))}"] if carried else []),
         *([f"left out, as the schema says: {', '.join(map(repr, left_out))}"] if left_out else []),
         *(f"not covered: {uncovered}" for uncovered in drawing["not_covered"]),

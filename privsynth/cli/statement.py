@@ -9,8 +9,17 @@ from privsynth.accounting.budget import shown_epsilon
 from privsynth.schema import ROWS_OF_PERSONS
 
 
-def describe_guarantee(guarantee: dict[str, Any], lost_columns: Sequence[str] = ()) -> str:
+def describe_guarantee(
+    guarantee: dict[str, Any],
+    lost_columns: Sequence[str] = (),
+    rows_of_persons: str | None = ROWS_OF_PERSONS,
+) -> str:
     """Say what holds, what it was spent on, what was taken as public, what was lost, what is not covered.
+
+    Args:
+        guarantee: The statement of the model.
+        lost_columns: What was not found under the budget, a sentence each.
+        rows_of_persons: What a row means where the unit is a person.
 
     Privacy:
         Post-processing.
@@ -29,7 +38,7 @@ def describe_guarantee(guarantee: dict[str, Any], lost_columns: Sequence[str] = 
     if guarantee.get("interrupted"):
         lines.append(f"interrupted: {guarantee['interrupted']}; what was charged for all of them stays spent")
     if guarantee["unit"] == "person":
-        lines.append(f"rows: {ROWS_OF_PERSONS}")
+        lines.append(f"rows: {rows_of_persons}")
     lines += _listed("read from the records", _describe_events(guarantee["events"]))
     lines += _listed("declared public", guarantee["public"])
     if lost_columns:

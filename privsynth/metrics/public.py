@@ -11,6 +11,7 @@ from privsynth.io.source import Table
 from privsynth.metrics.common.estimates import number
 from privsynth.metrics.common.grouping import groupings
 from privsynth.metrics.common.tables import Tables, load_released
+from privsynth.metrics.common.units import unit_of_rows
 from privsynth.metrics.fairness.rates import rates_by_group
 from privsynth.metrics.fidelity.associations import MAX_COLUMNS, association_matrix
 from privsynth.metrics.fidelity.distributions import column_distribution
@@ -41,19 +42,20 @@ def describe_released(synthetic: Table, *, schema: Schema) -> dict[str, Any]:
         Post-processing: reads the released rows and the public schema only.
     """
     tables = load_released(synthetic, schema=schema)
-    frame, ones = tables.synthetic.frame, np.ones(len(tables.synthetic.frame))
+    frame, weights = tables.synthetic.frame, tables.synthetic_weights
+    equal_rows = tables.synthetic_sample(np.random.default_rng(0))
     columns = []
     for column in tables.schema.modelled:
-        bars = column_distribution(column, frame[column.name], ones, frame[column.name])
+        bars = column_distribution(column, frame[column.name], weights, equal_rows[column.name])
         columns.append(
             {
                 "column": column.name,
                 "type": column.type,
-                "missing": float(frame[column.name].isna().mean()),
+                "missing": float(np.average(frame[column.name].isna(), weights=weights)),
                 "distribution": [{"label": bar["label"], "synthetic": bar["synthetic"]} for bar in bars],
             }
         )
-    matrix = association_matrix(frame, ones) if 2 <= frame.shape[1] <= MAX_COLUMNS else None
+    matrix = association_matrix(frame, weights) if 2 <= frame.shape[1] <= MAX_COLUMNS else None
     target = target_of(tables)
     return {
         "n_rows": len(frame),
@@ -73,11 +75,10 @@ def describe_released(synthetic: Table, *, schema: Schema) -> dict[str, Any]:
 
 
 def _by_group(tables: Tables, target: Target | None) -> list[dict[str, Any]]:
-    frame = tables.synthetic.frame
-    units, ones = np.arange(len(frame)), np.ones(len(frame))
+    frame, units = tables.synthetic.frame, unit_of_rows(tables.synthetic)
     out = []
     for grouping in groupings(tables):
-        rates = rates_by_group(frame, ones, units, grouping, target)
+        rates = rates_by_group(frame, tables.synthetic_weights, units, grouping, target)
         for i, group in enumerate(grouping.groups):
             entry: dict[str, Any] = {"group": group, "share": _rate(rates.share[i], rates.share_units[i])}
             if target is not None:

@@ -191,7 +191,7 @@ def _under_budget(
             return paid_audit(
                 real=tables.real,
                 holdout=tables.holdout,
-                synthetic=tables.synthetic.frame,
+                synthetic=tables.synthetic,
                 schema=tables.schema,
                 target=tables.target,
                 account=account,
@@ -218,6 +218,7 @@ def _report_on_table(context: TableContext) -> AuditReport:
         tables=sizes,
         settings={
             "unit": context.schema.unit,
+            **({"sequences": True} if context.schema.is_sequential else {}),
             "columns": list(tables.real.frame.columns),
             "target": tables.target,
             "groups": list(tables.groups),

@@ -68,10 +68,11 @@ def report_publicly(context: PublicContext) -> AuditReport:
     kind = {} if schema.image is None else {"kind": "images", "image": schema.image.to_dict()}
     report = AuditReport.of(
         context,
-        tables={"synthetic": {"n_rows": n_rows, "n_units": n_rows}},
+        tables={"synthetic": {"n_rows": n_rows, "n_units": _n_units(context, n_rows)}},
         settings={
             **kind,
             "unit": schema.unit,
+            **({"sequences": True} if schema.is_sequential else {}),
             "columns": [column.name for column in schema.modelled],
             "target": context.target,
             "groups": list(context.groups),
@@ -82,3 +83,11 @@ def report_publicly(context: PublicContext) -> AuditReport:
     if context.count_under_budget is not None:  # how long the count took may depend on the records
         facts["created"] = report.created.partition("T")[0]
     return replace(report, **facts)
+
+
+def _n_units(context: PublicContext, n_rows: int) -> int:
+    """Return the number of synthetic persons where their rows belong together, else that of rows."""
+    released, person_id = context.synthetic, context.schema.person_id
+    if not context.schema.is_sequential or person_id not in released:  # what is not there is said later
+        return n_rows
+    return int(released[person_id].nunique())

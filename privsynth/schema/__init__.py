@@ -11,13 +11,14 @@ from privsynth.schema.column_facts import PRIVATE, RESOLUTION_SECONDS, Category
 from privsynth.schema.column_types import whole_steps
 from privsynth.schema.columns import DISCRETE_TYPES, TYPES, Column
 from privsynth.schema.plain_values import category_text
-from privsynth.schema.schema import ROWS_OF_PERSONS, SCHEMA_VERSION, Schema
+from privsynth.schema.schema import ROWS_OF_HISTORIES, ROWS_OF_PERSONS, SCHEMA_VERSION, Schema
 from privsynth.schema.times import datetime_to_step
 
 __all__ = [
     "DISCRETE_TYPES",
     "PRIVATE",
     "RESOLUTION_SECONDS",
+    "ROWS_OF_HISTORIES",
     "ROWS_OF_PERSONS",
     "SCHEMA_VERSION",
     "TYPES",

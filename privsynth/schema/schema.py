@@ -27,6 +27,10 @@ ROWS_OF_PERSONS = (
     "each synthetic row stands for one person: shares and means count every person once, however many "
     "records they have, and are not those of records"
 )
+ROWS_OF_HISTORIES = (
+    "the synthetic rows of a person belong together, and the person column, made afresh, says which they are: "
+    "shares and means count every person once, however many rows they have"
+)
 _SCHEMA_FIELDS = frozenset(
     {"version", "csv", "image", "columns", "max_records_per_person", "constraints", "types_from_records"}
 )
@@ -181,6 +185,13 @@ class Schema:
     def unit(self) -> str:
         """The unit of the guarantee: ``"person"`` or ``"record"``."""
         return "record" if self.person_id is None else "person"
+
+    @property
+    def rows_of_persons(self) -> str | None:
+        """What a synthetic row means where the unit is a person; None where it is a record."""
+        if self.person_id is None:
+            return None
+        return ROWS_OF_HISTORIES if self.is_sequential else ROWS_OF_PERSONS
 
     @property
     def given(self) -> str | None:

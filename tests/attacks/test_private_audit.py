@@ -52,7 +52,7 @@ def run(ledger: Ledger, *, real=None, holdout=None, synthetic=None, schema=SCHEM
         return paid_audit(
             real=records(draw(800, 0) if real is None else real, schema),
             holdout=records(draw(800, 1) if holdout is None else holdout, schema),
-            synthetic=conform(draw(600, 2) if synthetic is None else synthetic, rows).frame,
+            synthetic=conform(draw(600, 2) if synthetic is None else synthetic, rows),
             schema=schema,
             target="ill",
             account=account,

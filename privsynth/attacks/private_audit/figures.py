@@ -33,7 +33,7 @@ def paid_audit(
     *,
     real: Records,
     holdout: Records | None,
-    synthetic: pd.DataFrame,
+    synthetic: Records,
     schema: Schema,
     target: str | None,
     account: AuditAccount,
@@ -44,7 +44,8 @@ def paid_audit(
     Args:
         real: Canonical members.
         holdout: Canonical outsiders of the same data set; without them hits have nothing to be held against.
-        synthetic: Canonical released rows, all of them.
+        synthetic: Canonical released rows, all of them; with persons where their rows belong together, who
+            then weigh as real ones do: each once.
         schema: Public description; columns with private facts are left out of the tables of counts.
         target: Column that a model of the synthetic rows predicts; must be categorical or boolean.
         account: What pays; opened before the records were read.
@@ -89,34 +90,43 @@ def paid_audit(
 
 
 def _without_values_of_records(
-    synthetic: pd.DataFrame, real: Records, holdout: Records | None
-) -> tuple[pd.DataFrame, list[Records]]:
+    synthetic: Records, real: Records, holdout: Records | None
+) -> tuple[Records, list[Records]]:
     """Keep only categories that synthetic rows have: those of the records must not shape any rule."""
+    released = synthetic.frame
     kept = {
-        name: synthetic[name].cat.remove_unused_categories().cat.categories
-        for name in synthetic.columns
-        if isinstance(synthetic[name].dtype, pd.CategoricalDtype)
+        name: released[name].cat.remove_unused_categories().cat.categories
+        for name in released.columns
+        if isinstance(released[name].dtype, pd.CategoricalDtype)
     }
 
     def cut(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.assign(**{name: frame[name].cat.set_categories(known) for name, known in kept.items()})
 
-    sides = [real, *([holdout] if holdout is not None else [])]
-    return cut(synthetic), [Records(cut(side.frame), side.persons) for side in sides]
+    def of(side: Records) -> Records:
+        return Records(cut(side.frame), side.persons)
+
+    return of(synthetic), [of(side) for side in (real, holdout) if side is not None]
 
 
 def _hits(
-    counter: PrivateCounter, synthetic: pd.DataFrame, generator: np.random.Generator
+    counter: PrivateCounter, synthetic: Records, generator: np.random.Generator
 ) -> dict[str, Any] | None:
     """Count the units with a row nearer to a synthetic row than most of these are to each other.
 
-    None where a single synthetic row has no other to be near to.
+    None where a single synthetic row, or person, has no other to be near to.
     """
-    if len(synthetic) < 2:
+    n_units = (
+        len(synthetic.frame) if synthetic.persons is None else int(synthetic.persons.max(initial=-1)) + 1
+    )
+    if n_units < 2:
         return None
-    space = FeatureSpace.fit([synthetic])
-    points = space.place(synthetic)
-    first, second = np.array_split(points[generator.permutation(len(points))], 2)
+    space = FeatureSpace.fit([synthetic.frame])
+    points = space.place(synthetic.frame)
+    halves = np.array_split(generator.permutation(n_units), 2)
+    if synthetic.persons is not None:  # rows of one person are near each other
+        halves = [np.flatnonzero(np.isin(synthetic.persons, half)) for half in halves]
+    first, second = (points[half] for half in halves)
     threshold = float(np.quantile(nearest(second, first, 1).distance[:, 0], FLAGGED_SHARE))
 
     def is_hit(side: Records) -> np.ndarray:
@@ -132,9 +142,10 @@ def _hits(
 
 
 def _predictions(
-    counter: PrivateCounter, synthetic: pd.DataFrame, target: str | None, generator: np.random.Generator
+    counter: PrivateCounter, records: Records, target: str | None, generator: np.random.Generator
 ) -> dict[str, Any] | None:
     """Count how much of each unit a model of the synthetic rows predicts right."""
+    synthetic = records.frame
     if target is None or counter.schema.columns[target].is_numeric or synthetic.shape[1] < 2:
         return None
     known = [name for name in synthetic.columns if name != target]
@@ -144,7 +155,11 @@ def _predictions(
     if len(np.unique(labels)) < 2:
         return None
     model = HistGradientBoostingClassifier(early_stopping=False, random_state=0)
-    model.fit(discretiser.matrix(synthetic.iloc[rows][known]).astype(np.float64), labels)
+    model.fit(
+        discretiser.matrix(synthetic.iloc[rows][known]).astype(np.float64),
+        labels,
+        sample_weight=None if records.persons is None else _weights(records)[rows],
+    )
 
     def is_right(side: Records) -> np.ndarray:
         guessed: np.ndarray = model.predict(discretiser.matrix(side.frame[known]).astype(np.float64))
@@ -161,7 +176,7 @@ def _predictions(
 
 def _tables(
     counter: PrivateCounter,
-    synthetic: pd.DataFrame,
+    synthetic: Records,
     sets: list[tuple[str, ...]],
     codings: Mapping[str, Coding],
     kind: str,
@@ -173,17 +188,25 @@ def _tables(
 
     purpose = f"{'1' if kind == 'one_way' else '2'}-way counts"
     noisy, sigma = counter.count(purpose, kind, fields, codings, sets)
-    codes = {name: coding.encode(synthetic[name]) for name, coding in codings.items()}
+    codes = {name: coding.encode(synthetic.frame[name]) for name, coding in codings.items()}
+    weights = _weights(synthetic)
     out = []
     for names, (table,) in zip(sets, noisy, strict=True):
         sizes = [codings[name].size for name in names]
         joint = np.ravel_multi_index([codes[name] for name in names], sizes)
-        released = np.bincount(joint, minlength=table.size).reshape(sizes)
+        released = np.bincount(joint, weights, minlength=table.size).reshape(sizes)
         total = max(float(table.sum()), 1.0)
-        distance = np.abs(table / total - released / len(synthetic)).sum() / 2
+        distance = np.abs(table / total - released / weights.sum()).sum() / 2
         by_noise = table.size * sigma * math.sqrt(2 / math.pi) / total / 2
         out.append({"columns": list(names), "tv": min(1.0, float(distance)), "tv_of_noise": by_noise})
     return out
+
+
+def _weights(released: Records) -> np.ndarray:
+    """Return what each released row weighs: each person once, where rows belong to persons."""
+    if released.persons is None:
+        return np.ones(len(released.frame))
+    return 1.0 / np.bincount(released.persons)[released.persons]
 
 
 def _public_codings(schema: Schema, *, n_bins: int) -> dict[str, Coding]:

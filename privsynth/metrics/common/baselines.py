@@ -41,7 +41,7 @@ class Baselines:
         """
         n_rows = min(len(tables.real.frame), len(tables.synthetic.frame))
         judged: dict[Compared, pd.DataFrame] = {
-            "synthetic": tables.synthetic.frame,
+            "synthetic": tables.synthetic_sample(generator),
             "floor": tables.independent_sample(n_rows, generator),
         }
         if tables.holdout is None:

@@ -2,7 +2,7 @@
 
 Where the schema names persons, real and holdout rows weigh 1/(rows of that person), so that each person
 counts once: in expectation this is the row cap of the schema followed by equal shares. Synthetic rows weigh
-one each.
+one each; only where the rows of a synthetic person belong together are they weighed as real ones are.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ class Tables:
     Attributes:
         schema: The public description of the table.
         real: The records that the generator was fitted to.
-        synthetic: The released rows; never with persons.
+        synthetic: The released rows; with persons where their rows belong together, as a sequential schema
+            says, and never elsewhere.
         holdout: Records of the same source that the generator never saw, or None.
         reference: More such records, apart from the holdout, for the attacks; or None.
-        non_private: Rows of the same generator fitted without privacy, one table a fit; never with persons.
+        non_private: Rows of the same generator fitted without privacy, one table a fit; as ``synthetic``.
         balanced: Rows that the generator drew balanced over groups and target; never with persons; or None.
         target: Column to predict, or None.
         groups: Columns whose groups are compared.
@@ -62,6 +63,19 @@ class Tables:
     def holdout_weights(self) -> np.ndarray:
         """Weight of each holdout row, ``(n_holdout,)``; empty without a holdout."""
         return row_weights(self.holdout) if self.holdout is not None else np.empty(0)
+
+    @cached_property
+    def synthetic_weights(self) -> np.ndarray:
+        """Weight of each synthetic row, ``(n_synthetic,)``."""
+        return row_weights(self.synthetic)
+
+    def synthetic_sample(self, generator: np.random.Generator) -> pd.DataFrame:
+        """Return the synthetic rows, each of the same weight; by weight drawn where persons have several."""
+        if self.synthetic.persons is None:
+            return self.synthetic.frame
+        n_rows = len(self.synthetic.frame)
+        chosen = weighted_rows(self.synthetic_weights, n_rows, generator)
+        return self.synthetic.frame.iloc[chosen].reset_index(drop=True)
 
     def real_sample(self, n_rows: int, generator: np.random.Generator) -> pd.DataFrame:
         """Return real rows as a release of ``n_rows`` equally weighted rows would hold them."""
@@ -94,7 +108,8 @@ def load_tables(
     """Read the tables and bring them to one canonical form.
 
     Values that break the schema are clipped as ``fit(on_violation="clip")`` does, and noted. The synthetic
-    table needs only the modelled columns.
+    table needs only the modelled columns, and the person column where the schema is sequential: its numbers
+    are made up, and nothing compares them with those of real persons.
 
     Args:
         real: Whatever `privsynth.io.tables.open_table` opens.
@@ -124,21 +139,21 @@ def load_tables(
     }
     _refuse_shared_persons(raw, schema)
     notes: list[str] = []
-    rows_only = Schema({column.name: column for column in schema.modelled})
+    as_released = schema_of_released(schema)
     released = _canonical(
-        open_table(synthetic, needed, schema=schema, is_real=False), rows_only, "synthetic", notes
+        open_table(synthetic, needed, schema=schema, is_real=False), as_released, "synthetic", notes
     )
     records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
     records["synthetic"] = released
-    if model is not None:
+    if model is not None and not schema.is_sequential:
         n_rows = len(records["synthetic"].frame)
         drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
         if drawn is not None:
-            records["balanced"] = _canonical(open_table(drawn), rows_only, "balanced", notes)
+            records["balanced"] = _canonical(open_table(drawn), as_released, "balanced", notes)
     fits = {f"non-private {i + 1}" if i else "non-private": t for i, t in enumerate(_listed(non_private))}
     for name, table in fits.items():
         records[name] = _canonical(
-            open_table(table, needed, schema=schema, is_real=False), rows_only, name, notes
+            open_table(table, needed, schema=schema, is_real=False), as_released, name, notes
         )
     records = _with_common_categories(records, schema)
     return Tables(
@@ -161,11 +176,20 @@ def load_released(synthetic: Table, *, schema: Schema) -> Tables:
         Post-processing: reads the released rows and the public schema only.
     """
     notes: list[str] = []
-    alone = Schema({column.name: column for column in schema.modelled})
+    alone = schema_of_released(schema)
     rows = _canonical(open_table(synthetic, schema=schema, is_real=False), alone, "synthetic", notes)
     rows = _with_common_categories({"synthetic": rows}, alone)["synthetic"]
     target, groups = roles_of(alone, None, None)
     return Tables(schema=alone, real=rows, synthetic=rows, target=target, groups=groups, notes=tuple(notes))
+
+
+def schema_of_released(schema: Schema) -> Schema:
+    """Return the description of released rows: without persons, unless a person's rows belong together.
+
+    Privacy:
+        Public: reads no record.
+    """
+    return schema if schema.is_sequential else Schema({column.name: column for column in schema.modelled})
 
 
 def row_weights(records: Records) -> np.ndarray:

@@ -15,7 +15,7 @@ from privsynth.attacks.intervals import difference_interval, wilson
 from privsynth.metrics.common.baselines import Baselines
 from privsynth.metrics.common.estimates import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.common.grouping import Grouping
-from privsynth.metrics.common.tables import Tables
+from privsynth.metrics.common.tables import Tables, row_weights
 from privsynth.metrics.common.units import unit_of_rows
 from privsynth.metrics.fairness.group_models import ByRate, Replicates
 from privsynth.metrics.fairness.rates import rates_by_group
@@ -182,9 +182,7 @@ def _shares(tables: Tables, grouping: Grouping) -> list[Shares]:
     """Return shares and the units behind them, of real, synthetic and non-private rows."""
     out = []
     for records in (tables.real, tables.synthetic, *tables.non_private):
-        units = unit_of_rows(records)
-        weights = tables.real_weights if records is tables.real else np.ones(len(units))
-        rates = rates_by_group(records.frame, weights, units, grouping, None)
+        rates = rates_by_group(records.frame, row_weights(records), unit_of_rows(records), grouping, None)
         out.append((rates.share, rates.share_units))
     return out
 
@@ -242,5 +240,5 @@ def _is_clear_loss(cost: dict[str, Any]) -> bool:
 
 def _within_groups(tables: Tables, random_state: int) -> list[dict[str, Any]]:
     baselines = Baselines.of(tables, np.random.default_rng(random_state))
-    baselines = replace(baselines, judged={"synthetic": tables.synthetic.frame})
+    baselines = replace(baselines, judged={"synthetic": baselines.judged["synthetic"]})
     return compare_within_groups(tables, baselines, Discretiser.fit(tables.real.frame, tables.real_weights))

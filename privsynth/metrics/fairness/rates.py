@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.metrics.common.estimates import figure
-from privsynth.metrics.common.grouping import Grouping
+from privsynth.metrics.common.grouping import Grouping, count_units
 from privsynth.metrics.utility.downstream import Target
 
 N_DRAWS = 1000
@@ -24,7 +24,7 @@ class Rates:
         share_units: Number of independent units of equal weight that would know it as well.
         target_rate: Share of the target's positive class among the group's rows with a known target.
         target_rate_units: As `share_units`.
-        n_known: Number of the group's rows with a known target.
+        n_known: Number of units with a row in the group whose target is known.
     """
 
     share: np.ndarray
@@ -63,7 +63,7 @@ def rates_by_group(
         if chosen.any():
             rate = _ratio(truth[chosen], weights[chosen], units[chosen])
             out["target_rate"][group], out["target_rate_units"][group] = rate
-    n_known = np.bincount(members[(members >= 0) & known], minlength=n_groups)
+    n_known = count_units(members[known], units[known], n_groups)
     return Rates(n_known=n_known, **out)
 
 

@@ -194,7 +194,7 @@ def _compare_tables(
     sides: dict[str, Rates] = {
         "real": rates_by_group(tables.real.frame, tables.real_weights, real_units, grouping, target),
         "synthetic": rates_by_group(
-            tables.synthetic.frame, np.ones(len(synthetic_units)), synthetic_units, grouping, target
+            tables.synthetic.frame, tables.synthetic_weights, synthetic_units, grouping, target
         ),
     }
     if tables.holdout is not None:

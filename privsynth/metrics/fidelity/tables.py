@@ -134,7 +134,7 @@ def _column(tables: Tables, baselines: Baselines, name: str, tv: dict[str, Any])
     column, real, synthetic = (
         tables.schema.columns[name],
         tables.real.frame[name],
-        tables.synthetic.frame[name],
+        baselines.judged["synthetic"][name],
     )
     out: dict[str, Any] = {"column": name, "type": column.type, "tv": tv}
     if column.is_numeric:

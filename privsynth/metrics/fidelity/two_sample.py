@@ -111,7 +111,7 @@ def tell_synthetic_from_real(
     """
     generator = np.random.default_rng(random_state)
     real = _one_row_each(tables.real, max_rows, generator)
-    synthetic = _some(tables.synthetic.frame, 2 * max_rows, generator)
+    synthetic = _one_row_each(tables.synthetic, 2 * max_rows, generator)
     sides = {"synthetic": synthetic, "floor": tables.independent_sample(len(synthetic), generator)}
     if tables.holdout is not None:
         apart, tested = _halves(real), _one_row_each(tables.holdout, max_rows, generator)
@@ -165,10 +165,6 @@ def _one_row_each(records: Records, n_most: int, generator: np.random.Generator)
         order = order[np.unique(records.persons[order], return_index=True)[1]]
         order = generator.permutation(order)
     return records.frame.iloc[order[:n_most]].reset_index(drop=True)
-
-
-def _some(table: pd.DataFrame, n_most: int, generator: np.random.Generator) -> pd.DataFrame:
-    return table.iloc[generator.permutation(len(table))[:n_most]].reset_index(drop=True)
 
 
 def _halves(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.attacks.shadow import Refit, shadow_attack
+from privsynth.metrics.common.tables import schema_of_released
 from privsynth.metrics.common.units import n_units, unit_of_rows
 from privsynth.records.conform import Records, conform
 from privsynth.schema import Schema
@@ -66,14 +67,14 @@ def shadow_figures(
     n_members = n_units(members)
     sides = (isolation[:n_members], isolation[n_members:])
     chosen = [_targets(side, shadowing.n_targets, generator) for side in sides]
-    rows_only = Schema({column.name: column for column in schema.modelled})
+    as_released = schema_of_released(schema)
 
     def refit(table: pd.DataFrame, seed: int) -> pd.DataFrame:
-        given = _as_given(table, rows_only)
+        given = _as_given(table, schema)
         if schema.person_id is not None:
             given[schema.person_id] = table.index.to_numpy()
         made = shadowing.refit(given, seed)
-        rows = conform(made, rows_only, on_violation="clip", name="refitted").frame
+        rows = conform(made, as_released, on_violation="clip", name="refitted").frame
         return rows.astype({n: synthetic[n].dtype for n in rows if rows[n].dtype != synthetic[n].dtype})
 
     within, without = _labelled(members, 0), _labelled(outsiders, n_members)

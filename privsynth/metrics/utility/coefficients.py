@@ -96,8 +96,9 @@ def compare_coefficients(tables: Tables, target: Target) -> dict[str, Any]:
     if not design.terms:
         return not_assessed(NO_TERMS)
     real = estimate(design, tables.real.frame, tables.real_weights, target, tables.real.persons)
-    ones = np.ones(len(tables.synthetic.frame))
-    synthetic = estimate(design, tables.synthetic.frame, ones, target, None)
+    synthetic = estimate(
+        design, tables.synthetic.frame, tables.synthetic_weights, target, tables.synthetic.persons
+    )
     if real is None or synthetic is None:
         return not_assessed("a table holds one class of the target only, or too few rows for its terms")
     holdout = None
@@ -105,10 +106,10 @@ def compare_coefficients(tables: Tables, target: Target) -> dict[str, Any]:
         holdout = estimate(
             design, tables.holdout.frame, tables.holdout_weights, target, tables.holdout.persons
         )
-    floor_rows = tables.independent_sample(len(ones), np.random.default_rng(0))
-    floor = estimate(design, floor_rows, ones, target, None)
-    n_real = n_units(tables.real)
-    widening = math.sqrt(1 + len(ones) / n_real)
+    n_synthetic = n_units(tables.synthetic)
+    floor_rows = tables.independent_sample(n_synthetic, np.random.default_rng(0))
+    floor = estimate(design, floor_rows, np.ones(n_synthetic), target, None)
+    widening = math.sqrt(1 + n_synthetic / n_units(tables.real))
     usable = (np.abs(real.coefficients) < LARGEST) & (np.abs(synthetic.coefficients) < LARGEST)
     terms = [
         _term_entry(design.terms[i], real, synthetic, i, widening)

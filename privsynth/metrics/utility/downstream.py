@@ -16,7 +16,7 @@ import pandas as pd
 from privsynth.metrics.common import learners
 from privsynth.metrics.common.grouping import Grouping
 from privsynth.metrics.common.scores import Task
-from privsynth.metrics.common.tables import Tables
+from privsynth.metrics.common.tables import Tables, row_weights
 from privsynth.metrics.common.units import unit_of_rows
 from privsynth.schema import Category
 
@@ -150,7 +150,7 @@ def predict_holdout(
         of[name, "independent"] = constant_prediction(tables, target, len(rows))
     non_private = []
     for fit in tables.non_private:
-        learner = train(names[0], fit.frame, np.ones(len(fit.frame)), target, seed=random_state)
+        learner = train(names[0], fit.frame, row_weights(fit), target, seed=random_state)
         non_private.append(learner(rows) if len(rows) else undefined(target, 0))
     if non_private:
         of[names[0], "twin"] = non_private[0]
@@ -173,13 +173,12 @@ def training_tables(tables: Tables, target: Target) -> dict[Source, tuple[pd.Dat
         Not private: holds real records.
     """
     synthetic, real = tables.synthetic.frame, tables.real.frame
-    ones = np.ones(len(synthetic))
     out: dict[Source, tuple[pd.DataFrame, np.ndarray]] = {
         "real": (real, tables.real_weights),
-        "synthetic": (synthetic, ones),
+        "synthetic": (synthetic, tables.synthetic_weights),
         "augmented": (
             pd.concat([real, synthetic], ignore_index=True),
-            np.concatenate([tables.real_weights, ones]),
+            np.concatenate([tables.real_weights, tables.synthetic_weights]),
         ),
     }
     if tables.balanced is not None:
@@ -200,7 +199,7 @@ def balancing_weights(tables: Tables, target: Target) -> np.ndarray | None:
     """
     if target.task == "regression":
         return None
-    synthetic = tables.synthetic.frame
+    synthetic, by_row = tables.synthetic.frame, tables.synthetic_weights
     cells = target.labels(synthetic)
     if tables.groups:
         cells = Grouping.of(tables, tables.groups).members(synthetic) * len(target.classes) + cells
@@ -209,8 +208,9 @@ def balancing_weights(tables: Tables, target: Target) -> np.ndarray | None:
     large = n_rows >= MIN_BALANCED_ROWS
     if large.sum() < 2:
         return None
-    weights = np.ones(len(synthetic))
-    weights[known] = np.where(large, n_rows[large].sum() / (large.sum() * np.maximum(n_rows, 1)), 1.0)[cell]
+    mass = np.bincount(cell, by_row[known])
+    weights = by_row.copy()
+    weights[known] *= np.where(large, mass[large].sum() / (large.sum() * mass), 1.0)[cell]
     return weights
 
 

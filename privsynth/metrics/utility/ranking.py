@@ -10,6 +10,7 @@ import numpy as np
 from privsynth.metrics.common.estimates import figure, not_assessed, number, percentile_interval
 from privsynth.metrics.common.scores import SCORES, score
 from privsynth.metrics.common.tables import Tables
+from privsynth.metrics.common.units import n_units, unit_of_rows
 from privsynth.metrics.utility.downstream import Predictions, train
 
 TESTED_SHARE = 0.25
@@ -38,18 +39,18 @@ def compare_rankings(
     """
     target, main = predictions.target, SCORES[predictions.target.task][0]
     generator = np.random.default_rng(random_state)
-    shuffled = tables.synthetic.frame.iloc[generator.permutation(len(tables.synthetic.frame))]
-    n_tested = int(TESTED_SHARE * len(shuffled))
+    order, n_tested = _tested_first(tables, generator)
     if n_tested < MIN_ROWS or len(predictions.models) < 2:
         return not_assessed(TOO_FEW)
+    shuffled, weights_of = tables.synthetic.frame.iloc[order], tables.synthetic_weights[order]
     tested, learnt = shuffled.iloc[:n_tested], shuffled.iloc[n_tested:]
     known, labels = target.known_labels(tested)
-    tested = tested[known].reset_index(drop=True)
+    tested, weights_tested = tested[known].reset_index(drop=True), weights_of[:n_tested][known]
     alone, real, replicates = [], [], []
     weights = np.vstack([predictions.weights, predictions.weights * draws])
     for name in predictions.models:
-        learner = train(name, learnt.reset_index(drop=True), np.ones(len(learnt)), target, seed=random_state)
-        alone.append(score(main, labels, learner(tested), np.ones((1, len(tested))))[0])
+        learner = train(name, learnt.reset_index(drop=True), weights_of[n_tested:], target, seed=random_state)
+        alone.append(score(main, labels, learner(tested), weights_tested[None, :])[0])
         truth = score(main, predictions.labels, predictions.of[name, "real"], weights)
         real.append(truth[0])
         replicates.append(truth[1:])
@@ -73,6 +74,17 @@ def compare_rankings(
             for name, a, r in zip(predictions.models, alone, real, strict=True)
         ],
     }
+
+
+def _tested_first(tables: Tables, generator: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Return synthetic rows in random order, those to test on first, and their number; no person is cut."""
+    units = unit_of_rows(tables.synthetic)
+    place = generator.permutation(n_units(tables.synthetic))
+    n_tested = int(TESTED_SHARE * len(place))
+    if tables.synthetic.persons is None:
+        return place, n_tested
+    rank = np.argsort(place)[units]
+    return np.argsort(rank, kind="stable"), int((rank < n_tested).sum())
 
 
 def agreement(a: np.ndarray, b: np.ndarray) -> np.ndarray:
