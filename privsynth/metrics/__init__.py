@@ -11,9 +11,19 @@ from __future__ import annotations
 from privsynth.metrics import images
 from privsynth.metrics.fairness.tables import fairness
 from privsynth.metrics.fidelity.detection import interpretability
+from privsynth.metrics.fidelity.sequences import sequences
 from privsynth.metrics.fidelity.tables import fidelity
 from privsynth.metrics.leakage.disclosure import disclosure
 from privsynth.metrics.leakage.membership import membership
 from privsynth.metrics.utility.tables import utility
 
-__all__ = ["disclosure", "fairness", "fidelity", "images", "interpretability", "membership", "utility"]
+__all__ = [
+    "disclosure",
+    "fairness",
+    "fidelity",
+    "images",
+    "interpretability",
+    "membership",
+    "sequences",
+    "utility",
+]

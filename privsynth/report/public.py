@@ -88,6 +88,8 @@ def report_publicly(context: PublicContext) -> AuditReport:
 def _n_units(context: PublicContext, n_rows: int) -> int:
     """Return the number of synthetic persons where their rows belong together, else that of rows."""
     released, person_id = context.synthetic, context.schema.person_id
-    if not context.schema.is_sequential or person_id not in released:  # what is not there is said later
+    if isinstance(released, LabelledImages) or not context.schema.is_sequential:
+        return n_rows
+    if person_id not in released:  # a message says so when the rows are read
         return n_rows
     return int(released[person_id].nunique())

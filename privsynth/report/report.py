@@ -41,7 +41,8 @@ class AuditReport:
     Attributes:
         sections: Name to figures, see `privsynth.report.sections.SECTIONS`: ``guarantee``, the statement of
             the model file or None; ``fidelity``, ``utility``, ``fairness``, ``interpretability``,
-            ``membership``, ``disclosure``, see `privsynth.metrics`; ``synthetic``, of a public report what
+            ``membership``, ``disclosure``, see `privsynth.metrics`; where the schema says that the rows of a
+            person belong together ``sequences``; ``synthetic``, of a public report what
             the released rows show by themselves, else None; ``paid``, figures that a budget of the audit's
             own covers, else None; ``pictures``, what the page of images shows and the JSON leaves out.
         verdicts: ``question``, ``verdict``, ``evidence``, ``action`` and ``section`` of the page, each.
@@ -75,14 +76,17 @@ class AuditReport:
         Privacy:
             Not private, unless the context is that of a public report.
         """
+        asked = [section for section in SECTIONS[context.kind] if section.is_for(context.schema)]
         for section in sections_of(context.kind, public=facts["settings"]["public"]):
+            if section not in asked:
+                continue
             if section.doing:
                 context.progress(section.doing)
             context.found[section.name] = section.assess(context)
-        for section in SECTIONS[context.kind]:  # those that are no part of this report
+        for section in asked:  # those that are no part of this report
             context.found.setdefault(section.name, not_assessed(PUBLIC) if section.reads_records else None)
         context.progress("writing the verdicts")
-        figures = {section.name: context.found[section.name] for section in SECTIONS[context.kind]}
+        figures = {section.name: context.found[section.name] for section in asked}
         content = plain(figures | facts | {"drawing": context.drawing})
         return cls(sections=figures, verdicts=verdicts_of(content), drawing=context.drawing, **facts)
 

@@ -28,8 +28,8 @@ ROWS_OF_PERSONS = (
     "records they have, and are not those of records"
 )
 ROWS_OF_HISTORIES = (
-    "the synthetic rows of a person belong together, and the person column, made afresh, says which they are: "
-    "shares and means count every person once, however many rows they have"
+    "the synthetic rows of a person belong together, and the person column, made afresh, says which they "
+    "are: shares and means count every person once, however many rows they have"
 )
 _SCHEMA_FIELDS = frozenset(
     {"version", "csv", "image", "columns", "max_records_per_person", "constraints", "types_from_records"}

@@ -105,19 +105,19 @@ class Predictions:
         return [source for model, source in self.of if model == self.models[0]]
 
 
-def target_of(tables: Tables) -> Target | None:
-    """Return what is to be predicted, None if no target is named.
+def target_of(tables: Tables, name: str | None = None) -> Target | None:
+    """Return what is to be predicted: the column of that name, or the target; None if neither is named.
 
     Privacy:
         Public, if the target's categories are.
     """
-    if tables.target is None:
+    name = tables.target if name is None else name
+    if name is None:
         return None
-    column = tables.schema.columns[tables.target]
-    if column.is_numeric:
-        return Target(tables.target, "regression", ())
-    classes = tuple(tables.real.frame[tables.target].cat.categories)
-    return Target(tables.target, "binary" if len(classes) == 2 else "multiclass", classes)
+    if tables.schema.columns[name].is_numeric:
+        return Target(name, "regression", ())
+    classes = tuple(tables.real.frame[name].cat.categories)
+    return Target(name, "binary" if len(classes) == 2 else "multiclass", classes)
 
 
 def predict_holdout(

@@ -21,6 +21,7 @@ from privsynth.report.sections import (
     paid,
     pictures,
     released,
+    sequences,
     utility,
 )
 from privsynth.report.sections.base import Content, Section, Verdict, kind_of
@@ -33,6 +34,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
         membership.OF_TABLES,
         disclosure.OF_TABLES,
         fidelity.SECTION,
+        sequences.SECTION,
         utility.SECTION,
         fairness.OF_TABLES,
         interpretability.OF_TABLES,
@@ -60,7 +62,8 @@ def sections_of(kind: str, *, public: bool) -> list[Section]:
 
 def sections_in(content: Content) -> list[Section]:
     """Return the sections of the report that a ``report.json`` holds."""
-    return sections_of(kind_of(content), public=bool(content["settings"].get("public")))
+    listed = sections_of(kind_of(content), public=bool(content["settings"].get("public")))
+    return [section for section in listed if section.is_in(content)]
 
 
 def verdicts_of(content: Content) -> list[Verdict]:

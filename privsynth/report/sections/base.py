@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from privsynth.schema import Schema
+
 Content = Mapping[str, Any]
 """What ``report.json`` holds: the figures of every section by its name, and the facts of the audit."""
 Figures = dict[str, Any]
@@ -38,6 +40,8 @@ class Section:
         only_public: Whether it stands on public pages alone, because an audit shows the same and more.
         anchor: Where the link leads to; ``name`` if it is empty.
         more_links: Anchor to words of further links.
+        asked_by: Whether a schema asks for it; None if every one does. The report on another schema has no
+            such key, and no word of it.
     """
 
     name: str
@@ -52,6 +56,15 @@ class Section:
     only_public: bool = False
     anchor: str = ""
     more_links: Mapping[str, str] = field(default_factory=dict)
+    asked_by: Callable[[Schema], bool] | None = None
+
+    def is_for(self, schema: Schema) -> bool:
+        """Whether it is part of reports on tables of this schema."""
+        return self.asked_by is None or self.asked_by(schema)
+
+    def is_in(self, content: Content) -> bool:
+        """Whether a report that was written holds it; what every report has is taken to be there."""
+        return self.asked_by is None or content.get(self.name) is not None
 
     def stands_on(self, *, public: bool) -> bool:
         """Whether it is part of a public report, or of an audit."""

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from privsynth.errors import ParameterError, TableError
-from privsynth.metrics.common.tables import load_tables, row_weights, weighted_rows
+from privsynth.metrics.common.tables import load_tables, row_weights, schema_of_released, weighted_rows
 from privsynth.records.conform import Records
 from privsynth.schema import Schema
+from tests.helpers.histories import SCHEMA as SEQUENTIAL
+from tests.helpers.histories import draw_histories
 
 
 def test_paths_and_frames_give_the_same_tables(draw, schema: Schema, tmp_path: Path) -> None:
@@ -63,6 +65,25 @@ def test_a_synthetic_table_needs_no_person_column(draw, person_schema: Schema) -
     )
     assert tables.synthetic.persons is None
     assert tables.real_weights.tolist() == pytest.approx([1 / 3] * 3 + [1 / 2] * 2 + [1] * 4)
+
+
+def test_synthetic_rows_of_a_person_who_has_several_weigh_as_real_ones_do() -> None:
+    synthetic = draw_histories(40, 1).assign(pid=lambda rows: rows["pid"].rank(method="dense").astype(int))
+    tables = load_tables(draw_histories(30, 0), synthetic, schema=SEQUENTIAL, non_private=synthetic)
+    by_person = np.bincount(tables.synthetic.persons, tables.synthetic_weights)
+    assert by_person.tolist() == pytest.approx([1.0] * 40)
+    assert tables.non_private[0].persons is not None
+    ill = tables.synthetic.frame["ill"].astype(bool).to_numpy()
+    rows = tables.synthetic_sample(np.random.default_rng(0))
+    assert len(rows) == len(synthetic)
+    # systematic drawing: off by no more than one row
+    expected = np.average(ill, weights=tables.synthetic_weights)
+    assert rows["ill"].astype(bool).mean() == pytest.approx(expected, abs=1 / len(rows) + 1e-9)
+
+
+def test_only_sequential_schemas_ask_for_the_person_of_a_synthetic_row(person_schema: Schema) -> None:
+    assert schema_of_released(SEQUENTIAL) is SEQUENTIAL
+    assert schema_of_released(person_schema).person_id is None
 
 
 @pytest.mark.parametrize("argument", [{"target": "wage"}, {"groups": ["sex", "wage"]}])

@@ -1,0 +1,185 @@
+"""Sequences: do synthetic persons have histories like those of real ones?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from privsynth.metrics.fidelity.sequences import assess_sequences
+from privsynth.report.context import TableContext
+from privsynth.report.page.timelines import timeline
+from privsynth.report.sections.base import (
+    Content,
+    Figures,
+    KeyFigure,
+    Section,
+    Verdict,
+    is_assessed,
+    or_not_assessed,
+    sentence,
+    verdict,
+)
+from privsynth.report.text import MODEL_WORDS, SCORE_WORDS, way_to_floor
+
+FAR_BEYOND = 1.5  # times the holdout's distance of records per person
+SMALLEST_DISTANCE = 0.02  # beyond that, for the sampling of persons
+NO_BETTER = 0.9  # of the way from the holdout to independent rows
+MAX_PAIRS_LISTED = 100
+
+_NUMBERS = {1: "", 2: "two "}
+_QUESTION = "Do synthetic persons have histories like those of real ones?"
+
+
+def _assess(context: TableContext) -> Figures:
+    return assess_sequences(
+        context.tables, n_bootstrap=context.limits.n_bootstrap, random_state=context.random_state
+    )
+
+
+def _verdicts(content: Content) -> list[Verdict]:
+    return [_verdict(content["sequences"])]
+
+
+def _verdict(found: Figures) -> Verdict:
+    """Return the verdict on following records, on the next event, and on records per person."""
+    if not is_assessed(found):
+        return or_not_assessed(found, _QUESTION, "Mend the tables and audit again.")
+    judged = {_lag_words(lag["lag"], has_order=found["has_order"]): lag["tv"] for lag in found["lags"]}
+    next_event = found["next_event"]
+    if is_assessed(next_event):
+        judged |= {
+            f"{SCORE_WORDS[p['score']]} of the next {p['column']!r}": p["of_score"]
+            for p in next_event["predicted"]
+        }
+    told = {name: figure for name, figure in judged.items() if figure["value"] is not None}
+    records = found["records_per_person"]
+    if not told:
+        return verdict(
+            _QUESTION,
+            "not_assessed",
+            "No person has two records on both sides, so there is nothing that follows.",
+            "Audit a table in which persons have several records.",
+        )
+    evidence = (
+        "; ".join(_told(name, figure) for name, figure in told.items())
+        + f"; records per person TVD {_told_beside(records)}."
+    )
+    ways = {name: way_to_floor(figure) or 0.0 for name, figure in told.items()}
+    none = [name for name, way in ways.items() if way > NO_BETTER]
+    far = [name for name, way in ways.items() if NO_BETTER >= way > 0.5]
+    faults = []
+    if none:
+        faults.append(f"no better than independent rows: {', '.join(none)}")
+    if far:
+        faults.append(f"nearer to independent rows than to real persons: {', '.join(far)}")
+    limit = FAR_BEYOND * (records["ceiling"] or 0.0) + SMALLEST_DISTANCE
+    if records["value"] is not None and records["value"] > limit:
+        faults.append("persons have more or fewer records than real ones")
+    if faults:
+        return verdict(
+            _QUESTION,
+            "attention",
+            f"{sentence('; '.join(faults))} {evidence}",
+            "Do not use the rows to speak about what follows what; more persons or a larger epsilon help.",
+        )
+    return verdict(_QUESTION, "ok", evidence, "Look at the pairs of columns below before you rely on one.")
+
+
+def _told(name: str, figure: Figures) -> str:
+    return f"{name} {figure['value']:.3f} ({_references(figure)})"
+
+
+def _told_beside(figure: Figures) -> str:
+    beside = "" if figure["ceiling"] is None else f" (holdout {figure['ceiling']:.3f})"
+    return f"{_or_dash(figure['value'])}{beside}"
+
+
+def _references(figure: Figures) -> str:
+    return f"real {_or_dash(figure['ceiling'])}, independent rows {_or_dash(figure['floor'])}"
+
+
+def _or_dash(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _lag_words(lag: int, *, has_order: bool) -> str:
+    """Return what a lag is called: how many records apart; without an order, that is by chance."""
+    if not has_order:
+        return f"two records of a person, TVD ({'first' if lag == 1 else 'second'} draw)"
+    return f"a record and the one {_NUMBERS[lag]}before it, TVD"
+
+
+def _distances(found: Figures) -> list[tuple[str, Figures | None]]:
+    """Return the figures of the section's table: what each is called, and the figure."""
+    return [
+        ("records per person, TVD (0 = equal)", found["records_per_person"]),
+        *((_lag_words(lag["lag"], has_order=found["has_order"]), lag["tv"]) for lag in found["lags"]),
+        ("time or distance between records, TVD", found["gaps"]),
+        ("a person's total of a number, TVD", found["totals"]),
+        ("autocorrelation, mean difference from real", found["autocorrelation"]["difference"]),
+    ]
+
+
+def _next_events(found: Figures) -> list[tuple[str, Figures]]:
+    """Return the scores of what comes next."""
+    section = found["next_event"]
+    if not is_assessed(section):
+        return []
+    return [
+        (f"{SCORE_WORDS[p['score']]} of the next {p['column']}", p["of_score"]) for p in section["predicted"]
+    ]
+
+
+def _view(content: Content) -> dict[str, Any]:
+    found = content["sequences"]
+    if not is_assessed(found):
+        return {}
+    shown = found["timelines"]
+    columns = shown["columns"]
+    return {
+        "distances": [row for row in _distances(found) if row[1] is not None and row[1]["value"] is not None],
+        "next_events": _next_events(found),
+        "next_model": MODEL_WORDS.get(found["next_event"].get("model", ""), ""),
+        "lag_pairs": _listed_pairs(found),
+        "timeline_pictures": [
+            timeline(person, columns, f"Synthetic person {i}: {person['n_records']} records")
+            for i, person in enumerate(shown["persons"], 1)
+        ],
+    }
+
+
+def _listed_pairs(found: Figures) -> list[Figures]:
+    """Return pairs of columns with their distance at each lag, worst first at the first lag."""
+    first, *others = [lag["pairs"] for lag in found["lags"]]
+    rows = [
+        {
+            "before": pair["before"],
+            "after": pair["after"],
+            "of_lag": [pair["tv"], *(o[i]["tv"] for o in others)],
+        }
+        for i, pair in enumerate(first)
+    ]
+    return sorted(rows, key=lambda row: -(row["of_lag"][0]["value"] or 0.0))[:MAX_PAIRS_LISTED]
+
+
+def _key_figures(content: Content) -> list[KeyFigure]:
+    found = content["sequences"]
+    if not is_assessed(found):
+        return []
+    return [
+        *((name, "low", figure) for name, figure in _distances(found)),
+        *((name, "high", figure) for name, figure in _next_events(found)),
+    ]
+
+
+SECTION = Section(
+    name="sequences",
+    title="Sequences",
+    reads_records=True,
+    assess=_assess,
+    doing="comparing histories",
+    verdicts=_verdicts,
+    template="sequences.html",
+    view=_view,
+    key_figures=_key_figures,
+    asked_by=lambda schema: schema.is_sequential,
+)

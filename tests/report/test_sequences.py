@@ -1,0 +1,166 @@
+"""The section on histories: who has it, what it says, and how it looks."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from privsynth.errors import SchemaError
+from privsynth.report import AuditReport, audit, public_report
+from privsynth.report.compare import compare_reports, render_comparison
+from privsynth.report.page.page import render
+from privsynth.report.sections import sections_in, verdicts_of
+from privsynth.schema import ROWS_OF_HISTORIES, ROWS_OF_PERSONS
+from tests.helpers.histories import SCHEMA, draw_histories
+from tests.report.test_page import LOADING_ATTRIBUTES, Page
+from tests.report.test_schema import errors
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, pd.DataFrame]:
+    return {"real": draw_histories(900, 0), "holdout": draw_histories(700, 1)}
+
+
+@pytest.fixture(scope="module")
+def faithful(tables: dict[str, pd.DataFrame]) -> AuditReport:
+    return audit(**tables, synthetic=draw_histories(900, 2), schema=SCHEMA, quick=True)
+
+
+@pytest.fixture(scope="module")
+def forgetful(tables: dict[str, pd.DataFrame]) -> AuditReport:
+    return audit(**tables, synthetic=draw_histories(900, 2, stay=0.5, memory=0.0), schema=SCHEMA, quick=True)
+
+
+def verdict_of(content: dict[str, Any]) -> dict[str, str]:
+    (found,) = (v for v in verdicts_of(content) if v["section"] == "sequences")
+    return found
+
+
+def test_histories_of_the_law_are_in_order_and_forgotten_ones_are_not(faithful, forgetful) -> None:
+    found = verdict_of(faithful.to_dict())
+    assert found["verdict"] == "ok"
+    assert "a record and the one before it, TVD" in found["evidence"]
+    lost = verdict_of(forgetful.to_dict())
+    assert lost["verdict"] == "attention"
+    assert lost["evidence"].startswith("No better than independent rows: a record and the one before it, TVD")
+    assert "AUC of the next 'ill'" in lost["evidence"]
+
+
+def test_it_stands_in_json_page_links_and_comparison(faithful, forgetful) -> None:
+    content = faithful.to_dict()
+    assert errors(content) == []
+    assert content["sequences"]["lags"][0]["tv"]["value"] == faithful.sequences["lags"][0]["tv"]["value"]
+    text = render(json.loads(json.dumps(content)))
+    page = Page(text)
+    assert ("a", "#sequences") in [(tag, a.get("href")) for tag, a in page.elements]
+    assert text.index('<section id="fidelity"') < text.index('<section id="sequences"')
+    shown = " ".join("".join(page.shown).split())
+    assert ROWS_OF_HISTORIES in shown
+    assert ROWS_OF_PERSONS not in shown
+    assert "900 persons" in shown
+    compared = compare_reports({"a": content, "b": forgetful.to_dict()})
+    rows = {row["measure"]: row for row in compared["figures"] if row["section"] == "Sequences"}
+    lag = rows["a record and the one before it, TVD"]
+    assert (lag["direction"], lag["best"]) == ("low", 0)
+    assert rows["AUC of the next ill"]["direction"] == "high"
+    assert "Sequences" in render_comparison({"a": content, "b": forgetful.to_dict()})
+
+
+def test_the_page_is_read_by_everyone_and_loads_nothing(faithful) -> None:
+    text = faithful.to_html()
+    page = Page(text)
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h\d", tag)]
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in page.elements:
+        for name, value in attributes.items():
+            if name in LOADING_ATTRIBUTES:
+                assert (tag, (value or "")[:1]) == ("a", "#"), (tag, name)
+    section = text[text.index('<section id="sequences"') :]
+    section = section[: section.index("</section>")]
+    drawings = re.findall(r'<svg[^>]*role="img"[^>]*><title>([^<]*)</title>', section)
+    persons = [title for title in drawings if title.startswith("Synthetic person")]
+    assert len(persons) == len(faithful.sequences["timelines"]["persons"])
+    assert section.count("<summary>The records as a table</summary>") == len(persons)
+    for table in re.findall(r"<table>.*?</table>", section, re.DOTALL):
+        assert '<th scope="col"' in table
+        assert '<th scope="row"' in table
+
+
+def test_timelines_do_not_hang_on_real_records(tables, faithful) -> None:
+    other = audit(
+        real=draw_histories(300, 7), holdout=tables["holdout"], synthetic=draw_histories(900, 2),
+        schema=SCHEMA, quick=True,
+    )  # fmt: skip
+    assert other.sequences["timelines"] == faithful.sequences["timelines"]
+
+
+def test_tables_of_rows_have_no_such_section(report: AuditReport) -> None:
+    content = report.to_dict()
+    assert "sequences" not in content
+    assert "sequences" not in content["settings"]
+    assert "sequences" not in [section.name for section in sections_in(content)]
+    assert 'id="sequences"' not in report.to_html()
+    with pytest.raises(AttributeError, match="a report has no 'sequences'"):
+        _ = report.sequences
+
+
+def test_a_report_from_before_the_section_is_shown_without_it(faithful) -> None:
+    content = json.loads(json.dumps(faithful.to_dict()))
+    del content["sequences"]
+    assert all(v["section"] != "sequences" for v in verdicts_of(content))
+    assert 'id="sequences"' not in render(content)
+    compare_reports({"old": content, "new": faithful.to_dict()})
+
+
+def test_without_holdout_or_following_records_it_says_so() -> None:
+    bare = audit(real=draw_histories(80, 0), synthetic=draw_histories(80, 1), schema=SCHEMA, quick=True)
+    assert errors(bare.to_dict()) == []
+    text = "".join(Page(bare.to_html()).shown)
+    assert "No holdout table" in text
+    lonely = audit(
+        real=draw_histories(80, 0, n_records=1), synthetic=draw_histories(80, 1, n_records=1),
+        holdout=draw_histories(80, 2, n_records=1), schema=SCHEMA, quick=True,
+    )  # fmt: skip
+    assert verdict_of(lonely.to_dict())["verdict"] == "not_assessed"
+    assert errors(lonely.to_dict()) == []
+    Page(lonely.to_html())
+
+
+def test_more_records_than_real_persons_have_are_said(tables) -> None:
+    long = audit(**tables, synthetic=draw_histories(900, 2, n_records=6), schema=SCHEMA, quick=True)
+    found = verdict_of(long.to_dict())
+    assert found["verdict"] == "attention"
+    assert "Persons have more or fewer records than real ones" in found["evidence"]
+
+
+def test_a_public_page_counts_persons_and_shows_none_of_them() -> None:
+    report = public_report(synthetic=draw_histories(50, 0), schema=SCHEMA)
+    content = report.to_dict()
+    assert content["tables"]["synthetic"]["n_units"] == 50
+    assert content["sequences"]["status"] == "not_assessed"
+    shown = " ".join("".join(Page(report.to_html()).shown).split())
+    assert "50 persons" in shown
+    assert ROWS_OF_HISTORIES in shown
+    assert "Synthetic person" not in shown
+    with pytest.raises(SchemaError, match="no column 'pid'"):
+        public_report(synthetic=draw_histories(50, 0).drop(columns="pid"), schema=SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "told"),
+    [(0.05, "ok", ""), (0.13, "attention", "Nearer to independent rows"), (0.2, "attention", "No better")],
+)
+def test_the_verdict_lies_between_the_references(faithful, value: float, kind: str, told: str) -> None:
+    content = json.loads(json.dumps(faithful.to_dict()))
+    for lag in content["sequences"]["lags"]:
+        lag["tv"] = {"value": value, "interval": None, "ceiling": 0.04, "floor": 0.2}
+    found = verdict_of(content)
+    assert found["verdict"] == kind
+    assert found["evidence"].startswith(told)
