@@ -22,6 +22,7 @@ from privsynth.metrics.leakage.membership_figures import (
     why_not_apart,
 )
 from privsynth.metrics.leakage.shadow import Shadowing, shadow_figures
+from privsynth.metrics.leakage.whole_histories import HISTORY_ATTACKS, attack_histories
 from privsynth.metrics.utility.tables import NO_HOLDOUT
 from privsynth.records.splitting import read_split_part
 from privsynth.schema import Schema
@@ -51,7 +52,8 @@ def membership(
 
     The attacks (`privsynth.attacks.membership.ATTACKS`) need rows of the same source that they do not score:
     the reference table, or else a random half of the holdout's persons (rows, without a person column). A
-    person scores as their most exposed row.
+    person scores as their most exposed row; where the schema says that a person's rows belong together,
+    attacks on whole histories (`privsynth.metrics.leakage.whole_histories`) score all of them at once.
 
     Args:
         real: Frame or path: the records that the generator was fitted to.
@@ -143,7 +145,7 @@ def assess_membership(
             confidence=confidence,
         )
     )
-    return membership_section(
+    section = membership_section(
         tables,
         sides,
         scored,
@@ -156,6 +158,9 @@ def assess_membership(
         confidence=confidence,
         further_attacks=refitted,
     )
+    if tables.schema.is_sequential:
+        section["unit_score"] += "; attacks on histories score all rows of the person at once"
+    return section
 
 
 def split_by_chance(real: Table, holdout: Table | None, schema: Schema) -> bool:
@@ -200,13 +205,24 @@ def _scored(tables: Tables, sides: Sides, seed: int) -> Scored:
         reference=sides.reference.frame,
         seed=seed,
     )
+    by_history = (
+        attack_histories(
+            both,
+            synthetic=tables.synthetic,
+            reference=sides.reference,
+            schema=tables.schema,
+            generator=np.random.default_rng([seed, 3]),
+        )
+        if tables.schema.is_sequential
+        else {}
+    )
     return Scored(
-        scores={name: sides.by_unit(scores) for name, scores in attacked.scores.items()},
+        scores={name: sides.by_unit(scores) for name, scores in attacked.scores.items()} | by_history,
         exposure={
             "most_isolated": sides.by_unit(attacked.isolation),
             "rarest_values": sides.by_unit(attacked.rarity),
         },
-        flags=ATTACKS,
+        flags=ATTACKS | HISTORY_ATTACKS,
         by_group=BY_GROUP,
         n_members=n_units(sides.members),
     )
