@@ -14,7 +14,7 @@ import pandas as pd
 
 from privsynth.attacks.features import FeatureSpace
 from privsynth.attacks.neighbours import nearest
-from privsynth.attacks.queries import agreement_counts
+from privsynth.attacks.queries import agreement_counts, once_a_person
 from privsynth.records.codes import Discretiser
 
 
@@ -47,8 +47,22 @@ def linked(
     return distance <= nearest(other_points, other_among, 1).distance[:, 0] + 1e-5
 
 
-def replicated_uniques(targets: pd.DataFrame, synthetic: pd.DataFrame, keys: Sequence[str]) -> np.ndarray:
-    """Return who is the only one with their key among the targets and has exactly one synthetic row with it.
+def replicated_uniques(
+    targets: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    keys: Sequence[str],
+    persons: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return who is the only one with their key among the targets and whose key one synthetic unit has.
+
+    Args:
+        targets: Canonical rows, one a unit.
+        synthetic: The released table, all of it.
+        keys: Columns that an acquaintance knows.
+        persons: Synthetic person of each released row; None where every row is a unit.
+
+    Returns:
+        ``(n_targets,)`` bool.
 
     Privacy:
         Not private: counts real records.
@@ -58,4 +72,4 @@ def replicated_uniques(targets: pd.DataFrame, synthetic: pd.DataFrame, keys: Seq
     codes, released = discretiser.matrix(targets[names]), discretiser.matrix(synthetic[names])
     columns = range(len(names))
     among_targets = agreement_counts(codes, codes, columns)
-    return (among_targets == 1) & (agreement_counts(codes, released, columns) == 1)
+    return (among_targets == 1) & (agreement_counts(codes, once_a_person(released, persons), columns) == 1)

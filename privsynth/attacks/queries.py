@@ -43,6 +43,26 @@ def agreement_counts(rows: np.ndarray, table: np.ndarray, columns: Sequence[int]
     return np.where(keys[at] == asked, counts[at], 0)
 
 
+def once_a_person(table: np.ndarray, persons: np.ndarray | None) -> np.ndarray:
+    """Return the distinct rows of each person, so that counting them counts persons, ``(n, n_columns)``.
+
+    Args:
+        table: Codes, ``(n_rows, n_columns)``.
+        persons: Person of each row; without persons every row stands for one, and all are returned.
+
+    Privacy:
+        Not private: returns rows of the table given.
+
+    Example:
+        >>> once_a_person(np.array([[7], [7], [7]]), np.array([0, 0, 1])).tolist()
+        [[7], [7]]
+    """
+    if persons is None:
+        return table
+    whose = persons.astype(table.dtype)[:, None]
+    return np.unique(np.concatenate([whose, table], axis=1), axis=0)[:, 1:]
+
+
 def marginal_scores(
     rows: np.ndarray, synthetic: np.ndarray, reference: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:

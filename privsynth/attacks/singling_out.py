@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from privsynth.attacks.queries import agreement_counts
+from privsynth.attacks.queries import agreement_counts, once_a_person
 from privsynth.records.codes import Discretiser, as_numbers
 
 N_PREDICATES = 500
@@ -40,15 +40,20 @@ class Isolated:
 
 
 def multivariate(
-    real: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame, generator: np.random.Generator
+    real: pd.DataFrame,
+    holdout: pd.DataFrame,
+    synthetic: pd.DataFrame,
+    generator: np.random.Generator,
+    persons: np.ndarray | None = None,
 ) -> Isolated:
-    """Try conjunctions over some columns that exactly one synthetic row satisfies.
+    """Try conjunctions over some columns that exactly one synthetic unit satisfies.
 
     Args:
         real: Canonical rows of members, one a unit, in random order.
         holdout: The same of outsiders; the longer table is cut to the length of the shorter.
         synthetic: The released table, all of it.
         generator: Draws rows and columns.
+        persons: Synthetic person of each released row; None where every row is a unit.
 
     Privacy:
         Not private: counts real records.
@@ -64,16 +69,19 @@ def multivariate(
     for _ in range(n_sets):
         size = min(n_columns, int(generator.integers(FEWEST_COLUMNS, MOST_COLUMNS + 1)))
         columns = sorted(int(i) for i in generator.permutation(n_columns)[:size])
-        some = of_synthetic[generator.permutation(len(of_synthetic))[: 40 * N_PREDICATES // n_sets]]
-        unique = some[agreement_counts(some, of_synthetic, columns) == 1][: N_PREDICATES // n_sets]
-        hits.append(
-            np.stack([agreement_counts(unique, table, columns) for table in (of_real, of_holdout)], axis=1)
-        )
+        every = range(size)
+        released = once_a_person(of_synthetic[:, columns], persons)
+        some = released[generator.permutation(len(released))[: 40 * N_PREDICATES // n_sets]]
+        unique = some[agreement_counts(some, released, every) == 1][: N_PREDICATES // n_sets]
+        holding = [agreement_counts(unique, table[:, columns], every) for table in (of_real, of_holdout)]
+        hits.append(np.stack(holding, axis=1))
     return _isolated(np.concatenate(hits), n_rows)
 
 
-def univariate(real: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame) -> Isolated:
-    """Try every value that occurs once in a synthetic column, and the ranges beyond its ends.
+def univariate(
+    real: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame, persons: np.ndarray | None = None
+) -> Isolated:
+    """Try every value that one unit has in a synthetic column, and the ranges beyond its ends.
 
     Arguments as in `multivariate`; at most `N_PREDICATES` values a table.
 
@@ -86,7 +94,9 @@ def univariate(real: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFram
     most = max(1, N_PREDICATES // synthetic.shape[1])
     for name in synthetic.columns:
         released = as_numbers(synthetic[name])
-        values, counts = np.unique(released[~np.isnan(released)], return_counts=True)
+        known = ~np.isnan(released)
+        whose = None if persons is None else persons[known]
+        values, counts = np.unique(once_a_person(released[known][:, None], whose), return_counts=True)
         single = values[counts == 1]
         single = single[np.linspace(0, len(single) - 1, min(most, len(single))).astype(int)]
         columns = [np.sort(as_numbers(table[name])) for table in tables]  # NaN last

@@ -177,7 +177,10 @@ class _Attack:
         halves = linkage.linked(both, self.synthetic, first, second)
         keys = self._keys(columns)
         n_rows = min(map(len, self.everyone))
-        uniques = [linkage.replicated_uniques(side[:n_rows], self.synthetic, keys) for side in self.everyone]
+        persons = self.tables.synthetic.persons
+        uniques = [
+            linkage.replicated_uniques(side[:n_rows], self.synthetic, keys, persons) for side in self.everyone
+        ]
         self.notes["linkage", "halves"] = {"first": sorted(first), "second": sorted(second)}
         self.notes["linkage", "replicated_uniques"] = {"keys": keys}
         out: dict[tuple[str, ...], Success] = {
@@ -198,10 +201,11 @@ class _Attack:
 
     def _singling_out(self, columns: list[str]) -> dict[tuple[str, ...], Success]:
         members, outsiders = self.everyone
-        found = {"univariate": singling_out.univariate(members, outsiders, self.synthetic)}
+        persons = self.tables.synthetic.persons
+        found = {"univariate": singling_out.univariate(members, outsiders, self.synthetic, persons)}
         if len(columns) > 1:
             found["multivariate"] = singling_out.multivariate(
-                members, outsiders, self.synthetic, self.generator
+                members, outsiders, self.synthetic, self.generator, persons
             )
         out: dict[tuple[str, ...], Success] = {}
         for name, isolated in found.items():
