@@ -59,9 +59,9 @@ def _verdict(found: Figures) -> Verdict:
             "No person has two records on both sides, so there is nothing that follows.",
             "Audit a table in which persons have several records.",
         )
-    evidence = (
+    evidence = sentence(
         "; ".join(_told(name, figure) for name, figure in told.items())
-        + f"; records per person TVD {_told_beside(records)}."
+        + f"; records per person TVD {_told_beside(records)}"
     )
     ways = {name: way_to_floor(figure) or 0.0 for name, figure in told.items()}
     none = [name for name, way in ways.items() if way > NO_BETTER]
