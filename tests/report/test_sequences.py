@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,10 +18,11 @@ from privsynth.report import AuditReport, audit, public_report
 from privsynth.report.compare import compare_reports, render_comparison
 from privsynth.report.page.page import render
 from privsynth.report.sections import sections_in, verdicts_of
-from privsynth.schema import ROWS_OF_HISTORIES, ROWS_OF_PERSONS
-from tests.helpers.histories import SCHEMA, draw_histories
+from privsynth.schema import ROWS_OF_HISTORIES, ROWS_OF_PERSONS, Schema
+from tests.helpers.histories import COLUMNS, SCHEMA, draw_histories
 from tests.report.test_page import LOADING_ATTRIBUTES, Page
 from tests.report.test_schema import errors
+from tests.report.test_sections import LITTLE
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +48,12 @@ def verdict_of(content: dict[str, Any]) -> dict[str, str]:
 def test_histories_of_the_law_are_in_order_and_forgotten_ones_are_not(faithful, forgetful) -> None:
     found = verdict_of(faithful.to_dict())
     assert found["verdict"] == "ok"
-    assert found["evidence"].startswith("A record and the one before it, TVD")
+    assert found["evidence"].startswith("TVD of a record and the one before it")
     lost = verdict_of(forgetful.to_dict())
     assert lost["verdict"] == "attention"
-    assert lost["evidence"].startswith("No better than independent rows: a record and the one before it, TVD")
+    assert lost["evidence"].startswith(
+        "No better than independent rows: TVD of a record and the one before it"
+    )
     assert "AUC of the next 'ill'" in lost["evidence"]
 
 
@@ -67,9 +71,9 @@ def test_it_stands_in_json_page_links_and_comparison(faithful, forgetful) -> Non
     assert "900 persons" in shown
     compared = compare_reports({"a": content, "b": forgetful.to_dict()})
     rows = {row["measure"]: row for row in compared["figures"] if row["section"] == "Sequences"}
-    lag = rows["a record and the one before it, TVD"]
+    lag = rows["TVD of a record and the one before it"]
     assert (lag["direction"], lag["best"]) == ("low", 0)
-    assert rows["AUC of the next ill"]["direction"] == "high"
+    assert rows["AUC of the next 'ill'"]["direction"] == "high"
     assert "Sequences" in render_comparison({"a": content, "b": forgetful.to_dict()})
 
 
@@ -179,9 +183,9 @@ def test_an_audit_under_a_budget_knows_of_persons_and_keeps_histories_out(tables
     assert "Synthetic person" not in report.to_html()
 
 
-def test_files_are_audited_as_frames_are(tables, tmp_path) -> None:
-    synthetic = draw_histories(200, 2).assign(pid=lambda rows: rows["pid"].rank(method="dense").astype(int))
-    given = {"real": tables["real"], "holdout": tables["holdout"], "synthetic": synthetic}
+def test_files_are_audited_as_frames_are(tmp_path) -> None:
+    synthetic = draw_histories(120, 2).assign(pid=lambda rows: rows["pid"].rank(method="dense").astype(int))
+    given = {"real": draw_histories(120, 0), "holdout": draw_histories(90, 1), "synthetic": synthetic}
     for name, table in given.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
     SCHEMA.save(tmp_path / "schema.json")
@@ -202,4 +206,39 @@ def test_files_are_audited_as_frames_are(tables, tmp_path) -> None:
     written = json.loads((tmp_path / "page" / "report.json").read_text(encoding="utf-8"))
     frames = audit(**given, schema=SCHEMA, quick=True).to_dict()
     assert written["sequences"]["lags"] == frames["sequences"]["lags"]
-    assert written["tables"]["synthetic"]["n_units"] == 200
+    assert written["tables"]["synthetic"]["n_units"] == 120
+
+
+FREE = {**COLUMNS, "ill": {**COLUMNS["ill"], "missing": True}, "cost": {**COLUMNS["cost"], "missing": True}}
+ONLY_ORDER = {name: FREE[name] for name in ("pid", "sex", "day")}
+REAL, SYNTHETIC = draw_histories(60, 0), draw_histories(60, 2)
+EMPTY = {"ill": None, "cost": np.nan}
+ODD: dict[str, tuple[dict[str, Any], pd.DataFrame, pd.DataFrame, str]] = {
+    "one synthetic person": (FREE, REAL, SYNTHETIC[SYNTHETIC["pid"] == SYNTHETIC["pid"][0]], "attention"),
+    "one synthetic row": (FREE, REAL, SYNTHETIC[:1], "not_assessed"),
+    "one real row": (FREE, REAL[:1], SYNTHETIC, "not_assessed"),
+    "one row each": (FREE, REAL[:1], SYNTHETIC[:1], "not_assessed"),
+    "nothing but the order differs": (ONLY_ORDER, REAL, SYNTHETIC, "not_assessed"),
+    "no synthetic value is known": (FREE, REAL, SYNTHETIC.assign(**EMPTY), "attention"),
+    "no real value is known": (FREE, REAL.assign(**EMPTY), SYNTHETIC, "attention"),
+    "nothing ever changes": (FREE, *(t.assign(ill=True, cost=1.0) for t in (REAL, SYNTHETIC)), "ok"),
+    "all rows are of one person": (FREE, REAL, SYNTHETIC.assign(pid=1), "attention"),
+    "nobody has an id": (FREE, REAL, SYNTHETIC.assign(pid=None), "not_assessed"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("n_held_out", [0, 1, 50])
+def test_odd_tables_end_in_words(case: str, n_held_out: int) -> None:
+    columns, real, synthetic, kind = ODD[case]
+    holdout = draw_histories(n_held_out, 1) if n_held_out else None
+    found = audit(
+        real=real, synthetic=synthetic, holdout=holdout, limits=LITTLE,
+        schema=Schema(columns, max_records_per_person=6),
+    )  # fmt: skip
+    content = found.to_dict()
+    assert errors(content) == []
+    json.dumps(content, allow_nan=False)
+    Page(found.to_html())
+    if not n_held_out:
+        assert verdict_of(content)["verdict"] == kind

@@ -13,7 +13,7 @@ def n_units(records: Records) -> int:
     Privacy:
         Not private: an exact count.
     """
-    return len(records.frame) if records.persons is None else int(records.persons.max()) + 1
+    return len(records.frame) if records.persons is None else int(records.persons.max(initial=-1)) + 1
 
 
 def unit_of_rows(records: Records) -> np.ndarray:

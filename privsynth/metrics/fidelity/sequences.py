@@ -154,10 +154,11 @@ def compare_histories(
 
     Returns:
         As figures ``records_per_person`` (top-coded at the schema's cap; independent rows keep it, so it has
-        no floor), ``gaps`` (None without an order), ``totals`` (mean over the columns of ``by_total``);
-        ``lags``: for each lag ``tv`` (mean over ``pairs``: a column so many rows before with a column);
-        ``autocorrelation`` (see `privsynth.metrics.fidelity.autocorrelation`); ``sdmetrics``, scores of which
-        1 is best; ``has_order``; ``n_persons``.
+        no floor; ``by_chance`` is about what sampling alone gives), ``gaps`` (None without an order),
+        ``totals`` (mean over the columns of ``by_total``); ``lags``: for each lag ``tv`` (mean over
+        ``pairs``: a column so many rows before with a column); ``autocorrelation`` (see
+        `privsynth.metrics.fidelity.autocorrelation`); ``sdmetrics``, scores of which 1 is best;
+        ``has_order``; ``n_persons``.
 
     Privacy:
         Not private: figures of real records.
@@ -171,7 +172,7 @@ def compare_histories(
             "real": compared.source.n_persons,
             **{name: histories.n_persons for name, histories in compared.judged.items()},
         },
-        "records_per_person": _records_per_person(compared),
+        "records_per_person": records_per_person(compared),
         "lags": _lags(compared),
         "gaps": None if schema.order is None else _gaps(compared),
         "totals": _mean([total["tv"] for total in totals]),
@@ -184,7 +185,12 @@ def compare_histories(
     }
 
 
-def _records_per_person(compared: Compare) -> dict[str, Any]:
+def records_per_person(compared: Compare) -> dict[str, Any]:
+    """Return the distance of the numbers of records, top-coded at the schema's cap, as a figure.
+
+    Privacy:
+        Not private: figures of real records.
+    """
     most = compared.source.schema.max_records_per_person
     assert most is not None, "a schema that names persons has a cap"
 
@@ -192,12 +198,15 @@ def _records_per_person(compared: Compare) -> dict[str, Any]:
         sizes = np.minimum(histories.sizes, most)
         return np.bincount(sizes, minlength=most + 1) / max(len(sizes), 1)
 
-    source = shares(compared.source)
+    source, synthetic = shares(compared.source), compared.judged["synthetic"]
     found = {
         name: float(np.abs(shares(histories) - source).sum() / 2)
         for name, histories in compared.judged.items()
     }
-    return figure(found["synthetic"], ceiling=found.get("ceiling"))
+    both = (source + shares(synthetic)) / 2
+    variance = both * (1 - both) * (1 / compared.source.n_persons + 1 / synthetic.n_persons)
+    by_chance = float(np.sqrt(variance / (2 * np.pi)).sum())  # half the mean size of a Gaussian difference
+    return figure(found["synthetic"], ceiling=found.get("ceiling")) | {"by_chance": by_chance}
 
 
 def _lags(compared: Compare) -> list[dict[str, Any]]:

@@ -84,7 +84,8 @@ def whole_histories(histories: Histories) -> pd.DataFrame:
         f"person {name}": frame[name].iloc[starts].reset_index(drop=True) for name in shared
     }
     features[N_RECORDS] = pd.Series(sizes.astype(np.float64))
-    n_laid_out = max(1, min(int(sizes.max(initial=1)), MAX_LAID_OUT // max(len(varying), 1)))
+    most = histories.schema.max_records_per_person or 1  # the same features of every table of one schema
+    n_laid_out = max(1, min(most, MAX_LAID_OUT // max(len(varying), 1)))
     for column in varying:
         values = frame[column.name]
         if column.is_numeric or column.type == "boolean":

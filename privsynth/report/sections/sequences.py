@@ -18,10 +18,11 @@ from privsynth.report.sections.base import (
     sentence,
     verdict,
 )
-from privsynth.report.text import MODEL_WORDS, SCORE_WORDS, way_to_floor
+from privsynth.report.text import MODEL_WORDS, SCORE_WORDS, SMALLEST_SPAN, way_to_floor
 
-FAR_BEYOND = 1.5  # times the holdout's distance of records per person
-SMALLEST_DISTANCE = 0.02  # beyond that, for the sampling of persons
+FAR_BEYOND = 1.5  # times the holdout's distance of records per person, or what sampling alone gives
+SMALLEST_DISTANCE = 0.02  # beyond that
+SMALLEST_LIFT = 0.05  # of a score, by which real persons must foresee more than independent rows do
 NO_BETTER = 0.9  # of the way from the holdout to independent rows
 MAX_PAIRS_LISTED = 100
 
@@ -43,27 +44,27 @@ def _verdict(found: Figures) -> Verdict:
     """Return the verdict on following records, on the next event, and on records per person."""
     if not is_assessed(found):
         return or_not_assessed(found, _QUESTION, "Mend the tables and audit again.")
-    judged = {_lag_words(lag["lag"], has_order=found["has_order"]): lag["tv"] for lag in found["lags"]}
-    next_event = found["next_event"]
-    if is_assessed(next_event):
-        judged |= {
-            f"{SCORE_WORDS[p['score']]} of the next {p['column']!r}": p["of_score"]
-            for p in next_event["predicted"]
-        }
-    told = {name: figure for name, figure in judged.items() if figure["value"] is not None}
+    lags = {_lag_words(lag["lag"], has_order=found["has_order"]): lag["tv"] for lag in found["lags"]}
+    scores = dict(_next_events(found))
+    told = {name: figure for name, figure in (lags | scores).items() if figure["value"] is not None}
     records = found["records_per_person"]
     if not told:
+        nothing_differs = not found["lags"][0]["pairs"]
         return verdict(
             _QUESTION,
             "not_assessed",
-            "No person has two records on both sides, so there is nothing that follows.",
-            "Audit a table in which persons have several records.",
+            "Nothing but the order differs between the records of a person."
+            if nothing_differs
+            else "No person has two records on both sides, so there is nothing that follows.",
+            "Leave 'per' out of columns that may differ."
+            if nothing_differs
+            else "Audit a table in which persons have several records.",
         )
     evidence = sentence(
         "; ".join(_told(name, figure) for name, figure in told.items())
-        + f"; records per person TVD {_told_beside(records)}"
+        + f"; TVD of records per person {_told_beside(records)}"
     )
-    ways = {name: way_to_floor(figure) or 0.0 for name, figure in told.items()}
+    ways = {name: _way(figure, is_score=name in scores) for name, figure in told.items()}
     none = [name for name, way in ways.items() if way > NO_BETTER]
     far = [name for name, way in ways.items() if NO_BETTER >= way > 0.5]
     faults = []
@@ -71,7 +72,7 @@ def _verdict(found: Figures) -> Verdict:
         faults.append(f"no better than independent rows: {', '.join(none)}")
     if far:
         faults.append(f"nearer to independent rows than to real persons: {', '.join(far)}")
-    limit = FAR_BEYOND * (records["ceiling"] or 0.0) + SMALLEST_DISTANCE
+    limit = FAR_BEYOND * max(records["ceiling"] or 0.0, records["by_chance"]) + SMALLEST_DISTANCE
     if records["value"] is not None and records["value"] > limit:
         faults.append("persons have more or fewer records than real ones")
     if faults:
@@ -82,6 +83,19 @@ def _verdict(found: Figures) -> Verdict:
             "Do not use the rows to speak about what follows what; more persons or a larger epsilon help.",
         )
     return verdict(_QUESTION, "ok", evidence, "Look at the pairs of columns below before you rely on one.")
+
+
+def _way(figure: Figures, *, is_score: bool) -> float:
+    """Return how far a figure is from its best reference to independent rows; 0 where they cannot tell."""
+    floor, ceiling = figure["floor"], figure["ceiling"]
+    if floor is None or (is_score and ceiling is None):
+        return 0.0
+    if is_score:
+        return (way_to_floor(figure) or 0.0) if ceiling - floor >= SMALLEST_LIFT else 0.0
+    worst = max(floor, ceiling or 0.0)
+    if figure["value"] - worst > SMALLEST_SPAN:  # also where the holdout is as far as independent rows
+        return 1.0
+    return (way_to_floor(figure) or 0.0) if worst == floor else 0.0
 
 
 def _told(name: str, figure: Figures) -> str:
@@ -104,17 +118,17 @@ def _or_dash(value: float | None) -> str:
 def _lag_words(lag: int, *, has_order: bool) -> str:
     """Return what a lag is called: how many records apart; without an order, that is by chance."""
     if not has_order:
-        return f"two records of a person, TVD ({'first' if lag == 1 else 'second'} draw)"
-    return f"a record and the one {_NUMBERS[lag]}before it, TVD"
+        return f"TVD of two records of a person ({'first' if lag == 1 else 'second'} draw)"
+    return f"TVD of a record and the one {_NUMBERS[lag]}before it"
 
 
 def _distances(found: Figures) -> list[tuple[str, Figures | None]]:
     """Return the figures of the section's table: what each is called, and the figure."""
     return [
-        ("records per person, TVD (0 = equal)", found["records_per_person"]),
+        ("TVD of records per person", found["records_per_person"]),
         *((_lag_words(lag["lag"], has_order=found["has_order"]), lag["tv"]) for lag in found["lags"]),
-        ("time or distance between records, TVD", found["gaps"]),
-        ("a person's total of a number, TVD", found["totals"]),
+        ("TVD of the time or distance between records", found["gaps"]),
+        ("TVD of a person's total of a number", found["totals"]),
         ("autocorrelation, mean difference from real", found["autocorrelation"]["difference"]),
     ]
 
@@ -125,7 +139,8 @@ def _next_events(found: Figures) -> list[tuple[str, Figures]]:
     if not is_assessed(section):
         return []
     return [
-        (f"{SCORE_WORDS[p['score']]} of the next {p['column']}", p["of_score"]) for p in section["predicted"]
+        (f"{SCORE_WORDS[p['score']]} of the next {p['column']!r}", p["of_score"])
+        for p in section["predicted"]
     ]
 
 

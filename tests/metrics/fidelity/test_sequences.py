@@ -10,7 +10,9 @@ import pytest
 
 from privsynth.errors import SchemaError
 from privsynth.metrics import sequences
+from privsynth.metrics.common.tables import load_tables
 from privsynth.metrics.fidelity.autocorrelation import correlation
+from privsynth.metrics.fidelity.sequences import Compare, records_per_person
 from privsynth.report.report import plain
 from privsynth.schema import Schema
 from tests.helpers.histories import COLUMNS, SCHEMA, WITHOUT_ORDER, draw_histories
@@ -114,10 +116,22 @@ def test_records_per_person_are_compared_exactly_and_top_coded() -> None:
     real = draw_histories(400, 0, n_records=4)
     half = pd.concat([draw_histories(200, 1, n_records=4), draw_histories(200, 2, n_records=2)])
     found = sequences(real, half, schema=SCHEMA, n_bootstrap=2)
-    assert found["records_per_person"] == {"value": 0.5, "interval": None, "ceiling": None, "floor": None}
+    records = found["records_per_person"]
+    assert [records[key] for key in ("value", "ceiling", "floor")] == [0.5, None, None]
     capped = Schema(COLUMNS, max_records_per_person=3)
     longer = sequences(real, draw_histories(400, 3, n_records=3), schema=capped, n_bootstrap=2)
     assert longer["records_per_person"]["value"] == 0.0
+
+
+def test_sampling_alone_moves_records_per_person_as_far_as_said() -> None:
+    pairs = [(draw_histories(300, 2 * i), draw_histories(300, 2 * i + 1)) for i in range(40)]
+    found = [
+        Compare.of(load_tables(real, other, schema=SCHEMA), np.random.default_rng(0)) for real, other in pairs
+    ]
+    told = [records_per_person(compared) for compared in found]
+    mean, by_chance = (np.mean([each[key] for each in told]) for key in ("value", "by_chance"))
+    spread = np.std([each["value"] for each in told]) / np.sqrt(len(told))
+    assert abs(mean - by_chance) < 5 * spread
 
 
 def test_gaps_and_totals_of_known_tables() -> None:
