@@ -23,6 +23,7 @@ from privsynth.metrics.common.learners import BOOSTING
 from privsynth.metrics.common.marginals import Coded, total_variation
 from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.fidelity.autocorrelation import compare_autocorrelations
+from privsynth.metrics.fidelity.history_two_sample import tell_histories_apart
 from privsynth.metrics.fidelity.sdmetrics_sequences import compare_by_sdmetrics
 from privsynth.metrics.fidelity.timelines import draw_timelines
 from privsynth.metrics.utility.next_event import assess_next_event
@@ -157,7 +158,8 @@ def compare_histories(
         no floor; ``by_chance`` is about what sampling alone gives), ``gaps`` (None without an order),
         ``totals`` (mean over the columns of ``by_total``); ``lags``: for each lag ``tv`` (mean over
         ``pairs``: a column so many rows before with a column); ``autocorrelation`` (see
-        `privsynth.metrics.fidelity.autocorrelation`); ``sdmetrics``, scores of which 1 is best;
+        `privsynth.metrics.fidelity.autocorrelation`); ``two_sample`` of whole histories (see
+        `privsynth.metrics.fidelity.history_two_sample`); ``sdmetrics``, scores of which 1 is best;
         ``has_order``; ``n_persons``.
 
     Privacy:
@@ -179,6 +181,9 @@ def compare_histories(
         "by_total": totals,
         "autocorrelation": compare_autocorrelations(
             compared.source, compared.judged, lags=LAGS, n_bootstrap=n_bootstrap, generator=generator
+        ),
+        "two_sample": tell_histories_apart(
+            compared.source, compared.judged, generator, random_state=random_state
         ),
         "sdmetrics": compare_by_sdmetrics(compared.source, compared.judged, generator),
         "intervals": INTERVALS,

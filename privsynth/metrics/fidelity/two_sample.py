@@ -11,6 +11,7 @@ References:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,13 +114,40 @@ def tell_synthetic_from_real(
     real = _one_row_each(tables.real, max_rows, generator)
     synthetic = _one_row_each(tables.synthetic, 2 * max_rows, generator)
     sides = {"synthetic": synthetic, "floor": tables.independent_sample(len(synthetic), generator)}
-    if tables.holdout is not None:
-        apart, tested = _halves(real), _one_row_each(tables.holdout, max_rows, generator)
-        learnt = {"synthetic": real, "floor": real, "ceiling": apart[0]}
+    tested = None if tables.holdout is None else _one_row_each(tables.holdout, max_rows, generator)
+    return tell_sides_apart(real, tested, sides, random_state=random_state)
+
+
+def tell_sides_apart(
+    real: pd.DataFrame,
+    holdout: pd.DataFrame | None,
+    sides: Mapping[str, pd.DataFrame],
+    *,
+    random_state: int = 0,
+) -> dict[str, TwoSampleResult] | None:
+    """Run the test on each side: one half learnt from against ``real``, the other tested with the holdout.
+
+    Args:
+        real: Independent rows in random order, as all other tables; halved for learning and testing where
+            there is no holdout.
+        holdout: Rows to test on; with them real rows make a side of their own, ``ceiling``.
+        sides: Name to rows that are to be told from real ones.
+        random_state: Seed of the learner.
+
+    Returns:
+        The result of each side; None if a side has fewer than `MIN_ROWS` rows to learn from or to test on.
+
+    Privacy:
+        Not private: models of real records, tested on real records.
+    """
+    sides = dict(sides)
+    if holdout is not None:
+        apart, tested = _halves(real), holdout
+        learnt = dict.fromkeys(sides, real) | {"ceiling": apart[0]}
         sides["ceiling"] = apart[1]
     else:
         half, tested = _halves(real)
-        learnt = {"synthetic": half, "floor": half}
+        learnt = dict.fromkeys(sides, half)
     cut = {name: _halves(side) for name, side in sides.items()}
     sizes = [
         len(tested),

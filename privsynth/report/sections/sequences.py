@@ -130,6 +130,7 @@ def _distances(found: Figures) -> list[tuple[str, Figures | None]]:
         ("TVD of the time or distance between records", found["gaps"]),
         ("TVD of a person's total of a number", found["totals"]),
         ("autocorrelation, mean difference from real", found["autocorrelation"]["difference"]),
+        ("AUC of telling synthetic from real persons, 0.5 is best", found["two_sample"].get("auc")),
     ]
 
 

@@ -82,6 +82,11 @@ def test_the_same_law_is_as_near_as_the_holdout(real, holdout) -> None:
     for name in ("gaps", "totals", "records_per_person"):
         assert same[name]["value"] < 1.5 * same[name]["ceiling"] + 0.01
     assert same["totals"]["ceiling"] < 0.5 * same["totals"]["floor"]
+    near = 5 * np.sqrt((1 / N + 2 / N) / 12)  # of two samples of one law: Mann and Whitney, 1947
+    auc = same["two_sample"]["auc"]
+    assert auc["value"] == pytest.approx(0.5, abs=near)
+    assert auc["ceiling"] == pytest.approx(0.5, abs=2 * near)
+    assert auc["floor"] > 0.7
     assert same["n_persons"] == {"real": N, "synthetic": N, "floor": N, "ceiling": N}
 
 
@@ -105,6 +110,12 @@ def test_the_next_event_is_foreseen_as_well_as_the_law_allows(real, holdout, fou
     assert numbers[0]["of_score"]["ceiling"] == pytest.approx(0.64, abs=0.05)  # the square of 0.8
     assert numbers[0]["of_score"]["value"] == pytest.approx(0.64, abs=0.05)
     assert numbers[0]["of_score"]["floor"] < 0.05
+
+
+def test_whole_histories_of_another_law_are_told_apart(found) -> None:
+    test = found["two_sample"]
+    assert test["p_value"] < 1e-6
+    assert 0.6 < test["auc"]["interval"][0] < test["auc"]["value"]
 
 
 def test_a_target_that_persons_share_gives_way_to_events(real, holdout) -> None:
