@@ -90,6 +90,11 @@ def schema(
     lines = [f"draft written to {output}"]
     lines += [f"  {name}: declare {', '.join(facts)}" for name, facts in undeclared.items()]
     lines.append("then give roles (target, group, person_id) and check that every fact in it may be public")
+    if drafted.person_id is not None or any(c.type == "id" for c in drafted.columns.values()):
+        lines.append(
+            "where the rows of a person belong together: 'role': 'order' for the column that orders them, "
+            "'per': 'person' for what they share"
+        )
     is_stored = drafted.types_from_records
     next_steps = [
         f"`privsynth check {quote(table or 'TABLE')} --schema {output}` shows what in it breaks the schema"

@@ -12,7 +12,11 @@ from types import ModuleType
 from typing import Any
 
 MOVED: Mapping[str, tuple[str, ...]] = {  # module paths of before 0.1.0 that scripts are likely to have
-    "privsynth.attacks.paid": ("privsynth.attacks.private_audit",),
+    "privsynth.attacks.paid": (
+        "privsynth.attacks.private_audit.figures",
+        "privsynth.attacks.private_audit.account",
+        "privsynth.attacks.private_audit.counts",
+    ),
     "privsynth.augmentation": ("privsynth.rebalancing.augment",),
     "privsynth.checking": ("privsynth.records.checking",),
     "privsynth.drafting": ("privsynth.records.drafting",),

@@ -186,6 +186,11 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
             self.feature_names_in_ = container.feature_names
         schema = container.private_schema() if schema is None else schema
         container.check(schema)
+        if schema.is_sequential:
+            raise SchemaError(
+                "a resampler draws single rows, and this schema says how those of a person belong together; "
+                "leave 'per' and 'order' out, or draw persons with a synthesizer"
+            )
         self.synthesizer_ = clone(synthesizer).fit(
             container.frame,
             schema=schema,

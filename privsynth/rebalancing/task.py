@@ -20,6 +20,7 @@ from privsynth.errors.arguments import real_number, whole_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.io.source import Table
 from privsynth.io.tables import read_table
+from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.tables.base import TableSynthesizer
 
 CELL_ROWS = 1_000_000  # for which support is looked at, so that every cell is asked for
@@ -39,6 +40,7 @@ class Task:
         estimator: Cloned for every fit.
         scorer: Score of a fitted estimator on rows and labels, greater being better.
         synthesizer: Where rows come from.
+        columns: The modelled columns.
         target: Column to predict.
         cut: Columns of the cells: groups, and the target if it has classes.
         cells: One line a cell: the columns, ``mass`` in the model and ``units`` behind it.
@@ -55,6 +57,7 @@ class Task:
     estimator: Any
     scorer: Scorer
     synthesizer: TableSynthesizer
+    columns: tuple[str, ...]
     target: str
     cut: tuple[str, ...]
     cells: pd.DataFrame
@@ -89,7 +92,13 @@ class Task:
             whole_number(name, n, least=2) for name, n in (("cv", cv), ("n_validation", n_validation))
         )
         min_units, seed = real_number("min_units", min_units), checked_seed(random_state, below=2**32)
-        schema, domains = synthesizer.schema_, synthesizer.model_.domains
+        model = synthesizer.model_
+        if not isinstance(model, TableModel):
+            raise ParameterError(
+                "expected a synthesizer of single rows: this one draws persons with all their rows, and what "
+                "is chosen here are rows"
+            )
+        schema, domains = model.schema, model.domains
         target = schema.target if target is None else target
         columns = list(schema.groups if groups is None else groups)
         if target is None or target not in domains or target in columns:
@@ -117,6 +126,7 @@ class Task:
             estimator=estimator,
             scorer=get_scorer(scoring),
             synthesizer=synthesizer,
+            columns=tuple(domains),
             target=target,
             cut=tuple(cut),
             cells=cells,
@@ -136,7 +146,7 @@ class Task:
             n = int(given) if isinstance(given, np.integer) else given
             return self.synthesizer.sample(n, random_state=self._seed())
         table = read_table(given, self.synthesizer.schema_, is_real=False).reset_index(drop=True)
-        lacking = [name for name in self.synthesizer.model_.domains if name not in table]
+        lacking = [name for name in self.columns if name not in table]
         if lacking or len(table) == 0:
             what = f"column {lacking[0]!r}" if lacking else "row"
             raise ParameterError(f"expected a base with rows and every modelled column, found no {what}")
@@ -179,7 +189,7 @@ class Task:
 
     def _split(self, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
         known = table[table[self.target].notna()]
-        features = [name for name in self.synthesizer.model_.domains if name != self.target]
+        features = [name for name in self.columns if name != self.target]
         return known[features], known[self.target]
 
     def _sample(self, n: int, where: dict[Any, Any]) -> pd.DataFrame:

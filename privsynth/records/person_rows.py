@@ -40,15 +40,14 @@ class PersonRows:
     sizes: IntArray
 
     @classmethod
-    def of(cls, persons: IntArray, order: NDArray[np.float64] | None, rng: np.random.Generator) -> PersonRows:
-        """Put rows in order: rows at the same place as the table has them, rows without an order by chance.
+    def of(cls, persons: IntArray, order: NDArray[np.float64]) -> PersonRows:
+        """Put rows in order; rows at the same place as the table has them.
 
         Args:
             persons: Number of each row's person, ``(n_rows,)``.
-            order: Place of each row, ``(n_rows,)``, NaN last; None without an order.
-            rng: Decides on the order of rows that have none.
+            order: Place of each row, NaN last, ``(n_rows,)``.
         """
-        rows = np.lexsort((rng.random(len(persons)) if order is None else order, persons)).astype(np.int64)
+        rows = np.lexsort((order, persons)).astype(np.int64)
         ordered = persons[rows]
         is_first = np.r_[True, ordered[1:] != ordered[:-1]] if len(rows) else np.zeros(0, dtype=bool)
         starts = np.flatnonzero(is_first)
@@ -84,7 +83,7 @@ def rules_of_persons(
     Privacy:
         Not private: tells something about the records.
     """
-    by_person = PersonRows.of(persons, None, np.random.default_rng(0))
+    by_person = PersonRows.of(persons, np.arange(len(persons), dtype=np.float64))
     broken: dict[str, BrokenRules] = {}
     for column in columns_of_persons(schema):
         if column.name in columns:
@@ -95,7 +94,7 @@ def rules_of_persons(
     if schema.order in columns:
         order = order_of(columns, schema)
         assert order is not None
-        in_order = PersonRows.of(persons, order, np.random.default_rng(0))
+        in_order = PersonRows.of(persons, order)
         places = order[in_order.rows]
         tied = (
             np.r_[False, places[1:] == places[:-1]] & ~in_order.is_first if len(places) else in_order.is_first
@@ -114,7 +113,7 @@ def share_first_values(
     """
     order = order_of(columns, schema)
     rows = np.arange(len(persons), dtype=np.float64) if order is None else order
-    in_order = PersonRows.of(persons, rows, np.random.default_rng(0))
+    in_order = PersonRows.of(persons, rows)
     return {
         column.name: _first_known(columns[column.name], in_order) for column in columns_of_persons(schema)
     }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from privsynth.records.conform import Records
 from privsynth.records.person_rows import CanonicalColumn, PersonRows, order_of
 from privsynth.schema import Schema
-from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, PREVIOUS, START, sequence_view
+from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, PREVIOUS, START, most_records, sequence_view
 
 
 def as_sequences(records: Records, schema: Schema, rng: np.random.Generator) -> Records:
@@ -37,7 +37,7 @@ def as_sequences(records: Records, schema: Schema, rng: np.random.Generator) -> 
     assert records.persons is not None
     given: dict[str, CanonicalColumn] = {name: _values(records.frame[name]) for name in records.frame.columns}
     order = order_of(given, schema)
-    by_person = PersonRows.of(records.persons, order, rng)
+    by_person = PersonRows.of(records.persons, rng.random(len(records.persons)) if order is None else order)
     is_first = by_person.is_first
     columns: dict[str, Any] = {}
     view = sequence_view(schema)
@@ -46,9 +46,7 @@ def as_sequences(records: Records, schema: Schema, rng: np.random.Generator) -> 
         if name in given:
             columns[name] = given[name][by_person.rows]
         elif name == N_RECORDS:
-            assert schema.max_records_per_person is not None
-            counts = np.minimum(by_person.sizes, schema.max_records_per_person)
-            each = by_person.each(counts)
+            each = by_person.each(np.minimum(by_person.sizes, most_records(schema)))
             columns[name] = (
                 each.astype(np.float64)
                 if column.is_numeric

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
 from privsynth.sampling.factors import Drawn, Factor
 from privsynth.sampling.generated_columns import GeneratedColumns
+from privsynth.sampling.posterior import LogWeights, Posterior, as_weights
 from privsynth.sampling.rows import BLOCK_ROWS, to_frame
-from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel, weigh
+from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -48,8 +49,9 @@ def complete_rows(model: TableModel, frame: pd.DataFrame, rng: np.random.Generat
     made = {c.name for c in model.schema.output_columns if c.name not in model.domains}
     foreign = foreign_columns(model, frame)
     fresh = GeneratedColumns(model.schema, len(frame), rng)
+    completion = Completion(model)
     blocks = [
-        _complete_block(model, frame.iloc[start : start + BLOCK_ROWS], fresh, rng, start)
+        _complete_block(completion, frame.iloc[start : start + BLOCK_ROWS], fresh, rng, start)
         for start in range(0, max(len(frame), 1), BLOCK_ROWS)
     ]
     rows = pd.concat(blocks) if len(blocks) > 1 else blocks[0]
@@ -86,30 +88,151 @@ def _folded(name: str) -> str:
 
 
 def _complete_block(
-    model: TableModel, frame: pd.DataFrame, made: GeneratedColumns, rng: np.random.Generator, start: int
+    completion: Completion, frame: pd.DataFrame, made: GeneratedColumns, rng: np.random.Generator, start: int
 ) -> pd.DataFrame:
-    n = len(frame)
+    model = completion.model
     known = {name: _known(model, name, frame[name]) for name in model.domains if name in frame.columns}
-    bound = [_BoundRows.of(model, factor, known, n) for factor in model.factors if len(factor.columns) > 1]
-    component = _draw_components(model, known, bound, n, rng, start)
-    drawn: dict[str, Drawn] = {}
-    for rows in bound:
-        drawn |= rows.draw(component, rng)
-    for factor in model.factors:
-        if len(factor.columns) == 1:
-            drawn |= _draw_unknown(factor, known, component, rng)
-    return to_frame(model, drawn, made.next(n))
+    drawn = completion.complete(known, len(frame), rng, start=start)
+    return to_frame(model, drawn, made.next(len(frame)))
+
+
+class Completion:
+    """Fills in coded rows, by a model's distribution given what is known of each.
+
+    Args:
+        model: The fitted model.
+    """
+
+    def __init__(self, model: TableModel) -> None:
+        self.model = model
+        self._posterior = Posterior(model)
+
+    def log_weights(self, known: Mapping[str, Known], n: int) -> LogWeights:
+        """Return log-weights of the components by what is known outside of constraints, ``(n, K)``."""
+        free = {name: of.codes for name, of in known.items() if name in self._posterior.columns}
+        return self._posterior.log_weights(free, n)
+
+    def draw(
+        self,
+        known: Mapping[str, Known],
+        logs: LogWeights,
+        rng: np.random.Generator,
+        *,
+        columns: Collection[str],
+    ) -> dict[str, Drawn]:
+        """Draw columns of rows, each of its own; of a row that has no probability, as if nothing were known.
+
+        Args:
+            known: What is given, by column; it is kept.
+            logs: Log-weights of the components by all that is known, columns of constraints left out.
+            rng: Source of the draws.
+            columns: Those that are wanted. Columns of one constraint come together.
+        """
+        bound = self._bound(known, len(logs))
+        component = np.empty(len(logs), dtype=np.int64)
+        for begin in range(0, len(logs), CELLS_AT_ONCE):
+            part = slice(begin, begin + CELLS_AT_ONCE)
+            weights = as_weights(logs[part])
+            for rows in bound:
+                weights *= rows.masses[rows.variant_of_row[part]]
+            weights[weights.sum(axis=1) <= 0] = 1.0
+            component[part] = Distributions(weights).draw(np.arange(len(weights)), rng)
+        return self._columns(known, bound, component, set(columns), rng)
+
+    def complete(
+        self, known: Mapping[str, Known], n: int, rng: np.random.Generator, *, start: int
+    ) -> dict[str, Drawn]:
+        """Draw all columns of rows; rows of which the same is known are drawn evenly.
+
+        Args:
+            known: What is given, by column; it is kept.
+            n: Number of rows.
+            rng: Source of the draws.
+            start: Number of the first row in messages.
+
+        Raises:
+            UnsupportedRequestError: If the model gives what a row holds no probability.
+        """
+        bound = self._bound(known, n)
+        component = self._components(known, bound, n, rng, start)
+        return self._columns(known, bound, component, set(self.model.domains), rng)
+
+    def _bound(self, known: Mapping[str, Known], n: int) -> list[_BoundRows]:
+        factors = [factor for factor in self.model.factors if len(factor.columns) > 1]
+        return [_BoundRows.of(self.model, factor, known, n) for factor in factors]
+
+    def _columns(
+        self,
+        known: Mapping[str, Known],
+        bound: Sequence[_BoundRows],
+        component: IntArray,
+        wanted: Set[str],
+        rng: np.random.Generator,
+    ) -> dict[str, Drawn]:
+        drawn: dict[str, Drawn] = {}
+        for rows in bound:
+            if wanted & set(rows.factor.columns):
+                drawn |= rows.draw(component, rng)
+        for factor in self.model.factors:
+            if len(factor.columns) == 1 and wanted & set(factor.columns):
+                drawn |= _draw_unknown(factor, known, component, rng)
+        return drawn
+
+    def _components(
+        self,
+        known: Mapping[str, Known],
+        bound: Sequence[_BoundRows],
+        n: int,
+        rng: np.random.Generator,
+        start: int,
+    ) -> IntArray:
+        """Draw each row's component given what is known of it; equal rows are weighed once."""
+        free = [name for name in known if name in self._posterior.columns]
+        given = [known[name].codes for name in free] + [rows.variant_of_row for rows in bound]
+        table = np.column_stack([*given, np.zeros(n, dtype=np.int64)])
+        patterns, first, of_row = np.unique(table, axis=0, return_index=True, return_inverse=True)
+        of_row = of_row.reshape(-1)
+        component = np.empty(n, dtype=np.int64)
+        for begin in range(0, len(patterns), CELLS_AT_ONCE):
+            part = patterns[begin : begin + CELLS_AT_ONCE]
+            logs = self._posterior.log_weights({name: part[:, j] for j, name in enumerate(free)}, len(part))
+            weights = as_weights(logs).astype(np.float64)
+            for j, rows_of in enumerate(bound, start=len(free)):
+                weights *= rows_of.masses[part[:, j]]
+            impossible = np.flatnonzero(weights.sum(axis=1) <= 0)
+            if len(impossible):
+                row = start + int(first[begin + impossible].min())
+                raise UnsupportedRequestError(
+                    f"complete: the model gives what row {row} (counted from 0) holds no probability; leave "
+                    "fields of it empty"
+                )
+            rows = np.flatnonzero((of_row >= begin) & (of_row < begin + CELLS_AT_ONCE))
+            component[rows] = Distributions(weights).draw(of_row[rows] - begin, rng)
+        return component
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What is given of a column: codes, -1 where a field is empty, and ticks of a number line."""
+class Known:
+    """What is given of a column.
+
+    Attributes:
+        codes: Of each row, -1 where a field is empty, ``(n,)``.
+        ticks: Of a number line, NaN where missing or empty, ``(n,)``; None of other columns.
+    """
 
     codes: IntArray
     ticks: FloatArray | None
 
+    @classmethod
+    def of(cls, domain: Domain, drawn: Drawn) -> Known:
+        """Return what was drawn of a column as what is known of it."""
+        if isinstance(domain, NumericDomain):
+            ticks = drawn.astype(np.float64, copy=False)
+            return cls(domain.code_of_ticks(ticks), ticks)
+        return cls(drawn.astype(np.int64, copy=False), None)
 
-def _known(model: TableModel, name: str, values: pd.Series) -> _Known:
+
+def _known(model: TableModel, name: str, values: pd.Series) -> Known:
     empty = (values.isna() | values.eq("")).to_numpy(dtype=bool)
     codes, ticks = np.full(len(values), -1, dtype=np.int64), None
     found, of_line = codes_of(model.domains[name], values[~empty], where="complete")
@@ -117,7 +240,7 @@ def _known(model: TableModel, name: str, values: pd.Series) -> _Known:
     if of_line is not None:
         ticks = np.full(len(values), np.nan)
         ticks[~empty] = of_line
-    return _Known(codes, ticks)
+    return Known(codes, ticks)
 
 
 @dataclass(frozen=True)
@@ -133,7 +256,7 @@ class _BoundRows:
     masses: FloatArray  # each component's probability of what a variant gives, (n_variants, K)
 
     @classmethod
-    def of(cls, model: TableModel, factor: Factor, known: Mapping[str, _Known], n: int) -> _BoundRows:
+    def of(cls, model: TableModel, factor: Factor, known: Mapping[str, Known], n: int) -> _BoundRows:
         given = [name for name in factor.columns if name in known]
         fields = [known[name].codes.astype(np.float64) for name in given]
         fields += [np.nan_to_num(t, nan=-np.inf) for name in given if (t := known[name].ticks) is not None]
@@ -151,6 +274,8 @@ class _BoundRows:
 
     def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
         """Draw the columns of all rows; what is given comes out as it is."""
+        if not len(component):
+            return self.factor.prepare({}).draw(component, rng)
         order = np.argsort(self.variant_of_row, kind="stable")
         ends = np.cumsum(np.bincount(self.variant_of_row, minlength=len(self.points)))
         parts = [self.factor.prepare({}).draw(component[:0], rng)]
@@ -160,58 +285,21 @@ class _BoundRows:
         return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
 
-def _point(domain: Domain, known: _Known, row: int) -> Restriction | None:
+def _point(domain: Domain, known: Known, row: int) -> Restriction | None:
     """Return the restriction to what a row gives of a column."""
     code = int(known.codes[row])
     if code < 0:
         return None
     share = np.zeros(domain.size)
     share[code] = 1.0
-    if not isinstance(domain, NumericDomain) or known.ticks is None:
+    if not isinstance(domain, NumericDomain) or known.ticks is None or np.isnan(known.ticks[row]):
         return Restriction(share)
     tick = np.array([known.ticks[row]])
     return Restriction(share, Pieces(np.array([code]), np.ones(1), tick, tick, domain.grid.discrete))
 
 
-def _draw_components(
-    model: TableModel,
-    known: Mapping[str, _Known],
-    bound: Sequence[_BoundRows],
-    n: int,
-    rng: np.random.Generator,
-    start: int,
-) -> IntArray:
-    """Draw each row's component given what is known of it; equal rows are weighed once."""
-    if not n:
-        return np.zeros(0, dtype=np.int64)
-    taken = {name for factor in model.factors if len(factor.columns) > 1 for name in factor.columns}
-    free = [name for name in known if name not in taken]
-    k = model.mixture.n_components
-    given = [known[name].codes for name in free] + [rows.variant_of_row for rows in bound]
-    table = np.column_stack([*given, np.zeros(n, dtype=np.int64)])
-    patterns, first, of_row = np.unique(table, axis=0, return_index=True, return_inverse=True)
-    of_row = of_row.reshape(-1)
-    component = np.empty(n, dtype=np.int64)
-    for begin in range(0, len(patterns), CELLS_AT_ONCE):
-        part = patterns[begin : begin + CELLS_AT_ONCE]
-        weights = np.full((len(part), k), 1.0 / k)
-        for j, rows_of in enumerate(bound, start=len(free)):
-            weights *= rows_of.masses[part[:, j]]
-        weights = weigh(model, weights, {name: part[:, j] for j, name in enumerate(free)})
-        impossible = np.flatnonzero(weights.sum(axis=1) <= 0)
-        if len(impossible):
-            row = start + int(first[begin + impossible].min())
-            raise UnsupportedRequestError(
-                f"complete: the model gives what row {row} (counted from 0) holds no probability; leave "
-                "fields of it empty"
-            )
-        rows = np.flatnonzero((of_row >= begin) & (of_row < begin + CELLS_AT_ONCE))
-        component[rows] = Distributions(weights).draw(of_row[rows] - begin, rng)
-    return component
-
-
 def _draw_unknown(
-    factor: Factor, known: Mapping[str, _Known], component: IntArray, rng: np.random.Generator
+    factor: Factor, known: Mapping[str, Known], component: IntArray, rng: np.random.Generator
 ) -> dict[str, Drawn]:
     """Draw a single column where it is unknown, and keep what is known."""
     (name,) = factor.columns

@@ -73,6 +73,11 @@ class ColumnFactor:
         """The column's name."""
         return (self.name,)
 
+    @property
+    def probabilities(self) -> NDArray[np.floating]:
+        """The components' probabilities of each code, ``(K, n_codes)``."""
+        return self.block
+
     @cached_property
     def _free(self) -> PreparedColumn:
         return PreparedColumn(self, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class GeneratedColumns:
         schema: Public description of the table.
         n_rows: Number of rows in all.
         rng: Source of the texts and of the order of keys; the same seed makes the same columns.
+        columns: Which of them; None for all.
 
     Raises:
         RequestError: If a pattern has fewer values than there are rows.
@@ -41,9 +42,17 @@ class GeneratedColumns:
         Public: reads no record.
     """
 
-    def __init__(self, schema: Schema, n_rows: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        n_rows: int,
+        rng: np.random.Generator,
+        *,
+        columns: Collection[str] | None = None,
+    ) -> None:
         unique = {c.columns[0]: c for c in schema.constraints if isinstance(c, Unique)}
         made = [c for c in schema.output_columns if not c.is_modelled and not c.is_computed]
+        made = [c for c in made if columns is None or c.name in columns]
         self._makers = {
             column.name: _maker(column, unique.get(column.name), n_rows, of_column)
             for column, of_column in zip(made, rng.spawn(len(made)), strict=True)

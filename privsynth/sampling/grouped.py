@@ -84,6 +84,11 @@ class GroupedFactor:
         """The column's name."""
         return (self.groups.domain.column.name,)
 
+    @property
+    def probabilities(self) -> NDArray[np.floating]:
+        """The components' probabilities of each code, ``(K, n_codes)``."""
+        return self.groups.spread(self.block)
+
     @cached_property
     def _free(self) -> PreparedGroups:
         return PreparedGroups(self, None)

@@ -134,9 +134,32 @@ class SampleRequest:
         return any(target is not None for target in asked)
 
     @property
+    def columns(self) -> set[str]:
+        """The columns that it names; shares and counts of a table of proportions among them."""
+        named = {*map(str, self.conditions or ()), *(self.balance or ()), *_columns_of(self.proportions)}
+        named |= _columns_of(self.like)
+        if isinstance(self.parity, Parity):
+            more = self.parity.decorrelate
+            named |= {self.parity.target, *self.parity.groups, *(more if more != "all" else ())}
+        return named
+
+    @property
     def not_covered(self) -> list[str]:
         """What the guarantee does not cover of the rows."""
         return [] if self.like is None else [LIKE_NOT_COVERED]
+
+
+def _columns_of(given: Any) -> set[str]:
+    """Return the columns that a table, a series, a mapping or a list of these names."""
+    if isinstance(given, pd.DataFrame):
+        return {str(name) for name in (*given.columns, *given.index.names, *given.columns.names)}
+    if isinstance(given, pd.Series):
+        return {str(name) for name in given.index.names}
+    if isinstance(given, Mapping):
+        return set(map(str, given))
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return set().union(*map(_columns_of, given))
+    return set()
 
 
 def _names(where: str, value: Any) -> list[str]:

@@ -36,25 +36,33 @@ def draw_coded_blocks(
 ) -> Iterator[tuple[pd.DataFrame, dict[str, IntArray]]]:
     """Draw the same blocks, each with the code of every modelled column in every row."""
     model = plan.prepared.model
-    for drawn, made in _blocks(plan, rng):
+    for drawn, made in coded_blocks(plan, rng):
         codes = {name: _codes(model.domains[name], values) for name, values in drawn.items()}
         yield to_frame(model, drawn, made), codes
 
 
 def draw_rows(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
     """Draw all rows of a plan at once; the same rows as `draw_blocks` gives."""
-    drawn, made = zip(*_blocks(plan, rng), strict=True)
+    drawn, made = zip(*coded_blocks(plan, rng), strict=True)
     whole = {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]}
     texts = {name: pd.concat([part[name] for part in made], ignore_index=True) for name in made[0]}
     return to_frame(plan.prepared.model, whole, texts)
 
 
-def _blocks(plan: Plan, rng: np.random.Generator) -> Iterator[tuple[dict[str, Drawn], dict[str, pd.Series]]]:
-    """Draw codes and ticks, and make the columns beside them, block after block; one at least."""
+def coded_blocks(
+    plan: Plan, rng: np.random.Generator, *, most: int | None = None
+) -> Iterator[tuple[dict[str, Drawn], dict[str, pd.Series]]]:
+    """Draw codes and ticks, and make the columns beside them, block after block; one at least.
+
+    Args:
+        plan: What will be drawn.
+        rng: Source of the draws.
+        most: Rows of a block; `BLOCK_ROWS` if None.
+    """
     made = GeneratedColumns(plan.prepared.model.schema, plan.n_rows, rng)
     left, n_left = plan.sizes.copy(), plan.n_rows
     while True:
-        n = min(n_left, BLOCK_ROWS)
+        n = min(n_left, most or BLOCK_ROWS)
         sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
         yield _draw_block(plan, sizes, rng), made.next(n)
         left, n_left = left - sizes, n_left - n
@@ -62,12 +70,11 @@ def _blocks(plan: Plan, rng: np.random.Generator) -> Iterator[tuple[dict[str, Dr
             return
 
 
-def every_label(plan: Plan) -> pd.DataFrame:
+def every_label(model: TableModel) -> pd.DataFrame:
     """Return a frame of the same columns and types in which every label occurs, and missing where it may.
 
     A file format that fixes its types before the last row is seen can take them from here.
     """
-    model = plan.prepared.model
     n = max(domain.size for domain in model.domains.values())
     codes = np.arange(n)
     drawn: dict[str, Drawn] = {}

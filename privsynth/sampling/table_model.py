@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -75,6 +75,21 @@ class TableModel:
             if name not in taken
         ]
         return (*free, *bound)
+
+    def over(self, schema: Schema) -> TableModel:
+        """Return the model of the modelled columns of a smaller schema: the marginal of their mixture."""
+        names = [column.name for column in schema.modelled]
+        blocks = dict(zip(self.mixture.columns, self.mixture.blocks, strict=True))
+        constraints = {constraint.columns for constraint in schema.constraints}
+        return replace(
+            self,
+            schema=schema,
+            domains={name: self.domains[name] for name in names},
+            mixture=ProductMixture(tuple(names), tuple(blocks[name] for name in names)),
+            measured=tuple(table for table in self.measured if set(names) >= set(table.columns)),
+            combinations={key: of for key, of in self.combinations.items() if key in constraints},
+            groups={name: of for name, of in self.groups.items() if name in names},
+        )
 
     def table(self, columns: Sequence[str]) -> FloatArray:
         """Return the mixture's joint probabilities of the codes of some columns, one axis a column."""

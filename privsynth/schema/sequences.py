@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from privsynth.errors import SchemaError
 from privsynth.schema.column_facts import PRIVATE
+from privsynth.schema.column_types import whole_steps
 from privsynth.schema.columns import Column
 from privsynth.schema.schema import Schema
 
@@ -93,10 +94,34 @@ def columns_of_rows(schema: Schema) -> list[Column]:
     return [column for column in schema.modelled if not column.per]
 
 
+def most_records(schema: Schema) -> int:
+    """Return the largest number of a person's rows: as declared, or as many as places in the order."""
+    assert schema.max_records_per_person is not None
+    most = int(schema.max_records_per_person)
+    if schema.order is None:
+        return most
+    order = schema.columns[schema.order]
+    low, high = order.bounds
+    if low is None or high is None or order.step is None:
+        return most
+    first, last = whole_steps(low, high, order.step)
+    return min(most, int(last - first) + 1)
+
+
+def schema_of_persons(schema: Schema) -> Schema:
+    """Return the schema of a table of persons: what their rows share, and how many they are.
+
+    It names what is made up for each person too, and where rows have an order, where each person's begin.
+    """
+    view = sequence_view(schema)
+    shared = [c for c in schema.columns.values() if c.per or c.role == "person_id"]
+    begin = [] if schema.order is None else [view.columns[START + schema.order]]
+    return schema.over([*(replace(c, per=None) for c in shared), view.columns[N_RECORDS], *begin])
+
+
 def _number_of_records(schema: Schema) -> Column:
     """Return the column of the number of a person's rows, the largest standing for all above it."""
-    most = schema.max_records_per_person
-    assert most is not None
+    most = most_records(schema)
     if most <= MOST_COUNTED:
         return Column(name=N_RECORDS, type="categorical", categories=tuple(range(1, most + 1)))
     return Column(name=N_RECORDS, type="integer", low=1, high=most)

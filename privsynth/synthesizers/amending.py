@@ -16,6 +16,7 @@ from typing import Any
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
 from privsynth.releases.store import Release
+from privsynth.schema.sequences import PREVIOUS
 
 _OF_NO_RELEASE = ("types_from_records", "version", "csv", "workload")  # say nothing about what was counted
 
@@ -69,7 +70,7 @@ def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> froz
     """Return the columns that two schemas do not declare alike, None for all of them.
 
     A constraint that came or went changes its columns; another person column, number of records, image or
-    order of columns changes all.
+    order of columns changes all, and so does another order of a person's rows, or of what they share.
     """
     old, new = before["columns"], after["columns"]
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
@@ -78,16 +79,22 @@ def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> froz
         if constraint not in stated[0] or constraint not in stated[1]:
             changed.update(constraint["columns"])
     rest = {*before, *after} - {"columns", "constraints", *_OF_NO_RELEASE}
-    persons = [{name for name, c in side.items() if c.get("role") == "person_id"} for side in (old, new)]
     common = [[name for name in side if name in old and name in new] for side in (old, new)]
-    is_alike = persons[0] == persons[1] and common[0] == common[1]
+    is_alike = _of_persons(old) == _of_persons(new) and common[0] == common[1]
     if not is_alike or any(before.get(key) != after.get(key) for key in rest):
         return None
     return frozenset(changed)
+
+
+def _of_persons(columns: Mapping[str, Any]) -> tuple[set[str], dict[str, Any], set[str]]:
+    """Return the column that names persons, the one that orders their rows, and those that they share."""
+    persons = {name for name, column in columns.items() if column.get("role") == "person_id"}
+    order = {name: column for name, column in columns.items() if column.get("role") == "order"}
+    return persons, order, {name for name, column in columns.items() if column.get("per")}
 
 
 def _is_touched(release: Release, changed: frozenset[str] | None) -> bool:
     if changed is None or release.columns is None:
         return True
     is_of_model = len(release.columns) > 1 and release.event["mechanism"] != "thresholded_gaussian"
-    return is_of_model or not changed.isdisjoint(release.columns)
+    return is_of_model or not changed.isdisjoint(name.removeprefix(PREVIOUS) for name in release.columns)

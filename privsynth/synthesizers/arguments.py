@@ -14,6 +14,7 @@ from privsynth.io.files import is_pattern
 from privsynth.records.conform import OnViolation
 from privsynth.sampling.generated_columns import check_generated_columns
 from privsynth.schema import Schema
+from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.contract import Settings
 
 NON_PRIVATE = Spend(1e8, 0.5)  # noise of a ten-thousandth of a unit: the same recipe, for comparison only
@@ -30,6 +31,7 @@ def checked_schema(schema: Any) -> Schema:
         )
     schema.require_complete()
     check_generated_columns(schema)
+    sequence_view(schema)  # raises an error if there is none
     return schema
 
 

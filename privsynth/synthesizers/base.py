@@ -119,6 +119,11 @@ class Synthesizer(Saved[Model], Estimator):
             Not private: returns the records.
         """
 
+    @staticmethod
+    def _of_table(model: Model, schema: Schema) -> Model:
+        """Return the model of a table with this schema, given that of what its records were learnt from."""
+        return model
+
     def fit(
         self,
         source: Any,
@@ -203,6 +208,7 @@ class Synthesizer(Saved[Model], Estimator):
                 interrupted, model = stopped, stopped.model
             finally:
                 store.close()
+            model = self._of_table(model, schema)
             self._take(asked, store, model, is_secret=secret.is_secret, interrupted=interrupted)
             if is_first:
                 self._warn_of_delta()

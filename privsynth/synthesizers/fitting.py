@@ -16,6 +16,7 @@ from privsynth.privacy.randomness import SecureRandom
 from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
+from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.amending import allowance
 from privsynth.synthesizers.arguments import FitArguments
 from privsynth.synthesizers.contract import Model, Progress
@@ -44,7 +45,9 @@ def model_of_releases(
         Post-processing: there are no records.
     """
     whole = _set_aside(budget, store)
-    curator = Curator(schema=schema, allowance=allowance(whole, store), limit=whole, store=store, ranks=ranks)
+    curator = Curator(
+        schema=sequence_view(schema), allowance=allowance(whole, store), limit=whole, store=store, ranks=ranks
+    )
     return make(curator, int(store.meta["seed"]), quiet)
 
 
@@ -81,7 +84,7 @@ def model_of_records(
         reading = nullcontext if account is None else account.reading
         with reading():
             curator = Curator(
-                schema=asked.schema,
+                schema=sequence_view(asked.schema),
                 allowance=allowance(whole, store),
                 limit=whole,
                 store=store,

@@ -74,7 +74,8 @@ def guarantee_statement(
             "change how a whole column is stored",
         )
     if schema.person_id is not None:
-        not_covered.append("order and dependence of one person's rows, which are not modelled")
+        if not schema.is_sequential:
+            not_covered.append("order and dependence of one person's rows, which are not modelled")
         not_covered.append(
             f"persons whose {schema.person_id!r} is empty: each such row counts as a person of its own"
         )

@@ -10,7 +10,8 @@ from privsynth.errors import SchemaError
 from privsynth.errors.arguments import real_number, whole_number
 from privsynth.privacy.mechanisms.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
-from privsynth.schema import PRIVATE, Schema
+from privsynth.schema import Schema
+from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, TABLE_SYNTHESIZERS, synthesizer_class
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.contract import Settings
@@ -56,6 +57,7 @@ def plan(
     epsilon, delta = real_number("epsilon", epsilon), real_number("delta", delta)
     kind = synthesizer_class(synthesizer)
     schema.require_complete()
+    schema = sequence_view(schema)
     if (schema.image is None) == (synthesizer in IMAGE_SYNTHESIZERS):
         what = "a table" if schema.image is None else "images"
         fitting = TABLE_SYNTHESIZERS if schema.image is None else IMAGE_SYNTHESIZERS
@@ -108,7 +110,7 @@ def _advice(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int, delt
     if delta > 1.0 / (SAFE_DELTA_FACTOR * n_rows):
         safe = 1.0 / (SAFE_DELTA_FACTOR * n_rows)
         advice.append(f"delta={delta:g} is above 1/(10 x {n_rows}); choose at most {safe:.1g}")
-    private = [c.name for c in schema.modelled if PRIVATE in (c.categories, c.low, c.high)]
+    private = [c.name for c in schema.modelled if c.private_facts not in ([], ["missing"])]
     if private:
         some = ", ".join(private[:5]) + (", ..." if len(private) > 5 else "")
         advice.append(

@@ -15,7 +15,6 @@ from privsynth.sampling.cost import rebalancing_cost
 from privsynth.sampling.plan import Plan, make_plan, support_table
 from privsynth.sampling.request import SampleOptions, SampleRequest
 from privsynth.sampling.table_model import TableModel
-from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Fitted, Model
 
 
@@ -44,9 +43,7 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        return support_table(
-            self._table, read_request(n, asked, self._table.schema), np.random.default_rng(0)
-        )
+        return support_table(self._table, self._request(n, asked), np.random.default_rng(0))
 
     def lost_columns(self) -> list[str]:
         """Say of which columns the model knows no value of its own, or hardly any: a sentence each.
@@ -62,7 +59,7 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        request = read_request(n, asked, self._table.schema)
+        request = self._request(n, asked)
         return row_attrs(request, self._looked_at(request))
 
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[SampleOptions]) -> dict[str, Any]:
@@ -76,7 +73,22 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        return rebalancing_cost(self._looked_at(read_request(n, asked, self._table.schema)))
+        return rebalancing_cost(self._looked_at(self._request(n, asked)))
+
+    def _request(self, n: int | None, asked: SampleOptions) -> SampleRequest:
+        """Return what is asked for as a request; public tables in files, or not of pandas, are read."""
+        tables: SampleOptions = {}
+        schema = self._table.schema
+        if is_unread_table(proportions := asked.get("proportions")):
+            tables["proportions"] = read_table(proportions, schema, is_real=False)
+        if is_unread_table(like := asked.get("like")):
+            tables["like"] = read_table(like, schema, is_real=False)
+        request = SampleRequest(n=n, **(asked | tables))
+        self._check_request(request)
+        return request
+
+    def _check_request(self, request: SampleRequest) -> None:
+        """Raise a `RequestError` if it names columns that cannot be asked for."""
 
     def _looked_at(self, request: SampleRequest) -> Plan:
         only_look = request.on_unsupported != "drop"
@@ -107,13 +119,3 @@ def row_attrs(request: SampleRequest, plan: Plan) -> dict[str, Any]:
     if plan.left_out:
         told["left_out"] = plan.left_out
     return told
-
-
-def read_request(n: int | None, asked: SampleOptions, schema: Schema) -> SampleRequest:
-    """Return what is asked for as a request; public tables in files, or not of pandas, are read."""
-    tables: SampleOptions = {}
-    if is_unread_table(proportions := asked.get("proportions")):
-        tables["proportions"] = read_table(proportions, schema, is_real=False)
-    if is_unread_table(like := asked.get("like")):
-        tables["like"] = read_table(like, schema, is_real=False)
-    return SampleRequest(n=n, **(asked | tables))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from privsynth.models.tables.table_groups import TableGroup, cross, group_tables
 FloatArray = NDArray[np.float64]
 Key = TypeVar("Key", str, tuple[str, str])
 
+NEVER = -1e4  # logit of a code that a component cannot have: without probability, and so without gradient
 INITIAL_FLOOR = 0.01  # share spread over all codes before the first step, so that none starts at zero
 
 
@@ -87,8 +88,20 @@ class MixtureFitter:
     _triples: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _higher: list[Measurement] = field(default_factory=list)
 
-    def start(self, one_way: Sequence[Measurement], n_units: float) -> None:
-        """Set the first measurements and the logits: log of the 1-way shares plus random scatter."""
+    def start(
+        self,
+        one_way: Sequence[Measurement],
+        n_units: float,
+        *,
+        possible: Mapping[str, NDArray[np.bool_]] | None = None,
+    ) -> None:
+        """Set the first measurements and the logits: log of the 1-way shares plus random scatter.
+
+        Args:
+            one_way: The 1-way measurement of every column, in order.
+            n_units: Noisy number of units.
+            possible: Of some columns, which codes each component may ever have, ``(n_codes, K)``.
+        """
         _settle_kernels()
         self.n_units = max(n_units, 1.0)
         rng = torch.Generator().manual_seed(self.seed)
@@ -100,6 +113,8 @@ class MixtureFitter:
             base = torch.from_numpy(np.log(share.astype(np.float32)))
             scatter = torch.randn(self.options.n_components, len(base), generator=rng)
             logits.append(base + self.options.init_scale * scatter)
+            if possible is not None and (name := measurement.columns[0]) in possible:
+                logits[-1][~torch.from_numpy(possible[name].T)] = NEVER
         self._logits = torch.cat(logits, dim=1).T.contiguous().to(self.device)  # (n_codes, K)
         self._ends = np.cumsum(self.sizes)
         self._starts = self._ends - np.asarray(self.sizes)

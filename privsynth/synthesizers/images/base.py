@@ -151,7 +151,7 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
         def under(prefix: str) -> dict[str, NDArray[Any]]:
             return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
-        table = model_from(facts, under(TABLE))
+        table = model_from(facts, under(TABLE), Schema.from_dict(facts["schema"]))
         if table.schema.image is None:
             raise SchemaError("the schema of the model has no image")
         return ImageModel(table, cls._generator_from(table.schema, settings, under(GENERATOR)))

@@ -16,7 +16,7 @@ from privsynth.sampling.request import SampleOptions
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema.images import LabelledImages, PixelArray
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.request_sampler import RequestSampler, read_request, row_attrs
+from privsynth.synthesizers.request_sampler import RequestSampler, row_attrs
 
 
 class ImageSampler(RequestSampler[ImageModel]):
@@ -38,7 +38,7 @@ class ImageSampler(RequestSampler[ImageModel]):
         Raises:
             RequestError, UnsupportedRequestError: As `TableSampler.sample`.
         """
-        request = read_request(n, asked, self._table.schema)
+        request = self._request(n, asked)
         plan, rng = self._planned(request, random_state)
         blocks = list(self._fitted().draw_blocks(plan, rng))
         labels = pd.concat([block.labels for block in blocks], ignore_index=True)
@@ -74,7 +74,7 @@ class ImageSampler(RequestSampler[ImageModel]):
         """
         check_image_output(path, force=force)
         report = progress or (lambda message, done, total: None)
-        plan, rng = self._planned(read_request(n, asked, self._table.schema), random_state)
+        plan, rng = self._planned(self._request(n, asked), random_state)
 
         def told() -> Iterator[LabelledImages]:
             done = 0

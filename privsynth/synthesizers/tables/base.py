@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.errors import SchemaError
 from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
+from privsynth.records.sequence_view import as_sequences
+from privsynth.sampling.histories import SequenceModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
+from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from privsynth.synthesizers.tables.sampler import TableSampler
 
 
-class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
+class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
     """Fit a table under a budget; sample it, conditioned at will.
 
     Args and attributes are those of `Synthesizer`.
@@ -35,18 +39,28 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel]):
         return opened
 
     def _read(self, opened: Source, schema: Schema, on_violation: OnViolation) -> Records:
-        return conform(opened, schema, on_violation=on_violation)
+        records = conform(opened, schema, on_violation=on_violation)
+        return as_sequences(records, schema, np.random.default_rng())
 
     @staticmethod
-    def _arrays_of(model: TableModel) -> dict[str, NDArray[Any]]:
-        return model_arrays(model)
+    def _of_table(model: TableModel | SequenceModel, schema: Schema) -> TableModel | SequenceModel:
+        if schema.is_sequential and isinstance(model, TableModel):
+            return SequenceModel(schema, model)
+        return model
 
     @staticmethod
-    def _facts_of(model: TableModel) -> dict[str, Any]:
+    def _arrays_of(model: TableModel | SequenceModel) -> dict[str, NDArray[Any]]:
+        return model_arrays(model.rows if isinstance(model, SequenceModel) else model)
+
+    @staticmethod
+    def _facts_of(model: TableModel | SequenceModel) -> dict[str, Any]:
+        if isinstance(model, SequenceModel):
+            return {**model_facts(model.rows), "schema": model.schema.to_dict()}
         return model_facts(model)
 
     @classmethod
     def _model_from(
         cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
-    ) -> TableModel:
-        return model_from(facts, arrays)
+    ) -> TableModel | SequenceModel:
+        schema = Schema.from_dict(facts["schema"])
+        return cls._of_table(model_from(facts, arrays, sequence_view(schema)), schema)

@@ -18,9 +18,11 @@ from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
 from privsynth.privacy.mechanisms.discovery import HeldByMany
 from privsynth.schema import PRIVATE, Category, Column, Schema, category_text, whole_steps
 from privsynth.schema.constraints import MAX_COMBINATIONS, Combinations
+from privsynth.schema.sequences import PREVIOUS
 from privsynth.synthesizers.tables.bounds import find_bounds
 from privsynth.synthesizers.tables.octaves import Octaves, is_wide
 
+IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 MAX_VALUES = 256  # categories published of a column
@@ -33,6 +35,7 @@ MOST_OF_REST = 0.8  # of what an amended run has left, for 1-way marginals
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
+MOST_BINS_BEFORE = 6  # of what stands in the row before
 REST_MARGIN = 3.0  # "other" and a private missing cell stay if they stand this many noise deviations out
 
 
@@ -86,10 +89,14 @@ def find_domains(
     # by all that the run may spend: an amended run then finds the tables that it kept on the same grids
     resolution = n_units / noise_for(budget.one_way * curator.limit.mu_squared / len(schema.modelled))
     cell_noise = n_units / resolution
-    octaves = {c.name: _octaves(curator, c, budget) for c in schema.modelled if is_wide(c)}
+    octaves = {c.name: _octaves(curator, c, budget) for c in with_own_values(schema) if is_wide(c)}
     grids = {name: of.grid(schema.columns[name], cell_noise=cell_noise) for name, of in octaves.items()}
-    fine = {
+    own = {
         c.name: _fine_domain(curator, schema, c, budget, resolution, grids.get(c.name))
+        for c in with_own_values(schema)
+    }
+    fine = {
+        c.name: own[c.name] if c.values_of is None else _with_values_of(own[c.values_of], c)
         for c in schema.modelled
     }
     parts = one_way_parts([domain.size for domain in fine.values()])
@@ -109,16 +116,22 @@ def find_domains(
     precisions = [1.0 / (noise**2 * counts.size) for _, counts, noise in released]
     n_units = float(np.average([counts.sum() for _, counts, _ in released], weights=precisions))
     n_units_std = 1.0 / math.sqrt(sum(precisions))
-    domains: dict[str, Domain] = {}
-    one_way = []
-    for domain, counts, noise in released:
-        if _is_missing_only(domain, counts, noise, n_units, n_units_std):
-            coarse, measured = _missing_only(domain.column, counts, noise)
+    coarse: dict[str, tuple[Domain, Measurement]] = {}
+    for domain, counts, noise in sorted(released, key=lambda part: part[0].column.values_of is not None):
+        column = domain.column
+        if column.values_of is not None:
+            coarse[column.name] = _coarsen_as(coarse[column.values_of], domain, counts, noise)
+        elif _is_missing_only(domain, counts, noise, n_units, n_units_std):
+            coarse[column.name] = _missing_only(column, counts, noise)
         else:
-            coarse, measured = _coarsen(domain, counts, noise, n_bins)
-        domains[domain.column.name] = coarse
-        one_way.append(measured)
-    return Domains(domains, one_way, max(n_units, 1.0), n_units_std)
+            coarse[column.name] = _coarsen(domain, counts, noise, n_bins)
+    domains = {name: coarse[name][0] for name in fine}
+    return Domains(domains, [coarse[name][1] for name in fine], max(n_units, 1.0), n_units_std)
+
+
+def with_own_values(schema: Schema) -> list[Column]:
+    """Return the modelled columns whose values are not those of another one; public."""
+    return [column for column in schema.modelled if column.values_of is None]
 
 
 def _affordable(curator: Curator, key: str, planned: float, part: float) -> float:
@@ -158,12 +171,13 @@ class Discoveries:
     @classmethod
     def of(cls, schema: Schema) -> Discoveries:
         """Count what a schema keeps private."""
-        lists = sum(1 for c in schema.modelled if c.categories == PRIVATE)
+        columns = with_own_values(schema)
+        lists = sum(1 for c in columns if c.categories == PRIVATE)
         return cls(
             n_lists=lists + len(private_combinations(schema)),
-            n_bounds=sum(1 for c in schema.modelled if {"low", "high"} & set(c.private_facts)),
-            n_wide=sum(1 for c in schema.modelled if c.is_numeric and not _has_fine_grid(c)),
-            n_octaves=sum(1 for c in schema.modelled if is_wide(c)),
+            n_bounds=sum(1 for c in columns if {"low", "high"} & set(c.private_facts)),
+            n_wide=sum(1 for c in columns if c.is_numeric and not _has_fine_grid(c)),
+            n_octaves=sum(1 for c in columns if is_wide(c)),
         )
 
     def delta_each(self, delta: float) -> float:
@@ -337,6 +351,54 @@ def _coarsen(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tup
         counts=np.r_[bins.counts, missing],
         variance=np.r_[bins.variance, [noise**2] * has_missing],
     )
+
+
+def _with_values_of(fine: Domain, column: Column) -> Domain:
+    """Return the domain of a column that takes the values of another one, at the finest."""
+    return replace(fine, column=column, has_missing=bool(column.missing))
+
+
+def _coarsen_as(
+    coarse: tuple[Domain, Measurement], fine: Domain, counts: FloatArray, noise: float
+) -> tuple[Domain, Measurement]:
+    """Return a column's domain, from that of the column whose values it takes, and its 1-way measurement.
+
+    What stands before is given and never drawn, so it is told apart less finely: number lines keep
+    `MOST_BINS_BEFORE` bins of about equal mass.
+    """
+    (domain, measured), column = coarse, fine.column
+    name = column.name
+    if isinstance(domain, DiscreteDomain):
+        domain = replace(domain, column=column, has_missing=bool(column.missing))
+        codes = [*range(len(domain.values) + domain.has_other), *([-1] if domain.has_missing else [])]
+        return domain, Measurement(columns=(name,), counts=counts[codes], variance=noise**2)
+    assert isinstance(fine, NumericDomain)
+    if not domain.n_bins:
+        return _missing_only(column, counts, noise)
+    if name.startswith(PREVIOUS):
+        merged = merged_bins(domain, measured.counts[: domain.n_bins], MOST_BINS_BEFORE)
+    else:
+        merged = np.arange(domain.n_bins)
+    bin_of_cell = merged[domain.bin_of_cell]
+    size = int(merged.max()) + 1
+    missing = counts[fine.grid.n_cells :]
+    return replace(domain, column=column, bin_of_cell=bin_of_cell, has_missing=fine.has_missing), Measurement(
+        columns=(name,),
+        counts=np.r_[np.bincount(bin_of_cell, weights=counts[: fine.grid.n_cells], minlength=size), missing],
+        variance=noise**2 * np.r_[np.bincount(bin_of_cell, minlength=size), np.ones(len(missing))],
+    )
+
+
+def merged_bins(domain: NumericDomain, counts: FloatArray, most: int) -> IntArray:
+    """Return for each bin of a number line which of at most ``most`` neighbouring ones it becomes part of."""
+    _, first = np.unique(domain.bin_of_cell, return_index=True)
+    along = np.argsort(first)
+    mass = np.maximum(counts[along], 0.0)
+    middle = (np.cumsum(mass) - mass / 2) / max(mass.sum(), 1.0)
+    group = np.minimum((middle * most).astype(np.int64), most - 1)
+    out = np.empty(len(first), dtype=np.int64)
+    out[along] = np.unique(group, return_inverse=True)[1]
+    return out
 
 
 def _kept(fine: DiscreteDomain, counts: FloatArray, noise: float, has_missing: bool) -> DiscreteDomain:

@@ -12,7 +12,14 @@ from privsynth.schema import Schema
 from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import planned_base_measurements, planned_counts
-from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals, pairs_per_round
+from privsynth.synthesizers.tables.row_before import pairs_before
+from privsynth.synthesizers.tables.select_measure_fit import (
+    BEFORE,
+    MarginalSettings,
+    fit_marginals,
+    n_counted,
+    pairs_per_round,
+)
 
 
 class MarginalSynthesizer(TableSynthesizer):
@@ -39,7 +46,10 @@ class MarginalSynthesizer(TableSynthesizer):
         mu_squared = allowance.mu_squared
         settings = settings.adapted_to(n_rows * math.sqrt(mu_squared))
         steps = planned_base_measurements(schema, settings, mu_squared)
-        n_columns = len(schema.modelled)
+        n_before = len(pairs_before(schema))
+        if n_before:
+            steps.append(planned_counts(BEFORE, settings.before_share, n_before, mu_squared))
+        n_columns = n_counted(schema)
         if n_columns > 1:
             count = settings.n_rounds * pairs_per_round(n_columns, settings)
             left = 1.0 - sum(step["share"] for step in steps)

@@ -95,13 +95,12 @@ def model_facts(model: TableModel) -> dict[str, Any]:
     }
 
 
-def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> TableModel:
-    """Rebuild a table model from what `model_facts` and `model_arrays` wrote.
+def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], schema: Schema) -> TableModel:
+    """Rebuild a table model over a schema from what `model_facts` and `model_arrays` wrote.
 
     Raises:
         KeyError, TypeError, ValueError: If the parts do not fit.
     """
-    schema = Schema.from_dict(facts["schema"])
     domains = {name: _domain_from(schema, name, of, arrays) for name, of in facts["domains"].items()}
     return TableModel(
         schema,

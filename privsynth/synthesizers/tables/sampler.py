@@ -9,19 +9,21 @@ from typing import Unpack
 import numpy as np
 import pandas as pd
 
-from privsynth.errors import ParameterError
+from privsynth.errors import ParameterError, RequestError
 from privsynth.io.blocks import in_batches, write_blocks
 from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
-from privsynth.sampling.request import SampleOptions
+from privsynth.sampling.histories import SequenceModel, check_of_persons, draw_histories, expected_rows
+from privsynth.sampling.plan import Plan
+from privsynth.sampling.request import SampleOptions, SampleRequest
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.request_sampler import RequestSampler, read_request, row_attrs
+from privsynth.synthesizers.request_sampler import RequestSampler, row_attrs
 
 
-class TableSampler(RequestSampler[TableModel]):
+class TableSampler(RequestSampler[TableModel | SequenceModel]):
     """Sampling half of a table synthesizer.
 
     Privacy:
@@ -33,11 +35,16 @@ class TableSampler(RequestSampler[TableModel]):
     ) -> pd.DataFrame:
         """Draw exactly ``n`` synthetic rows, conditioned and balanced exactly, without rejection.
 
+        Where the schema says what the rows of a person share, or how they are ordered, ``n`` persons are
+        drawn with all their rows: in order, those of one person together. Then what is asked for is met over
+        persons, and may name what their rows share and ``n_records``, how many rows they have.
+
         Targets on several columns (``balance``, ``proportions``, ``like``, ``parity``) are met together: the
         joint of their columns is the one nearest to the model's that has the margins asked for.
 
         Args:
-            n: Number of rows; by default the sum of the counts asked for, else the noisy number of units.
+            n: Number of rows, or of persons; by default the sum of the counts asked for, else the noisy
+                number of units.
             random_state: Fixes the rows drawn: a whole number >= 0, or a generator of numpy.
             **asked: What is asked for, by the keywords that follow.
             conditions: Column to a value, an inclusive range (text like ``"18..30"``, a 2-tuple, or a mapping
@@ -66,9 +73,9 @@ class TableSampler(RequestSampler[TableModel]):
         Privacy:
             Post-processing; ``like`` is taken as public.
         """
-        request = read_request(n, asked, self._table.schema)
+        request = self._request(n, asked)
         plan, rng = self._planned(request, random_state)
-        rows = draw_rows(plan, rng)
+        rows = self._drawn(plan, rng)
         rows.attrs |= row_attrs(request, plan)
         return rows
 
@@ -87,8 +94,8 @@ class TableSampler(RequestSampler[TableModel]):
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ParameterError(f"expected batch_size >= 1, got {batch_size!r}")
-        plan, rng = self._planned(read_request(n, asked, self._table.schema), random_state)
-        return in_batches(draw_blocks(plan, rng), int(batch_size))
+        plan, rng = self._planned(self._request(n, asked), random_state)
+        return in_batches(self._blocks(plan, rng), int(batch_size))
 
     def sample_to(
         self,
@@ -123,18 +130,19 @@ class TableSampler(RequestSampler[TableModel]):
         Privacy:
             As `sample`.
         """
-        request = read_request(n, asked, self._table.schema)
+        request = self._request(n, asked)
         plan, rng = self._planned(request, random_state)
-        types = every_label(plan)
+        types = every_label(self._of_rows)
         types.attrs |= row_attrs(request, plan)
         report = progress or (lambda message, done, total: None)
+        total = self._expected_rows(plan)
         return write_blocks(
-            draw_blocks(plan, rng),
+            self._blocks(plan, rng),
             path,
             types=types,
             force=force,
-            progress=lambda done: report("rows written", done, plan.n_rows),
-            time_formats=self._table.schema.time_formats,
+            progress=lambda done: report("rows written", done, max(done, total)),
+            time_formats=self._of_rows.schema.time_formats,
         )
 
     def complete(self, frame: Table, *, random_state: int | None = None) -> pd.DataFrame:
@@ -157,8 +165,14 @@ class TableSampler(RequestSampler[TableModel]):
         Privacy:
             Post-processing of the model; the frame is taken as public.
         """
-        table = read_table(frame, self._table.schema, is_real=False)
-        rows = complete_rows(self._fitted(), table, self._rng(random_state))
+        model = self._fitted()
+        if isinstance(model, SequenceModel):
+            raise RequestError(
+                "complete fills in rows that stand alone, and those of this model follow one another; draw "
+                "persons instead, with conditions on what their rows share"
+            )
+        table = read_table(frame, model.schema, is_real=False)
+        rows = complete_rows(model, table, self._rng(random_state))
         rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
         return rows
 
@@ -186,9 +200,38 @@ class TableSampler(RequestSampler[TableModel]):
             types=rows,
             force=force,
             progress=lambda done: None,
-            time_formats=self._table.schema.time_formats,
+            time_formats=self._of_rows.schema.time_formats,
         )
 
     @property
     def _table(self) -> TableModel:
-        return self._fitted()
+        """The model over which requests are planned: of rows, or of persons with their rows."""
+        model = self._fitted()
+        return model.persons if isinstance(model, SequenceModel) else model
+
+    @property
+    def _of_rows(self) -> TableModel:
+        """The columns of the table, under its own schema."""
+        model = self._fitted()
+        return model.table if isinstance(model, SequenceModel) else model
+
+    def _check_request(self, request: SampleRequest) -> None:
+        model = self._fitted()
+        if isinstance(model, SequenceModel):
+            check_of_persons(model, request)
+
+    def _expected_rows(self, plan: Plan) -> int:
+        model = self._fitted()
+        return expected_rows(model, plan.n_rows) if isinstance(model, SequenceModel) else plan.n_rows
+
+    def _blocks(self, plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+        model = self._fitted()
+        return (
+            draw_histories(model, plan, rng) if isinstance(model, SequenceModel) else draw_blocks(plan, rng)
+        )
+
+    def _drawn(self, plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
+        model = self._fitted()
+        if not isinstance(model, SequenceModel):
+            return draw_rows(plan, rng)
+        return pd.concat(list(draw_histories(model, plan, rng)), ignore_index=True)

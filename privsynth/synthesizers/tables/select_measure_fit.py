@@ -31,10 +31,18 @@ from privsynth.synthesizers.tables.base_measurements import (
     measure_base,
 )
 from privsynth.synthesizers.tables.domains import Domains
+from privsynth.synthesizers.tables.row_before import (
+    RowBefore,
+    derived,
+    is_view,
+    is_worth_measuring,
+    pairs_before,
+)
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
 MOST_BINS = 4.0  # times as many as at the reference strength
+BEFORE = "columns with themselves in the row before"
 MAX_CLASSES = 4  # of a target within whose classes dependence is measured
 
 _RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
@@ -46,6 +54,8 @@ class MarginalSettings(BaseMeasurementSettings):
 
     Attributes:
         selection_share: Part of each round that pays for choosing tables.
+        before_share: Part of the budget for the tables of each column with itself in the row before, where
+            rows are learnt in sequences.
         noise_penalty: How much of the noise of measuring a table counts against choosing it. AIM takes all
             of it (1); but the mixture smooths, and wide sparse tables are worth more than that suggests.
         n_rounds: Rounds of select, measure, fit.
@@ -58,6 +68,7 @@ class MarginalSettings(BaseMeasurementSettings):
 
     n_bins: int = 20
     selection_share: float = 0.10
+    before_share: float = 0.08
     noise_penalty: float = 0.5
     n_rounds: int = 12
     pairs_per_column: float = 5.0
@@ -150,14 +161,28 @@ def fit_marginals(
         device=device,
         context=_context(curator.schema, domains),
     )
-    fitter.start(codes.one_way, domains.n_units)
+    rows = RowBefore(curator.schema, domains.by_column, codes.one_way) if is_view(curator.schema) else None
+    possible = None if rows is None else rows.possible_codes(settings.fit.n_components)
+    fitter.start(codes.one_way, domains.n_units, possible=possible)
     if first.condition is not None:
         fitter.add(first.condition)
+    if rows is not None:
+        _measure_before(curator, codings_of(codes.by_column), fitter, share * settings.before_share)
     losses, reserve = [], curator.allowance.mu_squared - mu_squared
     for round_index in range(settings.n_rounds):
         progress("measuring and fitting", round_index, settings.n_rounds)
-        if not _measure_round(curator, codings_of(codes.by_column), fitter, settings, round_index, reserve):
+        measured = _measure_round(
+            curator, codings_of(codes.by_column), fitter, settings, round_index, reserve
+        )
+        if measured is None:
             break
+        for table in measured:
+            fitter.add(table)
+            # groups of many values are not those of the row before
+            if rows is not None and not set(table.columns) & codes.groups.keys():
+                before = rows.table_before(table)
+                if before is not None:
+                    fitter.add(before)
         losses.append(fitter.step_many(settings.steps_per_round))
     losses.append(fitter.step_many(settings.final_steps, final=True))
     progress("fitted", settings.n_rounds, settings.n_rounds)
@@ -170,6 +195,26 @@ def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
     return min(n_columns * (n_columns - 1) // 2, max(1, n_wanted))
 
 
+def _measure_before(
+    curator: Curator, codings: Mapping[str, Coding], fitter: MixtureFitter, share: float
+) -> None:
+    """Measure each column of a row with itself in the row before, at a share of the budget, and fit to it."""
+    pairs = pairs_before(curator.schema)
+    noise = noise_for(share * curator.allowance.mu_squared / max(len(pairs), 1))
+    if not pairs:
+        return
+    marginals = Marginals(
+        purpose=BEFORE,
+        codings=codings,
+        sets=pairs,
+        noise_multiplier=noise,
+    )
+    release = curator.release("counts/before", marginals)
+    for position, pair in enumerate(pairs):
+        counts = release.arrays[str(position)]
+        fitter.add(Measurement(columns=pair, counts=counts, variance=release.noise_multiplier**2))
+
+
 def _measure_round(
     curator: Curator,
     codings: Mapping[str, Coding],
@@ -177,20 +222,20 @@ def _measure_round(
     settings: MarginalSettings,
     index: int,
     reserve: float,
-) -> bool:
-    """Choose the worst tables, measure them, and hand them to the fitter; False when nothing is left.
+) -> list[Measurement] | None:
+    """Choose the worst tables and measure them; None when nothing is left.
 
     What is left of the budget, beyond a reserve, is divided evenly over the rounds to come.
     """
-    candidates = _candidates(codings, fitter.context)
+    candidates = _candidates(codings, fitter.context, curator.schema)
     if not candidates:
-        return False
-    n_select = pairs_per_round(len(codings), settings)
+        return None
+    n_select = min(pairs_per_round(n_counted(curator.schema), settings), len(candidates))
     key = f"round-{index:02d}"
     share = (curator.remaining(f"{key}/select") - reserve) / (settings.n_rounds - index)
     each = share / n_select
     if each <= 1e-9 * curator.allowance.mu_squared:
-        return False
+        return None
     epsilon0 = rounded_down(exponential_epsilon0(math.sqrt(settings.selection_share * each)))
     noise = noise_for((1.0 - settings.selection_share) * each)
     selection = TableSelection(
@@ -205,7 +250,7 @@ def _measure_round(
     chosen = curator.release(f"{key}/select", selection).facts["selected"]
     left = curator.remaining(f"{key}/measure") - reserve - share * (settings.n_rounds - index - 1)
     if left <= 1e-9 * curator.allowance.mu_squared:
-        return True  # an attempt that was lost in a crash has used up this round
+        return []  # an attempt that was lost in a crash has used up this round
     noise = max(noise, noise_for(left / n_select))
     marginals = Marginals(
         purpose="2- and 3-way marginals",
@@ -214,10 +259,10 @@ def _measure_round(
         noise_multiplier=noise,
     )
     release = curator.release(f"{key}/measure", marginals)
-    for position, i in enumerate(chosen):
-        counts = release.arrays[str(position)]
-        fitter.add(Measurement(columns=candidates[i], counts=counts, variance=noise**2))
-    return True
+    return [
+        Measurement(columns=candidates[i], counts=release.arrays[str(position)], variance=noise**2)
+        for position, i in enumerate(chosen)
+    ]
 
 
 def _context(schema: Schema, domains: Domains) -> str | None:
@@ -228,8 +273,13 @@ def _context(schema: Schema, domains: Domains) -> str | None:
     return None
 
 
-def _candidates(codings: Mapping[str, Coding], context: str | None) -> list[tuple[str, ...]]:
-    """Return all pairs, and all pairs within the classes of the context."""
-    pairs = list(itertools.combinations(codings, 2))
+def n_counted(schema: Schema) -> int:
+    """Return how many columns the number of measured tables follows; public."""
+    return len(schema.modelled) - len(derived(schema))
+
+
+def _candidates(codings: Mapping[str, Coding], context: str | None, schema: Schema) -> list[tuple[str, ...]]:
+    """Return all pairs that are worth measuring, and all of these within the classes of the context."""
+    pairs = [pair for pair in itertools.combinations(codings, 2) if is_worth_measuring(schema, pair)]
     triples = [] if context is None else [(*pair, context) for pair in pairs if context not in pair]
     return [*pairs, *triples]

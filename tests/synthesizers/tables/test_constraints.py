@@ -115,5 +115,5 @@ def test_files_without_combinations_still_load(tmp_path):
     model = model_of(["sex", "age"])
     facts = model_facts(model)
     del facts["combinations"]
-    again = model_from(facts, model_arrays(model))
+    again = model_from(facts, model_arrays(model), model.schema)
     assert again.combinations == {}

@@ -170,7 +170,7 @@ def test_a_model_file_does_not_grow_with_a_public_list(kind, tmp_path):
 def test_a_model_file_with_a_block_for_every_value_still_loads():
     model = model_of(["sex", "ward"])
     assert not any(name.startswith("groups/") for name in model_arrays(model))
-    assert model_from(model_facts(model), model_arrays(model)).groups == {}
+    assert model_from(model_facts(model), model_arrays(model), model.schema).groups == {}
 
 
 def test_combinations_of_a_column_of_many_values_are_drawn_from_its_groups(tmp_path):
