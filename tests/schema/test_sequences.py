@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from privsynth.errors import SchemaError
-from privsynth.schema import Schema
+from privsynth.schema import ROWS_OF_HISTORIES, ROWS_OF_PERSONS, Schema
 from privsynth.schema.sequences import columns_of_persons, columns_of_rows, sequence_view
 
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -137,3 +137,16 @@ MISTAKES = {
 def test_a_mistake_is_named(made, message) -> None:
     with pytest.raises(SchemaError, match=message):
         made()
+
+
+def test_what_a_synthetic_row_means_follows_from_the_schema() -> None:
+    shared = {
+        "sex": {"type": "categorical", "categories": ["F", "M"], "per": "person"},
+        "ill": {"type": "boolean"},
+    }
+    rows = {name: {k: v for k, v in fields.items() if k != "per"} for name, fields in shared.items()}
+    person = {"id": {"type": "id", "role": "person_id"}}
+    assert Schema(rows).rows_of_persons is None
+    assert Schema(person | rows, max_records_per_person=3).rows_of_persons == ROWS_OF_PERSONS
+    assert Schema(person | shared, max_records_per_person=3).rows_of_persons == ROWS_OF_HISTORIES
+    assert "stands for one person" not in ROWS_OF_HISTORIES
