@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from privsynth.records.conform import Records
+from privsynth.records.person_rows import PersonRows
 from privsynth.schema import Column, Schema
 from privsynth.schema.sequences import columns_of_persons, columns_of_rows
 
@@ -33,24 +34,19 @@ class Histories:
 
     @classmethod
     def of(cls, records: Records, schema: Schema, generator: np.random.Generator) -> Histories:
-        """Put canonical records in order; what a schema leaves open is decided by chance.
-
-        Rows without an order are dealt one: how a table lists them must not count.
+        """Put canonical records in order as a fit does: ties by the table, and by chance without an order.
 
         Args:
             records: With persons.
             schema: Sequential.
-            generator: Decides between rows at the same place.
+            generator: Decides on the order of rows that have none.
 
         Privacy:
             Not private: returns the records.
         """
         assert records.persons is not None, "a sequential schema names persons"
-        chance = generator.random(len(records.frame))
-        keys = [chance, records.persons]
-        if schema.order is not None:
-            keys.insert(1, records.frame[schema.order].to_numpy(dtype=np.float64))
-        rows = np.lexsort(keys)
+        order = None if schema.order is None else records.frame[schema.order].to_numpy(dtype=np.float64)
+        rows = PersonRows.of(records.persons, order, generator).rows
         persons = np.unique(records.persons[rows], return_inverse=True)[1]
         return cls(records.frame.iloc[rows].reset_index(drop=True), persons, schema)
 
