@@ -45,8 +45,10 @@ class Histories:
             Not private: returns the records.
         """
         assert records.persons is not None, "a sequential schema names persons"
-        order = None if schema.order is None else records.frame[schema.order].to_numpy(dtype=np.float64)
-        rows = PersonRows.of(records.persons, order, generator).rows
+        order = generator.random(len(records.frame))
+        if schema.order is not None:
+            order = records.frame[schema.order].to_numpy(dtype=np.float64)
+        rows = PersonRows.of(records.persons, order).rows
         persons = np.unique(records.persons[rows], return_inverse=True)[1]
         return cls(records.frame.iloc[rows].reset_index(drop=True), persons, schema)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from privsynth.attacks.overlap import row_keys
 from privsynth.metrics.common.histories import Histories
 from privsynth.records.codes import as_numbers
 from privsynth.schema.sequences import N_RECORDS, columns_of_persons, columns_of_rows
@@ -42,6 +43,20 @@ def whole_histories(histories: Histories) -> pd.DataFrame:
             at = values.iloc[starts + np.minimum(i, sizes - 1)].reset_index(drop=True)
             features[f"{i} {column.name}"] = at.where(sizes > i)
     return pd.DataFrame(features)
+
+
+def history_keys(histories: Histories) -> np.ndarray:
+    """Return a 64-bit hash of each person: equal histories have equal keys.
+
+    Privacy:
+        Not private: an encoding of the records given.
+    """
+    rows = row_keys(histories.frame)
+    if histories.schema.order is not None:
+        rows = rows ^ histories.positions.astype(np.uint64)
+    keys = np.zeros(histories.n_persons, dtype=np.uint64)
+    np.add.at(keys, histories.persons, pd.util.hash_array(rows))
+    return keys
 
 
 def _means(numbers: np.ndarray, histories: Histories) -> np.ndarray:

@@ -11,7 +11,9 @@ from privsynth.attacks import copies, inference, linkage, singling_out
 from privsynth.attacks.targets import Success, one_row_each
 from privsynth.io.source import Table
 from privsynth.metrics.common.estimates import not_assessed
+from privsynth.metrics.common.histories import Histories
 from privsynth.metrics.common.tables import Tables, load_tables
+from privsynth.metrics.common.whole_histories import history_keys
 from privsynth.metrics.leakage.membership_figures import MIN_UNITS, why_not_apart
 from privsynth.metrics.utility.tables import NO_HOLDOUT
 from privsynth.schema import Schema
@@ -221,6 +223,23 @@ class _Attack:
         return {
             ("copies", "exact"): Success.of(*exact),
             ("copies", "near"): self._success(copies.copied_nearly(both, self.synthetic)),
+            **self._copied_histories(note),
+        }
+
+    def _copied_histories(self, note: dict[str, Any]) -> dict[tuple[str, ...], Success]:
+        """Look for persons who stand among the synthetic ones with all their rows."""
+        tables = self.tables
+        if not tables.schema.is_sequential or tables.holdout is None:
+            return {}
+        members, outsiders, released = (
+            history_keys(Histories.of(records, tables.schema, self.generator))
+            for records in (tables.real, tables.holdout, tables.synthetic)
+        )
+        self.notes["copies", "whole_histories"] = note
+        return {
+            ("copies", "whole_histories"): Success.of(
+                *(np.isin(side, released) for side in (members, outsiders))
+            )
         }
 
     def _success(self, of_both: np.ndarray) -> Success:

@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from privsynth.metrics import membership
+from privsynth.metrics import disclosure, membership
 from privsynth.metrics.common.histories import Histories
-from privsynth.metrics.leakage.whole_histories import HISTORY_ATTACKS, whole_histories
+from privsynth.metrics.common.whole_histories import history_keys, whole_histories
+from privsynth.metrics.leakage.whole_histories import HISTORY_ATTACKS
 from privsynth.records.conform import conform
+from privsynth.report.sections.disclosure import disclosure_verdict
 from privsynth.report.sections.membership import membership_verdict
 from privsynth.schema import Schema
-from tests.helpers.histories import SCHEMA, draw_histories
+from tests.helpers.histories import SCHEMA, WITHOUT_ORDER, draw_histories
 
 N = 500
 GUARANTEE = {"private": True, "epsilon": 0.5, "delta": 1e-6, "unit": "person"}
@@ -67,6 +69,39 @@ def test_copied_persons_are_found_and_others_are_not_accused(draw, schema: Schem
         low, high = honest["attacks"][name]["auc_interval"]
         assert low < 0.5 < high
     assert membership_verdict(honest, GUARANTEE)["verdict"] == "ok"
+
+
+def test_copied_persons_are_counted_where_each_row_has_copies_anyway() -> None:
+    real, holdout, fresh = coins(N, 0), coins(2 * N, 1), coins(N, 2)
+    copied = disclosure(real, leaking(real, fresh, 0.3), schema=COINS, holdout=holdout)
+    assert copied["copies"]["exact"]["outsiders"] == 1.0  # every row is common
+    whole = copied["copies"]["whole_histories"]
+    assert whole["members"] == pytest.approx(0.3)
+    assert whole["outsiders"] == 0.0
+    assert (whole["n_members"], whole["n_outsiders"]) == (N, 2 * N)
+    assert disclosure_verdict(copied)["verdict"] == "problem"
+    assert "copies, whole histories" in disclosure_verdict(copied)["evidence"]
+    honest = disclosure(real, fresh, schema=COINS, holdout=holdout)
+    assert honest["copies"]["whole_histories"]["members"] == 0.0
+
+
+def test_a_history_is_known_by_all_its_rows_and_their_order() -> None:
+    def keys(frame: pd.DataFrame, schema: Schema) -> np.ndarray:
+        return history_keys(Histories.of(conform(frame, schema), schema, np.random.default_rng(0)))
+
+    rows = pd.DataFrame(
+        {"pid": [1, 1, 1], "sex": "F", "day": [1, 2, 3], "ill": [True, False, True], "cost": 1.0}
+    )
+    (key,) = keys(rows, SCHEMA)
+    assert keys(rows.iloc[::-1].assign(pid=9), SCHEMA).tolist() == [key]
+    for other in (
+        rows[:2], rows.assign(cost=2.0), rows.assign(day=[1, 2, 4]), rows.assign(ill=[False, True, True]),
+        pd.concat([rows, rows[2:].assign(day=4)]),
+    ):  # fmt: skip
+        assert keys(other, SCHEMA).tolist() != [key]
+    (loose,) = keys(rows, WITHOUT_ORDER)
+    assert keys(rows.assign(ill=[False, True, True]), WITHOUT_ORDER).tolist() == [loose]
+    assert keys(rows.assign(ill=[False, False, True]), WITHOUT_ORDER).tolist() != [loose]
 
 
 def test_rows_that_are_common_give_nobody_away_by_themselves() -> None:
