@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import privsynth
 from privsynth.attacks.private_audit import AuditBudget
 from privsynth.cli import main
 from privsynth.errors import SchemaError
@@ -242,3 +243,20 @@ def test_odd_tables_end_in_words(case: str, n_held_out: int) -> None:
     Page(found.to_html())
     if not n_held_out:
         assert verdict_of(content)["verdict"] == kind
+
+
+def test_persons_that_a_model_draws_are_audited(tables, tmp_path) -> None:
+    model = privsynth.MarginalSynthesizer(epsilon=8, random_state=0).fit(
+        tables["real"], schema=SCHEMA, dataset="d", ledger=tmp_path / "ledger.sqlite"
+    )
+    report = audit(
+        **tables, synthetic=model.sample(900, random_state=0), schema=SCHEMA, model=model, quick=True
+    )
+    content = report.to_dict()
+    assert errors(content) == []
+    assert content["tables"]["synthetic"]["n_units"] == 900
+    lag = content["sequences"]["lags"][0]["tv"]
+    assert lag["value"] < (lag["ceiling"] + lag["floor"]) / 2
+    assert content["sequences"]["next_event"]["predicted"][0]["of_score"]["value"] > 0.75
+    assert verdict_of(content)["verdict"] == "ok"
+    assert "persons" in "".join(Page(report.to_html()).shown)

@@ -28,7 +28,7 @@ def timeline(person: Mapping[str, Any], columns: list[Mapping[str, Any]], title:
     for i, column in enumerate(columns):
         base = _TOP + (i + 1) * _LANE - 6
         name = str(column["column"])
-        label = element("text", short(name, 14), x=_LEFT - 14, y=base - 8, class_="tick", text_anchor="end")
+        label = element("text", short(name, 13), x=_LEFT - 14, y=base - 8, class_="tick", text_anchor="end")
         parts += [
             element("g", element("title", name), label),
             element("line", x1=_LEFT - 8, x2=_RIGHT + 8, y1=base, y2=base, class_="lane"),
