@@ -46,9 +46,22 @@ _RAND_COLUMNS: dict[str, dict[str, Any]] = {
     "hospital_admission": {"type": "boolean", "role": "target"},
 }
 _RAND_YEARS = 5  # nobody took part for longer
+_RAND_ORDER = "year"
+_RAND_SHARED = (  # by assignment to a plan, at enrolment, or of the person
+    "site",
+    "plan",
+    "sex",
+    "race",
+    "income",
+    "education",
+    "general_health",
+    "mental_health",
+    "chronic_diseases",
+    "physical_limitation",
+)
 
 
-def load_rand_hie() -> tuple[pd.DataFrame, Schema]:
+def load_rand_hie(*, sequences: bool = False) -> tuple[pd.DataFrame, Schema]:
     """Load the RAND Health Insurance Experiment: 20,190 years of 5,912 persons, 1974 to 1982, and its schema.
 
     Families were assigned by chance to insurance plans that left them different shares of their medical
@@ -65,6 +78,11 @@ def load_rand_hie() -> tuple[pd.DataFrame, Schema]:
 
     Race and physical limitation hold fractions in the source where they were imputed; those are set back to
     missing. Other numbers are rounded to the schema's decimals.
+
+    Args:
+        sequences: Whether the schema says that a person's years belong together: what they share, and that
+            ``year`` orders them. Persons are then drawn with all their years, and requests are of persons.
+            Without it each synthetic row is one year of somebody, and requests may name any column.
 
     Returns:
         The table, and a schema whose categories and bounds are declared public.
@@ -109,4 +127,13 @@ def load_rand_hie() -> tuple[pd.DataFrame, Schema]:
         "drug_spending": raw["drugdol"].round(2),
         "hospital_admission": raw["totadm"] > 0,
     }
-    return pd.DataFrame(columns), Schema(_RAND_COLUMNS, max_records_per_person=_RAND_YEARS)
+    return pd.DataFrame(columns), _rand_schema(sequences=sequences)
+
+
+def _rand_schema(*, sequences: bool) -> Schema:
+    columns = {name: dict(fields) for name, fields in _RAND_COLUMNS.items()}
+    if sequences:
+        columns[_RAND_ORDER]["role"] = "order"
+        for name in _RAND_SHARED:
+            columns[name]["per"] = "person"
+    return Schema(columns, max_records_per_person=_RAND_YEARS)

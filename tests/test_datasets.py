@@ -70,6 +70,25 @@ def test_the_schema_declares_everything_public(rand_hie: tuple[pd.DataFrame, Sch
     assert Schema.from_dict(schema.to_dict()).columns == schema.columns
 
 
+def test_the_schema_of_sequences_says_what_years_share_and_what_orders_them(
+    rand_hie: tuple[pd.DataFrame, Schema, Records],
+) -> None:
+    table, of_years, _ = rand_hie
+    again, schema = load_rand_hie(sequences=True)
+    pd.testing.assert_frame_equal(again, table)
+    assert (of_years.is_sequential, schema.is_sequential, schema.order) == (False, True, "year")
+    by_person = table.groupby("zper")
+    n_values = {name: by_person[name].nunique(dropna=False) for name in table.columns.drop("zper")}
+    assert schema.per_person == [name for name, n in n_values.items() if (n == 1).all()]
+    assert (n_values["year"] == by_person.size()).all()  # no two years of a person stand at one place
+    conform(table, schema, on_violation="error")
+    without = {
+        name: {key: fact for key, fact in fields.items() if key != "per" and fact != "order"}
+        for name, fields in schema.to_dict()["columns"].items()
+    }
+    assert without == of_years.to_dict()["columns"]
+
+
 def test_the_table_is_on_the_grid_of_its_schema(rand_hie: tuple[pd.DataFrame, Schema, Records]) -> None:
     table, schema, records = rand_hie
     for column in schema.modelled:

@@ -32,7 +32,7 @@ class DemoResult:
         folder: Where everything is.
         epsilon: Budget of the fit.
         delta: Budget of the fit.
-        groups: Columns by which the balanced rows are balanced.
+        groups: Columns by which the balanced persons are balanced.
         verdicts: Of the audit.
     """
 
@@ -54,15 +54,16 @@ The RAND health insurance table, split by persons: {at}{TRAIN}, {at}{HOLDOUT}
 The model, fitted at epsilon {self.epsilon:g}, delta {self.delta:g} per person:
   privsynth show {at}{MODEL}
   privsynth ledger show --ledger {at}{LEDGER}
-Synthetic rows: {at}{SYNTHETIC}; the same number, balanced by {groups}: {at}{BALANCED}
-  privsynth sample {at}{MODEL} -n 1000 --where age=18..30 --balance sex -o more.csv
+Synthetic persons with all their years: {at}{SYNTHETIC}
+As many, balanced by {groups}: {at}{BALANCED}; others, as you ask for them:
+  privsynth sample {at}{MODEL} -n 1000 --where n_records=3..5 --balance sex -o more.csv
 The report, for a browser: {at}{REPORT}/{HTML_NAME}"""
 
 
 def run_demo(
     folder: Path, *, epsilon: float, force: bool = False, progress: Callable[[str], None] | None = None
 ) -> DemoResult:
-    """Split, fit, sample and audit the RAND table into ``folder``.
+    """Split, fit, sample and audit the RAND table into ``folder``, each person with all their years.
 
     Args:
         folder: Made if it does not exist; also holds the ledger of the demo.
@@ -79,7 +80,7 @@ def run_demo(
     say = progress or (lambda message: None)
     Spend.of_budget(epsilon=epsilon, delta=DELTA)  # refuses an unusable budget before anything is written
     say("loading the RAND table and setting a holdout aside")
-    table, schema = load_rand_hie()
+    table, schema = load_rand_hie(sequences=True)
     train, holdout = write_split(table, schema, folder, force=force)
     schema.save(folder / SCHEMA)
     synthesizer = _fit(train, schema, folder, epsilon=epsilon, say=say)
@@ -87,7 +88,8 @@ def run_demo(
     say("sampling")
     rows = synthesizer.sample()
     write_table(rows, folder / SYNTHETIC, force=force)
-    write_table(synthesizer.sample(len(rows), balance=schema.groups), folder / BALANCED, force=force)
+    balanced = synthesizer.sample(rows[schema.person_id].nunique(), balance=schema.groups)
+    write_table(balanced, folder / BALANCED, force=force)
     report = audit(
         real=train,
         synthetic=folder / SYNTHETIC,

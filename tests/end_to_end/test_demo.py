@@ -31,12 +31,19 @@ def test_the_demo_splits_fits_samples_and_audits(tmp_path: Path, capsys: pytest.
     assert (summary.dataset, summary.runs[0].status) == ("rand-hie", "finished")
     assert summary.epsilon <= 2.0
 
-    balanced = pd.read_csv(folder / "balanced.csv")
-    sizes = balanced.groupby(["sex", "race"]).size()
+    rows, balanced = (pd.read_csv(folder / f"{name}.csv") for name in ("synthetic", "balanced"))
+    for drawn in (rows, balanced):
+        years = drawn.groupby("zper")["year"]
+        assert years.apply(lambda of_person: of_person.diff().dropna().gt(0).all()).all()
+        assert years.size().between(1, 5).all()
+        assert (drawn.groupby("zper")[["plan", "sex", "income"]].nunique() == 1).all(axis=None)
+    assert balanced["zper"].nunique() == rows["zper"].nunique()
+    sizes = balanced.drop_duplicates("zper").groupby(["sex", "race"]).size()
     assert (len(sizes), sizes.max() - sizes.min() <= 1) == (4, True)
     report = json.loads((folder / "report" / "report.json").read_text())
     assert report["guarantee"]["epsilon"] == 2.0
     assert report["membership"]["status"] == "assessed"
+    assert report["sequences"]["status"] == "assessed"
     assert result["verdicts"] == report["verdicts"]
 
 
