@@ -203,7 +203,7 @@ def _with_noise(exact: Exact, event: Event, secret: SecureRandom) -> Answer:
         name: add_gaussian_noise(
             array,
             noise_multiplier=event.noise_multiplier,
-            units_per_one=exact.steps_per_unit,
+            units_per_one=exact.steps_of.get(name, exact.steps_per_unit),
             secret=secret,
         )
         for name, array in exact.arrays.items()

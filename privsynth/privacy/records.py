@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from privsynth.domains.coding import Codes, Coding, NumberCoding, TextCoding, as_ticks, narrow
 from privsynth.privacy.randomness import SecureRandom
-from privsynth.privacy.units import Weighting, count_table, weigh_records
+from privsynth.privacy.units import Weighting, count_cut_table, count_table, weigh_records
 from privsynth.records.conform import Records
 from privsynth.schema import Column
 
@@ -32,6 +32,10 @@ class SensitiveRecords(Protocol):
 
     def table(self, columns: tuple[str, ...], codings: Mapping[str, Coding]) -> IntArray:
         """Return the counts of the joint codes of some columns, in grid steps."""
+        ...
+
+    def cut_table(self, columns: tuple[str, ...], codings: Mapping[str, Coding], norm: float) -> IntArray:
+        """Return the same, each unit's own counts cut to an L2 norm, in steps of ``1 / CUT_GRID``."""
         ...
 
     def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
@@ -88,6 +92,12 @@ class RecordsInMemory:
             counts = self._count(codes, [codings[name].size for name in columns])
             self._tables[columns] = narrow(counts, int(counts.max(initial=0)) + 1)
         return self._tables[columns].astype(np.int64)
+
+    def cut_table(self, columns: tuple[str, ...], codings: Mapping[str, Coding], norm: float) -> IntArray:
+        """See `SensitiveRecords`."""
+        self._use(codings)
+        codes = [self._encoded(name) for name in columns]
+        return count_cut_table(codes, [codings[name].size for name in columns], self.weighting, norm)
 
     def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
         """See `SensitiveRecords`."""

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from privsynth.privacy.randomness import SecureRandom, bernoullis, uniforms
 
 PERSON_GRID = 2**16
+CUT_GRID = 2**24  # steps in one unit of a table whose units are cut in length
 ROWS_AT_ONCE = 2**18  # bounds the memory, whatever the number of rows
 
 IntArray = NDArray[np.int64]
+Codes = NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def weigh_records(
 
 
 def count_table(
-    codes: Sequence[NDArray[np.signedinteger]],
+    codes: Sequence[Codes],
     sizes: Sequence[int],
     weights: IntArray | None,
     *,
@@ -145,3 +147,33 @@ def count_table(
         counts += np.bincount(joint, weights=by, minlength=len(counts))
     inside = counts.reshape(shape)[(slice(1, None),) * len(shape)].astype(np.int64)
     return inside * (units_per_one if weights is None else 1)
+
+
+def count_cut_table(codes: Sequence[Codes], sizes: Sequence[int], units: Weighting, norm: float) -> IntArray:
+    """Count the joint codes of some columns, each unit's own counts cut to a length in L2.
+
+    The counts that a unit adds to this very table, in units, are scaled by ``min(1, norm / length)``, and
+    rounded towards zero to steps of ``1 / CUT_GRID``. A share of ``2^-40`` is kept against rounding in
+    doubles.
+
+    Args:
+        codes: Codes of each column, at least one, each ``(n_rows,)`` in ``[-1, size)``.
+        sizes: Number of codes of each column; public.
+        units: Weight and person of each row.
+        norm: The length, above 0; public.
+
+    Returns:
+        Counts in steps of ``1 / CUT_GRID``, shape ``sizes``, int64.
+
+    Privacy:
+        Not private: exact; L2 sensitivity is ``norm * CUT_GRID`` steps.
+    """
+    inside = np.flatnonzero(np.all([column >= 0 for column in codes], axis=0))
+    joint = np.ravel_multi_index([column[inside].astype(np.int64) for column in codes], tuple(sizes))
+    of_row, n_cells = inside if units.persons is None else units.persons[inside], math.prod(sizes)
+    own, place = np.unique(of_row * n_cells + joint, return_inverse=True)  # the cells of each unit
+    steps = np.bincount(place, weights=None if units.weights is None else units.weights[inside])
+    unit, cell = np.divmod(own, n_cells)
+    length = np.sqrt(np.bincount(unit, weights=steps**2))[unit]  # of whole numbers: exact below the root
+    scale = np.minimum(1.0 / units.units_per_one, norm / length) * CUT_GRID * (1.0 - 2.0**-40)
+    return np.bincount(cell, np.floor(steps * scale), n_cells).astype(np.int64).reshape(tuple(sizes))

@@ -60,6 +60,15 @@ KINDS: Mapping[str, Kind] = {
         n_axes=lambda facts: {str(i): len(columns) for i, columns in enumerate(facts["sets"])},
         holds=lambda facts, arrays, count: len(arrays) == count,
     ),
+    "cut counts": Kind(
+        mechanism="gaussian",
+        facts={
+            "cut_sets": lambda value: _are_rows(value, str),
+            "norms": lambda value: _is_list(value, float),
+        },
+        n_axes=lambda facts: {str(i): len(columns) for i, columns in enumerate(facts["cut_sets"])},
+        holds=lambda facts, arrays, count: len(arrays) == len(facts["norms"]) == count,
+    ),
     "sums": Kind(mechanism="gaussian", facts={}, n_axes=lambda facts: {"sums": 2}),
     "votes": Kind(
         mechanism="gaussian",

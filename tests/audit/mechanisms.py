@@ -45,6 +45,7 @@ PERSONS = Schema(
     {"who": {"type": "id", "role": "person_id"}, **{name: TABLE.columns[name] for name in COLUMNS}},
     max_records_per_person=3,
 )
+MANY_ROWS = Schema(dict(PERSONS.columns), max_records_per_person=5)
 NUMBERS = Schema({"x": {"type": "real", "low": "private", "high": "private"}})
 TEXTS = Schema({"x": {"type": "categorical", "categories": "private"}})
 TEXTS_OF_PERSONS = Schema(
@@ -130,6 +131,34 @@ def count_scores(schema: Schema, columns: tuple[str, ...]) -> Callable[[bool, in
             ),
         )
         return np.array([release.arrays[str(i)].flat[-1] for i in range(n_runs)])
+
+    return scores
+
+
+CUT = 0.4  # shorter than four rows in as many cells, 0.5
+
+
+def cut_count_scores(*, in_one_cell: bool) -> Callable[[bool, int], np.ndarray]:
+    """Score a cut table by its cells along the target's own: a person of five rows, or of one in each."""
+
+    def scores(with_target: bool, n_runs: int) -> np.ndarray:
+        rows = pd.DataFrame(dict.fromkeys(COLUMNS, ["0"] * 10)).assign(who=range(10))
+        cells = [("1", "1")] * 5 if in_one_cell else list(itertools.product("01", repeat=2))
+        target = pd.DataFrame(cells, columns=["a", "b"]).assign(c="1", who=10)
+        table = pd.concat([rows, target], ignore_index=True) if with_target else rows
+        curator = curator_of(conform(table, MANY_ROWS), MANY_ROWS)
+        release = curator.release(
+            "cut",
+            Marginals(
+                purpose="audit",
+                codings=codings_of_table(MANY_ROWS),
+                sets=tuple([("a", "b")] * n_runs),
+                norms=(CUT,) * n_runs,
+                noise_multiplier=NOISE,
+            ),
+        )
+        noisy = np.stack([release.arrays[str(i)].ravel() for i in range(n_runs)])
+        return noisy[:, -1] if in_one_cell else noisy.sum(axis=1) / 2.0
 
     return scores
 
@@ -378,6 +407,11 @@ MECHANISMS = [
     Mechanism("number of units", _gaussian(), count_scores(TABLE, ()), exact_mu=1.0),
     Mechanism(
         "counts of persons", _gaussian(), count_scores(PERSONS, ("a", "b")), exact_mu=PERSON_WEIGHT
+    ),
+    # A person who is cut moves the table by the norm, wherever the rows lie.
+    Mechanism("cut counts of persons", _gaussian(), cut_count_scores(in_one_cell=True), exact_mu=1.0),
+    Mechanism(
+        "cut counts of persons, in many cells", _gaussian(), cut_count_scores(in_one_cell=False), exact_mu=1.0
     ),
     Mechanism("bounds", _gaussian(), bound_scores, exact_mu=1.0),
     Mechanism("sums of vectors", _gaussian(), vector_scores(IN_CELLS), exact_mu=1.0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
 from privsynth.privacy import records as held
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.mechanisms import counts as tables_of_counts
 from privsynth.privacy.mechanisms import discovery, noise, selection, vector_sums
 from privsynth.privacy.mechanisms.base import NoisyMechanism
 from privsynth.privacy.mechanisms.counts import Marginals
@@ -35,7 +37,7 @@ from privsynth.privacy.mechanisms.selection import exponential_mechanism
 from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, Embedding
 from privsynth.privacy.randomness import OsEntropy, standard_normals
 from privsynth.privacy.records import RecordsInMemory
-from privsynth.privacy.units import PERSON_GRID, Weighting
+from privsynth.privacy.units import CUT_GRID, PERSON_GRID, Weighting, count_cut_table
 from privsynth.schema import Column
 from privsynth.synthesizers.tables import domains
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
@@ -107,6 +109,29 @@ def the_cap_is_not_applied(patch: Patch) -> None:
         return Weighting(rows=None, weights=weights, units_per_one=PERSON_GRID, max_records=3)
 
     patch.setattr(held, "weigh_records", bug)
+
+
+def the_norm_is_not_applied(patch: Patch) -> None:
+    """The noise is for units cut to the norm, but they are as long as they are."""
+
+    def bug(codes: Any, sizes: Any, units: Weighting, norm: float) -> np.ndarray:
+        return count_cut_table(codes, sizes, units, 1.0)
+
+    patch.setattr(held, "count_cut_table", bug)
+
+
+def rows_are_cut_one_by_one(patch: Patch) -> None:
+    """Each row of a person is cut to the norm, and all of them together to nothing."""
+
+    def bug(codes: Any, sizes: Any, units: Weighting, norm: float) -> np.ndarray:
+        return count_cut_table(codes, sizes, replace(units, persons=np.arange(len(codes[0]))), norm)
+
+    patch.setattr(held, "count_cut_table", bug)
+
+
+def noise_of_half_the_norm(patch: Patch) -> None:
+    """The table is cut to twice the length that the noise is scaled to."""
+    patch.setattr(tables_of_counts, "CUT_GRID", CUT_GRID // 2)
 
 
 def the_exact_number_of_units(patch: Patch) -> None:
@@ -221,6 +246,10 @@ LEAKS = [
     (rows_of_a_person_weigh_one_each, "counts of persons"),
     (the_cap_is_not_applied, "counts of persons"),
     (the_exact_number_of_units, "number of units"),
+    (the_norm_is_not_applied, "cut counts of persons"),
+    (rows_are_cut_one_by_one, "cut counts of persons"),
+    (noise_of_half_the_norm, "cut counts of persons"),
+    (noise_of_half_the_norm, "cut counts of persons, in many cells"),
     (bounds_without_noise, "bounds"),
     (selection_without_the_two, "selection"),
     (selection_without_the_two, "selection of two"),

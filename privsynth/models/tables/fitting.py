@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from privsynth.models.tables.gains import anchored, gains
 from privsynth.models.tables.mixture import ProductMixture
 from privsynth.models.tables.table_groups import TableGroup, cross, group_tables, jointly
 
 FloatArray = NDArray[np.float64]
-Key = TypeVar("Key", str, tuple[str, str])
+Noisy = tuple[FloatArray, FloatArray]
+Key = TypeVar("Key", str, tuple[str, str], tuple[str, str, float])
 
 NEVER = -1e4  # logit of a code that a component cannot have: without probability, and so without gradient
 INITIAL_FLOOR = 0.01  # share spread over all codes before the first step, so that none starts at zero
@@ -23,11 +25,16 @@ INITIAL_FLOOR = 0.01  # share spread over all codes before the first step, so th
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A noisy table of counts over some columns, in units, and the variance of each cell."""
+    """A noisy table of counts over some columns, in units, and the variance of each cell.
+
+    With a norm below 1 it is a table of two columns, or of two and the context, whose units were cut to that
+    length, over the norm: see `gains`.
+    """
 
     columns: tuple[str, ...]
     counts: FloatArray
     variance: FloatArray | float
+    norm: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,8 @@ class MixtureFitter:
     _pairs: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _triples: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _higher: list[Measurement] = field(default_factory=list)
+    _cut_pairs: dict[tuple[str, str, float], Noisy] = field(default_factory=dict)
+    _cut_triples: dict[tuple[str, str, float], Noisy] = field(default_factory=dict)
 
     def start(
         self,
@@ -131,22 +140,34 @@ class MixtureFitter:
             a, b = measurement.columns
             if self.columns.index(a) > self.columns.index(b):
                 a, b, counts, variance = b, a, counts.T, variance.T
-            _merge(self._pairs, (a, b), counts, variance)
+            if measurement.norm == 1.0:
+                _merge(self._pairs, (a, b), counts, variance)
+            else:
+                _merge(self._cut_pairs, (a, b, measurement.norm), counts, variance)
         elif len(measurement.columns) == 3 and self.context in measurement.columns:
             where = measurement.columns.index(self.context)
             a, b = (name for name in measurement.columns if name != self.context)
             counts, variance = (np.moveaxis(table, where, 0) for table in (counts, variance))
             if self.columns.index(a) > self.columns.index(b):
                 a, b, counts, variance = b, a, counts.swapaxes(1, 2), variance.swapaxes(1, 2)
-            _merge(self._triples, (a, b), counts, variance)
+            if measurement.norm == 1.0:
+                _merge(self._triples, (a, b), counts, variance)
+            else:
+                _merge(self._cut_triples, (a, b, measurement.norm), counts, variance)
         else:
             self._higher.append(measurement)
 
     @property
     def n_measured_cells(self) -> int:
         """Number of cells measured so far."""
-        tables = [*self._one_way.values(), *self._pairs.values(), *self._triples.values()]
-        return sum(c.size for c, _ in tables) + sum(m.counts.size for m in self._higher)
+        sizes = {name: counts.size for name, (counts, _) in self._one_way.items()}
+        pairs, triples = (
+            {key: counts.size for key, (counts, _) in whole.items()}
+            | {(a, b): counts.size for (a, b, _), (counts, _) in cut.items()}
+            for whole, cut in ((self._pairs, self._cut_pairs), (self._triples, self._cut_triples))
+        )
+        tables = [*sizes.values(), *pairs.values(), *triples.values()]
+        return sum(tables) + sum(m.counts.size for m in self._higher)
 
     def step_many(self, n_steps: int, *, final: bool = False) -> float:
         """Take gradient steps; return the last loss: 1 means as far off as the noise.
@@ -215,7 +236,10 @@ class MixtureFitter:
         for name, (counts, variance) in self._one_way.items():
             shares[self._span(name)], weights[self._span(name)] = counts / self.n_units, scale / variance
         groups = []
-        for tables, classes in ((self._pairs, None), (self._triples, self._classes)):
+        for tables, classes in (
+            (self._with_cut(self._pairs, self._cut_pairs, None), None),
+            (self._with_cut(self._triples, self._cut_triples, self.context), self._classes),
+        ):
             scaled = [
                 (self._span(a), self._span(b), counts / self.n_units, scale / variance)
                 for (a, b), (counts, variance) in tables.items()
@@ -223,6 +247,26 @@ class MixtureFitter:
             groups += group_tables(scaled, classes, device=self.device)
         y, w = (torch.from_numpy(a.astype(np.float32)).to(self.device) for a in (shares, weights))
         return Targets(shares=y, weights=w, groups=groups)
+
+    def _with_cut(
+        self,
+        whole: dict[tuple[str, str], Noisy],
+        cut: dict[tuple[str, str, float], Noisy],
+        context: str | None,
+    ) -> dict[tuple[str, str], Noisy]:
+        """Return tables with those whose units were cut among them, each over its gain."""
+        if not cut:
+            return whole
+        out, asked = dict(whole), sorted(cut, key=lambda key: self.columns.index(key[0]))
+        models = self.shares([(a, b) if context is None else (a, b, context) for a, b, _ in asked])
+        for (a, b, norm), model in zip(asked, models, strict=True):
+            counts, variance = cut[a, b, norm]
+            by_class = model if context is None else np.moveaxis(model, 2, 0)
+            names = (a, b) if context is None else (context, a, b)
+            model = anchored(self.n_units * by_class, [self._one_way[name][0] for name in names])
+            gain = gains(counts, variance, model, norm)
+            _merge(out, (a, b), counts / gain, variance / gain**2)
+        return out
 
     def _loss_and_gradient(self, targets: Targets) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the weighted squared error per cell, and its gradient in the logits, ``(n_codes, K)``."""
@@ -272,9 +316,7 @@ def _settle_kernels() -> None:
     torch.ones(1).log_().sqrt_()
 
 
-def _merge(
-    tables: dict[Key, tuple[FloatArray, FloatArray]], key: Key, counts: FloatArray, variance: FloatArray
-) -> None:
+def _merge(tables: dict[Key, Noisy], key: Key, counts: FloatArray, variance: FloatArray) -> None:
     if key in tables:
         old_counts, old_variance = tables[key]
         precision = 1.0 / old_variance + 1.0 / variance

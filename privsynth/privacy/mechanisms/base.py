@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +32,7 @@ class Exact:
         arrays: By name, int64, in grid steps.
         steps_per_unit: The sensitivity: by how many grid steps one unit moves, in L2 and at most, what one of
             the event's releases gives.
+        steps_of: The same of those arrays, by name, that have a sensitivity of their own.
         is_each_value_a_release: Whether each value is one of the event's releases; else each array is.
         finish: Turns the noisy arrays, in units, into facts and arrays: arrays alone by default. It may hold
             nothing exact but which values occur, of which those that pass no threshold are left out.
@@ -42,6 +43,7 @@ class Exact:
 
     arrays: Mapping[str, IntArray]
     steps_per_unit: int
+    steps_of: Mapping[str, int] = field(default_factory=dict)
     is_each_value_a_release: bool = False
     finish: Callable[[dict[str, FloatArray]], Answer] = lambda noisy: ({}, dict(noisy))
 

@@ -19,6 +19,7 @@ from privsynth.privacy.records import SensitiveRecords
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Tables = Iterable[FloatArray]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class TableSelection(DrawingMechanism):
         codings: Coding of every column named.
         candidates: Sets of columns.
         expected: Returns the model's table for each candidate, in units; called only if not stored.
-        noise_std: Noise per cell that the scores discount, in units; public.
+        noise_std: Noise per cell that the scores discount, in units, of each candidate or of all; public.
         epsilon0: Bounded range of each draw.
         n_select: How many to choose.
     """
@@ -38,8 +39,8 @@ class TableSelection(DrawingMechanism):
     purpose: str
     codings: Mapping[str, Coding]
     candidates: Sequence[tuple[str, ...]]
-    expected: Callable[[], Iterable[FloatArray]]
-    noise_std: float
+    expected: Callable[[], Tables]
+    noise_std: float | Sequence[float]
     epsilon0: float
     n_select: int
 
@@ -87,7 +88,7 @@ def exponential_mechanism(
     return np.argsort(-(logits + standard_gumbels(len(scores), secret)), kind="stable")[:n_select]
 
 
-def marginal_scores(exact: Iterable[FloatArray], model: Iterable[FloatArray], noise_std: float) -> FloatArray:
+def marginal_scores(exact: Tables, model: Tables, noise_std: float | Sequence[float]) -> FloatArray:
     """Score candidate tables: how far the model is from the records, beyond the noise of measuring it.
 
     ``|exact - model|_1 - sqrt(2 / pi) * noise_std * n_cells``. One unit moves ``exact`` by at most 1 in
@@ -103,11 +104,11 @@ def marginal_scores(exact: Iterable[FloatArray], model: Iterable[FloatArray], no
     References:
         McKenna, Mullins, Sheldon and Miklau, "AIM", PVLDB 15(11), 2022.
     """
-    penalty = np.sqrt(2.0 / np.pi) * noise_std
-    scores = []
+    distances, sizes = [], []
     for of_records, of_model in zip(exact, model, strict=True):
         table = np.array(of_model, dtype=np.float64)  # a plain array, which no code of its own goes with
         if table.shape != of_records.shape:
             raise ValueError(f"expected a table of shape {of_records.shape}, got {table.shape}")
-        scores.append(np.abs(of_records - table).sum() - penalty * table.size)
-    return np.asarray(scores)
+        distances.append(np.abs(of_records - table).sum())
+        sizes.append(table.size)
+    return np.asarray(distances) - np.sqrt(2.0 / np.pi) * np.asarray(noise_std) * np.asarray(sizes)

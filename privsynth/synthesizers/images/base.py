@@ -43,7 +43,7 @@ class ImageSettings:
 
     table_share: float = 0.05
     table: MarginalSettings = field(
-        default_factory=lambda: MarginalSettings(fit=FitOptions(n_components=512))
+        default_factory=lambda: MarginalSettings(fit=FitOptions(n_components=512), norm_factor=None)
     )
     prototypes: PrototypeSettings = field(default_factory=PrototypeSettings)
 

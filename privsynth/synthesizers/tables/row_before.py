@@ -56,6 +56,11 @@ def is_worth_measuring(schema: Schema, pair: Sequence[str]) -> bool:
     return "row" in kinds or kinds == {"person"}
 
 
+def are_shared(schema: Schema, columns: Sequence[str]) -> bool:
+    """Whether all rows of a person hold the same value in each of some columns of a view."""
+    return is_view(schema) and {_kind(schema, name) for name in columns} <= {"person"}
+
+
 def _kind(schema: Schema, name: str) -> str:
     lags = derived(schema)
     if name == FIRST or (name in lags and name.startswith(PREVIOUS)):
@@ -125,7 +130,7 @@ class RowBefore:
         part = self.share_of_first
         later, first = (1.0 - part) * counts, part * in_first
         variance = (1.0 - part) ** 2 * variance + (BIAS * (later + first)) ** 2 + CERTAIN
-        return Measurement(columns=before, counts=later + first, variance=variance)
+        return Measurement(columns=before, counts=later + first, variance=variance, norm=table.norm)
 
     def _before(self, name: str) -> str:
         return PREVIOUS + name if PREVIOUS + name in derived(self.schema) else name

@@ -22,6 +22,7 @@ from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.privacy.mechanisms.selection import TableSelection
+from privsynth.releases.store import Release
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.tables.base_measurements import (
@@ -33,6 +34,7 @@ from privsynth.synthesizers.tables.base_measurements import (
 from privsynth.synthesizers.tables.domains import Domains
 from privsynth.synthesizers.tables.row_before import (
     RowBefore,
+    are_shared,
     derived,
     is_view,
     is_worth_measuring,
@@ -44,6 +46,9 @@ REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: wh
 MOST_BINS = 4.0  # times as many as at the reference strength
 BEFORE = "columns with themselves in the row before"
 MAX_CLASSES = 4  # of a target within whose classes dependence is measured
+
+LEAST_NORM = 0.25  # persons repeat cells: of 60 rows hardly any lie further apart
+LARGEST_NORM = 0.7  # a cut to more brings little: persons of up to 4 rows are left as they are
 
 _RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
 
@@ -64,6 +69,8 @@ class MarginalSettings(BaseMeasurementSettings):
         final_steps: Gradient steps at the end.
         fit: How the mixture is fitted.
         n_bins: Bins aimed at for a number line at `REFERENCE_STRENGTH`; a stronger signal gets more.
+        norm_factor: Where a person may have many rows: a person's part of a pair table is cut, in L2, to
+            this over the root of their largest number. Less brings less noise and cuts more; None: no cut.
     """
 
     n_bins: int = 20
@@ -75,6 +82,7 @@ class MarginalSettings(BaseMeasurementSettings):
     steps_per_round: int = 60
     final_steps: int = 50
     fit: FitOptions = field(default_factory=FitOptions)
+    norm_factor: float | None = 1.5
 
     def adapted_to(self, strength: float) -> MarginalSettings:
         """Return the settings for a weaker signal, more for the 1-way marginals and fewer pairs, or a
@@ -109,7 +117,7 @@ class MarginalSettings(BaseMeasurementSettings):
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote, in this version or an older one."""
         known = {name: value for name, value in fields.items() if name not in _RETIRED}
-        return cls(**{**known, "fit": FitOptions(**fields["fit"])})
+        return cls(**{"norm_factor": None, **known, "fit": FitOptions(**fields["fit"])})
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,8 @@ def fit_marginals(
     if first.condition is not None:
         fitter.add(first.condition)
     if rows is not None:
-        _measure_before(curator, codings_of(codes.by_column), fitter, share * settings.before_share)
+        part = share * settings.before_share
+        _measure_before(curator, codings_of(codes.by_column), fitter, settings, part)
     losses, reserve = [], curator.allowance.mu_squared - mu_squared
     for round_index in range(settings.n_rounds):
         progress("measuring and fitting", round_index, settings.n_rounds)
@@ -196,7 +205,11 @@ def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
 
 
 def _measure_before(
-    curator: Curator, codings: Mapping[str, Coding], fitter: MixtureFitter, share: float
+    curator: Curator,
+    codings: Mapping[str, Coding],
+    fitter: MixtureFitter,
+    settings: MarginalSettings,
+    share: float,
 ) -> None:
     """Measure each column of a row with itself in the row before, at a share of the budget, and fit to it."""
     pairs = pairs_before(curator.schema)
@@ -208,11 +221,10 @@ def _measure_before(
         codings=codings,
         sets=pairs,
         noise_multiplier=noise,
+        norms=_norms(curator.schema, pairs, settings),
     )
-    release = curator.release("counts/before", marginals)
-    for position, pair in enumerate(pairs):
-        counts = release.arrays[str(position)]
-        fitter.add(Measurement(columns=pair, counts=counts, variance=release.noise_multiplier**2))
+    for table in _measurements(curator.release("counts/before", marginals)):
+        fitter.add(table)
 
 
 def _measure_round(
@@ -238,12 +250,13 @@ def _measure_round(
         return None
     epsilon0 = rounded_down(exponential_epsilon0(math.sqrt(settings.selection_share * each)))
     noise = noise_for((1.0 - settings.selection_share) * each)
+    norms = [cut_norm(curator.schema, columns, settings) for columns in candidates]
     selection = TableSelection(
         purpose="choice of tables",
         codings=codings,
         candidates=candidates,
         expected=lambda: (share.ravel() * fitter.n_units for share in fitter.shares(candidates)),
-        noise_std=settings.noise_penalty * noise,
+        noise_std=[settings.noise_penalty * noise * norm for norm in norms],
         epsilon0=epsilon0,
         n_select=n_select,
     )
@@ -252,17 +265,51 @@ def _measure_round(
     if left <= 1e-9 * curator.allowance.mu_squared:
         return []  # an attempt that was lost in a crash has used up this round
     noise = max(noise, noise_for(left / n_select))
+    sets = tuple(candidates[i] for i in chosen)
     marginals = Marginals(
         purpose="2- and 3-way marginals",
         codings=codings,
-        sets=tuple(candidates[i] for i in chosen),
+        sets=sets,
         noise_multiplier=noise,
+        norms=_norms(curator.schema, sets, settings),
     )
-    release = curator.release(f"{key}/measure", marginals)
+    return _measurements(curator.release(f"{key}/measure", marginals))
+
+
+def _norms(
+    schema: Schema, sets: tuple[tuple[str, ...], ...], settings: MarginalSettings
+) -> tuple[float, ...]:
+    """Return the norm of each set, none if no table is cut."""
+    norms = tuple(cut_norm(schema, columns, settings) for columns in sets)
+    return norms if min(norms, default=1.0) < 1.0 else ()
+
+
+def _measurements(release: Release) -> list[Measurement]:
+    """Return the tables of a release; none of older versions is cut."""
+    sets = release.facts.get("cut_sets", release.facts.get("sets", []))
+    norms = release.facts.get("norms", [1.0] * len(sets))
     return [
-        Measurement(columns=candidates[i], counts=release.arrays[str(position)], variance=noise**2)
-        for position, i in enumerate(chosen)
+        Measurement(
+            columns=tuple(columns),
+            counts=release.arrays[str(i)],
+            variance=release.noise_multiplier**2,
+            norm=norm,
+        )
+        for i, (columns, norm) in enumerate(zip(sets, norms, strict=True))
     ]
+
+
+def cut_norm(schema: Schema, columns: tuple[str, ...], settings: MarginalSettings) -> float:
+    """Return what a person's part of a table is cut to in L2; 1 cuts nothing. Public.
+
+    ``m`` rows in as many cells have length ``1 / sqrt(m)``.
+    """
+    if settings.norm_factor is None or schema.max_records_per_person is None:
+        return 1.0
+    if are_shared(schema, columns):
+        return 1.0  # a person's rows lie in one cell
+    norm = max(LEAST_NORM, settings.norm_factor / math.sqrt(schema.max_records_per_person))
+    return norm if norm <= LARGEST_NORM else 1.0
 
 
 def _context(schema: Schema, domains: Domains) -> str | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
@@ -16,6 +21,7 @@ from privsynth.privacy.mechanisms.discovery import HeldByMany
 from privsynth.privacy.mechanisms.vector_sums import VectorSums
 from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes
 from privsynth.privacy.records import RecordsInMemory
+from privsynth.privacy.units import CUT_GRID, PERSON_GRID, Weighting, count_cut_table
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
@@ -57,6 +63,7 @@ def mechanisms() -> list[NoisyMechanism]:
     sets = ((), ("sex",), ("sex", "age"))
     return [
         Marginals(codings=codings(), sets=sets, **level),
+        Marginals(codings=codings(), sets=sets[1:], norms=(1.0, 0.3), **level),
         BoundCounts(column=columns["age"], **level),
         HeldByMany(of=(columns["town"],), delta=0.1, max_values=9, **level),
         HeldByMany(of=(columns["town"], columns["age"]), delta=0.1, max_values=9, **level),
@@ -111,18 +118,21 @@ def test_one_unit_moves_each_array_by_at_most_what_is_declared(mechanism, unit):
     # The last unit's rows stand at the end, so that the same secret bytes fall to all others.
     more, fewer = exact(mechanism, unit, 41), exact(mechanism, unit, 40)
     assert more.steps_per_unit == fewer.steps_per_unit > 0
-    moved = []
+    moved, one = [], more.steps_per_unit
+    assert more.steps_of == fewer.steps_of
     for name in more.arrays.keys() | fewer.arrays.keys():
         a, b = more.arrays[name], fewer.arrays[name]
         assert a.dtype == b.dtype == np.int64
         if isinstance(mechanism, HeldByMany):  # values that one unit alone holds are what delta pays for
             a, b = np.sort(a)[::-1][: len(b)], np.sort(b)[::-1]
-        moved.append(float(np.linalg.norm((a - b).astype(float).ravel())))
+        moved.append(
+            float(np.linalg.norm((a - b).astype(float).ravel())) * one / more.steps_of.get(name, one)
+        )
     if isinstance(mechanism, Votes):  # each count is a release of its own
         moved = [float(np.abs(more.arrays["votes"] - fewer.arrays["votes"]).max())]
-    assert max(moved) <= more.steps_per_unit
+    assert max(moved) <= one
     if not isinstance(mechanism, HeldByMany):
-        assert max(moved) > 0.9 * more.steps_per_unit  # and the noise is not for more than there is
+        assert min(moved) > 0.9 * one  # and the noise is not for more than there is
 
 
 def test_the_noise_is_that_of_the_event_which_was_charged():
@@ -176,3 +186,84 @@ def test_what_an_object_carries_in_the_place_of_its_class_is_not_called():
     honest = Marginals(purpose="test", codings=own, sets=(("sex",),), noise_multiplier=10.0)
     vars(honest)["exact"] = lambda records: 1 / 0
     assert curator.release("counts", honest).arrays["0"].shape == (2,)
+
+
+# -- tables whose units are cut in length ----------------------------------------------------------------
+
+CELLS = list(itertools.product(range(-1, 2), range(2)))  # of two columns; -1 is counted nowhere
+NORMS = (0.2, 1 / 3, 0.67, 1.0)
+
+
+def cut_counts(histories, norm):
+    """Return the cut table of persons, each a list of cells, as a curator would have it made."""
+    rows = [(person, *cell) for person, cells in enumerate(histories) for cell in cells]
+    persons, *codes = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+    n_rows = np.bincount(persons)[persons]
+    weighting = Weighting(
+        rows=None, weights=PERSON_GRID // n_rows, units_per_one=PERSON_GRID, max_records=9, persons=persons
+    )
+    return count_cut_table(codes, (2, 2), weighting, norm)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_history_moves_a_cut_table_by_more_than_its_norm(norm):
+    others = [[(0, 0), (0, 1), (0, 1)], [(1, 1)], [(1, 0), (-1, 0)]]
+    before, longest = cut_counts(others, norm), 0
+    declared = math.ceil(norm * CUT_GRID)
+    for n_rows in (1, 2, 3, 4, 5):
+        for history in itertools.combinations_with_replacement(CELLS, n_rows):
+            moved = cut_counts([*others, list(history)], norm) - before
+            assert (moved >= 0).all()
+            squares = sum(int(steps) ** 2 for steps in moved.flat)  # in whole numbers of any size
+            assert squares <= declared**2
+            longest = max(longest, squares)
+    assert math.isqrt(longest) > (1 - 1e-3) * declared  # no more noise than it takes
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(CELLS), min_size=1, max_size=9), min_size=1, max_size=5),
+    st.sampled_from(NORMS),
+)
+def test_a_cut_table_is_the_sum_of_its_persons_own_tables_each_cut(histories, norm):
+    alone = [cut_counts([history], norm) for history in histories]
+    assert (cut_counts(histories, norm) == sum(alone)).all()
+    for history, cut in zip(histories, alone, strict=True):
+        steps = PERSON_GRID // len(history)
+        own = {cell: history.count(cell) * steps for cell in set(history) if cell[0] >= 0}
+        length = math.sqrt(sum(n**2 for n in own.values())) / PERSON_GRID
+        for cell in itertools.product(range(2), range(2)):
+            whole = own.get(cell, 0) / PERSON_GRID * CUT_GRID
+            exact = whole * min(1.0, norm / length) if whole else 0.0
+            assert exact - 1 - 1e-6 <= cut[cell] <= exact
+
+
+def test_a_cut_table_is_released_over_its_norm_with_the_booked_noise():
+    schema, norm, n_sets = UNITS["person"], 0.25, 40
+    booked = []
+    curator = Curator(
+        schema=schema,
+        allowance=Spend(mu_squared=1.0, added_delta=0.0),
+        store=ReleaseStore(),
+        records=conform(table(30, 4), schema),
+        charge=lambda event, key: booked.append(event),
+    )
+    sets = ((("sex", "age")),) * n_sets
+    noise = {"purpose": "test", "noise_multiplier": 10.0}
+    release = curator.release("cut", Marginals(codings=codings(), sets=sets, norms=(norm,) * n_sets, **noise))
+    assert booked == [Marginals(codings=codings(), sets=sets, **noise).event]  # the cost is that of any table
+    assert release.facts == {"cut_sets": [["sex", "age"]] * n_sets, "norms": [norm] * n_sets}
+    found = np.stack([release.arrays[str(i)] for i in range(n_sets)])
+    # a person's rows lie in one cell: cut to a quarter and released over a quarter, each counts once
+    exact = np.zeros(found.shape[1:])
+    np.add.at(exact, ((np.arange(30) % 3 != 0).astype(int), np.arange(30)), 1.0)
+    left = (found - exact).ravel()  # 8,000 cells of noise
+    assert abs(left.mean()) < 5 * 10 / math.sqrt(len(left))
+    assert 0.96 < left.std() / 10 < 1.04  # 5 deviations of the deviation of 8,000 cells
+
+
+def test_as_many_norms_as_sets_are_asked_for():
+    one_short = Marginals(
+        purpose="test", codings=codings(), sets=(("sex",), ("age",)), norms=(0.5,), noise_multiplier=1.0
+    )
+    with pytest.raises(ValueError, match="zip"):
+        exact(one_short, "person", 3)
