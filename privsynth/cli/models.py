@@ -193,7 +193,9 @@ def sample(
     n: Annotated[
         int | None,
         typer.Option(
-            "-n", help="Rows; by default the model's noisy count, which is of persons if it knows them."
+            "-n",
+            help="Rows, or persons with all their rows where these belong together; by default the model's "
+            "noisy count, which is of persons if it knows them.",
         ),
     ] = None,
     where: Annotated[
@@ -272,12 +274,15 @@ def sample(
     write_sheet(synthesizer, sheet, force=force, seed=seed)
     left_out = [name for name in synthesizer.schema_.columns if name not in columns]
     unit, rows_of_persons = synthesizer.schema_.unit, synthesizer.schema_.rows_of_persons
+    persons = drawing.get("persons")
     for sentence in synthesizer.lost_columns():
         warn(sentence)
     fields = {"output": str(output), "rows": n_rows, "unit": unit, "columns": columns, **drawing}
     carried = [name for name in columns if name not in synthesizer.schema_.columns]
     lines = [
-        f"{n_rows} {what} written to {output}",
+        f"{n_rows} {what} written to {output}"
+        if persons is None
+        else f"{persons} synthetic persons with {n_rows} rows written to {output}",
         *([rows_of_persons] if rows_of_persons is not None and complete is None else []),
         *([f"carried along as given: {', '.join(map(repr, carried))}"] if carried else []),
         *([f"left out, as the schema says: {', '.join(map(repr, left_out))}"] if left_out else []),
@@ -285,8 +290,8 @@ def sample(
     ]
     moved = (drawing["rebalancing_cost"] or {}).get("total_variation")
     if moved is not None:
-        unit = what.rpartition(" ")[2]
-        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the {unit}")
+        drawn = what.rpartition(" ")[2] if persons is None else "persons"
+        lines.insert(1, f"moved by the request, against the model's own shares: {moved:.1%} of the {drawn}")
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 

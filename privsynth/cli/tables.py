@@ -92,8 +92,8 @@ def schema(
     lines.append("then give roles (target, group, person_id) and check that every fact in it may be public")
     if drafted.person_id is not None or any(c.type == "id" for c in drafted.columns.values()):
         lines.append(
-            "where the rows of a person belong together: 'role': 'order' for the column that orders them, "
-            "'per': 'person' for what they share"
+            'where the rows of a person belong together, say so: "role": "order" of the column that orders '
+            'them, "per": "person" of the columns that they share'
         )
     is_stored = drafted.types_from_records
     next_steps = [

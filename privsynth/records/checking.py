@@ -22,6 +22,7 @@ from privsynth.records.conform import needed_columns
 from privsynth.records.number_lines import BrokenRules
 from privsynth.records.person_rows import rules_of_persons
 from privsynth.schema import PRIVATE, Column, Schema
+from privsynth.schema.sequences import sequence_view
 
 N_EXAMPLES = 5
 LONGEST_EXAMPLE = 60
@@ -111,7 +112,7 @@ def check(table: Table, schema: Schema) -> Check:
         schema: What is public about it; facts that it lacks are listed.
 
     Raises:
-        SchemaError: If the schema describes images.
+        SchemaError: If the schema describes images, or no fit can take it.
         TableError: If the table cannot be read.
 
     Privacy:
@@ -131,6 +132,8 @@ def check(table: Table, schema: Schema) -> Check:
         for column in schema.columns.values()
         if (facts := column.undeclared_facts())
     }
+    if not undeclared:
+        sequence_view(schema)  # which tells whether the names of its columns are free
     modelled = [
         _with_open_facts(column) for column in schema.modelled if "type" not in column.undeclared_facts()
     ]

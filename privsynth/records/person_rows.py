@@ -22,7 +22,7 @@ BoolArray = NDArray[np.bool_]
 CanonicalColumn: TypeAlias = "NDArray[np.float64] | pd.Categorical"
 
 VARIES = "the rows of one person hold different values, and 'per' says that they share one"
-TIED = "two rows of one person stand at the same place in the order"
+TIED = "two rows of one person stand at the same place in the order, which has to tell them apart"
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,14 @@ def check_of_persons(model: SequenceModel, request: SampleRequest) -> None:
     differs = {column.name for column in columns_of_rows(model.schema)}
     named = sorted(request.columns & differs)
     if named:
+        order = model.schema.order
+        shared = [name for name in model.persons.domains if name in model.schema.columns]
+        derived = f"{N_RECORDS}, how many rows they have" + (
+            "" if order is None else f", and {START}{order}, where these begin"
+        )
         raise RequestError(
             f"{named[0]!r} may differ between the rows of a person, and persons are drawn with all of them: "
-            f"ask for columns of persons ({', '.join(model.persons.domains)}), and take the rows that you "
+            f"ask for what their rows share ({', '.join([*shared, derived])}), and take the rows that you "
             "need from what is drawn"
         )
 

@@ -155,12 +155,12 @@ def _n_rows(model: TableModel, request: SampleRequest, targets: Sequence[Target]
     counts = {target.where: int(target.amounts.sum()) for target in targets if target.is_count}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{total} ({where})" for where, total in counts.items())
-        raise RequestError(f"the counts asked for add up to different numbers of rows: {listed}")
+        raise RequestError(f"the counts asked for add up to different numbers: {listed}")
     if counts:
         total = next(iter(counts.values()))
         if request.n is not None and request.n != total and request.on_unsupported != "drop":
             raise RequestError(
-                f"the counts asked for add up to {total} rows, and n={request.n}; leave n out, or give shares"
+                f"the counts asked for add up to {total}, and n={request.n}; leave n out, or give shares"
             )
         return total
     return max(1, round(model.n_units)) if request.n is None else int(request.n)

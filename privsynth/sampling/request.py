@@ -102,9 +102,9 @@ class SampleRequest:
     def __post_init__(self) -> None:
         n = self.n
         if n is not None and (isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0):
-            raise RequestError(f"expected a number of rows >= 0, got n={n!r}")
+            raise RequestError(f"expected a whole number n >= 0, got n={n!r}")
         if n is not None and n > MAX_ROWS:
-            raise RequestError(f"expected at most {MAX_ROWS} rows at once, got n={n}")
+            raise RequestError(f"expected at most {MAX_ROWS} at once, got n={n}")
         if self.on_unsupported not in get_args(OnUnsupported):
             raise ParameterError(
                 f"expected on_unsupported 'error', 'warn' or 'drop', got {self.on_unsupported!r}"

@@ -110,7 +110,7 @@ def _unsupported(
     if on_unsupported == "drop" and not (asked & ~empty).any():
         raise UnsupportedRequestError("the model has less than one unit behind every cell asked for")
     if on_unsupported == "drop":
-        return text + (": left out, and their rows with them" if target.is_count else ": left out")
+        return text + (": left out, and nothing is drawn in their place" if target.is_count else ": left out")
     return f"{text}: extrapolated"
 
 

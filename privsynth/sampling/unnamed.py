@@ -63,8 +63,8 @@ def left_out_in_words(left_out: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Say what a balance leaves out; nothing if it is nothing.
 
     Example:
-        >>> left_out_in_words({"race": {"missing": 0.3}})[0][:77]
-        "balance leaves out the rows whose 'race' is missing (30.0% of the model's own"
+        >>> left_out_in_words({"race": {"missing": 0.3}})[0][:73]
+        "balance leaves out those whose 'race' is missing (30.0% of the model's own)"
     """
     if not left_out:
         return []
@@ -78,4 +78,4 @@ def left_out_in_words(left_out: Mapping[str, Mapping[str, float]]) -> list[str]:
         ways.append("balance_missing=True (--balance-missing) gives missing a part of its own")
     if any(OTHER in shares for shares in left_out.values()):
         ways.append("proportions can name 'other'")
-    return [f"balance leaves out the rows whose {', whose '.join(named)}; {', and '.join(ways)}"]
+    return [f"balance leaves out those whose {', whose '.join(named)}; {', and '.join(ways)}"]

@@ -64,7 +64,7 @@ class Column(ColumnFacts):
             raise SchemaError(f"column {self.name!r}: expected 'per' to be \"person\", got {self.per!r}")
         if self.per is not None and self.role in (*KEY_ROLES, "order"):
             raise SchemaError(
-                f"column {self.name!r}: a {self.role} is not shared by all rows of a person; leave 'per' out"
+                f"column {self.name!r}: the role {self.role!r} and 'per' exclude each other; leave one out"
             )
         if self.role != "order":
             return
@@ -74,8 +74,8 @@ class Column(ColumnFacts):
             )
         if self.drop or self.missing is not False:
             raise SchemaError(
-                f"column {self.name!r}: the order of a person's rows is known of each and learnt; leave "
-                f"{'drop' if self.drop else 'missing'!r} out"
+                f"column {self.name!r} orders the rows of a person, so it is learnt, and known of every "
+                f"row; leave {'drop' if self.drop else 'missing'!r} out"
             )
 
     def _take_plain_facts(self) -> None:

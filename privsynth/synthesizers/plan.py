@@ -57,7 +57,7 @@ def plan(
     epsilon, delta = real_number("epsilon", epsilon), real_number("delta", delta)
     kind = synthesizer_class(synthesizer)
     schema.require_complete()
-    schema = sequence_view(schema)
+    declared, schema = schema, sequence_view(schema)
     if (schema.image is None) == (synthesizer in IMAGE_SYNTHESIZERS):
         what = "a table" if schema.image is None else "images"
         fitting = TABLE_SYNTHESIZERS if schema.image is None else IMAGE_SYNTHESIZERS
@@ -83,6 +83,7 @@ def plan(
         "seconds": fit_plan.seconds,
         "advice": [
             *_advice(schema, fit_plan.steps, n_rows, delta),
+            *_advice_on_sequences(declared, schema),
             *_advice_on_lists(schema, fit_plan.steps, allowance.added_delta),
             *_advice_on_bounds(schema, fit_plan.steps, n_rows),
             *fit_plan.advice,
@@ -114,10 +115,20 @@ def _advice(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int, delt
     if private:
         some = ", ".join(private[:5]) + (", ..." if len(private) > 5 else "")
         advice.append(
-            f"facts of {len(private)} columns are found under the budget ({some}); declaring them, where "
-            "they are public, frees their share"
+            f"facts of {len(private)} column{'s' * (len(private) > 1)} are found under the budget ({some}); "
+            "declaring them, where they are public, frees their share"
         )
     return advice
+
+
+def _advice_on_sequences(schema: Schema, view: Schema) -> list[str]:
+    derived = [column.name for column in view.modelled if column.name not in schema.columns]
+    if not derived:
+        return []
+    return [
+        f"each row of a person is learnt beside the one before it, so {len(derived)} columns are measured "
+        f"that the table does not have: {', '.join(derived)}"
+    ]
 
 
 def _advice_on_lists(schema: Schema, steps: tuple[dict[str, Any], ...], added_delta: float) -> list[str]:

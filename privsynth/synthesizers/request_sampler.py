@@ -60,7 +60,7 @@ class RequestSampler(Fitted[Model], ABC):
             Post-processing.
         """
         request = self._request(n, asked)
-        return row_attrs(request, self._looked_at(request))
+        return self._told(request, self._looked_at(request))
 
     def rebalancing_cost(self, n: int | None = None, **asked: Unpack[SampleOptions]) -> dict[str, Any]:
         """Say how far a request moves the rows from the model; takes what `sample` takes.
@@ -86,6 +86,10 @@ class RequestSampler(Fitted[Model], ABC):
         request = SampleRequest(n=n, **(asked | tables))
         self._check_request(request)
         return request
+
+    def _told(self, request: SampleRequest, plan: Plan) -> dict[str, Any]:
+        """Return what is told of how rows or images were drawn, JSON-able."""
+        return row_attrs(request, plan)
 
     def _check_request(self, request: SampleRequest) -> None:
         """Raise a `RequestError` if it names columns that cannot be asked for."""

@@ -287,7 +287,7 @@ def test_a_cell_with_less_than_one_record_behind_it_is_refused_unless_asked_for(
         (("--balance", "age"), "must be a categorical or boolean column"),
         (("--balance", "sex,sex"), "different columns"),
         (("--balance", ""), "no such modelled column"),
-        (("-n", "-1"), "number of rows >= 0"),
+        (("-n", "-1"), "whole number n >= 0"),
         (("--request", "/nowhere/request.json"), "cannot be read: No such file"),
     ],
 )
@@ -465,7 +465,7 @@ def test_what_a_balance_leaves_out_is_said_and_can_be_balanced(
     run("fit", tmp_path / "wards.csv", "--schema", tmp_path / "s.json", "--epsilon", "none", "-o", model)
     done = run("sample", model, "-n", 90, "--balance", "ward", "-o", tmp_path / "a.csv", "--json")
     assert json.loads(done.out)["left_out"]["ward"]["missing"] == pytest.approx(0.5, abs=0.01)
-    said = r"warning: balance leaves out the rows whose 'ward' is missing \((49|50)\.\d%"
+    said = r"warning: balance leaves out those whose 'ward' is missing \((49|50)\.\d%"
     assert re.search(said, done.err)
     assert "--balance-missing" in done.err
     assert pd.read_csv(tmp_path / "a.csv")["ward"].notna().all()

@@ -228,10 +228,10 @@ def test_unknown_columns_and_forms_are_refused():
 @pytest.mark.parametrize(
     ("stated", "text"),
     [
-        ({"n": -1}, "expected a number of rows >= 0, got n=-1"),
+        ({"n": -1}, "expected a whole number n >= 0, got n=-1"),
         ({"n": True}, "got n=True"),
         ({"n": 2.5}, "got n=2.5"),
-        ({"n": 10**9 + 1}, "expected at most 1000000000 rows at once"),
+        ({"n": 10**9 + 1}, "expected at most 1000000000 at once"),
         ({"like": "F"}, "like: expected a frame of public rows, got str"),
         ({"parity": "ill"}, r"parity: expected \(target, groups\).*got 'ill'"),
         ({"parity": {"target": "ill"}}, "parity: expected"),

@@ -95,7 +95,7 @@ def test_dropped_counts_are_not_made_up_for():
     counts = [{"sex": "F", "ill": True, "count": 5}, {"sex": "M", "ill": True, "count": 3}]
     plan = plan_of(with_ill(0.5), proportions=counts, on_unsupported="drop")
     assert plan.sizes.tolist() == [0, 3]
-    assert plan.warnings[0].endswith("behind sex=F x ill=True: left out, and their rows with them")
+    assert plan.warnings[0].endswith("behind sex=F x ill=True: left out, and nothing is drawn in their place")
 
 
 def test_nothing_left_is_an_error():

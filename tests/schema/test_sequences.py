@@ -111,8 +111,8 @@ MISTAKES = {
     "order may be missing": (lambda: schema(_with("day", missing=True)), "leave 'missing' out"),
     "order of no line": (lambda: schema(_with("dead", role="order")), "integer, real or datetime"),
     "per what": (lambda: schema(_with("sex", per="household")), 'expected \'per\' to be "person"'),
-    "key per person": (lambda: schema(_with("visit", per="person")), "leave 'per' out"),
-    "order per person": (lambda: schema(_with("day", per="person")), "leave 'per' out"),
+    "key per person": (lambda: schema(_with("visit", per="person")), "exclude each other"),
+    "order per person": (lambda: schema(_with("day", per="person")), "exclude each other"),
     "name that is taken": (lambda: sequence_view(schema(_with("first", type="boolean"))), "rename it"),
     "nothing varies": (
         lambda: sequence_view(schema({k: COLUMNS[k] for k in ("person", "sex")})),

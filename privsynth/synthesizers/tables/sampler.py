@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from privsynth.sampling.request import SampleOptions, SampleRequest
 from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
-from privsynth.synthesizers.request_sampler import RequestSampler, row_attrs
+from privsynth.synthesizers.request_sampler import RequestSampler
 
 
 class TableSampler(RequestSampler[TableModel | SequenceModel]):
@@ -37,7 +37,8 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
 
         Where the schema says what the rows of a person share, or how they are ordered, ``n`` persons are
         drawn with all their rows: in order, those of one person together. Then what is asked for is met over
-        persons, and may name what their rows share and ``n_records``, how many rows they have.
+        persons, and may name what their rows share and ``n_records``, how many rows they have; the number of
+        persons is in ``attrs["persons"]`` of the rows.
 
         Targets on several columns (``balance``, ``proportions``, ``like``, ``parity``) are met together: the
         joint of their columns is the one nearest to the model's that has the margins asked for.
@@ -76,7 +77,7 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         request = self._request(n, asked)
         plan, rng = self._planned(request, random_state)
         rows = self._drawn(plan, rng)
-        rows.attrs |= row_attrs(request, plan)
+        rows.attrs |= self._told(request, plan)
         return rows
 
     def sample_batches(
@@ -133,7 +134,7 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         request = self._request(n, asked)
         plan, rng = self._planned(request, random_state)
         types = every_label(self._of_rows)
-        types.attrs |= row_attrs(request, plan)
+        types.attrs |= self._told(request, plan)
         report = progress or (lambda message, done, total: None)
         total = self._expected_rows(plan)
         return write_blocks(
@@ -214,6 +215,10 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         """The columns of the table, under its own schema."""
         model = self._fitted()
         return model.table if isinstance(model, SequenceModel) else model
+
+    def _told(self, request: SampleRequest, plan: Plan) -> dict[str, Any]:
+        persons = {"persons": plan.n_rows} if isinstance(self._fitted(), SequenceModel) else {}
+        return persons | super()._told(request, plan)
 
     def _check_request(self, request: SampleRequest) -> None:
         model = self._fitted()
