@@ -70,7 +70,8 @@ class MarginalSettings(BaseMeasurementSettings):
         fit: How the mixture is fitted.
         n_bins: Bins aimed at for a number line at `REFERENCE_STRENGTH`; a stronger signal gets more.
         norm_factor: Where a person may have many rows: a person's part of a pair table is cut, in L2, to
-            this over the root of their largest number. Less brings less noise and cuts more; None: no cut.
+            this over the root of their largest number, up to the reference strength. Less brings less noise
+            and cuts more; None: no cut.
     """
 
     n_bins: int = 20
@@ -86,7 +87,7 @@ class MarginalSettings(BaseMeasurementSettings):
 
     def adapted_to(self, strength: float) -> MarginalSettings:
         """Return the settings for a weaker signal, more for the 1-way marginals and fewer pairs, or a
-        stronger one, more bins.
+        stronger one, more bins and no cut: its bias then weighs more than noise.
 
         Args:
             strength: Number of units (noisy, or a public guess) times ``mu`` of the whole budget. The
@@ -97,6 +98,7 @@ class MarginalSettings(BaseMeasurementSettings):
             self,
             one_way_share=self.one_way_share * min(5.0, weakness**0.44),
             spikes_share=self.spikes_share * min(4.0, weakness**0.8),
+            norm_factor=self.norm_factor if strength <= REFERENCE_STRENGTH else None,
             pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
             n_bins=round(self.n_bins * min(MOST_BINS, max(1.0, strength / REFERENCE_STRENGTH) ** 0.25)),
         )

@@ -16,7 +16,11 @@ from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays
-from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, cut_norm
+from privsynth.synthesizers.tables.select_measure_fit import (
+    REFERENCE_STRENGTH,
+    MarginalSettings,
+    cut_norm,
+)
 from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import PATIENTS, QUICK, patients
 
@@ -75,6 +79,8 @@ def test_the_norm_is_a_function_of_schema_and_settings():
     assert cut_norm(of_persons(None), pair, settings) == 1.0
     assert cut_norm(of_persons(16), pair, settings) == pytest.approx(FACTOR / 4)
     assert cut_norm(of_persons(16), pair, replace(settings, norm_factor=None)) == 1.0
+    assert cut_norm(of_persons(16), pair, settings.adapted_to(REFERENCE_STRENGTH)) < 1.0
+    assert cut_norm(of_persons(16), pair, settings.adapted_to(1.01 * REFERENCE_STRENGTH)) == 1.0
     assert [cut_norm(of_persons(cap), pair, settings) < 1.0 for cap in (1, 2, 3, 4, 5, 60)] == [
         False, False, False, False, True, True,
     ]  # fmt: skip
