@@ -2,7 +2,8 @@
 
 Without a person column a row is a unit and weighs 1. With one, each person's rows are cut to
 ``max_records_per_person`` at random, independently of everybody else's, and the ``m`` rows left weigh
-``floor(2^16 / m) / 2^16`` each.
+``floor(2^16 / m) / 2^16`` each. Rows of linked tables come cut, and as parts of their person: one of ``m``
+parts weighs ``floor(2^16 / m) / 2^16``.
 """
 
 from __future__ import annotations
@@ -76,7 +77,11 @@ class Weighting:
 
 
 def weigh_records(
-    persons: NDArray[np.int64] | None, *, max_records_per_person: int | None, secret: SecureRandom
+    persons: NDArray[np.int64] | None,
+    *,
+    max_records_per_person: int | None,
+    secret: SecureRandom,
+    parts: NDArray[np.int64] | None = None,
 ) -> Weighting:
     """Cut each person's rows at random and weigh the rest so that a person counts at most once.
 
@@ -84,6 +89,10 @@ def weigh_records(
         persons: Person of each row, ``(n_records,)`` codes; None when a row is a unit.
         max_records_per_person: Largest number of rows of a person that are used; public.
         secret: Source of the cut.
+        parts: Of how many parts of its person each row is one, ``(n_records,)``; None cuts and weighs here.
+
+    Raises:
+        ValueError: If a person has more than one unit in parts: whoever linked the tables is wrong.
 
     Privacy:
         Not private: the result speaks of real rows and stays inside the curator. The cut of one person
@@ -92,6 +101,12 @@ def weigh_records(
     if persons is None:
         return Weighting(rows=None, weights=None, units_per_one=1, max_records=1)
     assert max_records_per_person is not None
+    if parts is not None:
+        weights = PERSON_GRID // parts.astype(np.int64)
+        each, rows = (np.bincount(persons, weights=w).max(initial=0) for w in (weights, None))
+        if parts.min(initial=1) < 1 or each > PERSON_GRID or rows > max_records_per_person:
+            raise ValueError("expected parts of each person that add up to one unit at most, and few enough")
+        return Weighting(None, weights, PERSON_GRID, max_records_per_person, persons)
     order = np.lexsort((uniforms(len(persons), secret), persons))
     ordered = persons[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, int)

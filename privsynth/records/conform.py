@@ -43,11 +43,14 @@ class Records:
         persons: Number of each row's person, 0 to n_persons - 1, ``(n_rows,)`` int64; None without a
             person column.
         images: Each row's image, ``(n_rows, height, width, channels)``; None for a table.
+        parts: Of linked tables: each row is one of so many parts of its person, ``(n_rows,)`` int64, and the
+            parts of a person add up to one at most; None cuts a person's rows, and weighs them alike.
     """
 
     frame: pd.DataFrame
     persons: npt.NDArray[np.int64] | None
     images: npt.NDArray[np.uint8] | None = None
+    parts: npt.NDArray[np.int64] | None = None
 
 
 def conform(

@@ -35,6 +35,19 @@ def as_sequences(records: Records, schema: Schema, rng: np.random.Generator) -> 
     if not schema.is_sequential:
         return records
     assert records.persons is not None
+    view, rows = in_sequence(records, schema, rng)
+    return Records(view, records.persons[rows])
+
+
+def in_sequence(
+    records: Records, schema: Schema, rng: np.random.Generator
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Return the view of records with persons as a frame, and which record each of its rows is.
+
+    Privacy:
+        Not private: returns the records.
+    """
+    assert records.persons is not None
     given: dict[str, CanonicalColumn] = {name: _values(records.frame[name]) for name in records.frame.columns}
     order = order_of(given, schema)
     by_person = PersonRows.of(records.persons, rng.random(len(records.persons)) if order is None else order)
@@ -63,7 +76,7 @@ def as_sequences(records: Records, schema: Schema, rng: np.random.Generator) -> 
             assert name.startswith(GAP)
             assert order is not None
             columns[name] = order[by_person.rows] - _before(order, by_person.rows, is_first)
-    return Records(pd.DataFrame(columns, copy=False), records.persons[by_person.rows])
+    return pd.DataFrame(columns, copy=False), by_person.rows
 
 
 def _before(values: Any, rows: NDArray[np.int64], is_first: NDArray[np.bool_]) -> Any:

@@ -241,6 +241,45 @@ class ReleaseStore:
         self.meta.update(meta)
 
 
+class PartOfStore(ReleaseStore):
+    """The releases of one table among those of a run: in the whole store its name stands before their keys.
+
+    Args:
+        whole: The store of the run.
+        name: Name of the table.
+
+    Privacy:
+        Public: holds releases only.
+    """
+
+    def __init__(self, whole: ReleaseStore, name: str) -> None:
+        super().__init__()
+        self._whole, self._prefix = whole, f"{name}/"
+        self.meta = whole.meta
+
+    def append(self, release: Release) -> None:
+        """Keep a release; on return it is durable."""
+        self._whole.append(replace(release, key=self._prefix + release.key))
+
+    def __iter__(self) -> Iterator[Release]:
+        return (release for release in self._whole if release.key.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def stored(self, key: str) -> Release | None:
+        """Return the release with this key, or None if it was never stored."""
+        return self._whole.stored(self._prefix + key)
+
+    def lost(self, key: str) -> list[Release]:
+        """Return the charges with this key whose answers were lost."""
+        return self._whole.lost(self._prefix + key)
+
+    def lose(self, key: str) -> None:
+        """Take the release with this key for lost: paid, and its answer of no use."""
+        self._whole.lose(self._prefix + key)
+
+
 def release_from(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Release:
     """Rebuild a release from its header and arrays."""
     return Release(

@@ -105,7 +105,7 @@ def draw_histories(model: SequenceModel, plan: Plan, rng: np.random.Generator) -
     of_rows = [c.name for c in model.schema.columns.values() if not c.per and c.role != "person_id"]
     made_of_rows = GeneratedColumns(model.schema, plan.n_rows, rng, columns=of_rows)
     most = min(max(1, BLOCK_ROWS // most_records(model.schema)), PERSONS_AT_ONCE)
-    walk = _Walk(model)
+    walk = Walk(model)
     for persons, made in coded_blocks(plan, rng, most=most):
         drawn, person = walk.rows(persons, rng)
         texts = {name: values.iloc[person].reset_index(drop=True) for name, values in made.items()}
@@ -139,8 +139,12 @@ def check_of_persons(model: SequenceModel, request: SampleRequest) -> None:
         )
 
 
-class _Walk:
-    """Draws the rows of persons, one after another."""
+class Walk:
+    """Draws the rows of persons, one after another.
+
+    Args:
+        model: The model of persons with their rows.
+    """
 
     def __init__(self, model: SequenceModel) -> None:
         self._completion = Completion(model.rows)
@@ -155,6 +159,31 @@ class _Walk:
         if self._order is not None:
             persons = persons | {START + self._order: self._start(persons[START + self._order], n_records)}
         known = {name: Known.of(self._domains[name], values) for name, values in persons.items()}
+        drawn, person = self.rows_of(known, n_records, rng)
+        shared = {name: values[person] for name, values in persons.items() if name in self._schema.columns}
+        return shared | drawn, person
+
+    def beginning(
+        self, known: dict[str, Known], n_records: IntArray, rng: np.random.Generator
+    ) -> dict[str, Known]:
+        """Return what is known of persons with where their rows begin, drawn given the rest."""
+        if self._order is None:
+            return known
+        start = START + self._order
+        logs = self._completion.log_weights(known, len(n_records))
+        drawn = self._completion.draw(known, logs, rng, columns=[start])[start]
+        return known | {start: Known.of(self._domains[start], self._start(drawn, n_records))}
+
+    def rows_of(
+        self, known: dict[str, Known], n_records: IntArray, rng: np.random.Generator
+    ) -> tuple[dict[str, Drawn], IntArray]:
+        """Return the rows' own columns, and the position of each row's person: rows of one together.
+
+        Args:
+            known: What is known of persons, by column, ``start.X`` among it where X orders their rows.
+            n_records: How many rows each has, 1 at least, ``(n_persons,)``.
+            rng: Source of the draws.
+        """
         of_persons = self._completion.log_weights(known, len(n_records))
         who, before = np.arange(len(n_records)), None
         steps: list[dict[str, Drawn]] = []
@@ -174,10 +203,7 @@ class _Walk:
         place = np.repeat(np.arange(len(active)), [len(each) for each in active])
         order = np.lexsort((place, person))
         drawn = {name: np.concatenate([step[name] for step in steps])[order] for name in self._own}
-        shared = {
-            name: values[person[order]] for name, values in persons.items() if name in self._schema.columns
-        }
-        return shared | drawn, person[order]
+        return drawn, person[order]
 
     def _step(
         self,

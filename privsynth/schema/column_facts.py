@@ -37,6 +37,8 @@ class ColumnFacts:
         per: ``"person"`` where all rows of a person hold the same value.
         is_computed: Whether a constraint computes the column from others.
         values_of: Of a derived column, the one whose values it takes; see `privsynth.schema.sequences`.
+        is_given: Whether it is known before rows are drawn, from a table above; see
+            `privsynth.schema.linked_views`.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ColumnFacts:
     per: str | None = None
     is_computed: bool = False
     values_of: str | None = None
+    is_given: bool = False
 
     @property
     def resolution_seconds(self) -> int:

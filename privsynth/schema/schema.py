@@ -213,14 +213,19 @@ class Schema:
         """How the datetime columns are written that declare a format."""
         return {c.name: c.time_format for c in self.columns.values() if c.type == "datetime" and c.format}
 
-    def over(self, columns: Iterable[Column]) -> Schema:
-        """Return a schema of these columns, with the constraints that speak of them alone."""
+    def over(self, columns: Iterable[Column], *, max_records_per_person: int | None = None) -> Schema:
+        """Return a schema of these columns, with the constraints that speak of them alone.
+
+        Args:
+            columns: Its columns.
+            max_records_per_person: Its largest number of rows of a person; None is that of this schema.
+        """
         named = {column.name: column for column in columns}
         stated = zip(self._stated_constraints, self.constraints, strict=True)
         return Schema(
             named,
             csv=self.csv,
-            max_records_per_person=self.max_records_per_person,
+            max_records_per_person=max_records_per_person or self.max_records_per_person,
             constraints=[fields for fields, read in stated if named.keys() >= set(read.columns)],
             types_from_records=self.types_from_records,
         )
@@ -282,6 +287,11 @@ class Schema:
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Schema:
         """Read a schema from JSON-able objects; unknown keys are errors."""
+        if isinstance(fields, Mapping) and "tables" in fields:
+            raise SchemaError(
+                "the schema describes linked tables, and one table is expected here; read it with "
+                "LinkedSchema, and fit its tables with LinkedSynthesizer"
+            )
         if not isinstance(fields, Mapping) or "columns" not in fields:
             raise SchemaError(
                 "expected an object with 'columns'; `privsynth schema TABLE -o S` drafts one, and `privsynth "

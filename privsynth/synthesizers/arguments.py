@@ -14,6 +14,7 @@ from privsynth.io.files import is_pattern
 from privsynth.records.conform import OnViolation
 from privsynth.sampling.generated_columns import check_generated_columns
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.contract import Settings
 
@@ -59,7 +60,7 @@ class FitArguments:
     epsilon: float | None
     delta: float
     settings: Settings
-    schema: Schema
+    schema: Schema | LinkedSchema
     dataset: str | None
     on_violation: OnViolation
     random_state: int | None

@@ -18,10 +18,8 @@ from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.ledger.ledger import Ledger
 from privsynth.models.threads import idle_processors_only
-from privsynth.privacy.curator import Curator
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
-from privsynth.records.conform import OnViolation, Records, check_on_violation
-from privsynth.schema import Schema
+from privsynth.records.conform import OnViolation, check_on_violation
 from privsynth.synthesizers.arguments import (
     FitArguments,
     checked_schema,
@@ -77,7 +75,7 @@ class Synthesizer(Saved[Model], Estimator):
         settings: Any = None,
         device: str = "auto",
         random_state: int | None = None,
-        schema: Schema | None = None,
+        schema: Any = None,
     ) -> None:
         self.epsilon = epsilon
         self.delta = delta
@@ -88,7 +86,7 @@ class Synthesizer(Saved[Model], Estimator):
 
     @classmethod
     @abstractmethod
-    def plan_for(cls, schema: Schema, settings: Any, allowance: Spend, n_rows: int) -> FitPlan:
+    def plan_for(cls, schema: Any, settings: Any, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would release under this budget.
 
         Privacy:
@@ -96,7 +94,7 @@ class Synthesizer(Saved[Model], Estimator):
         """
 
     @abstractmethod
-    def _make(self, curator: Curator, settings: Any, *, seed: int, device: str, progress: Progress) -> Model:
+    def _make(self, curator: Any, settings: Any, *, seed: int, device: str, progress: Progress) -> Model:
         """Take what the recipe needs from the curator, fit, and return the model.
 
         Privacy:
@@ -104,7 +102,7 @@ class Synthesizer(Saved[Model], Estimator):
         """
 
     @abstractmethod
-    def _open(self, source: Any, schema: Schema) -> Any:
+    def _open(self, source: Any, schema: Any) -> Any:
         """Open the source and check what is known without its records: that it is there, and its columns.
 
         Privacy:
@@ -112,7 +110,7 @@ class Synthesizer(Saved[Model], Estimator):
         """
 
     @abstractmethod
-    def _read(self, opened: Any, schema: Schema, on_violation: OnViolation) -> Records:
+    def _read(self, opened: Any, schema: Any, on_violation: OnViolation) -> Any:
         """Read the records of what `_open` returned, and hold them against their schema.
 
         Privacy:
@@ -120,7 +118,7 @@ class Synthesizer(Saved[Model], Estimator):
         """
 
     @staticmethod
-    def _of_table(model: Model, schema: Schema) -> Model:
+    def _of_table(model: Model, schema: Any) -> Model:
         """Return the model of a table with this schema, given that of what its records were learnt from."""
         return model
 
@@ -128,7 +126,7 @@ class Synthesizer(Saved[Model], Estimator):
         self,
         source: Any,
         *,
-        schema: Schema | None = None,
+        schema: Any = None,
         dataset: str | None = None,
         ledger: str | Path | Ledger | None = None,
         on_violation: OnViolation = "error",
@@ -200,10 +198,13 @@ class Synthesizer(Saved[Model], Estimator):
                         ledger=ledger,
                         secret=secret,
                         progress=progress,
+                        door=self._door(asked.settings),
                     )
                 else:
                     store.begin(ranks)
-                    model = model_of_releases(make, schema, asked.budget, store, ranks)
+                    model = model_of_releases(
+                        make, schema, asked.budget, store, ranks, door=self._door(asked.settings)
+                    )
             except FitInterrupted as stopped:
                 interrupted, model = stopped, stopped.model
             finally:
@@ -219,7 +220,7 @@ class Synthesizer(Saved[Model], Estimator):
         self,
         source: Any,
         *,
-        schema: Schema,
+        schema: Any,
         dataset: str | None = None,
         on_violation: OnViolation = "error",
     ) -> str:
@@ -229,6 +230,11 @@ class Synthesizer(Saved[Model], Estimator):
             Public: a hash of public settings; the source is not read.
         """
         return self._asked(schema, dataset_name(source, dataset), on_violation).fingerprint(source)
+
+    @staticmethod
+    def _checked_schema(schema: Any) -> Any:
+        """Return the schema of a fit; raises a `SchemaError` if it is none, or lacks a fact."""
+        return checked_schema(schema)
 
     def _asked(self, schema: Any, dataset: str | None, on_violation: OnViolation) -> FitArguments:
         """Return the arguments of a fit, checked; numbers of numpy become plain ones, as in files."""
@@ -243,7 +249,7 @@ class Synthesizer(Saved[Model], Estimator):
             epsilon=self.epsilon,
             delta=self.delta,
             settings=self._settings(),
-            schema=checked_schema(schema),
+            schema=self._checked_schema(schema),
             dataset=dataset,
             on_violation=on_violation,
             random_state=self.random_state,

@@ -10,6 +10,7 @@ import sklearn.exceptions
 
 from privsynth.errors import PrivsynthError
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 
 Progress = Callable[[str, int, int], None]
 """Called with a message, how much is done, and how much there is to do."""
@@ -53,7 +54,7 @@ class FittedModel(Protocol):
     """What a fit ends with: all that sampling needs."""
 
     @property
-    def schema(self) -> Schema:
+    def schema(self) -> Schema | LinkedSchema:
         """The public description of the records."""
         ...
 

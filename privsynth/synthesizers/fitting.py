@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import LedgerError, ReplayError
@@ -13,7 +14,6 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.randomness import SecureRandom
-from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.sequences import sequence_view
@@ -28,8 +28,16 @@ from privsynth.synthesizers.run import (
     remember_configuration,
 )
 
-Make = Callable[[Curator, int, Progress], Model]
-"""Takes what a recipe needs from a curator, with a seed, and returns the model."""
+Make = Callable[[Any, int, Progress], Model]
+"""Takes what a recipe needs from a door, with a seed, and returns the model."""
+
+Door = Callable[..., Any]
+"""Takes the arguments of a `Curator` and returns what a recipe asks for releases: one, or one a table."""
+
+
+def door_to_table(*, schema: Schema, **arguments: Any) -> Curator:
+    """Return the curator of a table, over the view in which its rows are learnt."""
+    return Curator(schema=sequence_view(schema), **arguments)
 
 
 def quiet(message: str, done: int, total: int) -> None:
@@ -37,7 +45,13 @@ def quiet(message: str, done: int, total: int) -> None:
 
 
 def model_of_releases(
-    make: Make[Model], schema: Schema, budget: Spend, store: JointStore, ranks: Ranks | None = None
+    make: Make[Model],
+    schema: Any,
+    budget: Spend,
+    store: JointStore,
+    ranks: Ranks | None = None,
+    *,
+    door: Door = door_to_table,
 ) -> Model:
     """Make the model from what is released, as in a replay; ``ranks`` sends it as it is made.
 
@@ -45,15 +59,13 @@ def model_of_releases(
         Post-processing: there are no records.
     """
     whole = _set_aside(budget, store)
-    curator = Curator(
-        schema=sequence_view(schema), allowance=allowance(whole, store), limit=whole, store=store, ranks=ranks
-    )
+    curator = door(schema=schema, allowance=allowance(whole, store), limit=whole, store=store, ranks=ranks)
     return make(curator, int(store.meta["seed"]), quiet)
 
 
 def model_of_records(
     make: Make[Model],
-    read: Callable[[], Records],
+    read: Callable[[], Any],
     asked: FitArguments,
     store: JointStore,
     ranks: Ranks | None,
@@ -62,6 +74,7 @@ def model_of_records(
     ledger: str | Path | Ledger | None,
     secret: SecureRandom,
     progress: Progress | None,
+    door: Door = door_to_table,
 ) -> Model:
     """Reserve, read, and make the model; a run that is finished already is replayed from its store.
 
@@ -83,8 +96,8 @@ def model_of_records(
         is_read = account is None or not account.is_finished
         reading = nullcontext if account is None else account.reading
         with reading():
-            curator = Curator(
-                schema=sequence_view(asked.schema),
+            curator = door(
+                schema=asked.schema,
                 allowance=allowance(whole, store),
                 limit=whole,
                 store=store,

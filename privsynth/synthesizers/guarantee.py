@@ -10,6 +10,7 @@ from privsynth.accounting.events import Event
 from privsynth.releases.statements import GDP, UNANSWERED
 from privsynth.releases.store import Release
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 
 ACCOUNTANT = "GDP filter for adaptively chosen levels (Smith and Thakurta 2022), selections included"
 
@@ -23,7 +24,7 @@ _ALWAYS_NOT_COVERED = (
 
 def guarantee_statement(
     *,
-    schema: Schema,
+    schema: Schema | LinkedSchema,
     epsilon: float | None,
     delta: float,
     releases: Iterable[Release],
@@ -73,7 +74,9 @@ def guarantee_statement(
             "the column types, resolutions and decimals, which were read from the records: one field can "
             "change how a whole column is stored",
         )
-    if schema.person_id is not None:
+    if isinstance(schema, LinkedSchema):
+        not_covered += _not_covered_of_links(schema, on_violation)
+    elif schema.person_id is not None:
         if not schema.is_sequential:
             not_covered.append("order and dependence of one person's rows, which are not modelled")
         not_covered.append(
@@ -139,9 +142,11 @@ def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _in_words(schema: Schema, epsilon: float | None, delta: float) -> str:
+def _in_words(schema: Schema | LinkedSchema, epsilon: float | None, delta: float) -> str:
     who = "record"
-    if schema.person_id is not None:
+    if isinstance(schema, LinkedSchema):
+        who = f"{schema.person} with all rows below it ({_caps(schema)})"
+    elif schema.person_id is not None:
         who = (
             f"person (one {schema.person_id!r}; up to {schema.max_records_per_person} rows of each are used)"
         )
@@ -150,3 +155,21 @@ def _in_words(schema: Schema, epsilon: float | None, delta: float) -> str:
         f"({epsilon:g}, {delta:g})-differential privacy for adding or removing one {who}{given}. {what} that "
         "was read from the records, finding domains included, is inside this budget."
     )
+
+
+def _caps(schema: LinkedSchema) -> str:
+    """Say how many rows of each table are used."""
+    caps = [f"{schema.max_records_of(name)} of {name}" for name in schema.tables if name != schema.person]
+    return f"up to {', '.join(caps)} are used" if caps else "there are none"
+
+
+def _not_covered_of_links(schema: LinkedSchema, on_violation: str) -> list[str]:
+    """Say what the guarantee of linked tables does not cover."""
+    told = [
+        "whether every key that rows refer to is unique, which is declared public: one that stands twice "
+        "stops the run without noise",
+        f"others than the {schema.person} whom rows below it mention: they are no units of their own",
+    ]
+    if on_violation == "error":
+        told.append("whether every row belongs to a row above: one that does not stops the run without noise")
+    return told

@@ -15,6 +15,7 @@ from privsynth.io.tables import table_name
 from privsynth.ledger.ledger import Ledger
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 from privsynth.synthesizers.amending import allowance, amended
 
 PART_OF_REST = 0.5
@@ -109,7 +110,7 @@ def ledger_run(
     *,
     ledger: str | Path | Ledger | None,
     dataset: str | None,
-    schema: Schema,
+    schema: Schema | LinkedSchema,
     epsilon: float,
     delta: float,
     store: ReleaseStore,
@@ -212,7 +213,7 @@ def check_configuration(
         store: What the interrupted run has left.
         configuration: Of this call.
         whole: What the run may spend; None without privacy.
-        may_amend: Whether the run may go on under another schema.
+        may_amend: Whether the run may go on under another schema; that of linked tables stays as it is.
 
     Raises:
         ModelFileError: If they differ in more than may be amended: the schema, and ``on_violation``.
@@ -220,6 +221,7 @@ def check_configuration(
     """
     known = store.meta.get("configuration", configuration)
     differing = sorted(name for name in configuration if not _alike(known.get(name), configuration[name]))
+    may_amend = may_amend and "tables" not in configuration["schema"]
     fixed = [name for name in differing if name not in AMENDABLE or not may_amend]
     if fixed:
         left = "paid releases" if len(store) else "what it reserved"
@@ -239,7 +241,7 @@ def check_configuration(
 
 def _alike(known: Any, now: Any) -> bool:
     """Whether two settings are the same; those that an older version did not have are no difference."""
-    if isinstance(known, Mapping) and isinstance(now, Mapping) and "columns" not in known:
+    if isinstance(known, Mapping) and isinstance(now, Mapping) and not known.keys() & {"columns", "tables"}:
         return all(_alike(known[name], now[name]) for name in known if name in now)
     return bool(known == now)
 

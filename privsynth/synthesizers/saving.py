@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from privsynth.errors import ModelFileError
 from privsynth.releases.store import Release
-from privsynth.schema import Schema
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.contract import Fitted, Model, Settings
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.distributed import JointStore
-from privsynth.synthesizers.fitting import Make, model_of_releases
+from privsynth.synthesizers.fitting import Door, Make, door_to_table, model_of_releases
 from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
 
 PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
@@ -31,7 +30,7 @@ class Saved(Fitted[Model], ABC):
     settings_type: ClassVar[type[Settings]]
     epsilon: float | None
     delta: float
-    schema_: Schema
+    schema_: Any
     settings_: Settings
     seed_: int
     releases_: tuple[Release, ...]
@@ -43,6 +42,11 @@ class Saved(Fitted[Model], ABC):
     @abstractmethod
     def _maker(self, settings: Any, device: str) -> Make[Model]:
         """Return what makes the model, on this device."""
+
+    @staticmethod
+    def _door(settings: Any) -> Door:
+        """Return what makes of records the door, or doors, to them."""
+        return door_to_table
 
     @staticmethod
     @abstractmethod
@@ -143,4 +147,5 @@ class Saved(Fitted[Model], ABC):
             store.append(release)
         make = self._maker(self.settings_, resolve_device(self.device_))
         budget = whole_budget(self.epsilon, self.delta)
-        return self._arrays_of(model_of_releases(make, self.schema_, budget, store))
+        door = self._door(self.settings_)
+        return self._arrays_of(model_of_releases(make, self.schema_, budget, store, door=door))

@@ -28,6 +28,8 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
     Args and attributes are those of `Synthesizer`.
     """
 
+    schema_: Schema
+
     def _open(self, source: Table, schema: Schema) -> Source:
         if schema.image is not None:
             raise SchemaError(

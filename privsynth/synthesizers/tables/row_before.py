@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from privsynth.domains.encoding import Domain, NumericDomain
 from privsynth.models.tables.fitting import Measurement
 from privsynth.schema import Schema
-from privsynth.schema.sequences import FIRST, GAP, PREVIOUS, START
+from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, PREVIOUS, START
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -53,6 +53,8 @@ def is_worth_measuring(schema: Schema, pair: Sequence[str]) -> bool:
     if not is_view(schema):
         return True
     kinds = {_kind(schema, name) for name in pair}
+    if all(schema.columns[name].is_given or name == N_RECORDS for name in pair):
+        return not any(schema.columns[name].is_given for name in pair)  # drawn with the table above
     return "row" in kinds or kinds == {"person"}
 
 

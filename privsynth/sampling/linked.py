@@ -1,0 +1,182 @@
+"""Linked tables drawn from the top down: persons, then the rows below each, given all that stands above.
+
+Keys are made afresh and every row is made under a row that is there, so there are no orphans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
+from privsynth.sampling.completion import Known
+from privsynth.sampling.factors import Drawn
+from privsynth.sampling.generated_columns import GeneratedColumns
+from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel, Walk, numbers_of
+from privsynth.sampling.plan import Plan
+from privsynth.sampling.rows import coded_blocks, to_frame
+from privsynth.sampling.table_model import TableModel
+from privsynth.schema import category_text
+from privsynth.schema.linked import LinkedSchema
+from privsynth.schema.linked_views import given, given_name, history_schema, n_of
+from privsynth.schema.sequences import N_RECORDS
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LinkedModel:
+    """All that is needed to draw linked tables. Holds releases and what was fitted to them.
+
+    Attributes:
+        schema: The public description of the tables.
+        views: The model of each table's view; see `privsynth.schema.linked_views`.
+    """
+
+    schema: LinkedSchema
+    views: Mapping[str, TableModel]
+
+    @cached_property
+    def persons(self) -> TableModel:
+        """The model of persons, with how many rows each has in the tables below."""
+        return self.views[self.schema.person]
+
+    @cached_property
+    def tables(self) -> dict[str, TableModel]:
+        """The columns of each table, under its own schema."""
+        return {name: view.over(self.schema.tables[name].schema) for name, view in self.views.items()}
+
+    @property
+    def n_units(self) -> float:
+        """Noisy number of persons."""
+        return self.persons.n_units
+
+    @property
+    def not_found(self) -> tuple[str, ...]:
+        """What the schema keeps private and the budget did not find, and what stands in its place."""
+        return tuple(f"table {name!r}: {what}" for name, of in self.tables.items() for what in of.not_found)
+
+    @property
+    def nearly_empty(self) -> tuple[str, ...]:
+        """Columns of which nearly every value is missing, as ``table.column``."""
+        return tuple(f"{name}.{column}" for name, of in self.tables.items() for column in of.nearly_empty)
+
+    def require_feasible(self) -> None:
+        """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
+        for view in self.views.values():
+            view.require_feasible()
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """What was drawn of a column, and what its codes stand for."""
+
+    domain: Domain
+    values: Drawn
+
+    def of_rows(self, rows: IntArray) -> _Coded:
+        return _Coded(self.domain, self.values[rows])
+
+
+def draw_linked(model: LinkedModel, plan: Plan, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
+    """Draw the persons of a plan, and all that belongs to them.
+
+    Args:
+        model: The fitted model.
+        plan: Persons to draw: a plan over `LinkedModel.persons`.
+        rng: Source of the draws.
+
+    Returns:
+        Table name to its rows: keys, the other columns of the schema; those of one parent together.
+    """
+    schema = model.schema
+    seen: dict[str, dict[str, _Coded]] = {}  # of each table, what those below it know of its rows
+    frames: dict[str, pd.DataFrame] = {}
+    for name, table in schema.tables.items():
+        if table.parent is None:
+            drawn, made = _persons(plan, rng)
+            above, parent = {}, None
+        else:
+            drawn, parent = _children(model, name, seen[table.parent], rng)
+            made = GeneratedColumns(table.schema, len(parent), rng).next(len(parent))
+            above = {column: of.of_rows(parent) for column, of in seen[table.parent].items()}
+        domains = model.views[name].domains
+        own = {given_name(name, column): _Coded(domains[column], of) for column, of in drawn.items()}
+        seen[name] = above | own
+        frame = to_frame(model.tables[name], drawn, made)
+        if table.parent is not None and parent is not None:
+            frame[table.parent_key] = parent + 1
+        if table.key is not None:
+            frame[table.key] = np.arange(1, len(frame) + 1)
+        frames[name] = frame
+    return frames
+
+
+def _persons(plan: Plan, rng: np.random.Generator) -> tuple[dict[str, Drawn], dict[str, pd.Series]]:
+    drawn, made = zip(*coded_blocks(plan, rng), strict=True)
+    return (
+        {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]},
+        {name: pd.concat([part[name] for part in made], ignore_index=True) for name in made[0]},
+    )
+
+
+def _children(
+    model: LinkedModel, name: str, above: Mapping[str, _Coded], rng: np.random.Generator
+) -> tuple[dict[str, Drawn], IntArray]:
+    """Draw the rows of a table under those of its parent: own columns, and the parent's row of each."""
+    schema = model.schema
+    rows = SequenceModel(history_schema(schema, name), model.views[name])
+    walk, domains = Walk(rows), model.views[name].domains
+    count = above[given_name(str(schema.tables[name].parent), n_of(name))]
+    n_records = numbers_of(count.domain, count.values)
+    parents = np.flatnonzero(n_records > 0)
+    parts: list[tuple[dict[str, Drawn], IntArray]] = []
+    for begin in range(0, max(len(parents), 1), PERSONS_AT_ONCE):
+        some = parents[begin : begin + PERSONS_AT_ONCE]
+        known = {
+            given_name(where, column.name): _known(
+                above[given_name(where, column.name)].of_rows(some),
+                domains[given_name(where, column.name)],
+            )
+            for where, column in given(schema, name)
+        }
+        known[N_RECORDS] = _as_number(domains[N_RECORDS], n_records[some])
+        known = walk.beginning(known, n_records[some], rng)
+        drawn, parent = walk.rows_of(known, n_records[some], rng)
+        parts.append((drawn, some[parent]))
+    own = {column: np.concatenate([drawn[column] for drawn, _ in parts]) for column in parts[0][0]}
+    return own, np.concatenate([parent for _, parent in parts])
+
+
+def _as_number(domain: Domain, numbers: IntArray) -> Known:
+    """Return whole numbers as what is known of a column that counts from one."""
+    if isinstance(domain, DiscreteDomain):
+        return Known.of(domain, numbers - int(domain.values[0]))
+    return Known.of(domain, numbers.astype(np.float64))
+
+
+def _known(drawn: _Coded, domain: Domain) -> Known:
+    """Return what was drawn of a table above as a table below knows it, by what both found of the column.
+
+    A value that the table below did not find is "other" there, or not known.
+    """
+    if isinstance(domain, NumericDomain):
+        ticks = drawn.values.astype(np.float64)
+        if not domain.n_bins:
+            return Known(np.full(len(ticks), -1, dtype=np.int64), np.full(len(ticks), np.nan))
+        return Known.of(domain, ticks)
+    assert isinstance(drawn.domain, DiscreteDomain)
+    code_of = {category_text(value): code for code, value in enumerate(domain.values)}
+    other = len(domain.values) if domain.has_other else -1
+    missing = domain.size - 1 if domain.has_missing else -1
+    to = [
+        *(code_of.get(category_text(value), other) for value in drawn.domain.values),
+        *([other] * drawn.domain.has_other),
+        *([missing] * drawn.domain.has_missing),
+    ]
+    return Known(np.array(to, dtype=np.int64)[drawn.values.astype(np.int64)], None)

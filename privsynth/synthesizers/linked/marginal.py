@@ -1,0 +1,207 @@
+"""`LinkedSynthesizer`: linked tables, learnt one by one from the top down under one guarantee per person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Self, Unpack
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from privsynth.accounting.budget import Spend
+from privsynth.errors import SchemaError
+from privsynth.io.source import Source
+from privsynth.records.conform import OnViolation, Records
+from privsynth.records.linked import Tables, open_linked, read_linked
+from privsynth.sampling.generated_columns import check_generated_columns
+from privsynth.sampling.linked import LinkedModel, draw_linked
+from privsynth.sampling.request import SampleOptions
+from privsynth.sampling.table_model import TableModel
+from privsynth.schema.linked import LinkedSchema
+from privsynth.schema.linked_views import linked_view
+from privsynth.synthesizers.base import Synthesizer
+from privsynth.synthesizers.contract import FitPlan, Progress
+from privsynth.synthesizers.fitting import Door
+from privsynth.synthesizers.linked.doors import Doors, doors_to_tables, part_of, shares_of_tables
+from privsynth.synthesizers.request_sampler import RequestSampler, row_attrs
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkedSettings:
+    """Public settings of the recipe.
+
+    Attributes:
+        shares: Each table's share of the budget, by its name; None divides it by how many columns they have.
+        table: How each table is learnt.
+    """
+
+    shares: Mapping[str, float] | None = None
+    table: MarginalSettings = field(default_factory=MarginalSettings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able fields."""
+        shares = None if self.shares is None else dict(self.shares)
+        return {"shares": shares, "table": asdict(self.table)}
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote."""
+        return cls(shares=fields["shares"], table=MarginalSettings.from_dict(fields["table"]))
+
+
+class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
+    """Fit linked tables under one budget per person; sample persons with all that belongs to them.
+
+    Each table is learnt as by `MarginalSynthesizer`, beside what stands above it, with a share of the budget.
+    Args and attributes are those of `Synthesizer`; ``schema`` is a `LinkedSchema`.
+
+    Example:
+        >>> import pandas as pd
+        >>> schema = LinkedSchema({"client": {"key": "id", "columns": {"old": {"type": "boolean"}}},
+        ...                        "card": {"parent": "client", "parent_key": "client",
+        ...                                 "max_records_per_parent": 2,
+        ...                                 "columns": {"gold": {"type": "boolean"}}}}, person="client")
+        >>> tables = {"client": pd.DataFrame({"id": range(100), "old": [True, False] * 50}),
+        ...           "card": pd.DataFrame({"client": range(0, 100, 2), "gold": [True] * 50})}
+        >>> synthesizer = LinkedSynthesizer(epsilon=None).fit(tables, schema=schema)  # not private: a demo
+        >>> drawn = synthesizer.sample(10)
+        >>> len(drawn["client"]), bool(drawn["card"]["client"].isin(drawn["client"]["id"]).all())
+        (10, True)
+    """
+
+    name = "linked"
+    settings_type = LinkedSettings
+
+    @classmethod
+    def plan_for(
+        cls, schema: LinkedSchema, settings: LinkedSettings, allowance: Spend, n_rows: int
+    ) -> FitPlan:
+        """Say what a fit of about ``n_rows`` persons would release, if all have rows in every table."""
+        steps: list[dict[str, Any]] = []
+        for name, share in shares_of_tables(schema, settings.shares).items():
+            of_table = MarginalSynthesizer.plan_for(
+                linked_view(schema, name), settings.table, part_of(allowance, share), n_rows
+            )
+            steps += [
+                step | {"purpose": f"table {name}: {step['purpose']}", "share": share * step["share"]}
+                for step in of_table.steps
+            ]
+        return FitPlan(steps=tuple(steps))
+
+    @staticmethod
+    def _checked_schema(schema: Any) -> LinkedSchema:
+        if not isinstance(schema, LinkedSchema):
+            raise SchemaError(
+                "expected a schema of linked tables, here or in the constructor, got "
+                f"{type(schema).__name__}: LinkedSchema({{...}}, person=...) or LinkedSchema.load(path)"
+            )
+        schema.require_complete()
+        for name, table in schema.tables.items():
+            check_generated_columns(table.schema)
+            linked_view(schema, name)  # raises an error if there is none
+        return schema
+
+    @staticmethod
+    def _door(settings: LinkedSettings) -> Door:
+        return partial(doors_to_tables, shares=settings.shares)
+
+    def _open(self, source: Tables, schema: LinkedSchema) -> dict[str, Source]:
+        shares_of_tables(schema, self._settings().shares)  # raises an error before anything is reserved
+        return open_linked(source, schema)
+
+    def _read(
+        self, opened: Mapping[str, Source], schema: LinkedSchema, on_violation: OnViolation
+    ) -> dict[str, Records]:
+        return read_linked(opened, schema, on_violation=on_violation, rng=np.random.default_rng())
+
+    def _make(
+        self,
+        curator: Doors,
+        settings: LinkedSettings,
+        *,
+        seed: int,
+        device: str,
+        progress: Progress,
+    ) -> LinkedModel:
+        views: dict[str, TableModel] = {}
+        for i, (name, of_table) in enumerate(curator.curators.items()):
+            fitted = fit_marginals(
+                of_table,
+                settings.table,
+                seed=seed + i,
+                device=device,
+                progress=partial(_said_of, progress, name),
+            )
+            views[name] = fitted.first.table_model(of_table.schema, fitted.mixture)
+        return LinkedModel(curator.schema, views)
+
+    # -- drawing -------------------------------------------------------------------------------------
+
+    def sample(
+        self, n: int | None = None, *, random_state: int | None = None, **asked: Unpack[SampleOptions]
+    ) -> dict[str, pd.DataFrame]:
+        """Draw exactly ``n`` synthetic persons, with all rows that belong to them.
+
+        Args:
+            n: Number of persons; by default the noisy number of them.
+            random_state: Fixes the rows drawn: a whole number >= 0, or a generator of numpy.
+            **asked: What is asked for of persons, as for
+                `privsynth.synthesizers.tables.sampler.TableSampler.sample`; it may name columns of the table
+                of persons, and ``n.TABLE``, how many rows they have in the tables below it.
+
+        Returns:
+            Table name to its rows. Keys are made afresh, and every row belongs to one that is there.
+
+        Raises:
+            RequestError, UnsupportedRequestError: As for a single table.
+
+        Privacy:
+            Post-processing; ``like`` is taken as public.
+        """
+        request = self._request(n, asked)
+        plan, rng = self._planned(request, random_state)
+        tables = draw_linked(self._fitted(), plan, rng)
+        for rows in tables.values():
+            rows.attrs |= row_attrs(request, plan)
+        return tables
+
+    @property
+    def _table(self) -> TableModel:
+        return self._fitted().persons
+
+    # -- the model file ------------------------------------------------------------------------------
+
+    @staticmethod
+    def _arrays_of(model: LinkedModel) -> dict[str, NDArray[Any]]:
+        return {
+            f"{name}/{key}": array
+            for name, view in model.views.items()
+            for key, array in model_arrays(view).items()
+        }
+
+    @staticmethod
+    def _facts_of(model: LinkedModel) -> dict[str, Any]:
+        tables = {name: model_facts(view) for name, view in model.views.items()}
+        return {"schema": model.schema.to_dict(), "tables": tables}
+
+    @classmethod
+    def _model_from(
+        cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    ) -> LinkedModel:
+        schema = LinkedSchema.from_dict(facts["schema"])
+        views = {}
+        for name in schema.tables:
+            prefix = f"{name}/"
+            own = {key.removeprefix(prefix): of for key, of in arrays.items() if key.startswith(prefix)}
+            views[name] = model_from(facts["tables"][name], own, linked_view(schema, name))
+        return LinkedModel(schema, views)
+
+
+def _said_of(progress: Progress, table: str, message: str, done: int, total: int) -> None:
+    progress(f"{table}: {message}", done, total)
