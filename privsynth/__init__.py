@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what `_HOMES` gives, for type checkers and editors; a test 
     from privsynth.report.report import AuditReport as AuditReport
     from privsynth.schema import Schema as Schema
     from privsynth.schema.images import LabelledImages as LabelledImages
+    from privsynth.schema.linked import LinkedSchema as LinkedSchema
     from privsynth.synthesizers import *  # noqa: F403  # the names of its `__all__`
     from privsynth.synthesizers.images.sample_grids import SampleGrids as SampleGrids
     from privsynth.synthesizers.plan import plan as plan
@@ -36,6 +37,7 @@ _HOMES = {
     "Augmentation": "privsynth.rebalancing.augment",
     "BalancedResampler": "privsynth.rebalancing.resampler",
     "LabelledImages": "privsynth.schema.images",
+    "LinkedSchema": "privsynth.schema.linked",
     "SampleGrids": "privsynth.synthesizers.images.sample_grids",
     "Schema": "privsynth.schema",
     "audit": "privsynth.report.audit",

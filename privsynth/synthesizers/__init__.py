@@ -21,6 +21,8 @@ NAMES: dict[str, str] = {  # on the command line: the class, and the module unde
     "image-diffusion": "images.diffusion.ImageDiffusionSynthesizer",
 }
 
+OF_LINKED_TABLES = {"linked": "linked.marginal.LinkedSynthesizer"}  # taken where a schema describes several
+
 if TYPE_CHECKING:  # what `NAMES` gives, for type checkers and editors; a test compares the two
     from privsynth.synthesizers.images.base import ImageSynthesizer
     from privsynth.synthesizers.images.diffusion import (
@@ -33,6 +35,8 @@ if TYPE_CHECKING:  # what `NAMES` gives, for type checkers and editors; a test c
     from privsynth.synthesizers.images.feature import ImageFeatureSynthesizer as ImageFeatureSynthesizer
     from privsynth.synthesizers.images.gan import ImageGANSettings as ImageGANSettings
     from privsynth.synthesizers.images.gan import ImageGANSynthesizer as ImageGANSynthesizer
+    from privsynth.synthesizers.linked.marginal import LinkedSettings as LinkedSettings
+    from privsynth.synthesizers.linked.marginal import LinkedSynthesizer as LinkedSynthesizer
     from privsynth.synthesizers.tables.base import TableSynthesizer
     from privsynth.synthesizers.tables.denoising import DenoisingSettings as DenoisingSettings
     from privsynth.synthesizers.tables.denoising import DenoisingSynthesizer as DenoisingSynthesizer
@@ -48,7 +52,8 @@ if TYPE_CHECKING:  # what `NAMES` gives, for type checkers and editors; a test c
     TABLE_SYNTHESIZERS: dict[str, type[TableSynthesizer]]
     IMAGE_SYNTHESIZERS: dict[str, type[ImageSynthesizer]]
 
-_BY_CLASS = {where.rpartition(".")[2]: name for name, where in NAMES.items()}
+_ALL = NAMES | OF_LINKED_TABLES
+_BY_CLASS = {where.rpartition(".")[2]: name for name, where in _ALL.items()}
 _BY_SETTINGS = {of_class.replace("Synthesizer", "Settings"): name for of_class, name in _BY_CLASS.items()}
 
 __all__ = sorted({*_BY_CLASS, *_BY_SETTINGS, "load"})
@@ -62,25 +67,32 @@ def synthesizer_class(name: str) -> type[AnySynthesizer]:
     """
     if name not in NAMES:
         raise ParameterError(f"expected one of {', '.join(NAMES)}, got {name!r}")
-    module, _, of_class = NAMES[name].rpartition(".")
-    found: type[AnySynthesizer] = getattr(import_module(f"{__name__}.{module}"), of_class)
+    found: type[AnySynthesizer] = _class(name)
     return found
+
+
+def _class(name: str) -> Any:
+    module, _, of_class = _ALL[name].rpartition(".")
+    return getattr(import_module(f"{__name__}.{module}"), of_class)
 
 
 def __getattr__(name: str) -> Any:
     """Import a class, or settings, when they are first used."""
     if name in _BY_CLASS:
-        return synthesizer_class(_BY_CLASS[name])
+        return _class(_BY_CLASS[name])
     if name in _BY_SETTINGS:
-        return synthesizer_class(_BY_SETTINGS[name]).settings_type
+        return _class(_BY_SETTINGS[name]).settings_type
     of_kind = {"SYNTHESIZERS": "", "TABLE_SYNTHESIZERS": "tables.", "IMAGE_SYNTHESIZERS": "images."}
     if name in of_kind:
         return {key: synthesizer_class(key) for key in NAMES if NAMES[key].startswith(of_kind[name])}
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load(path: str | Path) -> AnySynthesizer:
+def load(path: str | Path) -> Any:
     """Read a model file and return the synthesizer that wrote it, ready to sample.
+
+    Returns:
+        A `TableSynthesizer`, an `ImageSynthesizer`, or a `LinkedSynthesizer`, as the file says.
 
     Raises:
         ModelFileError: If the file is missing, damaged, of another kind, or from a newer version.
@@ -94,4 +106,4 @@ def load(path: str | Path) -> AnySynthesizer:
     name = _BY_CLASS.get(str(contents.manifest.get("class")))
     if name is None:
         raise ModelFileError(f"{str(path)!r} holds a model of an unknown class; update privsynth")
-    return synthesizer_class(name).from_file(path, contents)
+    return _class(name).from_file(path, contents)
