@@ -102,7 +102,7 @@ def weigh_records(
         return Weighting(rows=None, weights=None, units_per_one=1, max_records=1)
     assert max_records_per_person is not None
     if parts is not None:
-        weights = PERSON_GRID // parts.astype(np.int64)
+        weights = PERSON_GRID // np.maximum(parts.astype(np.int64), 1)
         each, rows = (np.bincount(persons, weights=w).max(initial=0) for w in (weights, None))
         if parts.min(initial=1) < 1 or each > PERSON_GRID or rows > max_records_per_person:
             raise ValueError("expected parts of each person that add up to one unit at most, and few enough")

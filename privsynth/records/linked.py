@@ -132,7 +132,9 @@ def read_linked(
     """
     own = {}
     for name, table in schema.tables.items():
-        own[name] = conform(opened[name], table.schema, on_violation=on_violation, name=name)
+        may_be_empty = table.parent is not None and not opened[name].n_rows
+        how: OnViolation = "clip" if may_be_empty else on_violation
+        own[name] = conform(opened[name], table.schema, on_violation=how, name=name)
     root = schema.tables[schema.person]
     _check_unique(person_codes(opened[root.name].column(str(root.key))), root)
     parents = {
