@@ -108,9 +108,10 @@ def fit(
     private steps among K processes.
     """
     from privsynth.cli.images import check_sheet, with_grids, write_sheet
+    from privsynth.cli.linked import read_schema
     from privsynth.privacy.distributed import RankStoppedError, is_helper
-    from privsynth.schema import Schema
-    from privsynth.synthesizers import load, synthesizer_class
+    from privsynth.schema.linked import LinkedSchema
+    from privsynth.synthesizers import LinkedSynthesizer, load, synthesizer_class
     from privsynth.synthesizers.interruption import FitInterrupted
 
     if schema_path is None:
@@ -118,8 +119,16 @@ def fit(
             f"fit needs a --schema; `privsynth schema {quote(table)} -o schema.json` drafts one: declare in "
             'it what is public, and set to "private" what shall be found under the budget'
         )
-    declared = Schema.load(schema_path)
-    model = synthesizer_class(synthesizer.value)(epsilon=_epsilon(epsilon), delta=delta, device=device.value)
+    declared: Any = read_schema(schema_path)
+    kind: Any = synthesizer_class(synthesizer.value)
+    if isinstance(declared, LinkedSchema):
+        if synthesizer != BY_DEFAULT:
+            raise ParameterError(
+                f"the schema describes linked tables, and {synthesizer.value!r} learns single ones; leave "
+                "--synthesizer out"
+            )
+        kind = LinkedSynthesizer
+    model = kind(epsilon=_epsilon(epsilon), delta=delta, device=device.value)
     if is_helper():
         with suppress(RankStoppedError):  # the first rank says why, and its exit code is that of all
             model.fit(table, schema=declared, dataset=dataset, on_violation=on_violation.value)
@@ -187,7 +196,8 @@ def sample(
         typer.Option(
             "-o",
             "--output",
-            help="CSV (.csv, .csv.gz) or Parquet file; of images an .npz file, or a folder for PNG files.",
+            help="CSV (.csv, .csv.gz) or Parquet file; of images an .npz file, or a folder for PNG files; of "
+            "linked tables a folder.",
         ),
     ],
     n: Annotated[
@@ -237,15 +247,13 @@ def sample(
 ) -> None:
     """Draw synthetic rows or images, conditioned and balanced, or fill in partial rows."""
     from privsynth.cli.images import check_sample_output, check_sheet, completing, write_sheet
+    from privsynth.cli.linked import sample_linked
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
     from privsynth.io.blocks import write_blocks
     from privsynth.sampling.completion import COMPLETED_NOT_COVERED
-    from privsynth.synthesizers import load
+    from privsynth.synthesizers import LinkedSynthesizer, load
 
     synthesizer = load(model)
-    check_sample_output(synthesizer, output, force=force)
-    check_sheet(sheet, synthesizer.name, force=force)
-    columns = [column.name for column in synthesizer.schema_.output_columns]
     wanted = read_request(
         n=n,
         where=where or [],
@@ -257,6 +265,20 @@ def sample(
         on_unsupported=on_unsupported.value if on_unsupported else None,
         file=request,
     )
+    if isinstance(synthesizer, LinkedSynthesizer):
+        sample_linked(
+            synthesizer,
+            output,
+            wanted,
+            seed=seed,
+            force=force,
+            as_json=as_json,
+            refused={"--complete": complete, "--sheet": sheet},
+        )
+        return
+    check_sample_output(synthesizer, output, force=force)
+    check_sheet(sheet, synthesizer.name, force=force)
+    columns = [column.name for column in synthesizer.schema_.output_columns]
     if complete is not None:
         refuse_beside_complete(wanted)
         what = "rows completed and"

@@ -13,7 +13,8 @@ TablePath = Annotated[str, typer.Argument(metavar="TABLE", help=f"{TABLES}.")]
 RecordsPath = Annotated[
     str,
     typer.Argument(
-        metavar="TABLE", help=f"{TABLES}; images: a folder of PNG or JPEG, an .npz or an idx file."
+        metavar="TABLE",
+        help=f"{TABLES}; images: a folder of PNG or JPEG, an .npz or an idx file; linked tables: a folder.",
     ),
 ]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `privsynth fit`.")]

@@ -62,6 +62,13 @@ class LinkedModel:
         return tuple(f"table {name!r}: {what}" for name, of in self.tables.items() for what in of.not_found)
 
     @property
+    def mostly_other(self) -> tuple[str, ...]:
+        """Columns with a private list of which most rows hold no value that was found, a sentence each."""
+        return tuple(
+            f"table {name!r}: {what}" for name, of in self.tables.items() for what in of.mostly_other
+        )
+
+    @property
     def nearly_empty(self) -> tuple[str, ...]:
         """Columns of which nearly every value is missing, as ``table.column``."""
         return tuple(f"{name}.{column}" for name, of in self.tables.items() for column in of.nearly_empty)

@@ -28,6 +28,10 @@ MOST_PARTS = 2**10
 """Largest product of caps along a path: a 64th of the grid on which rows weigh
 (`privsynth.privacy.units.PERSON_GRID`), so that rounding weights down costs at most a 64th of a person."""
 
+ROWS_OF_LINKED = (
+    "a synthetic row of the table of persons stands for one person, and those of other tables belong to the "
+    "rows that their keys name, which are made afresh"
+)
 _FIELDS = frozenset({"version", "tables", "person"})
 _OF_TABLE = frozenset({"key", "columns", "constraints", "csv"})
 _OF_CHILD = frozenset({"parent", "parent_key", "max_records_per_parent"})
@@ -38,6 +42,11 @@ ONE_PARENT = (
     "the link that leads to the person, and list the other key as a column, or join what it refers to into "
     "the table"
 )
+
+
+def is_linked(fields: object) -> bool:
+    """Whether the objects of a file describe linked tables, as `LinkedSchema` reads them."""
+    return isinstance(fields, Mapping) and "tables" in fields and ("person" in fields or "version" in fields)
 
 
 @dataclass(frozen=True)
@@ -243,6 +252,11 @@ class LinkedSchema:
     def is_sequential(self) -> bool:
         """Whether the rows of a person belong together in the synthetic tables too."""
         return True
+
+    @property
+    def rows_of_persons(self) -> str:
+        """What a synthetic row means."""
+        return ROWS_OF_LINKED
 
     @property
     def types_from_records(self) -> bool:

@@ -171,6 +171,15 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
             rows.attrs |= row_attrs(request, plan)
         return tables
 
+    def lost_columns(self) -> list[str]:
+        """Say of which columns the model knows no value of its own, or hardly any: a sentence each.
+
+        Privacy:
+            Post-processing.
+        """
+        model = self._fitted()
+        return [*model.not_found, *model.mostly_other]
+
     @property
     def _table(self) -> TableModel:
         return self._fitted().persons

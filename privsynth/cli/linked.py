@@ -1,0 +1,96 @@
+"""What commands do where a schema or model is of linked tables: folders in the place of files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from privsynth.cli.console import check_output_folder, print_result, warn
+from privsynth.errors import ParameterError
+
+if TYPE_CHECKING:
+    from privsynth.schema import Schema
+    from privsynth.schema.linked import LinkedSchema
+    from privsynth.synthesizers import LinkedSynthesizer
+
+SUFFIX = ".csv"
+
+
+def read_schema(path: Path) -> Schema | LinkedSchema:
+    """Read the schema of a table, or of linked tables: the file says which.
+
+    Raises:
+        SchemaError: If it is neither.
+    """
+    from privsynth.schema import Schema
+    from privsynth.schema.files import read_fields
+    from privsynth.schema.linked import LinkedSchema, is_linked
+
+    return LinkedSchema.load(path) if is_linked(read_fields(path)) else Schema.load(path)
+
+
+def sample_linked(
+    synthesizer: LinkedSynthesizer,
+    folder: Path,
+    wanted: dict[str, Any],
+    *,
+    seed: int | None,
+    force: bool,
+    as_json: bool,
+    refused: dict[str, object],
+) -> None:
+    """Draw persons with all that belongs to them into a folder, each table in a file of its name.
+
+    Args:
+        synthesizer: A fitted one.
+        folder: Where the files go; made if need be.
+        wanted: What is asked for of persons.
+        seed: Makes the result repeatable.
+        force: Replace existing files.
+        as_json: Print JSON.
+        refused: Flags that mean nothing here, by name; None where they are not set.
+
+    Raises:
+        ParameterError: If a flag is set that means nothing here, or the folder is named like a file.
+        TableError: If a file cannot be written, or exists and ``force`` is not set.
+    """
+    from privsynth.io.blocks import write_blocks
+
+    for flag, value in refused.items():
+        if value is not None:
+            raise ParameterError(f"{flag} is of single tables and images, and the model is of linked tables")
+    names = tuple(f"{name}{SUFFIX}" for name in synthesizer.schema_.tables)
+    if folder.suffix:
+        raise ParameterError(
+            f"the model is of linked tables, which go into a folder; expected -o FOLDER, got {str(folder)!r}"
+        )
+    check_output_folder(folder, names, force=force)
+    tables = synthesizer.sample(**wanted, random_state=seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for (name, rows), file in zip(tables.items(), names, strict=True):
+        write_blocks(
+            iter([rows]),
+            folder / file,
+            types=rows,
+            force=force,
+            progress=lambda done: None,
+            time_formats=synthesizer.schema_.tables[name].schema.time_formats,
+        )
+    for sentence in synthesizer.lost_columns():
+        warn(sentence)
+    attrs = tables[synthesizer.schema_.person].attrs
+    sizes = {name: len(rows) for name, rows in tables.items()}
+    fields = {
+        "output": str(folder),
+        "rows": sizes,
+        "unit": synthesizer.schema_.unit,
+        "rebalancing_cost": attrs.get("rebalancing_cost"),
+        "not_covered": attrs.get("not_covered", []),
+    }
+    lines = [
+        f"{sizes[synthesizer.schema_.person]} synthetic persons written to {folder}",
+        *(f"  {file}: {n} rows" for file, n in zip(names, sizes.values(), strict=True)),
+        synthesizer.schema_.rows_of_persons,
+        *(f"not covered: {uncovered}" for uncovered in fields["not_covered"]),
+    ]
+    print_result(fields, "\n".join(lines), as_json=as_json)

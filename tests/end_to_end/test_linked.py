@@ -1,0 +1,78 @@
+"""Linked tables on the command line: a folder in, a folder out, and messages that say what is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from privsynth.cli import main
+from tests.helpers.linked import SCHEMA, bank
+
+
+@pytest.fixture
+def run(capsys):
+    """Call the command line in this process; give exit code, output and errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return int(stopped.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "bank").mkdir()
+    for name, table in bank(250).items():
+        table.to_csv(tmp_path / "bank" / f"{name}.csv", index=False)
+    SCHEMA.save(tmp_path / "linked.json")
+    return tmp_path
+
+
+def test_a_folder_is_fitted_shown_and_drawn(run, folder) -> None:
+    model, ledger = folder / "bank.privsynth", folder / "l.sqlite"
+    fit = ["fit", folder / "bank", "--schema", folder / "linked.json", "--epsilon", 8, "-o", model]
+    code, out, err = run(*fit, "--ledger", ledger)
+    assert (code, "one client with all rows below it" in out) == (0, True), err
+    code, out, err = run(*fit, "--ledger", ledger)
+    assert (code, "nothing was paid" in err) == (0, True)
+    code, out, _ = run("ledger", "show", "--ledger", ledger)
+    assert (code, "bank" in out) == (0, True)
+    code, out, _ = run("show", model)
+    assert (code, "those of other tables belong to the rows that their keys name" in out) == (0, True)
+    sample = ["sample", model, "-n", 50, "-o", folder / "out", "--seed", 1]
+    code, out, err = run(*sample, "--where", "sex=F", "--json", "--on-unsupported", "warn")
+    told = json.loads(out)
+    assert (code, told["rows"]["client"], told["unit"]) == (0, 50, "person"), err
+    tables = {name: pd.read_csv(folder / "out" / f"{name}.csv") for name in SCHEMA.tables}
+    assert {name: len(rows) for name, rows in tables.items()} == told["rows"]
+    assert set(tables["client"]["sex"]) == {"F"}
+    assert tables["account"]["owner"].isin(tables["client"]["id"]).all()
+    code, _, err = run(*sample)
+    assert (code != 0, "--force" in err) == (True, True)
+    code, out, _ = run(*sample, "--force")
+    assert (code, "50 synthetic persons written to" in out) == (0, True)
+
+
+def test_what_is_wrong_is_said_in_one_line(run, folder) -> None:
+    bad = json.loads((folder / "linked.json").read_text())
+    bad["tables"]["card"]["parent"] = ["client", "account"]
+    (folder / "two.json").write_text(json.dumps(bad))
+    fit = ["fit", folder / "bank", "--epsilon", 1, "-o", folder / "m", "--ledger", folder / "l.sqlite"]
+    for arguments, message in (
+        (["--schema", folder / "two.json"], "it could belong to two"),
+        (["--schema", folder / "linked.json", "--synthesizer", "dpgan"], "leave --synthesizer out"),
+        (["--schema", folder / "linked.json", "--sheet", folder / "s.png"], "leave it out"),
+    ):
+        code, out, err = run(*fit, *arguments)
+        (line,) = err.splitlines()
+        assert (code, out, line.startswith("error: "), message in line) == (2, "", True, True)
+    (folder / "bank" / "card.csv").unlink()
+    code, _, err = run(*fit, "--schema", folder / "linked.json")
+    assert (code, "expected one file card with a suffix" in err) == (2, True)
+    code, _, err = run("plan", "--schema", folder / "linked.json", "--epsilon", 1, "--persons", 1000)
+    assert (code, "describes linked tables, and one table is expected" in err) == (2, True)
