@@ -73,10 +73,7 @@ class RecordsInMemory:
 
     def __init__(self, records: Records, *, max_records_per_person: int | None, secret: SecureRandom) -> None:
         self.weighting = weigh_records(
-            records.persons,
-            max_records_per_person=max_records_per_person,
-            secret=secret,
-            parts=records.parts,
+            records.persons, records.parts, max_records_per_person=max_records_per_person, secret=secret
         )
         rows = self.weighting.rows
         self.frame = records.frame if rows is None else records.frame.iloc[rows]

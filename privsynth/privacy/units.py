@@ -77,22 +77,23 @@ class Weighting:
 
 
 def weigh_records(
-    persons: NDArray[np.int64] | None,
+    persons: IntArray | None,
+    parts: IntArray | None = None,
     *,
     max_records_per_person: int | None,
     secret: SecureRandom,
-    parts: NDArray[np.int64] | None = None,
 ) -> Weighting:
     """Cut each person's rows at random and weigh the rest so that a person counts at most once.
 
     Args:
         persons: Person of each row, ``(n_records,)`` codes; None when a row is a unit.
+        parts: Of linked tables: of how many parts of its person each row is one, ``(n_records,)``; None cuts
+            and weighs here.
         max_records_per_person: Largest number of rows of a person that are used; public.
         secret: Source of the cut.
-        parts: Of how many parts of its person each row is one, ``(n_records,)``; None cuts and weighs here.
 
     Raises:
-        ValueError: If a person has more than one unit in parts: whoever linked the tables is wrong.
+        ValueError: If the parts of a person add up to more than one unit: whoever linked the tables is wrong.
 
     Privacy:
         Not private: the result speaks of real rows and stays inside the curator. The cut of one person
@@ -102,27 +103,17 @@ def weigh_records(
         return Weighting(rows=None, weights=None, units_per_one=1, max_records=1)
     assert max_records_per_person is not None
     if parts is not None:
-        weights = PERSON_GRID // np.maximum(parts.astype(np.int64), 1)
-        each, rows = (np.bincount(persons, weights=w).max(initial=0) for w in (weights, None))
-        if parts.min(initial=1) < 1 or each > PERSON_GRID or rows > max_records_per_person:
+        weights = PERSON_GRID // np.clip(parts.astype(np.int64), 1, None)
+        are_few = (parts >= 1).all() and (parts <= max_records_per_person).all()
+        if not are_few or np.bincount(persons, weights).max(initial=0) > PERSON_GRID:
             raise ValueError("expected parts of each person that add up to one unit at most, and few enough")
         return Weighting(None, weights, PERSON_GRID, max_records_per_person, persons)
     order = np.lexsort((uniforms(len(persons), secret), persons))
-    ordered = persons[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.empty(0, int)
-    sizes = np.diff(np.r_[starts, len(ordered)])
-    rank = np.arange(len(ordered)) - np.repeat(starts, sizes)
-    kept_sizes = np.repeat(np.minimum(sizes, max_records_per_person), sizes)
-    keep = rank < max_records_per_person
-    rows, weights = order[keep], PERSON_GRID // kept_sizes[keep]
-    by_row = np.argsort(rows)
-    return Weighting(
-        rows=rows[by_row].astype(np.int64),
-        weights=weights[by_row].astype(np.int64),
-        units_per_one=PERSON_GRID,
-        max_records=max_records_per_person,
-        persons=persons[rows[by_row]],
-    )
+    sizes = np.bincount(persons)
+    rank = np.arange(len(persons)) - (np.cumsum(sizes) - sizes)[persons[order]]
+    rows = np.sort(order[rank < max_records_per_person])
+    weights = PERSON_GRID // np.minimum(sizes, max_records_per_person)[persons[rows]]
+    return Weighting(rows, weights, PERSON_GRID, max_records_per_person, persons[rows])
 
 
 def count_table(

@@ -93,7 +93,7 @@ def noise_in_grid_steps(patch: Patch) -> None:
 
 
 def rows_of_a_person_weigh_one_each(patch: Patch) -> None:
-    def bug(persons: np.ndarray, **rest: Any) -> Weighting:
+    def bug(persons: np.ndarray, parts: None, **rest: Any) -> Weighting:
         whole = np.full(len(persons), PERSON_GRID, dtype=np.int64)
         return Weighting(rows=None, weights=whole, units_per_one=PERSON_GRID, max_records=3)
 
@@ -103,7 +103,7 @@ def rows_of_a_person_weigh_one_each(patch: Patch) -> None:
 def the_cap_is_not_applied(patch: Patch) -> None:
     """All five rows are kept, but weighed as if there were three."""
 
-    def bug(persons: np.ndarray, **rest: Any) -> Weighting:
+    def bug(persons: np.ndarray, parts: None, **rest: Any) -> Weighting:
         sizes = np.bincount(persons)[persons]
         weights = PERSON_GRID // np.minimum(sizes, 3)
         return Weighting(rows=None, weights=weights, units_per_one=PERSON_GRID, max_records=3)

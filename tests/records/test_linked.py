@@ -128,7 +128,7 @@ def test_unequal_parts_of_a_person_count_for_one_unit_at_most_or_are_refused() -
         persons, max_records_per_person=4, secret=OsEntropy(), parts=np.array([2, 4, 4, 1], dtype=np.uint8)
     )
     assert fine.weights.tolist() == [PERSON_GRID // 2, PERSON_GRID // 4, PERSON_GRID // 4, PERSON_GRID]
-    for parts, most in (([2, 4, 3, 1], 4), ([4, 4, 4, 1], 2), ([1, 0, 1, 1], 4)):
+    for parts, most in (([2, 4, 3, 1], 4), ([4, 4, 4, 1], 2), ([4, 0, 4, 1], 4), ([1, -2, 2, 1], 4)):
         with pytest.raises(ValueError, match="add up to one unit at most"):
             weigh_records(persons, max_records_per_person=most, secret=OsEntropy(), parts=np.array(parts))
 
