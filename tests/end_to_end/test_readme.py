@@ -13,6 +13,7 @@ import typer.main
 
 from privsynth import Schema
 from privsynth.cli import app
+from privsynth.synthesizers.plan import plan
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -47,9 +48,11 @@ def test_every_command_and_flag_that_is_shown_exists() -> None:
         assert not {word for word in words if word.startswith("-")} - known, words
 
 
-def test_the_schema_that_is_shown_is_complete() -> None:
-    (text,) = blocks("json")
-    Schema.from_dict(json.loads(text)).require_complete()
+def test_the_schemas_that_are_shown_are_complete() -> None:
+    shown = [Schema.from_dict(json.loads(text)) for text in blocks("json")]
+    assert [schema.is_sequential for schema in shown] == [False, True]
+    for schema in shown:
+        plan(schema, 5_000, epsilon=1.0)
 
 
 def test_the_command_that_ci_runs_is_found_once() -> None:
