@@ -21,6 +21,7 @@ from privsynth.schema.columns import KEY_ROLES, Column
 from privsynth.schema.files import read_fields
 from privsynth.schema.plain_values import plain
 from privsynth.schema.schema import Schema
+from privsynth.schema.sdv import linked_fields_from_sdv
 from privsynth.schema.sequences import most_records
 
 LINKED_VERSION = 2
@@ -319,6 +320,32 @@ class LinkedSchema:
         if not isinstance(fields.get("person"), str):
             raise SchemaError("expected 'person' to name the table whose rows are the persons")
         return cls(fields["tables"], person=fields["person"], folder=folder)
+
+    @classmethod
+    def from_sdv(
+        cls,
+        metadata: Mapping[str, Any] | str | Path,
+        *,
+        max_records_per_parent: Mapping[str, int],
+        public: Mapping[str, str] | None = None,
+        folder: str | Path = ".",
+    ) -> LinkedSchema:
+        """Read SDV's metadata of several tables, or its file; every fact about values becomes ``"private"``.
+
+        The table without a parent is that of persons.
+
+        Args:
+            metadata: As SDV writes it, with ``tables`` and ``relationships``.
+            max_records_per_parent: Of every other table the largest number of rows of one parent row that is
+                used; metadata does not say it.
+            public: File of each table that is public; what refers to it becomes a column over its keys.
+            folder: Where these files lie.
+        """
+        fields = read_fields(metadata) if isinstance(metadata, str | Path) else metadata
+        return cls.from_dict(
+            linked_fields_from_sdv(fields, max_records_per_parent=max_records_per_parent, public=public),
+            folder=folder,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the schema as JSON."""

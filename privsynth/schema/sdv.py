@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from privsynth.errors import SchemaError
@@ -39,7 +39,9 @@ def fields_from_sdv(fields: Mapping[str, Any]) -> dict[str, Any]:
     if "tables" in fields:
         tables = fields["tables"]
         if not isinstance(tables, Mapping) or len(tables) != 1:
-            raise SchemaError("expected SDV metadata of one table: privsynth models one table at a time")
+            raise SchemaError(
+                "expected SDV metadata of one table; LinkedSchema.from_sdv reads that of linked ones"
+            )
         fields = next(iter(tables.values()))
     columns = fields.get("columns") if isinstance(fields, Mapping) else None
     if not isinstance(columns, Mapping) or not columns:
@@ -52,6 +54,84 @@ def fields_from_sdv(fields: Mapping[str, Any]) -> dict[str, Any]:
     keys = fields.get("primary_key") or ()
     keys = {keys} if isinstance(keys, str) else set(keys)
     return {"columns": {name: _column(name, column, name in keys) for name, column in columns.items()}}
+
+
+def linked_fields_from_sdv(
+    fields: Mapping[str, Any],
+    *,
+    max_records_per_parent: Mapping[str, int],
+    public: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the JSON of linked tables for SDV metadata of several; see `fields_from_sdv` for their columns.
+
+    The table without a parent is that of persons.
+
+    Args:
+        fields: SDV metadata with ``tables`` and ``relationships``.
+        max_records_per_parent: Of every other table the largest number of rows of one parent row that is
+            used; metadata does not say it.
+        public: File of each table that is public; what refers to it becomes a column over its keys.
+
+    Raises:
+        SchemaError: If the metadata lacks a name, or not exactly one table has no parent.
+
+    Privacy:
+        Public: reads no record.
+    """
+    public = public or {}
+    tables, links = fields.get("tables"), fields.get("relationships", [])
+    if not isinstance(tables, Mapping) or not isinstance(links, list):
+        raise SchemaError("expected SDV metadata with 'tables' and 'relationships'")
+    parents: dict[str, list[tuple[str, str]]] = {}
+    for link in links:
+        if not isinstance(link, Mapping) or not link.keys() >= _OF_LINK:
+            raise SchemaError(f"expected each relationship of the SDV metadata to have {_list(_OF_LINK)}")
+        child, parent, key = (str(link[name]) for name in _PARTS_OF_LINK)
+        parents.setdefault(child, []).append((parent, key))
+    out: dict[str, Any] = {
+        name: {"public": file, "key": _primary_key(name, tables.get(name))} for name, file in public.items()
+    }
+    roots = []
+    for name, table in tables.items():
+        if name in public:
+            continue
+        columns = dict(fields_from_sdv(table)["columns"])
+        found = parents.get(name, [])
+        for parent, key in found:
+            if parent in public:
+                columns[key] = {"table": parent, "missing": PRIVATE}
+        own = [(parent, key) for parent, key in found if parent not in public]
+        out[name] = {"key": table["primary_key"]} if table.get("primary_key") else {}
+        if own:
+            named = [parent for parent, _ in own]
+            cap = max_records_per_parent.get(name)
+            out[name] |= {"parent": named[0] if len(named) == 1 else named, "parent_key": own[0][1]}
+            out[name] |= {"max_records_per_parent": cap}
+        else:
+            roots.append(name)
+        keys = {out[name].get("key"), out[name].get("parent_key")}
+        out[name]["columns"] = {column: of for column, of in columns.items() if column not in keys}
+    if len(roots) != 1:
+        raise SchemaError(
+            f"expected SDV metadata in which one table has no parent, that of persons, got {_list(roots)}; "
+            "name in 'public' those that are about nobody"
+        )
+    return {"version": 2, "tables": out, "person": roots[0]}
+
+
+_PARTS_OF_LINK = ("child_table_name", "parent_table_name", "child_foreign_key")
+_OF_LINK = frozenset(_PARTS_OF_LINK)
+
+
+def _list(names: Collection[str]) -> str:
+    return ", ".join(map(repr, sorted(names))) or "none"
+
+
+def _primary_key(name: str, table: object) -> Any:
+    key = table.get("primary_key") if isinstance(table, Mapping) else None
+    if not isinstance(key, str):
+        raise SchemaError(f"the SDV metadata gives the public table {name!r} no primary_key")
+    return key
 
 
 def _column(name: str, column: object, is_key: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 
@@ -10,6 +11,7 @@ from privsynth.errors import SchemaError
 from privsynth.schema import Schema
 from privsynth.schema.linked import MOST_PARTS, LinkedSchema
 from privsynth.schema.linked_views import linked_view
+from privsynth.schema.sdv import fields_from_sdv
 from tests.helpers.linked import BOOLEAN, SCHEMA, TABLES
 
 
@@ -156,3 +158,69 @@ def test_a_column_named_like_a_derived_one_is_refused() -> None:
     clash = LinkedSchema(changed("card", columns={"client.sex": BOOLEAN}), person="client")
     with pytest.raises(SchemaError, match=r"'card': column 'client\.sex' is named like one that is derived"):
         linked_view(clash, "card")
+
+
+def sdv(**tables_of_links) -> dict:
+    """Return SDV metadata of a bank; links as ``child=[(parent, key), ...]``."""
+    links = {"account": [("client", "owner"), ("place", "where")], "trans": [("account", "account")]}
+    columns = {
+        "client": {
+            "id": {"sdtype": "id"},
+            "age": {"sdtype": "numerical", "computer_representation": "Int64"},
+        },
+        "account": {
+            "account": {"sdtype": "id"},
+            "owner": {"sdtype": "id"},
+            "where": {"sdtype": "id"},
+            "kind": {"sdtype": "categorical"},
+        },
+        "trans": {"account": {"sdtype": "id"}, "day": {"sdtype": "datetime", "datetime_format": "%Y-%m-%d"}},
+        "place": {"code": {"sdtype": "id"}},
+    }
+    keys = {"client": "id", "account": "account", "place": "code"}
+    return {
+        "METADATA_SPEC_VERSION": "V1",
+        "tables": {
+            name: {"columns": of, **({"primary_key": keys[name]} if name in keys else {})}
+            for name, of in columns.items()
+        },
+        "relationships": [
+            {
+                "parent_table_name": parent,
+                "parent_primary_key": keys[parent],
+                "child_table_name": child,
+                "child_foreign_key": key,
+            }
+            for child, found in (links | tables_of_links).items()
+            for parent, key in found
+        ],
+    }
+
+
+def test_metadata_of_sdv_reads_into_linked_tables(tmp_path) -> None:
+    (tmp_path / "places.csv").write_text("code\n1\n2\n", encoding="utf-8")
+    caps, public = {"account": 2, "trans": 9}, {"place": "places.csv"}
+    how = {"max_records_per_parent": caps, "public": public, "folder": tmp_path}
+    schema = LinkedSchema.from_sdv(sdv(), **how)
+    assert (schema.person, list(schema.tables)) == ("client", ["client", "account", "trans"])
+    account = schema.tables["account"]
+    assert (account.key, account.parent, account.parent_key) == ("account", "client", "owner")
+    assert account.schema.columns["where"].categories == ("1", "2")
+    assert [column.name for column in account.schema.modelled] == ["where", "kind"]
+    assert schema.max_records_of("trans") == 18
+    (tmp_path / "sdv.json").write_text(json.dumps(sdv()), encoding="utf-8")
+    assert LinkedSchema.from_sdv(tmp_path / "sdv.json", **how) == schema
+    schema.require_complete()
+    with pytest.raises(SchemaError, match="table 'trans': it has no 'max_records_per_parent'"):
+        LinkedSchema.from_sdv(sdv(), **(how | {"max_records_per_parent": {"account": 2}}))
+    two = sdv(trans=[("account", "account"), ("client", "who")])
+    with pytest.raises(
+        SchemaError, match=r"table 'trans': expected 'parent' to name one table, got \['account'"
+    ):
+        LinkedSchema.from_sdv(two, **how)
+    with pytest.raises(SchemaError, match="one table has no parent, that of persons, got 'client', 'place'"):
+        LinkedSchema.from_sdv(sdv(account=[("client", "owner")]), max_records_per_parent=caps)
+    with pytest.raises(SchemaError, match=r"LinkedSchema\.from_sdv reads that of linked ones"):
+        Schema.from_dict(fields_from_sdv(sdv()))
+    with pytest.raises(SchemaError, match="expected each relationship of the SDV metadata to have"):
+        LinkedSchema.from_sdv({"tables": {}, "relationships": [{}]}, max_records_per_parent={})

@@ -45,6 +45,7 @@ REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: wh
 
 MOST_BINS = 4.0  # times as many as at the reference strength
 BEFORE = "columns with themselves in the row before"
+MOST_OF_REST = 0.5  # of what the 1-way tables leave, that they may cost
 MAX_CLASSES = 4  # of a target within whose classes dependence is measured
 
 LEAST_NORM = 0.25  # persons repeat cells: of 60 rows hardly any lie further apart
@@ -177,7 +178,8 @@ def fit_marginals(
     if first.condition is not None:
         fitter.add(first.condition)
     if rows is not None:
-        part = share * settings.before_share
+        left = curator.remaining("counts/before") - (curator.allowance.mu_squared - mu_squared)
+        part = min(settings.before_share * mu_squared, MOST_OF_REST * left)  # a weak signal leaves little
         _measure_before(curator, codings_of(codes.by_column), fitter, settings, part)
     losses, reserve = [], curator.allowance.mu_squared - mu_squared
     for round_index in range(settings.n_rounds):
@@ -211,13 +213,13 @@ def _measure_before(
     codings: Mapping[str, Coding],
     fitter: MixtureFitter,
     settings: MarginalSettings,
-    share: float,
+    mu_squared: float,
 ) -> None:
-    """Measure each column of a row with itself in the row before, at a share of the budget, and fit to it."""
+    """Measure each column of a row with itself in the row before, at a cost in all, and fit to it."""
     pairs = pairs_before(curator.schema)
-    noise = noise_for(share * curator.allowance.mu_squared / max(len(pairs), 1))
-    if not pairs:
+    if not pairs or mu_squared <= 1e-9 * curator.allowance.mu_squared:
         return
+    noise = noise_for(mu_squared / len(pairs))
     marginals = Marginals(
         purpose=BEFORE,
         codings=codings,

@@ -237,3 +237,14 @@ def test_a_value_that_a_table_below_did_not_find_is_drawn_all_the_same(tmp_path)
     drawn = model.sample(n, random_state=0)
     assert "rare" in set(drawn["client"]["city"])
     assert drawn["visit"]["client"].isin(drawn["client"]["id"]).all()
+
+
+def test_a_table_of_hardly_any_signal_stays_within_its_share(tmp_path) -> None:
+    tables = bank(40)
+    tiny = {"client": 0.9, "account": 0.05, "trans": 0.04, "card": 0.01}
+    model = make(epsilon=0.5, settings=LinkedSettings(shares=tiny, table=QUICK))
+    with pytest.warns(UserWarning, match="not found under the budget"):
+        model.fit(tables, schema=SCHEMA, dataset="d", ledger=tmp_path / "l.sqlite")
+    spent = math.fsum(event["mu_squared"] for event in model.guarantee_["events"])
+    assert spent <= Spend.of_budget(epsilon=0.5, delta=1e-6).mu_squared
+    check_linked(model.sample(50, random_state=0), 50)
