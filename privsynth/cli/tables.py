@@ -42,6 +42,12 @@ def schema(
     names: Annotated[
         str | None, typer.Option(metavar="A,B,C", help="Columns of a CSV file without a line of names.")
     ] = None,
+    max_records: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --from, where the code book names persons: rows used of each at most."
+        ),
+    ] = None,
     header: Annotated[
         bool, typer.Option("--header", help="The first line holds names, though it looks like a record.")
     ] = False,
@@ -65,6 +71,11 @@ def schema(
         )
     if header and names is not None:
         raise ParameterError("expected --names, for a file without a line of names, or --header, got both")
+    if max_records is not None and code_book is None:
+        raise ParameterError(
+            'expected --max-records beside --from only; in the draft of a table set "max_records_per_person" '
+            "by hand, with the role of the column that names persons"
+        )
     check_output(output, force=force)
     dialect = CsvDialect(
         delimiter="\t" if delimiter in ("tab", "\\t") else delimiter,
@@ -73,7 +84,7 @@ def schema(
         header=True if header else None,
     )
     if code_book is not None:
-        book = schema_from_code_book(code_book)
+        book = schema_from_code_book(code_book, max_records_per_person=max_records)
         drafted, notes = book.schema, book.notes
     else:
         assert table is not None

@@ -1,4 +1,4 @@
-"""Read SDV's metadata JSON: it gives types and the primary key, and the rest becomes ``"private"``."""
+"""Read SDV's metadata JSON: it gives types, keys and sequences, and the rest becomes ``"private"``."""
 
 from __future__ import annotations
 
@@ -23,15 +23,22 @@ def is_sdv_metadata(fields: object) -> bool:
     )
 
 
-def fields_from_sdv(fields: Mapping[str, Any]) -> dict[str, Any]:
+def fields_from_sdv(
+    fields: Mapping[str, Any], *, max_records_per_person: int | None = None
+) -> dict[str, Any]:
     """Return the schema JSON for SDV metadata, in which every fact about values is ``"private"``.
 
     Numerical columns with a ``computer_representation`` of integers become integers. Identifiers become
-    ids, the primary key a key; every other sdtype (names, addresses …) becomes text that is dropped.
+    ids, the primary key a key; every other sdtype (names, addresses …) becomes text that is dropped. The
+    ``sequence_key`` names persons, and the ``sequence_index`` orders their rows.
+
+    Args:
+        fields: The metadata.
+        max_records_per_person: Rows used of each person, which SDV's metadata does not tell.
 
     Raises:
-        SchemaError: If the metadata describes several tables, none, or sequences of rows, or a column has
-            no sdtype.
+        SchemaError: If the metadata describes several tables or none, a column has no sdtype, or rows belong
+            together and it is not said how many of a person are used.
 
     Privacy:
         Public: reads no record.
@@ -46,14 +53,37 @@ def fields_from_sdv(fields: Mapping[str, Any]) -> dict[str, Any]:
     columns = fields.get("columns") if isinstance(fields, Mapping) else None
     if not isinstance(columns, Mapping) or not columns:
         raise SchemaError("the SDV metadata lists no columns")
-    if fields.get("sequence_key"):
-        raise SchemaError(
-            f"the SDV metadata has the sequence_key {fields['sequence_key']!r}, so rows belong together: "
-            "write a schema that gives that column the role 'person_id' and sets 'max_records_per_person'"
-        )
     keys = fields.get("primary_key") or ()
     keys = {keys} if isinstance(keys, str) else set(keys)
-    return {"columns": {name: _column(name, column, name in keys) for name, column in columns.items()}}
+    out: dict[str, Any] = {
+        "columns": {name: _column(name, column, name in keys) for name, column in columns.items()}
+    }
+    if fields.get("sequence_key"):
+        _take_sequences(out["columns"], fields, max_records_per_person)
+    if max_records_per_person is not None:
+        out["max_records_per_person"] = max_records_per_person
+    return out
+
+
+def _take_sequences(
+    columns: dict[str, dict[str, Any]], fields: Mapping[str, Any], max_records_per_person: int | None
+) -> None:
+    """Give the columns that say whose a row is, and how a person's rows are ordered, their roles."""
+    key, order = fields["sequence_key"], fields.get("sequence_index")
+    named = {"sequence_key": key, **({"sequence_index": order} if order else {})}
+    for what, name in named.items():
+        if not isinstance(name, str) or name not in columns:
+            raise SchemaError(f"the SDV metadata names {name!r} as {what}, which is none of its columns")
+    if max_records_per_person is None:
+        raise SchemaError(
+            f"the SDV metadata has the sequence_key {key!r}, so rows belong together, and cannot say how many "
+            "of a person shall be used at most: `privsynth schema --from METADATA -o SCHEMA --max-records N` "
+            "says it, and writes the schema"
+        )
+    columns[key] = {"type": "id", "role": "person_id"}
+    if order:
+        known = {name: fact for name, fact in columns[order].items() if name != "missing"}
+        columns[order] = known | {"role": "order"}
 
 
 def linked_fields_from_sdv(

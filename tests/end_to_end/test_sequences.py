@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from privsynth.cli import main
+from privsynth.schema import Schema
 from privsynth.schema.schema import ROWS_OF_HISTORIES
 from privsynth.synthesizers import MarginalSynthesizer
 from tests.helpers.histories import SCHEMA, draw_histories
@@ -55,6 +56,24 @@ def test_the_draft_says_how_rows_are_declared_to_belong_together(folder: Path) -
     drafted = run("schema", folder / "p.csv", "-o", folder / "draft.json")
     assert '"role": "order"' in drafted.out
     assert '"per": "person"' in drafted.out
+
+
+def test_a_code_book_of_sequences_needs_to_know_how_many_rows_of_a_person_are_used(tmp_path: Path) -> None:
+    metadata = {
+        "sequence_key": "pid",
+        "sequence_index": "day",
+        "columns": {"pid": {"sdtype": "id"}, "day": {"sdtype": "numerical"}, "ill": {"sdtype": "boolean"}},
+    }
+    (tmp_path / "sdv.json").write_text(json.dumps(metadata))
+    arguments = ("schema", "--from", tmp_path / "sdv.json", "-o", tmp_path / "schema.json")
+    refused = run(*arguments)
+    assert (refused.code, "--max-records N" in refused.err) == (2, True)
+    made = run(*arguments, "--max-records", 6)
+    assert made.code == 0, made.err
+    schema = Schema.load(tmp_path / "schema.json")
+    assert (schema.person_id, schema.order, schema.max_records_per_person) == ("pid", "day", 6)
+    draft = run("schema", tmp_path / "t.csv", "-o", tmp_path / "t.json", "--max-records", 6)
+    assert "expected --max-records beside --from only" in draft.err
 
 
 def test_the_plan_names_the_columns_that_are_derived(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from privsynth.errors import SchemaError
 from privsynth.schema import PRIVATE, Schema
+from privsynth.schema.code_books import OF_ALL, schema_from_code_book
 from privsynth.schema.sdv import fields_from_sdv, is_sdv_metadata
 
 GUESTS = {
@@ -77,6 +78,50 @@ def test_several_keys() -> None:
     assert [column.role for column in schema.columns.values()] == ["key", "key", None]
 
 
+VISITS = {
+    "METADATA_SPEC_VERSION": "SINGLE_TABLE_V1",
+    "sequence_key": "patient",
+    "sequence_index": "day",
+    "columns": {
+        "patient": {"sdtype": "id", "regex_format": "P[0-9]{5}"},
+        "day": {"sdtype": "datetime", "datetime_format": "%Y-%m-%d"},
+        "sex": {"sdtype": "categorical"},
+        "cost": {"sdtype": "numerical"},
+    },
+}
+
+
+def test_sequences_are_taken_over_once_it_is_said_how_many_rows_of_a_person_are_used() -> None:
+    schema = Schema.from_dict(fields_from_sdv(VISITS, max_records_per_person=6))
+    assert (schema.person_id, schema.order, schema.max_records_per_person) == ("patient", "day", 6)
+    assert schema.to_dict()["columns"]["day"] == {
+        "type": "datetime",
+        "role": "order",
+        "low": PRIVATE,
+        "high": PRIVATE,
+        "resolution": "day",
+        "format": "%Y-%m-%d",
+    }
+    schema.require_complete()
+    without = {name: fact for name, fact in VISITS.items() if name != "sequence_index"}
+    assert Schema.from_dict(fields_from_sdv(without, max_records_per_person=6)).order is None
+
+
+def test_a_multi_table_file_of_one_sequence_is_read_alike(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    table = {name: fact for name, fact in VISITS.items() if name != "METADATA_SPEC_VERSION"}
+    path.write_text(json.dumps({"METADATA_SPEC_VERSION": "V1", "tables": {"visits": table}}))
+    with pytest.raises(SchemaError, match="--max-records N"):
+        Schema.load(path)
+    book = schema_from_code_book(path, max_records_per_person=6)
+    assert book.schema == Schema.from_dict(fields_from_sdv(VISITS, max_records_per_person=6))
+    assert book.notes[OF_ALL] == [
+        "persons are named by 'patient'; which columns a person's rows share it cannot say: give them "
+        '"per": "person"'
+    ]
+    assert "'regex_format' is not taken over" in book.notes["patient"]
+
+
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "two tables": ({"tables": {"a": GUESTS, "b": GUESTS}}, "expected SDV metadata of one table"),
     "no table": ({"tables": {}}, "expected SDV metadata of one table"),
@@ -90,7 +135,15 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no sdtype": ({"columns": {"x": {"pii": True}}}, "column 'x': expected an object with an 'sdtype'"),
     "sequences": (
         {"sequence_key": "p", "columns": {"p": {"sdtype": "id"}, "x": {"sdtype": "boolean"}}},
-        "the sequence_key 'p', so rows belong together: .*'person_id' and sets 'max_records_per_person'",
+        "the sequence_key 'p', so rows belong together, and cannot say.*--from METADATA.*--max-records N",
+    ),
+    "a key of none": (
+        {"sequence_key": "who", "columns": {"x": {"sdtype": "boolean"}}},
+        "names 'who' as sequence_key, which is none of its columns",
+    ),
+    "an index of none": (
+        {"sequence_key": "x", "sequence_index": "day", "columns": {"x": {"sdtype": "id"}}},
+        "names 'day' as sequence_index, which is none of its columns",
     ),
 }
 

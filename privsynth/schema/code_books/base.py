@@ -43,10 +43,16 @@ class Columns:
         """Keep a sentence about a column."""
         self.notes.setdefault(name, []).append(sentence)
 
-    def done(self) -> CodeBook:
+    def done(self, max_records_per_person: int | None = None) -> CodeBook:
         """Return the schema with its notes."""
+        named = [name for name, fields in self.fields.items() if fields.get("role") == "person_id"]
+        if named and max_records_per_person is None:
+            raise SchemaError(
+                f"the code book names persons by {named[0]!r}, and cannot say how many records of one shall "
+                "be used at most: say it by --max-records N (max_records_per_person=N)"
+            )
         try:
-            return CodeBook(Schema(self.fields), self.notes)
+            return CodeBook(Schema(self.fields, max_records_per_person=max_records_per_person), self.notes)
         except SchemaError as error:
             raise SchemaError(f"the code book makes no schema: {error}") from None
 

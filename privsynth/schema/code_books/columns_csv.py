@@ -30,7 +30,7 @@ _HEADINGS = {
         key: key
         for key in ("type", "missing", "missing_values", "decimals", "resolution", "format", "zone", "unit")
     },
-    **{key: key for key in ("role", "generator", "drop")},
+    **{key: key for key in ("role", "per", "generator", "drop")},
 }
 _TYPES = {
     **dict.fromkeys(("int", "whole"), "integer"),
@@ -53,7 +53,7 @@ _TRUTH = {
 }
 
 
-def from_csv(path: Path) -> CodeBook:
+def from_csv(path: Path, max_records_per_person: int | None = None) -> CodeBook:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -84,7 +84,7 @@ def from_csv(path: Path) -> CodeBook:
             raise SchemaError(f"the code book describes column {cells['column']!r} twice")
         name = cells.pop("column")
         columns.fields[name] = _of_csv(columns, name, cells)
-    return columns.done()
+    return columns.done(max_records_per_person)
 
 
 def _of_csv(columns: Columns, name: str, cells: dict[str, str]) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _of_csv(columns: Columns, name: str, cells: dict[str, str]) -> dict[str, Any
         if key in told:
             columns.note(name, f"{key!r} is not taken over: a {kind} column has none")
             del told[key]
-    if kind not in ("id", "text") and told.get("role") not in ("key", "person_id"):
+    if kind not in ("id", "text") and told.get("role") not in ("key", "person_id", "order"):
         missing = told.pop("missing", PRIVATE).lower()
         fields["missing"] = _TRUTH.get(missing, missing)
     else:
