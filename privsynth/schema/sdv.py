@@ -76,9 +76,9 @@ def _take_sequences(
             raise SchemaError(f"the SDV metadata names {name!r} as {what}, which is none of its columns")
     if max_records_per_person is None:
         raise SchemaError(
-            f"the SDV metadata has the sequence_key {key!r}, so rows belong together, and cannot say how many "
-            "of a person shall be used at most: `privsynth schema --from METADATA -o SCHEMA --max-records N` "
-            "says it, and writes the schema"
+            f"the SDV metadata has the sequence_key {key!r}, so rows belong together, and cannot say how "
+            "many of a person shall be used at most: `privsynth schema --from METADATA -o SCHEMA "
+            "--max-records N` says it, and writes the schema"
         )
     columns[key] = {"type": "id", "role": "person_id"}
     if order:
