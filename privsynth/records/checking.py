@@ -169,16 +169,24 @@ def _broken_rules(fields: Source, column: Column) -> tuple[BrokenRule, ...]:
 def _broken_by_persons(
     fields: Source, schema: Schema, columns: Sequence[Column]
 ) -> dict[str, tuple[BrokenRule, ...]]:
-    """Return what the rows of single persons break: what they should share, and their order."""
+    """Return what the rows of single persons break: what they should share, and their order.
+
+    Of a field that breaks a rule by itself, such as a date beyond the bounds, nothing more is said.
+    """
     if not schema.is_sequential or schema.person_id not in fields.names:
         return {}
     persons = person_codes(fields.column(schema.person_id))
     asked = [c for c in columns if c.name in fields.names and (c.per or c.role == "order")]
-    read = {column.name: read_column(fields.column(column.name), column)[0] for column in asked}
-    return {
-        name: _shown_rules(fields.column(name), rules)
-        for name, rules in rules_of_persons(read, persons, schema).items()
-    }
+    read, wrong = {}, {}
+    for column in asked:
+        read[column.name], rules = read_column(fields.column(column.name), column)
+        wrong[column.name] = np.any([np.zeros(fields.n_rows, dtype=bool), *rules.values()], axis=0)
+    out = {}
+    for name, rules in rules_of_persons(read, persons, schema).items():
+        more = {rule: rows & ~wrong[name] for rule, rows in rules.items()}
+        if more := {rule: rows for rule, rows in more.items() if rows.any()}:
+            out[name] = _shown_rules(fields.column(name), more)
+    return out
 
 
 def _shown_rules(raw: pd.Series, broken: BrokenRules) -> tuple[BrokenRule, ...]:

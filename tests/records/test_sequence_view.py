@@ -146,6 +146,9 @@ def test_what_persons_break_is_one_message_and_stops_before_a_fit() -> None:
     assert [rule.rule for rule in shown["born"]] == [VARIES]
     assert shown["born"][0].n_fields == 1
     assert shown["day"][0].n_fields == 2
+    outside = TABLE.assign(day=pd.Timestamp("1920-05-05"))  # all at the bound, once they are clipped
+    (rule,) = check(outside, schema()).broken["day"]
+    assert (rule.n_fields, "outside the public bounds" in rule.rule) == (len(TABLE), True)
     missing = TABLE.assign(day=[None, *TABLE["day"][1:]])
     with pytest.raises(SchemaError, match="column 'day': a field is missing"):
         conform(missing, schema())
