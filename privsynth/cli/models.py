@@ -17,6 +17,7 @@ from privsynth.synthesizers import NAMES
 
 if TYPE_CHECKING:
     from privsynth.schema import Schema
+    from privsynth.schema.linked import LinkedSchema
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
@@ -66,13 +67,17 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Say what a budget gives; reads no record."""
-    from privsynth.schema import Schema
-    from privsynth.synthesizers.plan import describe_plan
+    from privsynth.cli.linked import read_schema
+    from privsynth.schema.linked import LinkedSchema
+    from privsynth.synthesizers.plan import describe_plan, plan_linked
     from privsynth.synthesizers.plan import plan as plan_fit
 
-    schema = Schema.load(schema_path)
+    schema = read_schema(schema_path)
     n_units = _number_of_units(schema, rows=rows, persons=persons)
-    fields = plan_fit(schema, n_units, epsilon, delta, synthesizer=synthesizer.value)
+    if isinstance(schema, LinkedSchema):
+        fields = plan_linked(schema, n_units, epsilon, delta)
+    else:
+        fields = plan_fit(schema, n_units, epsilon, delta, synthesizer=synthesizer.value)
     print_result(fields, describe_plan(fields), as_json=as_json)
 
 
@@ -317,7 +322,7 @@ def sample(
     print_result(fields, "\n".join(lines), as_json=as_json)
 
 
-def _number_of_units(schema: Schema, *, rows: int | None, persons: int | None) -> int:
+def _number_of_units(schema: Schema | LinkedSchema, *, rows: int | None, persons: int | None) -> int:
     """Return what a count of the table is weighed against: persons where the schema names them, else rows."""
     if schema.person_id is None:
         if rows is None:

@@ -20,9 +20,10 @@ from privsynth.errors import SchemaError
 from privsynth.schema.columns import PERSON, Column
 from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.schema import Schema
-from privsynth.schema.sequences import MOST_COUNTED, sequence_view
+from privsynth.schema.sequences import sequence_view
 
 N_OF = "n."
+MOST_COUNTED = 16  # numbers of rows below that are learnt one by one; more of them in bins
 
 
 def n_of(child: str) -> str:

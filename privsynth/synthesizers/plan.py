@@ -11,13 +11,18 @@ from privsynth.errors.arguments import real_number, whole_number
 from privsynth.privacy.mechanisms.discovery import discovery_threshold
 from privsynth.privacy.units import PERSON_GRID
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
+from privsynth.schema.linked_views import linked_view
 from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers import IMAGE_SYNTHESIZERS, TABLE_SYNTHESIZERS, synthesizer_class
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
-from privsynth.synthesizers.contract import Settings
+from privsynth.synthesizers.contract import FitPlan, Settings
 from privsynth.synthesizers.guarantee import spent
+from privsynth.synthesizers.linked.doors import part_of, shares_of_tables
+from privsynth.synthesizers.linked.marginal import LinkedSettings, LinkedSynthesizer
 from privsynth.synthesizers.tables.bounds import clear_of_noise
 from privsynth.synthesizers.tables.domains import BOUNDS, LISTS, ONE_WAY, Discoveries
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise
 TYPICAL_BIN = 0.3  # of the units, that the fullest doubling bin of a number line may be hoped to hold
@@ -67,6 +72,67 @@ def plan(
         )
     allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
     fit_plan = kind.plan_for(schema, settings or kind.settings_type(), allowance, n_rows)
+    advice = [
+        *_advice_on_table(schema, fit_plan.steps, n_rows, delta, allowance),
+        *_advice_on_sequences(declared, schema),
+        *fit_plan.advice,
+    ]
+    return _fields(synthesizer, schema, n_rows, epsilon, delta, fit_plan, advice)
+
+
+def plan_linked(
+    schema: LinkedSchema,
+    n_persons: int,
+    epsilon: float,
+    delta: float = 1e-6,
+    *,
+    settings: LinkedSettings | None = None,
+) -> dict[str, Any]:
+    """Say of linked tables which noise a fit would add for a budget, and what to expect of it.
+
+    Args:
+        schema: Public description of the tables.
+        n_persons: About how many persons there are, all taken to have rows in every table; a public guess.
+        epsilon: Asked for; > 0.
+        delta: Asked for; in (0, 1).
+        settings: The default ones if left out.
+
+    Returns:
+        As `plan`.
+
+    Raises:
+        ParameterError: If an argument is out of range.
+        SchemaError: If the schema lacks a fact.
+
+    Privacy:
+        Public: reads no record.
+    """
+    n_persons = whole_number("the number of persons", n_persons, least=1)
+    epsilon, delta = real_number("epsilon", epsilon), real_number("delta", delta)
+    schema.require_complete()
+    settings = settings or LinkedSettings()
+    allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
+    whole = LinkedSynthesizer.plan_for(schema, settings, allowance, n_persons)
+    advice = []
+    for name, share in shares_of_tables(schema, settings.shares).items():
+        view, part = linked_view(schema, name), part_of(allowance, share)
+        steps = MarginalSynthesizer.plan_for(view, settings.table, part, n_persons).steps
+        advice += [
+            f"table {name}: {sentence}" for sentence in _advice_on_table(view, steps, n_persons, delta, part)
+        ]
+    return _fields(LinkedSynthesizer.name, schema, n_persons, epsilon, delta, whole, advice)
+
+
+def _fields(
+    synthesizer: str,
+    schema: Schema | LinkedSchema,
+    n_rows: int,
+    epsilon: float,
+    delta: float,
+    fit_plan: FitPlan,
+    advice: list[str],
+) -> dict[str, Any]:
+    allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
     return {
         "synthesizer": synthesizer,
         "epsilon": epsilon,
@@ -81,14 +147,18 @@ def plan(
         "steps": list(fit_plan.steps),
         "memory_mb": fit_plan.memory_mb,
         "seconds": fit_plan.seconds,
-        "advice": [
-            *_advice(schema, fit_plan.steps, n_rows, delta),
-            *_advice_on_sequences(declared, schema),
-            *_advice_on_lists(schema, fit_plan.steps, allowance.added_delta),
-            *_advice_on_bounds(schema, fit_plan.steps, n_rows),
-            *fit_plan.advice,
-        ],
+        "advice": advice,
     }
+
+
+def _advice_on_table(
+    schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int, delta: float, allowance: Spend
+) -> list[str]:
+    return [
+        *_advice(schema, steps, n_rows, delta),
+        *_advice_on_lists(schema, steps, allowance.added_delta),
+        *_advice_on_bounds(schema, steps, n_rows),
+    ]
 
 
 def _advice(schema: Schema, steps: tuple[dict[str, Any], ...], n_rows: int, delta: float) -> list[str]:
@@ -175,7 +245,7 @@ def describe_plan(fields: dict[str, Any]) -> str:
 
 def _describe_step(step: dict[str, Any], unit: str) -> str:
     if "noise_std" in step:
-        most = "up to " if step["purpose"] == ONE_WAY else ""  # columns of many values get less
+        most = "up to " if step["purpose"].endswith(ONE_WAY) else ""  # columns of many values get less
         level = f"noise of {most}{step['noise_std']:.4g} {step.get('of', unit)}s in each count"
     elif "noise_multiplier" in step:
         level = (

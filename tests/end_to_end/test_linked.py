@@ -74,5 +74,14 @@ def test_what_is_wrong_is_said_in_one_line(run, folder) -> None:
     (folder / "bank" / "card.csv").unlink()
     code, _, err = run(*fit, "--schema", folder / "linked.json")
     assert (code, "expected one file card with a suffix" in err) == (2, True)
-    code, _, err = run("plan", "--schema", folder / "linked.json", "--epsilon", 1, "--persons", 1000)
-    assert (code, "describes linked tables, and one table is expected" in err) == (2, True)
+
+
+def test_a_plan_tells_of_each_table(run, folder) -> None:
+    plan = ["plan", "--schema", folder / "linked.json", "--epsilon", 1]
+    code, out, _ = run(*plan, "--persons", 5000)
+    assert (code, "table trans: 1-way marginals" in out, "linked: epsilon 1" in out) == (0, True, True)
+    code, out, _ = run(*plan, "--persons", 5000, "--json")
+    steps = json.loads(out)["steps"]
+    assert sum(step["share"] for step in steps) == pytest.approx(1.0)
+    code, _, err = run(*plan, "--rows", 5000)
+    assert (code, "expected --persons" in err) == (2, True)

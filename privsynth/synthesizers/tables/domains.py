@@ -33,6 +33,7 @@ BOUNDS = "finding private bounds"
 OCTAVES = "doubling bins of wide number lines"
 MOST_OF_REST = 0.8  # of what an amended run has left, for 1-way marginals
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
+GIVEN_WEIGHT = 0.25  # of a 1-way marginal of what the tables above tell, which are drawn before
 LIST_WEIGHT = 4.0  # of finding a list, against finding bounds: what is not found of a list is lost
 MOST_FOR_LISTS = 2.0  # times the share of discovery that is spent at most when lists are private
 MOST_BINS_BEFORE = 6  # of what stands in the row before
@@ -99,7 +100,8 @@ def find_domains(
         c.name: own[c.name] if c.values_of is None else _with_values_of(own[c.values_of], c)
         for c in schema.modelled
     }
-    parts = one_way_parts([domain.size for domain in fine.values()])
+    weights = [GIVEN_WEIGHT if domain.column.is_given else 1.0 for domain in fine.values()]
+    parts = one_way_parts([domain.size for domain in fine.values()], weights)
     released = []
     for i, (name, domain) in enumerate(fine.items()):
         key = f"counts/one-way/{name}"
@@ -141,15 +143,20 @@ def _affordable(curator: Curator, key: str, planned: float, part: float) -> floa
     return min(planned, max(MOST_OF_REST * part * curator.remaining(key), 1e-9 * planned))
 
 
-def one_way_parts(n_cells: Sequence[int]) -> FloatArray:
+def one_way_parts(n_cells: Sequence[int], weights: Sequence[float] | None = None) -> FloatArray:
     """Return the part of a budget for each table of counts, ``(n_tables,)``; they sum to 1.
 
     The noise of a table of n cells is n times its standard deviation. Under a fixed sum of ``mu**2`` the
     noise of all cells is least when each table gets a part in proportion to n to the power of 2/3; but the
     rates of columns of few values matter more than their few cells, so `EVEN_PART` is divided evenly.
+
+    Args:
+        n_cells: Of each table.
+        weights: How much each table counts; None: all alike.
     """
-    weight = np.asarray(n_cells, dtype=np.float64) ** (2.0 / 3.0)
-    return EVEN_PART / len(weight) + (1.0 - EVEN_PART) * weight / weight.sum()
+    even = np.ones(len(n_cells)) if weights is None else np.asarray(weights, dtype=np.float64)
+    weight = even * np.asarray(n_cells, dtype=np.float64) ** (2.0 / 3.0)
+    return EVEN_PART * even / even.sum() + (1.0 - EVEN_PART) * weight / weight.sum()
 
 
 @dataclass(frozen=True)
