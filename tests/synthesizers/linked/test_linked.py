@@ -52,7 +52,7 @@ def check_linked(drawn: dict[str, pd.DataFrame], n_persons: int) -> None:
         if table.parent is not None:
             parent = SCHEMA.tables[table.parent]
             assert rows[table.parent_key].isin(drawn[table.parent][parent.key]).all()
-            assert rows.groupby(table.parent_key).size().max() <= table.max_records_per_parent
+            assert (rows.groupby(table.parent_key).size() <= table.max_records_per_parent).all()
             assert rows[table.parent_key].is_monotonic_increasing
     assert (drawn["trans"].groupby("account")["day"].diff().dropna() >= 1).all()
     assert drawn["trans"]["day"].between(0, 400).all()
