@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,7 @@ class Completion:
         rng: np.random.Generator,
         *,
         columns: Collection[str],
+        note: Callable[[slice, NDArray[np.float32]], None] | None = None,
     ) -> dict[str, Drawn]:
         """Draw columns of rows, each of its own; of a row that has no probability, as if nothing were known.
 
@@ -127,6 +128,7 @@ class Completion:
             logs: Log-weights of the components by all that is known, columns of constraints left out.
             rng: Source of the draws.
             columns: Those that are wanted. Columns of one constraint come together.
+            note: Told which rows, and their weights of the components, before these are drawn.
         """
         bound = self._bound(known, len(logs))
         component = np.empty(len(logs), dtype=np.int64)
@@ -136,6 +138,8 @@ class Completion:
             for rows in bound:
                 weights *= rows.masses[rows.variant_of_row[part]]
             weights[weights.sum(axis=1) <= 0] = 1.0
+            if note is not None:
+                note(part, weights)
             component[part] = Distributions(weights).draw(np.arange(len(weights)), rng)
         return self._columns(known, bound, component, set(columns), rng)
 

@@ -17,10 +17,11 @@ from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
 from privsynth.sampling.completion import Known
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
-from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel, Walk, numbers_of
+from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.rows import coded_blocks, to_frame
 from privsynth.sampling.table_model import TableModel
+from privsynth.sampling.walk import Walk, numbers_of
 from privsynth.schema import category_text
 from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.linked_views import given, given_name, history_schema, n_of
@@ -137,8 +138,8 @@ def _children(
 ) -> tuple[dict[str, Drawn], IntArray]:
     """Draw the rows of a table under those of its parent: own columns, and the parent's row of each."""
     schema = model.schema
-    rows = SequenceModel(history_schema(schema, name), model.views[name])
-    walk, domains = Walk(rows), model.views[name].domains
+    rows = SequenceModel.of(history_schema(schema, name), model.views[name])
+    walk, domains = Walk(rows.schema, rows.rows, rows.calibration), model.views[name].domains
     count = above[given_name(str(schema.tables[name].parent), n_of(name))]
     n_records = numbers_of(count.domain, count.values)
     parents = np.flatnonzero(n_records > 0)

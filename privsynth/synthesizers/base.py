@@ -117,11 +117,6 @@ class Synthesizer(Saved[Model], Estimator):
             Not private: returns the records.
         """
 
-    @staticmethod
-    def _of_table(model: Model, schema: Any) -> Model:
-        """Return the model of a table with this schema, given that of what its records were learnt from."""
-        return model
-
     def fit(
         self,
         source: Any,

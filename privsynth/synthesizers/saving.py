@@ -49,6 +49,11 @@ class Saved(Fitted[Model], ABC):
         return door_to_table
 
     @staticmethod
+    def _of_table(model: Model, schema: Any) -> Model:
+        """Return the model of a table with this schema, given that of what its records were learnt from."""
+        return model
+
+    @staticmethod
     @abstractmethod
     def _arrays_of(model: Model) -> dict[str, NDArray[Any]]:
         """Return the arrays of a model by name, as in a model file."""
@@ -148,4 +153,5 @@ class Saved(Fitted[Model], ABC):
         make = self._maker(self.settings_, resolve_device(self.device_))
         budget = whole_budget(self.epsilon, self.delta)
         door = self._door(self.settings_)
-        return self._arrays_of(model_of_releases(make, self.schema_, budget, store, door=door))
+        model = model_of_releases(make, self.schema_, budget, store, door=door)
+        return self._arrays_of(self._of_table(model, self.schema_))

@@ -4,8 +4,8 @@ Runs tables x epsilons x seeds and writes Markdown: for each figure the real hol
 training rows dealt to the persons at random) and the synthetic persons, mean and range over the seeds.
 ``--validation`` divides the training part and leaves the test part alone, as every choice must be made.
 
-Figures: TVD of the number of records; mean TVD over pairs of event columns, numbers in octiles of the training
-rows, within a row (`own`), with the row before (`lag 1`) and the one before that (`lag 2`); TVD of the
+Figures: TVD of the number of records; mean TVD over pairs of event columns, numbers in octiles of the
+training rows, within a row (`own`), with the row before (`lag1`) and the one before that (`lag2`); TVD of the
 persons' totals of one column in 20 bins; AUC of boosted trees that predict an event from the row before,
 trained on the rows and tested on the real holdout; correlation of a column with itself one and two rows
 before. ``law`` is a made table: its figures are errors of planted effects, 0 for kept and 1 for lost.
@@ -151,10 +151,11 @@ class Histories:
         self.values = pd.DataFrame({name: values for name, (values, _) in raw.items()})
         self.edges = like.edges if like else {n: _quantiles(self.values[n], 8) for n in self.values}
         codes = {
-            name: np.where(v.isna(), -1, np.digitize(v.fillna(0), self.edges[name])) if name not in self.labels
-            else v.to_numpy()
+            name: v.to_numpy()
+            if name in self.labels
+            else np.where(v.isna(), -1, np.digitize(v.fillna(0), self.edges[name]))
             for name, v in self.values.items()
-        }  # fmt: skip
+        }
         self.codes = {0: pd.DataFrame(codes)}
         place = self.person.groupby(self.person).cumcount()
         for lag in (1, 2):
@@ -241,7 +242,7 @@ def independent_rows(train: pd.DataFrame, schema: Schema, rng: np.random.Generat
 
 
 def made_law(n_persons: int, rng: np.random.Generator) -> tuple[pd.DataFrame, Schema]:
-    """Return persons whose group moves their events, which last from month to month, and a cost that follows."""
+    """Return persons whose group moves their events; these last, and a cost follows them."""
     size = rng.integers(1, 9, n_persons)
     person = np.repeat(np.arange(n_persons), size)
     group = np.repeat(rng.random(n_persons) < 0.5, size)

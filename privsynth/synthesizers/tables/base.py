@@ -13,6 +13,7 @@ from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
 from privsynth.records.sequence_view import as_sequences
+from privsynth.sampling.calibration import calibrated
 from privsynth.sampling.histories import SequenceModel
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
@@ -20,6 +21,8 @@ from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from privsynth.synthesizers.tables.sampler import TableSampler
+
+CALIBRATION = "sequences/calibration"
 
 
 class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
@@ -47,12 +50,14 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
     @staticmethod
     def _of_table(model: TableModel | SequenceModel, schema: Schema) -> TableModel | SequenceModel:
         if schema.is_sequential and isinstance(model, TableModel):
-            return SequenceModel(schema, model)
+            return calibrated(SequenceModel.of(schema, model))
         return model
 
     @staticmethod
     def _arrays_of(model: TableModel | SequenceModel) -> dict[str, NDArray[Any]]:
-        return model_arrays(model.rows if isinstance(model, SequenceModel) else model)
+        if isinstance(model, SequenceModel):
+            return {**model_arrays(model.rows), CALIBRATION: model.calibration}
+        return model_arrays(model)
 
     @staticmethod
     def _facts_of(model: TableModel | SequenceModel) -> dict[str, Any]:
@@ -65,4 +70,5 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
         cls, settings: Any, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
     ) -> TableModel | SequenceModel:
         schema = Schema.from_dict(facts["schema"])
-        return cls._of_table(model_from(facts, arrays, sequence_view(schema)), schema)
+        rows = model_from(facts, arrays, sequence_view(schema))
+        return SequenceModel(schema, rows, arrays[CALIBRATION]) if schema.is_sequential else rows

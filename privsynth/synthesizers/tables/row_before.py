@@ -111,6 +111,25 @@ class RowBefore:
                 out[column.name] = np.where(is_first, is_missing[:, None], later[:, None])
         return out
 
+    def first_of_records(self) -> Measurement:
+        """Return the table of the number of records and ``first``: of a person's n rows, one is the first."""
+        of = next(m for m in self.one_way if m.columns == (N_RECORDS,))
+        domain = self.domains[N_RECORDS]
+        if isinstance(domain, NumericDomain):
+            begin, end = domain.grid.intervals()
+            each = 2.0 / (begin + end)
+            share = np.array([each[domain.bin_of_cell == b].mean() for b in range(domain.n_bins)])
+        else:
+            share = 1.0 / np.array(domain.values, dtype=np.float64)
+        share = np.append(share, [0.5] * (domain.size - len(share)))
+        parts = np.stack([1.0 - share, share], axis=1)
+        variance = np.broadcast_to(np.asarray(of.variance, dtype=np.float64), of.counts.shape)
+        return Measurement(
+            columns=(N_RECORDS, FIRST),
+            counts=np.maximum(of.counts, 0.0)[:, None] * parts,
+            variance=variance[:, None] * parts**2 + CERTAIN,
+        )
+
     def table_before(self, table: Measurement) -> Measurement | None:
         """Return a table of two columns as the next row has it before it; None if there is none.
 

@@ -178,6 +178,7 @@ def fit_marginals(
     if first.condition is not None:
         fitter.add(first.condition)
     if rows is not None:
+        fitter.add(rows.first_of_records())
         left = curator.remaining("counts/before") - (curator.allowance.mu_squared - mu_squared)
         part = min(settings.before_share * mu_squared, MOST_OF_REST * left)  # a weak signal leaves little
         _measure_before(curator, codings_of(codes.by_column), fitter, settings, part)
