@@ -9,6 +9,12 @@ import pytest
 import privsynth
 from privsynth.errors import RequestError, SchemaError
 from privsynth.ledger.ledger import Ledger
+from privsynth.sampling.calibration import calibrated
+from privsynth.sampling.histories import SequenceModel
+from privsynth.sampling.plan import make_plan
+from privsynth.sampling.request import SampleRequest
+from privsynth.sampling.rows import coded_blocks
+from privsynth.sampling.walk import Walk
 from privsynth.schema import Schema
 from privsynth.synthesizers import TABLE_SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.plan import plan
@@ -183,6 +189,23 @@ def test_dependence_lasts_from_row_to_row(tmp_path) -> None:
     real = visits(3000).groupby("who").size().clip(upper=CAP).value_counts(normalize=True)
     drawn = rows.groupby("who").size().value_counts(normalize=True)
     assert real.sub(drawn, fill_value=0).abs().sum() / 2 < 0.05
+
+
+def test_drawn_rows_hold_each_component_about_as_often_as_the_model_does(fitted) -> None:
+    model = fitted(MarginalSynthesizer).model_
+    plain = SequenceModel.of(model.schema, model.rows)
+    plan = make_plan(model.persons, SampleRequest(n=2000), np.random.default_rng(1))
+    ((persons, _),) = coded_blocks(plan, np.random.default_rng(1))
+    off = []
+    for each in (plain, model):
+        tally = np.zeros((2, each.rows.mixture.n_components))
+        walk = Walk(each.schema, each.rows, each.calibration, tally=tally)
+        walk.rows(persons, np.random.default_rng(1))
+        first = each.rows.mixture.blocks[each.rows.mixture.columns.index("first")].T
+        wanted = first / first.sum(axis=1, keepdims=True)
+        off.append(np.abs(tally / tally.sum(axis=1, keepdims=True) - wanted).sum(axis=1) / 2)
+    assert (off[1] < 0.8 * off[0]).all()
+    assert (calibrated(plain).calibration == model.calibration).all()  # the same wherever it is done
 
 
 def test_broken_persons_stop_before_anything_is_paid(tmp_path) -> None:

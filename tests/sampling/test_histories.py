@@ -8,7 +8,6 @@ import pytest
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
 from privsynth.models.tables.mixture import ProductMixture
-from privsynth.sampling.calibration import calibrated
 from privsynth.sampling.histories import SequenceModel, draw_histories, expected_rows
 from privsynth.sampling.plan import make_plan
 from privsynth.sampling.request import SampleRequest
@@ -107,29 +106,3 @@ def test_about_how_many_rows_persons_have() -> None:
     model = model_of([{**component, "n_records": {1: 0.5, 3: 0.5}} for component in ALTERNATES])
     assert expected_rows(model, 1000) == 3000
     assert len(drawn(model, 1000)) == 3000
-
-
-def test_calibrated_rows_hold_each_component_as_often_as_the_model_does() -> None:
-    """Persons of one kind have one row, and the model has as many later rows of that kind as of the other."""
-    components = []
-    for component in ALTERNATES:
-        for sex in (0, 1):
-            for part in range(4):
-                x = {0: 0.2 * part + 0.1, 1: 0.9 - 0.2 * part}
-                count = {0: 0.7, 1: 0.3} if sex else {2: 0.5, 3: 0.5}
-                components.append({**component, "sex": {sex: 0.8, 1 - sex: 0.2}, "n_records": count, "x": x})
-    model = model_of(components)
-
-    def share_of_true(of: SequenceModel) -> tuple[float, float]:
-        plan = make_plan(of.persons, SampleRequest(n=4000), np.random.default_rng(1))
-        rows = pd.concat(list(draw_histories(of, plan, np.random.default_rng(1))))
-        weight = 1.0 / rows.groupby("who")["x"].transform("size")
-        is_later = rows.groupby("who").cumcount() > 0
-        return tuple(np.average(rows["x"][part], weights=weight[part]) for part in (~is_later, is_later))
-
-    joint = model.rows.table(("first", "x"))
-    wanted = joint[1, 1] / joint[1].sum(), joint[0, 1] / joint[0].sum()
-    with_factors = calibrated(model)
-    assert with_factors.calibration.any()
-    assert share_of_true(model)[1] - wanted[1] > 0.05  # what there is to be made up for
-    assert share_of_true(with_factors) == pytest.approx(wanted, abs=0.02)
