@@ -118,9 +118,8 @@ def draw_linked(model: LinkedModel, plan: Plan, rng: np.random.Generator) -> dic
         seen[name] = above | own
         frame = to_frame(model.tables[name], drawn, made)
         if table.parent is not None and parent is not None:
-            frame[table.parent_key] = parent + 1
-        if table.key is not None:
-            frame[table.key] = np.arange(1, len(frame) + 1)
+            keys = frames[table.parent][str(schema.tables[table.parent].key)]
+            frame[str(table.parent_key)] = keys.take(parent).to_numpy()
         frames[name] = frame
     return frames
 

@@ -168,6 +168,7 @@ def _not_covered_of_links(schema: LinkedSchema, on_violation: str) -> list[str]:
     told = [
         "whether every key that rows refer to is unique, which is declared public: one that stands twice "
         "stops the run without noise",
+        f"persons whose {schema.person_id!r} is empty: each such row counts as a person of its own",
         f"others than the {schema.person} whom rows below it mention: they are no units of their own",
     ]
     if on_violation == "error":

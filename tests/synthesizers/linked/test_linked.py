@@ -248,3 +248,17 @@ def test_a_table_of_hardly_any_signal_stays_within_its_share(tmp_path) -> None:
     spent = math.fsum(event["mu_squared"] for event in model.guarantee_["events"])
     assert spent <= Spend.of_budget(epsilon=0.5, delta=1e-6).mu_squared
     check_linked(model.sample(50, random_state=0), 50)
+
+
+def test_keys_follow_their_pattern_in_all_tables(tmp_path) -> None:
+    account = {
+        **TABLES["account"],
+        "constraints": [{"kind": "unique", "columns": ["account"], "pattern": r"A-\d{5}"}],
+    }
+    schema = LinkedSchema({**TABLES, "account": account}, person="client")
+    model = make().fit(bank(200), schema=schema, dataset="d", ledger=tmp_path / "l.sqlite")
+    drawn = model.sample(100, random_state=0)
+    assert drawn["account"]["account"].str.fullmatch(r"A-\d{5}").all()
+    assert drawn["account"]["account"].is_unique
+    assert drawn["trans"]["account"].isin(drawn["account"]["account"]).all()
+    assert LinkedSchema.from_dict(schema.to_dict()) == schema
