@@ -30,6 +30,11 @@ class RequestSampler(Fitted[Model], ABC):
     def _table(self) -> TableModel:
         """The fitted model of the columns."""
 
+    @property
+    def _of_rows(self) -> TableModel:
+        """The model of all columns that are drawn."""
+        return self._table
+
     def support(self, n: int | None = None, **asked: Unpack[SampleOptions]) -> pd.DataFrame:
         """Say, before drawing, how many rows or images each cell of a request gets, and its real units.
 
@@ -51,7 +56,7 @@ class RequestSampler(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        return [*self._table.not_found, *self._table.mostly_other]
+        return [*self._of_rows.not_found, *self._of_rows.mostly_other]
 
     def drawing(self, n: int | None = None, **asked: Unpack[SampleOptions]) -> dict[str, Any]:
         """Say what the rows of a request carry in their ``attrs``, without drawing them.

@@ -15,7 +15,7 @@ from privsynth.cli import main
 from privsynth.schema import Schema
 from privsynth.schema.schema import ROWS_OF_HISTORIES
 from privsynth.synthesizers import MarginalSynthesizer
-from tests.helpers.histories import SCHEMA, draw_histories
+from tests.helpers.histories import COLUMNS, SCHEMA, draw_histories
 from tests.helpers.tables import QUICK
 
 N_PERSONS = 300
@@ -104,6 +104,19 @@ def test_columns_of_rows_cannot_be_asked_for_and_a_way_is_named(folder: Path) ->
         "ask for what their rows share (sex, n_records, how many rows they have, and start.day" in asked.err
     )
     assert not (folder / "no.csv").exists()
+
+
+def test_columns_of_rows_that_were_not_found_are_told_of_again(folder: Path) -> None:
+    private = {"type": "categorical", "categories": "private"}
+    schema = Schema({**COLUMNS, "ward": private}, max_records_per_person=6)
+    table = draw_histories(N_PERSONS, 0).assign(ward=lambda rows: [f"ward {i}" for i in range(len(rows))])
+    model = MarginalSynthesizer(epsilon=1.0, settings=QUICK)
+    with pytest.warns(UserWarning, match="column 'ward'"):
+        model.fit(table, schema=schema, dataset="wards", ledger=folder / "ledger.sqlite")
+    model.save(folder / "wards.privsynth")
+    assert "column 'ward': no category of its private list" in run("show", folder / "wards.privsynth").out
+    drawn = run("sample", folder / "wards.privsynth", "-n", 5, "-o", folder / "wards.csv")
+    assert drawn.err.startswith("warning: column 'ward': no category of its private list")
 
 
 @pytest.mark.parametrize(
