@@ -81,10 +81,10 @@ def discovery_threshold(
 
     Noise ``R`` is rounded to the grid, so the chance that a count of ``c`` steps exceeds ``t`` is
     ``P(R > t - c)``, that of a Gaussian beyond ``t - c + 1/2``. A unit with ``m`` rows may hold ``m`` values
-    that nobody else holds, ``floor(G / m)`` of the ``G`` steps in one unit each; the chance that any is
-    published is at most ``m * P(R > t - floor(G / m))``, which is within ``delta`` for every ``m`` up to
-    ``max_records``. Values that share the rows unevenly are published less often than the worst of these:
-    the Gaussian tail is convex there.
+    that nobody else holds, at most ``ceil(G / m)`` of the ``G`` steps in one unit each; the chance that any is
+    published is at most ``m * P(R > t - ceil(G / m))``, which is within ``delta`` for every ``m`` up to
+    ``max_records``. Values that share the unit unevenly are published less often than the worst of these:
+    the Gaussian tail is convex there. (Rounded up, because rows of linked tables weigh unevenly themselves.)
 
     Args:
         noise_multiplier: Standard deviation of the noise before it is rounded, in units.
@@ -97,7 +97,7 @@ def discovery_threshold(
     """
     std = noise_multiplier * units_per_one
     m = np.arange(1, max_records + 1)
-    held = units_per_one // m
+    held = -(-units_per_one // m)
     steps = np.ceil(held - 0.5 - std * ndtri(delta / m)).astype(np.int64)
     steps += np.where(m * ndtr((held - steps - 0.5) / std) > delta, 1, 0)  # doubles may round down to below
     return int(steps.max())

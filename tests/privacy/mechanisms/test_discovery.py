@@ -27,7 +27,7 @@ def publish_probability(threshold: int, sigma: float, *, max_records: int, units
     so R exceeds r from r + 1/2 on.
     """
     m = np.arange(1, max_records + 1)
-    above = threshold - units_per_one // m
+    above = threshold - -(-units_per_one // m)  # rows of linked tables may weigh a step more than the least
     return float(np.max(m * norm.sf((above + 0.5) / (sigma * units_per_one))))
 
 
