@@ -8,8 +8,11 @@ import signal
 import tempfile
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and scikit-learn are imported
+settings.register_profile("privsynth", deadline=None)  # a busy machine is no failure
+settings.load_profile("privsynth")
 _FOLDER = pytest.StashKey[str]()
 
 

@@ -81,7 +81,7 @@ def discovery_threshold(
 
     Noise ``R`` is rounded to the grid, so the chance that a count of ``c`` steps exceeds ``t`` is
     ``P(R > t - c)``, that of a Gaussian beyond ``t - c + 1/2``. A unit with ``m`` rows may hold ``m`` values
-    that nobody else holds, at most ``ceil(G / m)`` of the ``G`` steps in one unit each; the chance that any is
+    that nobody else holds, at most ``ceil(G / m)`` of the ``G`` steps in a unit each; the chance that any is
     published is at most ``m * P(R > t - ceil(G / m))``, which is within ``delta`` for every ``m`` up to
     ``max_records``. Values that share the unit unevenly are published less often than the worst of these:
     the Gaussian tail is convex there. (Rounded up, because rows of linked tables weigh unevenly themselves.)
