@@ -63,7 +63,7 @@ def left_out_in_words(left_out: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Say what a balance leaves out; nothing if it is nothing.
 
     Example:
-        >>> left_out_in_words({"race": {"missing": 0.3}})[0][:73]
+        >>> left_out_in_words({"race": {"missing": 0.3}})[0][:75]
         "balance leaves out those whose 'race' is missing (30.0% of the model's own)"
     """
     if not left_out:

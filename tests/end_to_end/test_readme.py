@@ -13,6 +13,7 @@ import typer.main
 
 from privsynth import Schema
 from privsynth.cli import app
+from privsynth.schema.linked import LinkedSchema
 from privsynth.synthesizers.plan import plan
 
 README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
@@ -48,8 +49,14 @@ def test_every_command_and_flag_that_is_shown_exists() -> None:
         assert not {word for word in words if word.startswith("-")} - known, words
 
 
-def test_the_schemas_that_are_shown_are_complete() -> None:
-    shown = [Schema.from_dict(json.loads(text)) for text in blocks("json")]
+def test_the_schemas_that_are_shown_are_complete(tmp_path: Path) -> None:
+    fields = [json.loads(text) for text in blocks("json")]
+    linked = [each for each in fields if "tables" in each]
+    assert len(linked) == 1
+    (tmp_path / "district.csv").write_text("district_id\nPraha\nBrno\n", encoding="utf-8")
+    (tmp_path / "linked.json").write_text(json.dumps(linked[0]), encoding="utf-8")
+    assert list(LinkedSchema.load(tmp_path / "linked.json").tables) == ["client", "account", "trans"]
+    shown = [Schema.from_dict(each) for each in fields if "tables" not in each]
     assert [schema.is_sequential for schema in shown] == [False, True]
     for schema in shown:
         plan(schema, 5_000, epsilon=1.0)
