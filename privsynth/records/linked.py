@@ -22,7 +22,8 @@ from privsynth.records.coerce import person_codes
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
 from privsynth.records.person_rows import PersonRows
 from privsynth.records.sequence_view import in_sequence
-from privsynth.schema.linked import LinkedSchema, LinkedTable
+from privsynth.schema.linked import LinkedSchema
+from privsynth.schema.linked_tables import LinkedTable
 from privsynth.schema.linked_views import counts, given, given_name, history_schema, linked_view, n_of
 
 IntArray = NDArray[np.int64]

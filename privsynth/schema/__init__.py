@@ -2,7 +2,8 @@
 
 A schema is written by the caller and read by everyone else: `schema` holds it, `columns`, `constraints` and
 `image_shape` its parts, `times`, `number_format` and `dialect` how fields are written, `code_books` and `sdv`
-what else one is read from.
+what else one is read from. `linked` is the schema of several tables, `linked_tables` and `public_tables` its
+parts.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Read the file of a schema or code book: JSON, or YAML that means the same."""
+"""The file of a schema or code book: JSON, or YAML that means the same."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,25 @@ def read_fields(path: str | Path) -> Any:
         raise SchemaError(
             f"the schema file {str(path)!r} cannot be read: it is not {kind} in UTF-8"
         ) from None
+
+
+def write_fields(path: str | Path, fields: Mapping[str, Any]) -> None:
+    """Write the objects of a schema as JSON."""
+    text = json.dumps(fields, indent=1, ensure_ascii=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def refuse_unknown(what: str, fields: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Raise a `SchemaError` if an object has a key that is not known.
+
+    Args:
+        what: What the object describes, as the message names it.
+        fields: The object.
+        known: Names of all keys that it may have.
+    """
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise SchemaError(f"unknown key {unknown[0]!r} in {what}; known are {', '.join(sorted(known))}")
 
 
 class _NotYamlError(Exception):

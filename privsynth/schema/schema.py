@@ -6,7 +6,6 @@ budget.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from privsynth.errors import SchemaError
 from privsynth.schema.columns import TYPES, Column
 from privsynth.schema.constraints import Constraint, Sum, read_constraints
 from privsynth.schema.dialect import CsvDialect
-from privsynth.schema.files import read_fields
+from privsynth.schema.files import read_fields, refuse_unknown, write_fields
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.plain_values import plain
 from privsynth.schema.sdv import fields_from_sdv, is_sdv_metadata
@@ -297,11 +296,7 @@ class Schema:
                 "expected an object with 'columns'; `privsynth schema TABLE -o S` drafts one, and `privsynth "
                 "schema --from FILE -o S` makes one from a code book"
             )
-        unknown = sorted(set(fields) - _SCHEMA_FIELDS)
-        if unknown:
-            raise SchemaError(
-                f"unknown key {unknown[0]!r} in the schema; known are {', '.join(sorted(_SCHEMA_FIELDS))}"
-            )
+        refuse_unknown("the schema", fields, _SCHEMA_FIELDS)
         version = fields.get("version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION:
             raise SchemaError(f"expected schema version {SCHEMA_VERSION}, got {version!r}")
@@ -316,8 +311,7 @@ class Schema:
 
     def save(self, path: str | Path) -> None:
         """Write the schema as JSON."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_fields(path, self.to_dict())
 
     @classmethod
     def load(cls, path: str | Path) -> Schema:
