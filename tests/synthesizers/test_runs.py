@@ -404,6 +404,17 @@ def test_what_a_changed_column_makes_void(tmp_path):
     assert again.lost("pair") == []
 
 
+@pytest.mark.parametrize("name", ["x", "prev.x"])
+def test_a_column_makes_its_own_tables_void_and_those_of_the_row_before(name):
+    """A table may have a column called like one that is derived for sequences."""
+    event = {"purpose": "p", "mechanism": "gaussian", "noise_multiplier": 2.0, "count": 1, "delta": 0.0}
+    releases = [Release(key=column, event=event, columns=(column,)) for column in ("x", "prev.x", "y")]
+    declared = {"x": {"type": "boolean"}, "prev.x": {"type": "boolean"}, "y": {"type": "boolean"}}
+    after = {"columns": declared | {name: {"type": "boolean", "missing": True}}}
+    void = [release.key for release in amended(releases, {"columns": declared}, after) if release.void]
+    assert void == {"x": ["x", "prev.x"], "prev.x": ["prev.x"]}[name]
+
+
 def test_what_an_amended_run_plans_with_costs_what_is_left():
     """A plan of ten equal parts has bought four, of which two are void: six and those two are to come."""
 
