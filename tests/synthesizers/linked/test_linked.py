@@ -152,6 +152,17 @@ def test_a_bad_record_is_a_recorded_stop_and_the_run_goes_on_when_mended(tmp_pat
     assert "that records stopped a run" in model.guarantee_["not_covered"][0]
 
 
+def test_the_advice_to_drop_rows_of_nobody_works_and_nothing_is_reserved_twice(tmp_path) -> None:
+    broken = {**bank(200), "card": pd.DataFrame({"client": [-1], "limit": [1.0]})}
+    book = Ledger(tmp_path / "l.sqlite")
+    how = {"schema": SCHEMA, "dataset": "bank", "ledger": book, "releases_path": tmp_path / "m.partial"}
+    with pytest.raises(SchemaError, match="or drop such rows with --on-violation clip"):
+        make().fit(broken, **how)
+    model = make().fit(broken, on_violation="clip", **how)
+    assert [run.status for run in book.datasets()[0].runs] == ["finished"]
+    assert any("whether a record breaks the schema" in said for said in model.guarantee_["not_covered"])
+
+
 def test_a_killed_fit_goes_on_where_it_was(tmp_path) -> None:
     tables, book, partial = bank(200), Ledger(tmp_path / "l.sqlite"), tmp_path / "m.partial"
     how = {"schema": SCHEMA, "dataset": "bank", "ledger": book, "releases_path": partial}
