@@ -113,7 +113,9 @@ def test_the_guarantee_names_the_root_and_what_it_does_not_cover(fitted) -> None
     assert told["unit"] == "person"
     assert "one client with all rows below it (up to 2 of account, 8 of trans, 1 of card" in told["statement"]
     uncovered = "\n".join(told["not_covered"])
-    assert "every key that rows refer to is unique" in uncovered
+    assert "every key that rows refer to is unique, as every 'client.id' is" in uncovered
+    assert "one that stands twice, or two that cannot be read, stop the run without noise" in uncovered
+    assert "persons whose 'client.id' is empty" in uncovered
     assert "others than the client whom rows below it mention" in uncovered
     assert "whether every row belongs to a row above" in uncovered
     assert "table account: gold: type boolean, never missing" in told["public"]
