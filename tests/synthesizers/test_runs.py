@@ -368,11 +368,19 @@ def test_a_change_of_whom_the_guarantee_protects_is_refused_once_something_is_pa
         ({"columns": {"who": {"type": "id", "role": "person_id"}, **COLUMNS}}, None),
         ({"max_records_per_person": 3}, None),
         ({"image": {"height": 1, "width": 1, "channels": 1}}, None),
+        ({"columns": COLUMNS | {"age": COLUMNS["age"] | {"role": "order"}}}, None),
+        ({"columns": COLUMNS | {"age": COLUMNS["age"] | {"per": "person"}}}, None),
     ],
 )
 def test_which_columns_an_amendment_changes(change, changed):
     before = {"columns": COLUMNS}
     assert changed_columns(before, before | change) == (None if changed is None else frozenset(changed))
+
+
+@pytest.mark.parametrize(("fields", "changed"), [({"role": "order"}, None), ({"per": "person"}, {"age"})])
+def test_a_change_of_what_orders_rows_changes_all_that_is_derived(fields, changed):
+    before, after = ({"columns": COLUMNS | {"age": COLUMNS["age"] | fields | {"high": n}}} for n in (90, 99))
+    assert changed_columns(before, after) == changed
 
 
 def test_what_a_changed_column_makes_void(tmp_path):
