@@ -33,7 +33,8 @@ def is_view(schema: Schema) -> bool:
 
 def derived(schema: Schema) -> frozenset[str]:
     """Return the columns of a view that follow from the rows of others; none if it is no view."""
-    names = [c.name for c in schema.modelled if c.values_of is not None or c.name == gap_in(schema)]
+    gap = gap_in(schema)
+    names = [c.name for c in schema.modelled if c.values_of is not None or c.name == gap]
     return frozenset([FIRST, *names]) if is_view(schema) else frozenset()
 
 
