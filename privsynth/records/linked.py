@@ -20,7 +20,7 @@ from privsynth.io.source import Source, Table
 from privsynth.io.tables import KINDS, open_table
 from privsynth.records.coerce import person_codes
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
-from privsynth.records.person_rows import PersonRows
+from privsynth.records.person_rows import PersonRows, Uniforms
 from privsynth.records.sequence_view import in_sequence
 from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.linked_tables import LinkedTable
@@ -106,7 +106,7 @@ def read_linked(
     schema: LinkedSchema,
     *,
     on_violation: OnViolation,
-    rng: np.random.Generator,
+    rng: Uniforms,
 ) -> dict[str, Records]:
     """Read linked tables, hold them against their schema, and return the records of each table's view.
 
@@ -216,7 +216,7 @@ def _child(
     frame: pd.DataFrame,
     parents: IntArray,
     above: _Kept,
-    rng: np.random.Generator,
+    rng: Uniforms,
 ) -> tuple[_Kept, Records]:
     """Return a child table's rows with what stands above, and its view after the cut."""
     linked = np.flatnonzero((parents >= 0) & np.append(above.is_somebodys, False)[parents])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,15 @@ from privsynth.schema.sequences import columns_of_persons
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 CanonicalColumn: TypeAlias = "NDArray[np.float64] | pd.Categorical"
+
+
+class Uniforms(Protocol):
+    """Where random order comes from: each number independent of all others."""
+
+    def random(self, n: int, /) -> NDArray[np.float64]:
+        """Return ``(n,)`` uniforms in [0, 1)."""
+        ...
+
 
 VARIES = "the rows of one person hold different values, and 'per' says that they share one"
 TIED = "two rows of one person stand at the same place in the order, which has to tell them apart"

@@ -13,12 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.records.conform import Records
-from privsynth.records.person_rows import CanonicalColumn, PersonRows, order_of
+from privsynth.records.person_rows import CanonicalColumn, PersonRows, Uniforms, order_of
 from privsynth.schema import Schema
 from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, PREVIOUS, START, most_records, sequence_view
 
 
-def as_sequences(records: Records, schema: Schema, rng: np.random.Generator) -> Records:
+def as_sequences(records: Records, schema: Schema, rng: Uniforms) -> Records:
     """Return the view of records that `privsynth.schema.sequences.sequence_view` describes.
 
     Args:
@@ -39,9 +39,7 @@ def as_sequences(records: Records, schema: Schema, rng: np.random.Generator) -> 
     return Records(view, records.persons[rows])
 
 
-def in_sequence(
-    records: Records, schema: Schema, rng: np.random.Generator
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+def in_sequence(records: Records, schema: Schema, rng: Uniforms) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Return the view of records with persons as a frame, and which record each of its rows is.
 
     Privacy:

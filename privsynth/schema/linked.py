@@ -75,6 +75,11 @@ class LinkedSchema:
         if not isinstance(tables, Mapping) or not tables:
             raise SchemaError("expected 'tables' to map at least one table name to its description")
         for name, fields in tables.items():
+            if not _is_name(name):
+                raise SchemaError(
+                    f"expected the name of a table, which names its file and its releases, got {name!r}; "
+                    "leave out slashes, control characters and blanks at its ends"
+                )
             if not isinstance(fields, Mapping):
                 raise SchemaError(f"table {name!r}: expected an object, got {type(fields).__name__}")
         is_public = {str(name): "public" in fields for name, fields in tables.items()}
@@ -270,3 +275,10 @@ class LinkedSchema:
     def load(cls, path: str | Path) -> LinkedSchema:
         """Read schema JSON, or YAML that means the same; files of public tables lie beside it."""
         return cls.from_dict(read_fields(path), folder=Path(path).parent)
+
+
+def _is_name(name: object) -> bool:
+    """Whether it can be the name of a file in a folder, and of a part of a run."""
+    if not isinstance(name, str) or not name or name != name.strip():
+        return False
+    return name.isprintable() and not set(name) & set("/\\")

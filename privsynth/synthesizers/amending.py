@@ -34,6 +34,8 @@ def amended(
     Privacy:
         Post-processing: which releases are looked at again is a function of public declarations.
     """
+    if before == after:
+        return list(releases)
     changed = changed_columns(before, after)
     if changed is not None and not changed:
         return list(releases)
@@ -97,4 +99,5 @@ def _is_touched(release: Release, changed: frozenset[str] | None) -> bool:
     if changed is None or release.columns is None:
         return True
     is_of_model = len(release.columns) > 1 and release.event["mechanism"] != "thresholded_gaussian"
-    return is_of_model or not changed.isdisjoint(name.removeprefix(PREVIOUS) for name in release.columns)
+    named = {*release.columns, *(name.removeprefix(PREVIOUS) for name in release.columns)}
+    return is_of_model or not changed.isdisjoint(named)  # a table may have a "prev.x" of its own

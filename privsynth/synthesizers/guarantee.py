@@ -82,6 +82,10 @@ def guarantee_statement(
         not_covered.append(
             f"persons whose {schema.person_id!r} is empty: each such row counts as a person of its own"
         )
+        if on_violation == "clip":
+            not_covered.append(
+                f"persons whose {schema.person_id!r} cannot be read: all such rows count as one person"
+            )
     if not is_secret:
         not_covered.insert(0, "everything: the noise came from a predictable source made for tests")
     elif epsilon is None:
@@ -166,8 +170,8 @@ def _caps(schema: LinkedSchema) -> str:
 def _not_covered_of_links(schema: LinkedSchema, on_violation: str) -> list[str]:
     """Say what the guarantee of linked tables does not cover."""
     told = [
-        "whether every key that rows refer to is unique, which is declared public: one that stands twice "
-        "stops the run without noise",
+        f"whether every key that rows refer to is unique, as every {schema.person_id!r} is, which is "
+        "declared public: one that stands twice, or two that cannot be read, stop the run without noise",
         f"persons whose {schema.person_id!r} is empty: each such row counts as a person of its own",
         f"others than the {schema.person} whom rows below it mention: they are no units of their own",
     ]

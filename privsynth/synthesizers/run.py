@@ -213,7 +213,7 @@ def check_configuration(
         store: What the interrupted run has left.
         configuration: Of this call.
         whole: What the run may spend; None without privacy.
-        may_amend: Whether the run may go on under another schema; that of linked tables stays as it is.
+        may_amend: Whether the run may go on under other settings; a schema of linked tables stays as it is.
 
     Raises:
         ModelFileError: If they differ in more than may be amended: the schema, and ``on_violation``.
@@ -221,8 +221,8 @@ def check_configuration(
     """
     known = store.meta.get("configuration", configuration)
     differing = sorted(name for name in configuration if not _alike(known.get(name), configuration[name]))
-    may_amend = may_amend and "tables" not in configuration["schema"]
-    fixed = [name for name in differing if name not in AMENDABLE or not may_amend]
+    amendable = set(AMENDABLE) - ({"schema"} if "tables" in configuration["schema"] else set())
+    fixed = [name for name in differing if name not in amendable or not may_amend]
     if fixed:
         left = "paid releases" if len(store) else "what it reserved"
         raise ModelFileError(

@@ -38,6 +38,7 @@ from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.base import Synthesizer
+from privsynth.synthesizers.guarantee import guarantee_statement
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
 from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import PATIENTS, patients
@@ -173,6 +174,24 @@ def test_a_check_that_stops_without_noise_is_said_not_to_be_covered(ledger):
     for on_violation, is_said in (("error", True), ("clip", False)):
         synthesizer = fit(maker(MarginalSynthesizer)(), ledger, on_violation=on_violation)
         assert (said in synthesizer.guarantee_["not_covered"]) == is_said
+
+
+def test_whose_rows_are_taken_for_one_person_is_said():
+    schema = Schema(
+        {"who": {"type": "id", "role": "person_id"}, "sex": {"type": "boolean"}}, max_records_per_person=2
+    )
+    for on_violation, is_said in (("error", False), ("clip", True)):
+        said = guarantee_statement(
+            schema=schema,
+            epsilon=1.0,
+            delta=1e-6,
+            releases=(),
+            dataset="d",
+            on_violation=on_violation,
+            is_secret=True,
+        )["not_covered"]
+        assert any("'who' is empty: each such row counts as a person of its own" in one for one in said)
+        assert any("'who' cannot be read: all such rows count as one" in one for one in said) == is_said
 
 
 # -- randomness ----------------------------------------------------------------------------------------

@@ -189,6 +189,13 @@ def test_a_key_that_stands_twice_always_stops_the_run() -> None:
                 SchemaError, match=f"'{name}' breaks its schema: column '{key}': a key stands tw"
             ):
                 read(tables, on_violation=on_violation)
+    tables = bank(30)
+    tables["client"]["id"] = tables["client"]["id"].astype(object)
+    tables["client"].loc[:0, "id"] = complex(1)
+    read(tables, on_violation="clip")  # one that cannot be read may be anybody's
+    tables["client"].loc[1, "id"] = complex(2)
+    with pytest.raises(SchemaError, match="a key stands twice"):
+        read(tables, on_violation="clip")
     alone = {"client": pd.concat([bank(3)["client"]] * 2, ignore_index=True)}
     with pytest.raises(SchemaError, match="a key stands twice"):
         read(alone, LinkedSchema({"client": TABLES["client"]}, person="client"), on_violation="clip")

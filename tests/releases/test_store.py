@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from privsynth.errors import ModelFileError, StoreInUseError, TableError
-from privsynth.releases.store import Release, ReleaseStore, release_from
+from privsynth.releases.store import PartOfStore, Release, ReleaseStore, release_from
 
 EVENT = {"purpose": "p", "mechanism": "gaussian", "noise_multiplier": 2.0, "count": 1, "delta": 0.0}
 ARRAYS = {
@@ -203,3 +203,19 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, path):
         ReleaseStore(tmp_path / path if not path.startswith("/") else Path(path))
     with pytest.raises(ModelFileError, match="is not a store of paid releases"):
         ReleaseStore(tmp_path)  # a folder
+
+
+def test_a_part_of_a_store_holds_what_is_of_its_table_alone():
+    whole = ReleaseStore()
+    for key, lost in (("a/x", False), ("a/y", True), ("ab/x", False), ("b/y", True)):
+        whole.append(Release(key=key, event={"noise_multiplier": 1.0}, lost=lost))
+    part = PartOfStore(whole, "a")
+    assert [release.key for release in part] == ["a/x", "a/y"]
+    assert len(part) == 2
+    assert part.stored("x") is whole.stored("a/x")
+    assert [release.key for release in part.lost("y")] == ["a/y"]
+    assert part.stored("y") is None
+    part.lose("x")
+    assert [release.lost for release in whole] == [True, True, False, True]
+    part.append(Release(key="x", event={}))
+    assert whole.stored("a/x") is not None

@@ -77,6 +77,10 @@ def child(**fields) -> dict:
         ),
         ({**TABLES, "place": "a"}, "table 'place': expected an object"),
         ({}, "expected 'tables' to map"),
+        *(
+            ({**TABLES, name: child()}, "expected the name of a table, which names its file")
+            for name in ("../card", "card/gold", "a\\b", "", " card", "a\nb", 3)
+        ),
     ],
 )
 def test_what_is_no_tree_of_tables_is_refused_by_one_clear_message(tables, message) -> None:

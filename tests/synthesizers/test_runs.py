@@ -368,11 +368,19 @@ def test_a_change_of_whom_the_guarantee_protects_is_refused_once_something_is_pa
         ({"columns": {"who": {"type": "id", "role": "person_id"}, **COLUMNS}}, None),
         ({"max_records_per_person": 3}, None),
         ({"image": {"height": 1, "width": 1, "channels": 1}}, None),
+        ({"columns": COLUMNS | {"age": COLUMNS["age"] | {"role": "order"}}}, None),
+        ({"columns": COLUMNS | {"age": COLUMNS["age"] | {"per": "person"}}}, None),
     ],
 )
 def test_which_columns_an_amendment_changes(change, changed):
     before = {"columns": COLUMNS}
     assert changed_columns(before, before | change) == (None if changed is None else frozenset(changed))
+
+
+@pytest.mark.parametrize(("fields", "changed"), [({"role": "order"}, None), ({"per": "person"}, {"age"})])
+def test_a_change_of_what_orders_rows_changes_all_that_is_derived(fields, changed):
+    before, after = ({"columns": COLUMNS | {"age": COLUMNS["age"] | fields | {"high": n}}} for n in (90, 99))
+    assert changed_columns(before, after) == changed
 
 
 def test_what_a_changed_column_makes_void(tmp_path):
@@ -402,6 +410,17 @@ def test_what_a_changed_column_makes_void(tmp_path):
     assert (again.meta["seen"], again.checkpoint("choice"), again.n_kept("choice")) == (1, None, 0)
     assert again.stored("pair") is None
     assert again.lost("pair") == []
+
+
+@pytest.mark.parametrize("name", ["x", "prev.x"])
+def test_a_column_makes_its_own_tables_void_and_those_of_the_row_before(name):
+    """A table may have a column called like one that is derived for sequences."""
+    event = {"purpose": "p", "mechanism": "gaussian", "noise_multiplier": 2.0, "count": 1, "delta": 0.0}
+    releases = [Release(key=column, event=event, columns=(column,)) for column in ("x", "prev.x", "y")]
+    declared = {"x": {"type": "boolean"}, "prev.x": {"type": "boolean"}, "y": {"type": "boolean"}}
+    after = {"columns": declared | {name: {"type": "boolean", "missing": True}}}
+    void = [release.key for release in amended(releases, {"columns": declared}, after) if release.void]
+    assert void == {"x": ["x", "prev.x"], "prev.x": ["prev.x"]}[name]
 
 
 def test_what_an_amended_run_plans_with_costs_what_is_left():

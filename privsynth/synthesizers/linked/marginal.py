@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Self, Unpack
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -27,6 +26,7 @@ from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.fitting import Door
 from privsynth.synthesizers.linked.doors import Doors, doors_to_tables, part_of, shares_of_tables
 from privsynth.synthesizers.request_sampler import RequestSampler, row_attrs
+from privsynth.synthesizers.secret_order import SecretOrder
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals
@@ -118,7 +118,7 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
     def _read(
         self, opened: Mapping[str, Source], schema: LinkedSchema, on_violation: OnViolation
     ) -> dict[str, Records]:
-        return read_linked(opened, schema, on_violation=on_violation, rng=np.random.default_rng())
+        return read_linked(opened, schema, on_violation=on_violation, rng=SecretOrder())
 
     def _make(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.errors import SchemaError
@@ -19,6 +18,7 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.base import Synthesizer
+from privsynth.synthesizers.secret_order import SecretOrder
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from privsynth.synthesizers.tables.sampler import TableSampler
 
@@ -45,7 +45,7 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
 
     def _read(self, opened: Source, schema: Schema, on_violation: OnViolation) -> Records:
         records = conform(opened, schema, on_violation=on_violation)
-        return as_sequences(records, schema, np.random.default_rng())
+        return as_sequences(records, schema, SecretOrder())
 
     @staticmethod
     def _of_table(model: TableModel | SequenceModel, schema: Schema) -> TableModel | SequenceModel:

@@ -33,8 +33,18 @@ def is_view(schema: Schema) -> bool:
 
 def derived(schema: Schema) -> frozenset[str]:
     """Return the columns of a view that follow from the rows of others; none if it is no view."""
-    names = [c.name for c in schema.modelled if c.values_of is not None or c.name.startswith(GAP)]
+    gap = gap_in(schema)
+    names = [c.name for c in schema.modelled if c.values_of is not None or c.name == gap]
     return frozenset([FIRST, *names]) if is_view(schema) else frozenset()
+
+
+def gap_in(schema: Schema) -> str | None:
+    """Return the column of a view that holds how far a row is from the one before, None without an order.
+
+    Columns of the table itself may be called alike.
+    """
+    starts = (c.values_of for c in schema.modelled if c.values_of and c.name == START + c.values_of)
+    return next((GAP + order for order in starts), None)
 
 
 def pairs_before(schema: Schema) -> tuple[tuple[str, str], ...]:
@@ -67,7 +77,7 @@ def _kind(schema: Schema, name: str) -> str:
     lags = derived(schema)
     if name == FIRST or (name in lags and name.startswith(PREVIOUS)):
         return "before"
-    is_of_row = PREVIOUS + name in lags or START + name in lags or name.startswith(GAP)
+    is_of_row = PREVIOUS + name in lags or START + name in lags or name == gap_in(schema)
     return "row" if is_of_row else "person"
 
 
@@ -99,10 +109,10 @@ class RowBefore:
         """
         n_first = min(max(round(n_components * self.share_of_first), 1), n_components - 1)
         is_first = np.arange(n_components) < n_first
-        out = {FIRST: np.stack([~is_first, is_first])}
+        out, gap = {FIRST: np.stack([~is_first, is_first])}, gap_in(self.schema)
         for column in self.schema.modelled:
             domain = self.domains[column.name]
-            if column.name.startswith(GAP) or PREVIOUS + str(column.values_of) == column.name:
+            if column.name == gap or PREVIOUS + str(column.values_of) == column.name:
                 is_missing = np.arange(domain.size) == domain.size - 1
                 may_be_missing = (
                     column.values_of is not None and self.domains[column.values_of].has_missing

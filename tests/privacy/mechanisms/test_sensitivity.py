@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.privacy.curator import MECHANISMS, Curator
+from privsynth.privacy.mechanisms import selection
 from privsynth.privacy.mechanisms.base import DrawingMechanism, Exact, NoisyMechanism
 from privsynth.privacy.mechanisms.counts import BoundCounts, Marginals
 from privsynth.privacy.mechanisms.discovery import HeldByMany
+from privsynth.privacy.mechanisms.selection import TableSelection
 from privsynth.privacy.mechanisms.vector_sums import VectorSums
 from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes
 from privsynth.privacy.records import RecordsInMemory
@@ -259,6 +261,49 @@ def test_a_cut_table_is_released_over_its_norm_with_the_booked_noise():
     left = (found - exact).ravel()  # 8,000 cells of noise
     assert abs(left.mean()) < 5 * 10 / math.sqrt(len(left))
     assert 0.96 < left.std() / 10 < 1.04  # 5 deviations of the deviation of 8,000 cells
+
+
+@pytest.mark.parametrize("norm", [0.2, 0.25, 1.0 / 3.0])
+def test_the_steps_of_a_cut_table_are_its_norm_rounded_up(norm):
+    level = {"purpose": "test", "noise_multiplier": 1.0}
+    cut = exact(Marginals(codings=codings(), sets=(("sex",),), norms=(norm,), **level), "person", 3)
+    (steps,) = cut.steps_of.values()
+    assert 0 <= steps - norm * 2**24 < 1
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_one_unit_moves_every_score_of_a_selection_by_at_most_one(unit, monkeypatch):
+    """By what the mechanism itself makes of records, whatever the norms that tables are cut to later."""
+    scores = []
+
+    def noted(scored, *, epsilon0, sensitivity, n_select, secret):
+        assert sensitivity == 1.0
+        scores.append(scored)
+        return np.arange(n_select)
+
+    monkeypatch.setattr(selection, "exponential_mechanism", noted)
+    candidates = (("sex",), ("sex", "age"))
+    sizes = [math.prod(codings()[name].size for name in columns) for columns in candidates]
+    chosen = TableSelection(
+        purpose="test",
+        codings=codings(),
+        candidates=candidates,
+        expected=lambda: (np.zeros(size) for size in sizes),
+        noise_std=(0.2, 0.7),
+        epsilon0=1.0,
+        n_select=1,
+    )
+    for n_units in (41, 40):
+        schema = UNITS[unit]
+        records = RecordsInMemory(
+            conform(table(n_units, 1 if unit == "record" else 6), schema),
+            max_records_per_person=schema.max_records_per_person,
+            secret=PredictableSourceForTests(5),
+        )
+        chosen.draw(records, PredictableSourceForTests(6))
+    moved = np.abs(scores[0] - scores[1])
+    assert (moved <= 1 + 1e-9).all()
+    assert (moved > 0.9).all()
 
 
 def test_as_many_norms_as_sets_are_asked_for():

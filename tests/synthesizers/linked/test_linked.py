@@ -19,6 +19,7 @@ from privsynth.errors import (
     SchemaError,
 )
 from privsynth.ledger.ledger import Ledger
+from privsynth.releases.store import ReleaseStore
 from privsynth.schema.linked import LinkedSchema
 from privsynth.synthesizers.contract import NotFittedError
 from privsynth.synthesizers.linked.doors import shares_of_tables
@@ -113,7 +114,9 @@ def test_the_guarantee_names_the_root_and_what_it_does_not_cover(fitted) -> None
     assert told["unit"] == "person"
     assert "one client with all rows below it (up to 2 of account, 8 of trans, 1 of card" in told["statement"]
     uncovered = "\n".join(told["not_covered"])
-    assert "every key that rows refer to is unique" in uncovered
+    assert "every key that rows refer to is unique, as every 'client.id' is" in uncovered
+    assert "one that stands twice, or two that cannot be read, stop the run without noise" in uncovered
+    assert "persons whose 'client.id' is empty" in uncovered
     assert "others than the client whom rows below it mention" in uncovered
     assert "whether every row belongs to a row above" in uncovered
     assert "table account: gold: type boolean, never missing" in told["public"]
@@ -150,6 +153,17 @@ def test_a_bad_record_is_a_recorded_stop_and_the_run_goes_on_when_mended(tmp_pat
     model = make().fit(tables, **how)
     assert model.guarantee_["noiseless_stops"] == 1
     assert "that records stopped a run" in model.guarantee_["not_covered"][0]
+
+
+def test_the_advice_to_drop_rows_of_nobody_works_and_nothing_is_reserved_twice(tmp_path) -> None:
+    broken = {**bank(200), "card": pd.DataFrame({"client": [-1], "limit": [1.0]})}
+    book = Ledger(tmp_path / "l.sqlite")
+    how = {"schema": SCHEMA, "dataset": "bank", "ledger": book, "releases_path": tmp_path / "m.partial"}
+    with pytest.raises(SchemaError, match="or drop such rows with --on-violation clip"):
+        make().fit(broken, **how)
+    model = make().fit(broken, on_violation="clip", **how)
+    assert [run.status for run in book.datasets()[0].runs] == ["finished"]
+    assert any("whether a record breaks the schema" in said for said in model.guarantee_["not_covered"])
 
 
 def test_a_killed_fit_goes_on_where_it_was(tmp_path) -> None:
@@ -262,3 +276,46 @@ def test_keys_follow_their_pattern_in_all_tables(tmp_path) -> None:
     assert drawn["account"]["account"].is_unique
     assert drawn["trans"]["account"].isin(drawn["account"]["account"]).all()
     assert LinkedSchema.from_dict(schema.to_dict()) == schema
+
+
+def test_what_is_told_and_kept_beside_the_releases_is_known_before_a_record_is_read(tmp_path) -> None:
+    """Tables of other sizes leave and tell the same, but for the name of the run."""
+    left = []
+    for n in (150, 301):
+        book, partial, told = Ledger(tmp_path / f"{n}.sqlite"), tmp_path / f"{n}.partial", []
+        make().fit(
+            bank(n),
+            schema=SCHEMA,
+            dataset="bank",
+            ledger=book,
+            releases_path=partial,
+            progress=lambda *said, told=told: told.append(said),
+        )
+        store = ReleaseStore(partial)
+        meta = {name: value for name, value in store.meta.items() if name not in ("run", "ledger")}
+        left.append((told, meta, [(release.key, release.facts.keys()) for release in store]))
+        store.close()
+    assert left[0] == left[1]
+
+
+@pytest.mark.parametrize("on_violation", ["error", "clip"])
+def test_no_refusal_quotes_a_key_or_a_number_of_rows(on_violation, tmp_path) -> None:
+    tables = bank(67)
+    twice = tables["client"].astype({"id": object})
+    twice.loc[:1, "id"] = "Zebra-77"
+    orphan = tables["account"].astype({"owner": object})
+    orphan.loc[0, "owner"] = "Zebra-77"
+    for i, broken in enumerate(({"client": twice}, {"account": orphan})):
+        if i == 1 and on_violation == "clip":
+            continue  # dropped
+        with pytest.raises(SchemaError) as stopped:
+            make().fit(
+                tables | broken,
+                schema=SCHEMA,
+                dataset=f"d{i}",
+                ledger=Ledger(tmp_path / "l.sqlite"),
+                on_violation=on_violation,
+            )
+        said = str(stopped.value)
+        assert "breaks its schema" in said
+        assert not any(word in said for word in ("Zebra", "67", str(len(tables["account"]))))
