@@ -18,6 +18,7 @@ from privsynth.synthesizers import NAMES
 if TYPE_CHECKING:
     from privsynth.schema import Schema
     from privsynth.schema.linked import LinkedSchema
+    from privsynth.synthesizers import AnySynthesizer, LinkedSynthesizer
 
 PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
@@ -124,8 +125,8 @@ def fit(
             f"fit needs a --schema; `privsynth schema {quote(table)} -o schema.json` drafts one: declare in "
             'it what is public, and set to "private" what shall be found under the budget'
         )
-    declared: Any = read_schema(schema_path)
-    kind: Any = synthesizer_class(synthesizer.value)
+    declared = read_schema(schema_path)
+    kind: type[AnySynthesizer | LinkedSynthesizer] = synthesizer_class(synthesizer.value)
     if isinstance(declared, LinkedSchema):
         if synthesizer != BY_DEFAULT:
             raise ParameterError(

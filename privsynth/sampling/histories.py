@@ -68,33 +68,28 @@ class SequenceModel:
         return self.rows.n_units
 
     @cached_property
-    def _as_table(self) -> TableModel:
-        """The columns of the table, under its own schema."""
+    def table(self) -> TableModel:
+        """The columns of the table, under its own schema: what rows look like, not how they follow."""
         return self.rows.over(self.schema)
 
     @property
     def not_found(self) -> tuple[str, ...]:
         """What the schema keeps private and the budget did not find, and what stands in its place."""
-        return self._as_table.not_found
+        return self.table.not_found
 
     @property
     def mostly_other(self) -> tuple[str, ...]:
         """Columns with a private list of which most rows hold no value that was found, a sentence each."""
-        return self._as_table.mostly_other
+        return self.table.mostly_other
 
     @property
     def nearly_empty(self) -> tuple[str, ...]:
         """Columns of which nearly every value is missing."""
-        return self._as_table.nearly_empty
+        return self.table.nearly_empty
 
     def require_feasible(self) -> None:
         """Raise a `SchemaError` if no row that the model can make satisfies the constraints."""
         self.rows.require_feasible()
-
-    @property
-    def table(self) -> TableModel:
-        """The columns of the table, under its own schema: what rows look like, not how they follow."""
-        return self._as_table
 
 
 def draw_histories(model: SequenceModel, plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:

@@ -88,7 +88,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path) -> AnySynthesizer | LinkedSynthesizer:
     """Read a model file and return the synthesizer that wrote it, ready to sample.
 
     Returns:
@@ -106,4 +106,5 @@ def load(path: str | Path) -> Any:
     name = _BY_CLASS.get(str(contents.manifest.get("class")))
     if name is None:
         raise ModelFileError(f"{str(path)!r} holds a model of an unknown class; update privsynth")
-    return _class(name).from_file(path, contents)
+    found: AnySynthesizer | LinkedSynthesizer = _class(name).from_file(path, contents)
+    return found

@@ -20,6 +20,8 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.models.threads import idle_processors_only
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import OnViolation, check_on_violation
+from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 from privsynth.synthesizers.arguments import (
     FitArguments,
     checked_schema,
@@ -75,7 +77,7 @@ class Synthesizer(Saved[Model], Estimator):
         settings: Any = None,
         device: str = "auto",
         random_state: int | None = None,
-        schema: Any = None,
+        schema: Schema | LinkedSchema | None = None,
     ) -> None:
         self.epsilon = epsilon
         self.delta = delta
@@ -121,7 +123,7 @@ class Synthesizer(Saved[Model], Estimator):
         self,
         source: Any,
         *,
-        schema: Any = None,
+        schema: Schema | LinkedSchema | None = None,
         dataset: str | None = None,
         ledger: str | Path | Ledger | None = None,
         on_violation: OnViolation = "error",
@@ -215,7 +217,7 @@ class Synthesizer(Saved[Model], Estimator):
         self,
         source: Any,
         *,
-        schema: Any,
+        schema: Schema | LinkedSchema,
         dataset: str | None = None,
         on_violation: OnViolation = "error",
     ) -> str:
@@ -227,7 +229,7 @@ class Synthesizer(Saved[Model], Estimator):
         return self._asked(schema, dataset_name(source, dataset), on_violation).fingerprint(source)
 
     @staticmethod
-    def _checked_schema(schema: Any) -> Any:
+    def _checked_schema(schema: Any) -> Schema | LinkedSchema:
         """Return the schema of a fit; raises a `SchemaError` if it is none, or lacks a fact."""
         return checked_schema(schema)
 

@@ -16,6 +16,7 @@ from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.randomness import SecureRandom
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.amending import allowance
 from privsynth.synthesizers.arguments import FitArguments
@@ -46,7 +47,7 @@ def quiet(message: str, done: int, total: int) -> None:
 
 def model_of_releases(
     make: Make[Model],
-    schema: Any,
+    schema: Schema | LinkedSchema,
     budget: Spend,
     store: JointStore,
     ranks: Ranks | None = None,

@@ -21,7 +21,8 @@ from privsynth.synthesizers.guarantee import spent
 from privsynth.synthesizers.linked.doors import part_of, shares_of_tables
 from privsynth.synthesizers.linked.marginal import LinkedSettings, LinkedSynthesizer
 from privsynth.synthesizers.tables.bounds import clear_of_noise
-from privsynth.synthesizers.tables.domains import BOUNDS, LISTS, ONE_WAY, Discoveries
+from privsynth.synthesizers.tables.discoveries import BOUNDS, LISTS, Discoveries
+from privsynth.synthesizers.tables.domains import ONE_WAY
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 
 SMALLEST_SHARE = 0.02  # below this share of the units, a 1-way count is called lost in the noise

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from privsynth.errors import ModelFileError
 from privsynth.releases.store import Release
+from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.contract import Fitted, Model, Settings
 from privsynth.synthesizers.device import resolve_device
@@ -30,7 +32,7 @@ class Saved(Fitted[Model], ABC):
     settings_type: ClassVar[type[Settings]]
     epsilon: float | None
     delta: float
-    schema_: Any
+    schema_: Schema | LinkedSchema
     settings_: Settings
     seed_: int
     releases_: tuple[Release, ...]

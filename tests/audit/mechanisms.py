@@ -32,7 +32,8 @@ from privsynth.privacy.randomness import OsEntropy
 from privsynth.records.conform import Records, conform
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
-from privsynth.synthesizers.tables.domains import DomainBudget, find_domains
+from privsynth.synthesizers.tables.discoveries import DomainBudget
+from privsynth.synthesizers.tables.domains import find_domains
 
 AMPLE = Spend(1e12, 0.5)  # the audit judges the noise, not the budget
 NOISE = 1.0

@@ -268,9 +268,7 @@ def test_a_network_is_checked_before_it_sees_a_record(make_trained, ledger, monk
         fit(make_trained(), ledger)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:not found under the budget"
-)  # told of releases: of 300 lone texts none is
+@pytest.mark.filterwarnings("ignore:not found under the budget")  # of 300 lone texts none is
 def test_planted_markers_leave_nothing_behind(make, tmp_path, capfd):
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("abcdefghijklmnop"), 32)) for _ in range(300)]

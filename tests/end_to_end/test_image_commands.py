@@ -11,26 +11,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from privsynth.cli import main
 from privsynth.io.images import write_images
 from privsynth.ledger.ledger import Ledger
 from privsynth.synthesizers import ImageGANSynthesizer
 from privsynth.synthesizers.images.gan import ImageGANSettings
+from tests.helpers.commands import run
 from tests.helpers.digits import DIGITS, digits
 
 
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """Call the command line in this process; return its exit code, and what it printed."""
+@pytest.fixture(autouse=True)
+def own_ledger(tmp_path, monkeypatch):
     monkeypatch.setenv("PRIVSYNTH_LEDGER", str(tmp_path / "ledger.sqlite"))
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture
@@ -40,7 +31,7 @@ def files(tmp_path) -> Path:
     return tmp_path
 
 
-def test_from_a_folder_of_images_to_balanced_ones(run, files):
+def test_from_a_folder_of_images_to_balanced_ones(files):
     model = files / "m.privsynth"
     code, out, err = run(
         *("fit", files / "digits", "--schema", files / "s.json", "--epsilon", 10, "--delta", 1e-5),
@@ -75,7 +66,7 @@ def test_from_a_folder_of_images_to_balanced_ones(run, files):
     assert run("show", model)[0] == 0
 
 
-def test_sheets_are_written_as_images_are_learnt(run, files, monkeypatch):
+def test_sheets_are_written_as_images_are_learnt(files, monkeypatch):
     @dataclass(frozen=True, kw_only=True)
     class Quick(ImageGANSettings):
         n_steps: int = 2
@@ -95,7 +86,7 @@ def test_sheets_are_written_as_images_are_learnt(run, files, monkeypatch):
     assert not (files / "again.privsynth.partial").exists()
 
 
-def test_the_plan_of_images(run, files):
+def test_the_plan_of_images(files):
     code, out, _ = run(
         *("plan", "--schema", files / "s.json", "--rows", 60_000, "--epsilon", 1),
         *("--synthesizer", "image-feature"),
@@ -114,7 +105,7 @@ def test_the_plan_of_images(run, files):
         (["--synthesizer", "marginal", "--sheet", "s.png"], "--sheet shows images, and marginal makes rows"),
     ],
 )
-def test_mistakes_are_one_line_and_cost_nothing(run, files, arguments, message):
+def test_mistakes_are_one_line_and_cost_nothing(files, arguments, message):
     code, _, err = run(
         *("fit", files / "digits", "--schema", files / "s.json", "--epsilon", 1, "-o", files / "m.privsynth"),
         *arguments,
@@ -126,7 +117,7 @@ def test_mistakes_are_one_line_and_cost_nothing(run, files, arguments, message):
     assert not (files / "ledger.sqlite").exists() or not Ledger(files / "ledger.sqlite").datasets()
 
 
-def test_an_image_model_does_not_write_tables(run, files):
+def test_an_image_model_does_not_write_tables(files):
     model = files / "m.privsynth"
     fit = ("fit", files / "digits", "--schema", files / "s.json", "--synthesizer", "image-feature")
     assert run(*fit, "--epsilon", "none", "-o", model)[0] == 0

@@ -7,21 +7,8 @@ import json
 import pandas as pd
 import pytest
 
-from privsynth.cli import main
+from tests.helpers.commands import run
 from tests.helpers.linked import SCHEMA, bank
-
-
-@pytest.fixture
-def run(capsys):
-    """Call the command line in this process; give exit code, output and errors."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return int(stopped.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture
@@ -33,7 +20,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_folder_is_fitted_shown_and_drawn(run, folder) -> None:
+def test_a_folder_is_fitted_shown_and_drawn(folder) -> None:
     model, ledger = folder / "bank.privsynth", folder / "l.sqlite"
     fit = ["fit", folder / "bank", "--schema", folder / "linked.json", "--epsilon", 8, "-o", model]
     code, out, err = run(*fit, "--ledger", ledger)
@@ -58,7 +45,7 @@ def test_a_folder_is_fitted_shown_and_drawn(run, folder) -> None:
     assert (code, "50 synthetic persons written to" in out) == (0, True)
 
 
-def test_what_is_wrong_is_said_in_one_line(run, folder) -> None:
+def test_what_is_wrong_is_said_in_one_line(folder) -> None:
     bad = json.loads((folder / "linked.json").read_text())
     bad["tables"]["card"]["parent"] = ["client", "account"]
     (folder / "two.json").write_text(json.dumps(bad))
@@ -76,7 +63,7 @@ def test_what_is_wrong_is_said_in_one_line(run, folder) -> None:
     assert (code, "expected one file card with a suffix" in err) == (2, True)
 
 
-def test_a_plan_tells_of_each_table(run, folder) -> None:
+def test_a_plan_tells_of_each_table(folder) -> None:
     plan = ["plan", "--schema", folder / "linked.json", "--epsilon", 1]
     code, out, _ = run(*plan, "--persons", 5000)
     assert (code, "table trans: 1-way marginals" in out, "linked: epsilon 1" in out) == (0, True, True)

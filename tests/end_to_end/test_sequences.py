@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from privsynth.cli import main
 from privsynth.schema import Schema
 from privsynth.schema.schema import ROWS_OF_HISTORIES
 from privsynth.synthesizers import MarginalSynthesizer
+from tests.helpers.commands import run
 from tests.helpers.histories import COLUMNS, SCHEMA, draw_histories
 from tests.helpers.tables import QUICK
 
 N_PERSONS = 300
-
-
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-
-def run(*arguments: object) -> Outcome:
-    """Call the command line in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as stopped,
-    ):
-        main([str(argument) for argument in arguments])
-    return Outcome(int(stopped.value.code or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")

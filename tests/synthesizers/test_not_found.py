@@ -16,7 +16,7 @@ from privsynth.models.tables.mixture import ProductMixture
 from privsynth.schema import Schema
 from privsynth.synthesizers import TABLE_SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.images.base import ImageSynthesizer
-from privsynth.synthesizers.tables import bounds, domains
+from privsynth.synthesizers.tables import bounds, coarse_domains
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker
 from tests.helpers.models import model_of
 
@@ -51,7 +51,7 @@ def records(n: int = 1000) -> pd.DataFrame:
 def no_false_bounds(monkeypatch):
     """Noise alone passes for values once in a hundred or thousand lines; here as good as never."""
     monkeypatch.setattr(bounds, "FALSE_BOUND_PROBABILITY", 1e-9)
-    monkeypatch.setattr(domains, "REST_MARGIN", 6.0)
+    monkeypatch.setattr(coarse_domains, "REST_MARGIN", 6.0)
 
 
 def sampled(synthesizer, n, **request):

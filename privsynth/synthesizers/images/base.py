@@ -81,6 +81,8 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
     Args and attributes are those of `Synthesizer`.
     """
 
+    schema_: Schema
+
     @abstractmethod
     def _generator(
         self,

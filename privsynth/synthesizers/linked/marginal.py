@@ -75,6 +75,7 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
         (10, True)
     """
 
+    schema_: LinkedSchema
     name = "linked"
     settings_type = LinkedSettings
 

@@ -21,19 +21,16 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Column, Schema
-from privsynth.synthesizers.tables.domains import (
+from privsynth.synthesizers.tables.discoveries import (
     BOUNDS,
-    EVEN_PART,
     LISTS,
     MOST_FOR_LISTS,
     OCTAVES,
-    ONE_WAY,
     Discoveries,
     DomainBudget,
-    Domains,
-    find_combinations,
-    find_domains,
 )
+from privsynth.synthesizers.tables.domains import EVEN_PART, ONE_WAY, Domains, find_domains
+from privsynth.synthesizers.tables.fine_domains import find_combinations
 from privsynth.synthesizers.tables.rare_values import FittedCodes
 
 MAX_CONDITION_CELLS = 2048  # largest joint table of target and groups that is measured

@@ -18,7 +18,8 @@ from privsynth.domains.noisy_cells import Cells
 from privsynth.domains.shape import shape_in_bins
 from privsynth.models.tables.fitting import Measurement
 from privsynth.sampling.grouped import ValueGroups
-from privsynth.synthesizers.tables.domains import MAX_VALUES, Domains
+from privsynth.synthesizers.tables.domains import Domains
+from privsynth.synthesizers.tables.fine_domains import MAX_VALUES
 
 MAX_CODES = MAX_VALUES + 2  # what is discovered, "other" and missing: up to here all have codes of their own
 N_GROUPS = 128  # codes aimed at beyond that

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from privsynth.accounting.budget import Spend
+from privsynth.accounting.events import Event
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.privacy.curator import MECHANISMS, Curator
 from privsynth.privacy.mechanisms import selection
@@ -94,6 +95,19 @@ def table(n_units: int, n_rows: int) -> pd.DataFrame:
     )
 
 
+def curator_of(unit: str, n_rows: int, *, mu_squared: float = 1.0) -> tuple[Curator, list[Event]]:
+    """Return the curator of 30 units of so many rows, and where it books what it charges."""
+    booked: list[Event] = []
+    curator = Curator(
+        schema=UNITS[unit],
+        allowance=Spend(mu_squared=mu_squared, added_delta=0.0),
+        store=ReleaseStore(),
+        records=conform(table(30, n_rows), UNITS[unit]),
+        charge=lambda event, key: booked.append(event),
+    )
+    return curator, booked
+
+
 def exact(mechanism: NoisyMechanism, unit: str, n_units: int) -> Exact:
     schema = UNITS[unit]
     records = RecordsInMemory(
@@ -141,14 +155,7 @@ def test_the_noise_is_that_of_the_event_which_was_charged():
     class Shrinking(type(mechanisms()[0])):
         """Says one level when it is charged and another afterwards: it is not on the list."""
 
-    booked, store = [], ReleaseStore()
-    curator = Curator(
-        schema=UNITS["record"],
-        allowance=Spend(mu_squared=1e-6, added_delta=0.0),
-        store=store,
-        records=conform(table(30, 1), UNITS["record"]),
-        charge=lambda event, key: booked.append(event),
-    )
+    curator, booked = curator_of("record", 1, mu_squared=1e-6)
     honest = Marginals(
         purpose="test", codings=codings(), sets=((("sex", "age")),) * 5, noise_multiplier=10_000.0
     )
@@ -157,17 +164,11 @@ def test_the_noise_is_that_of_the_event_which_was_charged():
     assert 0.9 < noise.std() / booked[0].noise_multiplier < 1.1  # 1,000 cells, beside which counts vanish
     with pytest.raises(TypeError, match="got a Shrinking"):
         curator.release("more", Shrinking(**vars(honest)))
-    assert len(booked) == len(store) == 1
+    assert len(booked) == len(curator.store) == 1
 
 
 def test_more_releases_than_were_charged_are_refused_before_any_noise(monkeypatch):
-    curator = Curator(
-        schema=UNITS["record"],
-        allowance=Spend(mu_squared=1.0, added_delta=0.0),
-        store=ReleaseStore(),
-        records=conform(table(30, 1), UNITS["record"]),
-        charge=lambda event, key: None,
-    )
+    curator, _ = curator_of("record", 1)
     monkeypatch.setattr(Marginals, "n_releases", property(lambda self: 1))
     two = Marginals(purpose="test", codings=codings(), sets=(("sex",), ("age",)), noise_multiplier=10.0)
     with pytest.raises(ValueError, match="expected the 1 releases of 'test', got 2"):
@@ -176,13 +177,7 @@ def test_more_releases_than_were_charged_are_refused_before_any_noise(monkeypatc
 
 
 def test_what_an_object_carries_in_the_place_of_its_class_is_not_called():
-    curator = Curator(
-        schema=UNITS["record"],
-        allowance=Spend(mu_squared=1.0, added_delta=0.0),
-        store=ReleaseStore(),
-        records=conform(table(30, 1), UNITS["record"]),
-        charge=lambda event, key: None,
-    )
+    curator, _ = curator_of("record", 1)
     own = codings()
     vars(own["sex"])["encode"] = lambda values: 1 / 0
     honest = Marginals(purpose="test", codings=own, sets=(("sex",),), noise_multiplier=10.0)
@@ -240,15 +235,8 @@ def test_a_cut_table_is_the_sum_of_its_persons_own_tables_each_cut(histories, no
 
 
 def test_a_cut_table_is_released_over_its_norm_with_the_booked_noise():
-    schema, norm, n_sets = UNITS["person"], 0.25, 40
-    booked = []
-    curator = Curator(
-        schema=schema,
-        allowance=Spend(mu_squared=1.0, added_delta=0.0),
-        store=ReleaseStore(),
-        records=conform(table(30, 4), schema),
-        charge=lambda event, key: booked.append(event),
-    )
+    norm, n_sets = 0.25, 40
+    curator, booked = curator_of("person", 4)
     sets = ((("sex", "age")),) * n_sets
     noise = {"purpose": "test", "noise_multiplier": 10.0}
     release = curator.release("cut", Marginals(codings=codings(), sets=sets, norms=(norm,) * n_sets, **noise))

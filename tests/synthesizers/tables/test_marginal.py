@@ -23,7 +23,8 @@ from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema, category_text
 from privsynth.synthesizers.plan import plan
-from privsynth.synthesizers.tables.domains import Discoveries, one_way_parts
+from privsynth.synthesizers.tables.discoveries import Discoveries
+from privsynth.synthesizers.tables.domains import one_way_parts
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
