@@ -22,7 +22,7 @@ from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 from tests.audit.test_mechanisms import FALSE_ALARM
 
 EPSILON, DELTA = 4.0, 1e-5
-CAP, MANY = 5, 30
+CAP, MANY = 20, 30
 RUNS = 100  # in each world
 SETTINGS = MarginalSettings(
     n_rounds=2, steps_per_round=5, final_steps=5, fit=FitOptions(n_components=16), selection_share=0.1
