@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from privsynth.cli.console import check_output_folder, print_result, say_step
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, SchemaPath
+
+if TYPE_CHECKING:
+    from privsynth.attacks.private_audit import AuditBudget
+    from privsynth.report.report import AuditReport
 
 VERDICT_REACHED = 5
 
@@ -75,7 +79,6 @@ def audit(
     from privsynth.attacks.private_audit import AuditBudget
     from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
-    from privsynth.report.audit import audit as run_audit
     from privsynth.report.public import public_report
     from privsynth.report.report import HTML_NAME, JSON_NAME
     from privsynth.schema import Schema
@@ -107,7 +110,8 @@ def audit(
         guarantee = synthesizer.guarantee_ if synthesizer else None
         report = public_report(synthetic=synthetic, schema=schema, guarantee=guarantee, drawing=drawing)
     else:
-        report = run_audit(
+        report = _run_audit(
+            budget,
             real=real,
             synthetic=synthetic,
             schema=schema,
@@ -119,7 +123,6 @@ def audit(
             target=target,
             groups=[name.strip() for name in groups.split(",")] if groups else None,
             quick=quick,
-            budget=budget,
             progress=say_step,
         )
     report.save(output, force=force)
@@ -128,6 +131,21 @@ def audit(
     print_result(fields, f"{describe_verdicts(report.verdicts)}\nreport: {html}", as_json=as_json)
     if fail_on and any(v["verdict"] in _at_least(fail_on) for v in report.verdicts):
         raise typer.Exit(VERDICT_REACHED)
+
+
+def _run_audit(budget: AuditBudget | None, **arguments: Any) -> AuditReport:
+    """Run the audit; one under a budget says, if it is interrupted, what that has cost."""
+    from privsynth.report.audit import audit as run_audit
+
+    try:
+        return run_audit(budget=budget, **arguments)
+    except KeyboardInterrupt:
+        if budget is None:
+            raise
+        raise KeyboardInterrupt(
+            "nothing was written; what the audit had counted stays charged, and the rest of its budget went "
+            "back. `privsynth ledger show` shows both; the same command counts anew"
+        ) from None
 
 
 def describe_verdicts(verdicts: list[dict[str, Any]]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast, get_type_hints
 
@@ -14,6 +15,7 @@ from typer.core import TyperGroup
 from privsynth.cli.console import be_quiet, say_error, speak, warnings_said
 from privsynth.cli.options import Quiet
 from privsynth.errors import PrivsynthError
+from privsynth.errors.termination import Termination, terminations_raised
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 # typer brings its own click or takes the installed one, by its version
@@ -22,10 +24,14 @@ NOTHING_KEPT = "nothing was written"
 
 
 class Interrupted(PrivsynthError):
-    """Ctrl-C; says what was kept."""
+    """Ctrl-C, SIGTERM or SIGHUP; says what was kept. The exit code is the one that shells give."""
 
-    exit_code = 130
     kind = "interrupted"
+
+    def __init__(self, kept: str) -> None:
+        came = Termination.received
+        super().__init__(f"{'interrupted' if came is None else f'ended by {came.name}'}; {kept}")
+        self.exit_code = 128 + (came or signal.SIGINT)
 
 
 class WrongUsageError(PrivsynthError):
@@ -48,14 +54,14 @@ class UnexpectedError(PrivsynthError):
 
 
 class Commands(TyperGroup):
-    """The commands; Ctrl-C in any of them ends with one line that says what was kept."""
+    """The commands; Ctrl-C, SIGTERM or SIGHUP in any of them ends with one line that says what was kept."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
-            raise Interrupted(f"interrupted; {str(interrupt) or NOTHING_KEPT}") from None
+            raise Interrupted(str(interrupt) or NOTHING_KEPT) from None
 
 
 class CommandLine(typer.Typer):
@@ -94,12 +100,12 @@ def run_commands(commands: typer.Typer, arguments: Sequence[str]) -> int:
     """
     speak(errors_as_json="--json" in arguments)
     try:
-        with warnings_said():
+        with terminations_raised(as_exit_code=True), warnings_said():
             code = commands(list(arguments), standalone_mode=False)
     except PrivsynthError as error:
         return _ended_by(error)
     except (KeyboardInterrupt, typer.Abort):  # before a command began
-        return _ended_by(Interrupted(f"interrupted; {NOTHING_KEPT}"))
+        return _ended_by(Interrupted(NOTHING_KEPT))
     except UsageError as error:
         return _ended_by_usage(error, as_json="--json" in arguments)
     except Exception as error:

@@ -12,7 +12,14 @@ import typer
 
 from privsynth.cli.console import check_output, print_result, progress_said, say, warn
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
-from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, ParameterError, SchemaError
+from privsynth.errors import (
+    BudgetExceededError,
+    LedgerError,
+    ModelFileError,
+    ParameterError,
+    SchemaError,
+    StoreInUseError,
+)
 from privsynth.synthesizers import NAMES
 
 if TYPE_CHECKING:
@@ -165,6 +172,7 @@ def fit(
                 restart=restart,
                 progress=progress,
             )
+        model.save(output, force=True)  # checked before anything was paid for
     except FitInterrupted as stopped:
         model.save(output, force=True)
         raise KeyboardInterrupt(
@@ -172,11 +180,12 @@ def fit(
             + _resumable(partial)
         ) from None
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_resumable(partial)) from None
+        _discard_unpaid(partial)
+        kept = _resumable(partial) if partial.exists() else "nothing was read, and nothing was paid"
+        raise KeyboardInterrupt(kept) from None
     except (ParameterError, LedgerError, BudgetExceededError):
         _discard_unpaid(partial)
         raise
-    model.save(output, force=True)  # checked before anything was paid for
     partial.unlink(missing_ok=True)
     write_sheet(model, sheet, force=force)
     _print_fitted(output, model.guarantee_, as_json=as_json)
@@ -360,8 +369,8 @@ def _is_fitted(output: Path, fingerprint: str) -> bool:
 
 def _resumable(partial: Path) -> str:
     return (
-        f"what was paid for is kept in {str(partial)!r}, and the same command resumes; "
-        "--restart would discard it"
+        f"what was paid for stays charged and is kept in {str(partial)!r}, what was not went back, and the "
+        "same command resumes; --restart would discard what is kept"
     )
 
 
@@ -369,7 +378,9 @@ def _discard_unpaid(partial: Path) -> None:
     """Remove the store of a run that was refused before it reserved anything: it would be in the way."""
     from privsynth.releases.store import ReleaseStore
 
-    if partial.exists():
+    if not partial.exists():
+        return
+    with suppress(ModelFileError, StoreInUseError):  # not ours to judge
         store = ReleaseStore(partial)
         store.close()
         if len(store) == 0 and "added_delta" not in store.meta:  # which is kept once a run is reserved

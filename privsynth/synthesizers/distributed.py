@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from privsynth.errors import ParameterError
+from privsynth.errors.termination import INTERRUPTIONS
 from privsynth.privacy.distributed import Ranks
 from privsynth.releases.store import Release, ReleaseStore, release_from
 
@@ -58,7 +59,8 @@ class JointStore(ReleaseStore):
 def joint_fit(device: str) -> Iterator[Ranks | None]:
     """Give this process's place among those of `torchrun`, None if alone; if the first fails, all end.
 
-    Helpers leave Ctrl-C to the first rank, which finishes its step and keeps a usable model.
+    Helpers leave Ctrl-C, SIGTERM and SIGHUP to the first rank, which finishes its step and keeps a usable
+    model.
     """
     ranks = Ranks.of_this_process()
     if ranks is None:
@@ -78,8 +80,9 @@ def joint_fit(device: str) -> Iterator[Ranks | None]:
     elif threading.current_thread() is not threading.main_thread():
         yield ranks
     else:
-        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        previous = {number: signal.signal(number, signal.SIG_IGN) for number in INTERRUPTIONS}
         try:
             yield ranks
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, handler in previous.items():
+                signal.signal(number, handler)

@@ -11,6 +11,7 @@ from typing import Any
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError
+from privsynth.errors.termination import held_back, terminations_raised
 from privsynth.io.tables import table_name
 from privsynth.ledger.ledger import Ledger
 from privsynth.releases.store import Release, ReleaseStore
@@ -65,40 +66,40 @@ class Account:
     """
 
     def __init__(self, book: Ledger, run: str, *, is_finished: bool) -> None:
-        self._book, self._run = book, run
+        self._book, self.run = book, run
         self.is_finished, self.is_stopped = is_finished, False
 
     def charge(self, event: Event, key: str) -> None:
         """Charge an event, durably."""
-        self._book.charge(self._run, event, key)
+        self._book.charge(self.run, event, key)
 
     def begun(self, key: str, event: Event) -> int:
         """Return how many steps of a charged block are spent."""
-        return self._book.begun(self._run, key, event)
+        return self._book.begun(self.run, key, event)
 
     def advance(self, key: str, event: Event, n_begun: int) -> None:
         """Spend the step of that number, durably, if exactly those before it are spent."""
-        self._book.advance(self._run, key, event, n_begun)
+        self._book.advance(self.run, key, event, n_begun)
 
     def keep(self, key: str, event: Event, n_steps: int) -> None:
         """Note that a checkpoint holds the first ``n_steps`` steps."""
-        self._book.keep(self._run, key, event, n_steps)
+        self._book.keep(self.run, key, event, n_steps)
 
     @property
     def steps_begun(self) -> dict[str, int]:
         """How many steps of each block are spent, as a store keeps it for those who only follow."""
-        return {f"{key}/begun": begun for key, (begun, _) in self._book.blocks(self._run).items()}
+        return {f"{key}/begun": begun for key, (begun, _) in self._book.blocks(self.run).items()}
 
     @property
     def noiseless_stops(self) -> int:
         """How often records stopped a run on this data set."""
-        return self._book.noiseless_stops(self._run)
+        return self._book.noiseless_stops(self.run)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Count what fails inside as a stop that records caused; the reservation then stays charged."""
         try:
-            with self._book.reading(self._run):
+            with self._book.reading(self.run):
                 yield
         except Exception:
             self.is_stopped = True
@@ -119,9 +120,9 @@ def ledger_run(
 ) -> Iterator[Account]:
     """Reserve the whole plan, or resume an interrupted run, and give out its account; then records are read.
 
-    On success the run is finished; on an error or Ctrl-C it is suspended: what no event claims goes back,
-    and what was released lies in the store. A stop that records cause keeps the reservation. Charges whose
-    answers were lost are put into the store as such.
+    On success the run is finished; on an error, Ctrl-C, SIGTERM or SIGHUP it is suspended: what no event
+    claims goes back, and what was released lies in the store. A stop that records cause keeps the
+    reservation. Charges whose answers were lost are put into the store as such.
 
     Raises:
         BudgetExceededError: If the data set's limit would be passed; nothing has been read.
@@ -129,6 +130,34 @@ def ledger_run(
         LedgerError: If the ledger refuses for another reason.
     """
     book = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
+    account = None
+    with terminations_raised(as_exit_code=False):
+        try:
+            with held_back():  # no signal between the reservation and what gives it back
+                account = _opened(book, dataset, schema, epsilon, delta, store, configuration, description)
+            yield account
+            with held_back():
+                if not account.is_finished:
+                    book.finish(account.run)
+        except BaseException:
+            if account is not None and not (account.is_finished or account.is_stopped):
+                with held_back():
+                    if book.status(account.run) == "open":
+                        book.suspend(account.run)
+            raise
+
+
+def _opened(
+    book: Ledger,
+    dataset: str | None,
+    schema: Schema | LinkedSchema,
+    epsilon: float,
+    delta: float,
+    store: ReleaseStore,
+    configuration: Mapping[str, Any],
+    description: str,
+) -> Account:
+    """Reserve a run of its own, or resume the one that the store belongs to."""
     home = store.meta.get("ledger", str(book.path.resolve()))
     if home != str(book.path.resolve()):
         raise LedgerError(
@@ -158,14 +187,7 @@ def ledger_run(
     store.set_meta(added_delta=book.plan(run).added_delta)
     account = Account(book, run, is_finished=status == "finished")
     _note_lost(book, run, store)
-    try:
-        yield account
-    except BaseException:
-        if not account.is_finished and not account.is_stopped:
-            book.suspend(run)
-        raise
-    if not account.is_finished:
-        book.finish(run)
+    return account
 
 
 def _fresh_run(

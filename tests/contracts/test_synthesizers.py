@@ -29,6 +29,7 @@ from privsynth.errors import (
     StoreInUseError,
     TableError,
 )
+from privsynth.errors.termination import terminations_raised
 from privsynth.ledger.ledger import Ledger
 from privsynth.metrics.fidelity.detection import spending
 from privsynth.privacy.curator import Curator
@@ -39,6 +40,7 @@ from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.guarantee import guarantee_statement
+from privsynth.synthesizers.interruption import FitInterrupted
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
 from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import PATIENTS, patients
@@ -519,14 +521,23 @@ def test_numbers_of_numpy_are_numbers(ledger, tmp_path, kind):
 # -- interruption of a training --------------------------------------------------------------------------
 
 
-def press_ctrl_c_at(step):
+def press_ctrl_c_at(step, sent=signal.SIGINT):
     """Return a progress callback that sends this process an interrupt once ``step`` steps are done."""
 
     def progress(message, done, total):
         if done == step and message.startswith("training"):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
 
     return progress
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no such signal")
+def test_a_terminated_training_leaves_a_usable_model_as_after_ctrl_c(ledger, tmp_path):
+    synthesizer = maker(TRAINED[0])()
+    with terminations_raised(as_exit_code=True), pytest.raises(FitInterrupted, match="after 2 of 6"):
+        fit(synthesizer, ledger, progress=press_ctrl_c_at(2, signal.SIGHUP), releases_path=tmp_path / "m")
+    assert len(sample(synthesizer, 10)) == 10
+    assert ledger.datasets()[0].runs[0].status == "suspended"
 
 
 def test_ctrl_c_leaves_a_usable_model_and_the_same_call_ends_where_it_would_have(

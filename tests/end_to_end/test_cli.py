@@ -165,7 +165,7 @@ def test_an_interrupted_fit_is_resumed_by_the_same_command_and_pays_for_nothing_
     assert process.returncode == 130
     last = err.splitlines()[-1]
     assert last.startswith(
-        "interrupted; what was paid for is kept in 'm.privsynth.partial', and the same command"
+        "interrupted; what was paid for stays charged and is kept in 'm.privsynth.partial', what was not "
     )
     assert "Traceback" not in err
     (run,) = Ledger(own_ledger).datasets()[0].runs

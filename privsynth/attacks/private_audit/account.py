@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
 from privsynth.errors import ParameterError
+from privsynth.errors.termination import held_back, terminations_raised
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.schema import Schema
@@ -58,6 +59,7 @@ class AuditAccount:
         )
         self.budget = budget
         self._is_stopped = False
+        self._run = ""
         self.spend = Spend.of_budget(epsilon=budget.epsilon, delta=budget.delta)
         ledger = budget.ledger
         self._ledger = ledger if isinstance(ledger, Ledger) else Ledger(ledger)
@@ -71,13 +73,23 @@ class AuditAccount:
             "delta": self.budget.delta,
             "description": "audit",
         }
-        # no event of an audit has a delta of its own
-        self._run = self._ledger.take_over(**plan) or self._ledger.reserve(**plan, part_of_rest=0.0)
+        with ExitStack() as stack:
+            stack.enter_context(terminations_raised(as_exit_code=False))
+            stack.callback(self._close)
+            with held_back():  # no signal between the reservation and what gives it back
+                # no event of an audit has a delta of its own
+                self._run = self._ledger.take_over(**plan) or self._ledger.reserve(**plan, part_of_rest=0.0)
+            self._ends = stack.pop_all()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if not self._is_stopped:
-            self._ledger.close(self._run)  # what no event claims goes back
+    def __exit__(self, *exception: Any) -> None:
+        self._ends.__exit__(*exception)
+
+    def _close(self) -> None:
+        """Give back what no event claims."""
+        if self._run and not self._is_stopped:
+            with held_back():
+                self._ledger.close(self._run)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
