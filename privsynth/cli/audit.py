@@ -72,16 +72,18 @@ def audit(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge fidelity, utility, fairness and leakage.
+    """Judge fidelity, utility, fairness and leakage; of linked tables how their rows belong together.
 
-    With --public neither --real nor --holdout is read, and none may be given.
+    Where the schema is of linked tables, folders stand in the place of files. With --public neither --real
+    nor --holdout is read, and none may be given.
     """
     from privsynth.attacks.private_audit import AuditBudget
+    from privsynth.cli.linked import read_schema, refuse_for_linked
     from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
     from privsynth.report.public import public_report
     from privsynth.report.report import HTML_NAME, JSON_NAME
-    from privsynth.schema import Schema
+    from privsynth.schema.linked import LinkedSchema
     from privsynth.synthesizers import load
     from privsynth.synthesizers.run import dataset_name
 
@@ -94,8 +96,20 @@ def audit(
         )
     if real is None and not public:
         raise ParameterError("expected --real, the records that the generator was fitted to, or --public")
+    schema = read_schema(schema_path)
+    if isinstance(schema, LinkedSchema):
+        refuse_for_linked(
+            {
+                "--public": public or None,
+                "--non-private": non_private or None,
+                "--request": request,
+                "--target": target,
+                "--groups": groups,
+                "--audit-epsilon": audit_epsilon,
+            }
+        )
     check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
-    schema, synthesizer = Schema.load(schema_path), load(model) if model else None
+    synthesizer = load(model) if model else None
     budget = None
     if audit_epsilon is not None:  # charged where the fit was charged, so that the two compose
         fitted_to = synthesizer.guarantee_["dataset"] if synthesizer else None
@@ -106,10 +120,11 @@ def audit(
         if synthesizer is None:
             raise ParameterError("expected --model beside --request: the model tells what a request moves")
         drawing = drawing_by(synthesizer, read_request_file(request))
-    if public or real is None:
+    if (public or real is None) and not isinstance(schema, LinkedSchema):
         guarantee = synthesizer.guarantee_ if synthesizer else None
         report = public_report(synthetic=synthetic, schema=schema, guarantee=guarantee, drawing=drawing)
     else:
+        assert real is not None
         report = _run_audit(
             budget,
             real=real,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,18 @@ def read_schema(path: Path) -> Schema | LinkedSchema:
     from privsynth.schema.linked import LinkedSchema, is_linked
 
     return LinkedSchema.load(path) if is_linked(read_fields(path)) else Schema.load(path)
+
+
+def refuse_for_linked(flags: Mapping[str, object], *, what: str = "the schema") -> None:
+    """Raise a `ParameterError` if a flag is set that means nothing of linked tables.
+
+    Args:
+        flags: Their values by name; None where they are not set.
+        what: What says that tables are linked.
+    """
+    for flag, value in flags.items():
+        if value is not None:
+            raise ParameterError(f"{flag} is of single tables and images, and {what} is of linked tables")
 
 
 def sample_linked(
@@ -56,9 +69,7 @@ def sample_linked(
     """
     from privsynth.io.blocks import write_blocks
 
-    for flag, value in refused.items():
-        if value is not None:
-            raise ParameterError(f"{flag} is of single tables and images, and the model is of linked tables")
+    refuse_for_linked(refused, what="the model")
     names = tuple(f"{name}{SUFFIX}" for name in synthesizer.schema_.tables)
     if folder.suffix:
         raise ParameterError(

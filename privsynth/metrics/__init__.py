@@ -11,6 +11,7 @@ from __future__ import annotations
 from privsynth.metrics import images
 from privsynth.metrics.fairness.tables import fairness
 from privsynth.metrics.fidelity.detection import interpretability
+from privsynth.metrics.fidelity.links import links
 from privsynth.metrics.fidelity.sequences import sequences
 from privsynth.metrics.fidelity.tables import fidelity
 from privsynth.metrics.leakage.disclosure import disclosure
@@ -23,6 +24,7 @@ __all__ = [
     "fidelity",
     "images",
     "interpretability",
+    "links",
     "membership",
     "sequences",
     "utility",

@@ -32,8 +32,13 @@ Tables = Mapping[str, Table] | str | Path
 """Linked tables: a mapping of name to table, or the folder where each lies in a file of its name."""
 
 
-def open_linked(tables: Tables, schema: LinkedSchema) -> dict[str, Source]:
+def open_linked(tables: Tables, schema: LinkedSchema, *, is_real: bool = True) -> dict[str, Source]:
     """Open linked tables: their names and how they are stored are read, and no record.
+
+    Args:
+        tables: A mapping of names to tables, or the folder where each lies in a file of its name.
+        schema: What is public about them.
+        is_real: As for `privsynth.io.tables.open_table`.
 
     Raises:
         TableError: If a table is not there, or is none.
@@ -61,7 +66,7 @@ def open_linked(tables: Tables, schema: LinkedSchema) -> dict[str, Source]:
     for name, table in schema.tables.items():
         key = [] if table.key is None or not schema.children(name) else [table.key]
         needed = [*needed_columns(table.schema), *key]
-        opened[name] = open_table(given_tables[name], needed, schema=table.schema)
+        opened[name] = open_table(given_tables[name], needed, schema=table.schema, is_real=is_real)
         check_has_columns(opened[name].names, table.schema, f"the table {name!r}")
         if key and key[0] not in opened[name].names:
             raise SchemaError(f"the table {name!r} has no column {key[0]!r}, the key of its rows")
@@ -139,7 +144,7 @@ def read_linked(
     root = schema.tables[schema.person]
     _check_unique(person_codes(opened[root.name].column(str(root.key))), root)
     parents = {
-        name: _parents(opened, table, schema, on_violation)
+        name: parents_of(opened, table, schema, on_violation)
         for name, table in schema.tables.items()
         if table.parent is not None
     }
@@ -160,10 +165,23 @@ def read_linked(
     return views
 
 
-def _parents(
+def parents_of(
     opened: Mapping[str, Source], table: LinkedTable, schema: LinkedSchema, on_violation: OnViolation
 ) -> IntArray:
-    """Return the row of the parent that each row belongs to, -1 for none; keys match by their text."""
+    """Return the row of the parent that each row belongs to, -1 for none; keys match by their text.
+
+    Args:
+        opened: The tables, as `open_linked` opens them.
+        table: A child table.
+        schema: What is public about the tables.
+        on_violation: Whether rows that belong to no row are an error.
+
+    Raises:
+        SchemaError: If a key of the parent stands twice, or, under ``"error"``, a row belongs to none.
+
+    Privacy:
+        Not private: says which records belong together.
+    """
     assert table.parent is not None
     parent = schema.tables[table.parent]
     keys, of_rows = (

@@ -21,30 +21,34 @@ from privsynth.metrics.leakage.membership import split_by_chance
 from privsynth.metrics.leakage.shadow import Shadowing
 from privsynth.metrics.utility.downstream import DirectModel
 from privsynth.models.threads import idle_processors_only
+from privsynth.records.linked import Tables
 from privsynth.report.context import (
     ImageContext,
     PublicContext,
     TableContext,
     as_images,
+    as_linked,
     as_table,
     sizes_of,
 )
 from privsynth.report.limits import QUICK, QUICK_IMAGES, ImageLimits, Limits
+from privsynth.report.linked_audit import audit_linked
 from privsynth.report.provenance import drawing_of
 from privsynth.report.public import report_publicly
 from privsynth.report.report import AuditReport
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 
 
 @renamed_arguments(twin="non_private", n_twins="n_non_private")
 @idle_processors_only()
 def audit(
     *,
-    real: Table | ImageSource,
-    synthetic: Table | ImageSource,
-    schema: Schema,
-    holdout: Table | ImageSource | None = None,
-    reference: Table | ImageSource | None = None,
+    real: Table | ImageSource | Tables,
+    synthetic: Table | ImageSource | Tables,
+    schema: Schema | LinkedSchema,
+    holdout: Table | ImageSource | Tables | None = None,
+    reference: Table | ImageSource | Tables | None = None,
     non_private: Table | Sequence[Table] | Callable[[], Table] | None = None,
     n_non_private: int = 1,
     model: Sampler | None = None,
@@ -65,7 +69,8 @@ def audit(
     Args:
         real: Frame or path: the records that the generator was fitted to.
         synthetic: Frame or path: the released rows, of any tool.
-        schema: The description of the table.
+        schema: The description of the table. Of linked tables it takes a `LinkedSchema`, and each side is a
+            folder or a mapping of names to tables.
         holdout: Frame or path: rows of the same source that the generator never saw. Without it membership
             and utility are ``not_assessed``.
         reference: Frame or path: more such rows, for the attack; else half of the holdout serves.
@@ -105,6 +110,26 @@ def audit(
         "random_state": checked_seed(random_state, below=2**32) or 0,
         "progress": progress or (lambda message: None),
     }
+    if isinstance(schema, LinkedSchema):
+        _refuse(
+            "an audit of linked tables",
+            non_private=non_private,
+            direct=direct,
+            target=target,
+            groups=groups,
+            budget=budget,
+            shadowing=shadowing,
+        )
+        return audit_linked(
+            as_linked(real),
+            as_linked(synthetic),
+            schema=schema,
+            holdout=None if holdout is None else as_linked(holdout),
+            reference=None if reference is None else as_linked(reference),
+            limits=_limits(limits, quick=quick),
+            drawing=drawing,
+            shared=shared,
+        )
     if schema.image is not None:
         _refuse(
             "an audit of images", non_private=non_private, direct=direct, budget=budget, shadowing=shadowing
@@ -128,10 +153,7 @@ def audit(
             shadowing=shadowing,
             limits=limits,
         )
-    if limits is None:
-        limits = QUICK if quick else Limits()
-    if not isinstance(limits, Limits):
-        raise ParameterError(f"expected limits to be Limits, got {type(limits).__name__}")
+    limits = _limits(limits, quick=quick)
     target, groups = roles_of(schema, target, groups)
     if callable(non_private):
         shared["progress"]("fitting without privacy")
@@ -162,6 +184,14 @@ def audit(
             shadowing=shadowing,
         )
     )
+
+
+def _limits(limits: Limits | ImageLimits | None, *, quick: bool) -> Limits:
+    if limits is None:
+        return QUICK if quick else Limits()
+    if not isinstance(limits, Limits):
+        raise ParameterError(f"expected limits to be Limits, got {type(limits).__name__}")
+    return limits
 
 
 def _refuse(what: str, **given: object) -> None:

@@ -183,7 +183,9 @@ def _chart_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for row in found["figures"]:
         ways = [None if f is None or f["ceiling"] is None else way_to_floor(f) for f in row["by_run"]]
-        if row["section"] in ("Fidelity", "Sequences", "Utility") and any(way is not None for way in ways):
+        if row["section"] in ("Fidelity", "Links", "Sequences", "Utility") and any(
+            way is not None for way in ways
+        ):
             values = [None if f is None else f["value"] for f in row["by_run"]]
             shares = [None if way is None else 1 - way for way in ways]
             rows.append({"measure": row["measure"], "values": values, "shares": shares})

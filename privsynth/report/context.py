@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ from privsynth.errors import ParameterError
 from privsynth.io.image_files import ImageSource, OpenedImages
 from privsynth.io.source import Table
 from privsynth.metrics.common import image_features
+from privsynth.metrics.common.families import LinkedTables
 from privsynth.metrics.common.images import ImageTables
 from privsynth.metrics.common.tables import Tables
 from privsynth.metrics.common.units import at_most_rows, n_units
@@ -23,9 +24,11 @@ from privsynth.metrics.leakage.shadow import Shadowing
 from privsynth.metrics.utility import images as image_utility
 from privsynth.metrics.utility.downstream import DirectModel, Predictions, predict_holdout, target_of
 from privsynth.records.conform import Records
+from privsynth.records.linked import Tables as LinkedFrames
 from privsynth.report.limits import ImageLimits, Limits
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
+from privsynth.schema.linked import LinkedSchema
 
 TABLES = ("real", "synthetic", "holdout", "reference")
 Progress = Callable[[str], None]
@@ -48,7 +51,7 @@ class AuditContext:
         found: Name of a section to its figures, as far as they have been assessed.
     """
 
-    schema: Schema
+    schema: Schema | LinkedSchema
     guarantee: dict[str, Any] | None
     drawing: dict[str, Any] | None
     random_state: int = 0
@@ -57,7 +60,9 @@ class AuditContext:
 
     @property
     def kind(self) -> str:
-        """``table`` or ``images``: which sections there are."""
+        """``table``, ``linked`` or ``images``: which sections there are."""
+        if isinstance(self.schema, LinkedSchema):
+            return "linked"
         return "table" if self.schema.image is None else "images"
 
 
@@ -73,6 +78,7 @@ class PublicContext(AuditContext):
             for; None where there is none. The records stay behind it: no section is given them.
     """
 
+    schema: Schema
     synthetic: pd.DataFrame | LabelledImages
     target: str | None
     groups: Sequence[str]
@@ -91,6 +97,7 @@ class TableContext(AuditContext):
         shadowing: Asks for the shadow-model attack.
     """
 
+    schema: Schema
     everything: Tables
     limits: Limits
     is_randomised: bool
@@ -127,6 +134,35 @@ class TableContext(AuditContext):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LinkedContext(AuditContext):
+    """That of an audit of linked tables.
+
+    Attributes:
+        everything: All families of all sides.
+        limits: How much work is done.
+        is_randomised: Whether chance alone decided who is a member.
+    """
+
+    schema: LinkedSchema
+    everything: LinkedTables
+    limits: Limits
+    is_randomised: bool
+
+    @cached_property
+    def tables(self) -> LinkedTables:
+        """The tables with about ``limits.max_rows`` rows in the largest of each side, as whole families."""
+        most = self.limits.max_rows
+        if most is None:
+            return self.everything
+        generator = np.random.default_rng(self.random_state)
+        thin: dict[str, Any] = {}
+        for name, families in self.everything.sides.items():
+            share = most / max(most, *families.n_rows.values())
+            thin[name] = families.some(max(1, round(share * families.n_persons)), generator)
+        return replace(self.everything, **thin)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImageContext(AuditContext):
     """That of an audit of images.
 
@@ -135,6 +171,7 @@ class ImageContext(AuditContext):
         limits: How much work is done.
     """
 
+    schema: Schema
     images: ImageTables
     limits: ImageLimits
 
@@ -154,7 +191,7 @@ class ImageContext(AuditContext):
         )
 
 
-def as_images(source: Table | ImageSource) -> ImageSource:
+def as_images(source: Table | ImageSource | LinkedFrames) -> ImageSource:
     """Return a source of images; raises a `ParameterError` if it is a table.
 
     Privacy:
@@ -168,8 +205,8 @@ def as_images(source: Table | ImageSource) -> ImageSource:
     return source
 
 
-def as_table(source: Table | ImageSource) -> Table:
-    """Return a source of a table; raises a `ParameterError` if it holds images.
+def as_table(source: Table | ImageSource | LinkedFrames) -> Table:
+    """Return a source of a table; raises a `ParameterError` if it holds images, or several tables.
 
     Privacy:
         Not private: returns what it is given.
@@ -178,6 +215,25 @@ def as_table(source: Table | ImageSource) -> Table:
         raise ParameterError(
             "expected a table, as the schema says, got images; to audit images, add their shape to the "
             'schema: "image": {"height": ..., "width": ..., "channels": ...}'
+        )
+    if isinstance(source, Mapping):
+        raise ParameterError(
+            "expected a table, as the schema says, got a mapping of tables; linked tables take a schema of "
+            "linked tables: LinkedSchema.load(path)"
+        )
+    return source
+
+
+def as_linked(source: Table | ImageSource | LinkedFrames) -> LinkedFrames:
+    """Return linked tables; raises a `ParameterError` if it is one table, or images.
+
+    Privacy:
+        Not private: returns what it is given.
+    """
+    if not isinstance(source, Mapping | str | Path):
+        raise ParameterError(
+            "expected linked tables, as the schema says: a folder, or a mapping of table names to tables; "
+            f"got {'a frame' if isinstance(source, pd.DataFrame) else type(source).__name__}"
         )
     return source
 

@@ -7,6 +7,8 @@ import json
 import pandas as pd
 import pytest
 
+from privsynth.report import audit
+from privsynth.report.report import plain
 from tests.helpers.commands import run
 from tests.helpers.linked import SCHEMA, bank
 
@@ -72,3 +74,26 @@ def test_a_plan_tells_of_each_table(folder) -> None:
     assert sum(step["share"] for step in steps) == pytest.approx(1.0)
     code, _, err = run(*plan, "--rows", 5000)
     assert (code, "expected --persons" in err) == (2, True)
+
+
+def test_folders_are_audited_as_frames_are(folder) -> None:
+    sides = {"real": bank(250), "synthetic": bank(240, 2), "holdout": bank(200, 1, first_id=10**6)}
+    for side, tables in sides.items():
+        (folder / side).mkdir()
+        for name, table in tables.items():
+            table.to_parquet(folder / side / f"{name}.parquet")
+    flags = [part for side in sides for part in (f"--{side}", folder / side)]
+    command = ["audit", *flags, "--schema", folder / "linked.json", "-o", folder / "page"]
+    code, out, err = run(*command, "--json")
+    assert code == 0, err
+    assert "Do the rows of the synthetic tables belong together" in out
+    written = json.loads((folder / "page" / "report.json").read_text(encoding="utf-8"))
+    assert written["links"] == plain(audit(**sides, schema=SCHEMA).links)
+    assert (folder / "page" / "report.html").exists()
+    code, _, err = run(*command, "--target", "rich", "--force")
+    assert (code, "--target is of single tables and images" in err) == (2, True)
+    code, _, err = run(*command[:1], *flags[2:], *command[-4:], "--force")
+    assert (code, "expected --real" in err) == (2, True)
+    (folder / "synthetic" / "card.parquet").unlink()
+    code, _, err = run(*command, "--force")
+    assert (code, "expected one file card with a suffix" in err) == (2, True)

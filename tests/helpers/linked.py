@@ -45,13 +45,13 @@ TABLES: dict[str, dict[str, Any]] = {
 SCHEMA = LinkedSchema(TABLES, person="client")
 
 
-def bank(n: int = 600, seed: int = 0) -> dict[str, pd.DataFrame]:
+def bank(n: int = 600, seed: int = 0, first_id: int = 7) -> dict[str, pd.DataFrame]:
     """Return tables with a law across them: of the rich most accounts are gold, of those most rows big."""
     rng = np.random.default_rng(seed)
     rich = rng.random(n) < 0.4
     client = pd.DataFrame(
         {
-            "id": np.arange(n) + 7,
+            "id": np.arange(n) + first_id,
             "sex": rng.choice(["F", "M"], n),
             "rich": rich,
             "age": rng.integers(18, 90, n),

@@ -82,7 +82,7 @@ def test_a_section_that_reads_records_is_closed_in_a_public_report(draw, schema)
     assert 'id="length"' not in report.to_html()
 
 
-@pytest.mark.parametrize("kind", ["table", "images"])
+@pytest.mark.parametrize("kind", ["table", "linked", "images"])
 @pytest.mark.parametrize("public", [True, False])
 def test_each_name_stands_for_one_section_of_a_report(kind: str, public: bool) -> None:
     shown = sections_of(kind, public=public)

@@ -137,25 +137,25 @@ def load_tables(
     raw = {
         name: open_table(table, needed, schema=schema) for name, table in given.items() if table is not None
     }
-    _refuse_shared_persons(raw, schema)
+    refuse_shared_persons(raw, schema)
     notes: list[str] = []
     as_released = schema_of_released(schema)
-    released = _canonical(
+    released = canonical_records(
         open_table(synthetic, needed, schema=schema, is_real=False), as_released, "synthetic", notes
     )
-    records = {name: _canonical(table, schema, name, notes) for name, table in raw.items()}
+    records = {name: canonical_records(table, schema, name, notes) for name, table in raw.items()}
     records["synthetic"] = released
     if model is not None and not schema.is_sequential:
         n_rows = len(records["synthetic"].frame)
         drawn = draw_balanced(model, schema, target, groups, n_rows=n_rows, seed=random_state)
         if drawn is not None:
-            records["balanced"] = _canonical(open_table(drawn), as_released, "balanced", notes)
+            records["balanced"] = canonical_records(open_table(drawn), as_released, "balanced", notes)
     fits = {f"non-private {i + 1}" if i else "non-private": t for i, t in enumerate(_listed(non_private))}
     for name, table in fits.items():
-        records[name] = _canonical(
+        records[name] = canonical_records(
             open_table(table, needed, schema=schema, is_real=False), as_released, name, notes
         )
-    records = _with_common_categories(records, schema)
+    records = with_common_categories(records, schema)
     return Tables(
         schema=schema,
         target=target,
@@ -177,8 +177,8 @@ def load_released(synthetic: Table, *, schema: Schema) -> Tables:
     """
     notes: list[str] = []
     alone = schema_of_released(schema)
-    rows = _canonical(open_table(synthetic, schema=schema, is_real=False), alone, "synthetic", notes)
-    rows = _with_common_categories({"synthetic": rows}, alone)["synthetic"]
+    rows = canonical_records(open_table(synthetic, schema=schema, is_real=False), alone, "synthetic", notes)
+    rows = with_common_categories({"synthetic": rows}, alone)["synthetic"]
     target, groups = roles_of(alone, None, None)
     return Tables(schema=alone, real=rows, synthetic=rows, target=target, groups=groups, notes=tuple(notes))
 
@@ -246,7 +246,21 @@ def roles_of(
     return target, tuple(group for group in groups if group != target)
 
 
-def _canonical(table: Source, schema: Schema, name: str, notes: list[str]) -> Records:
+def canonical_records(table: Source, schema: Schema, name: str, notes: list[str]) -> Records:
+    """Read a table; what breaks the schema is clipped, and noted.
+
+    Args:
+        table: The opened table.
+        schema: Its description.
+        name: What it is called.
+        notes: Where is noted what was clipped.
+
+    Raises:
+        SchemaError, TableError: If it cannot be read as the schema says, or has no rows.
+
+    Privacy:
+        Not private: returns the records.
+    """
     if table.n_rows == 0:
         raise TableError(f"expected the {name} table to have rows, got none")
     try:
@@ -257,7 +271,12 @@ def _canonical(table: Source, schema: Schema, name: str, notes: list[str]) -> Re
         return records
 
 
-def _refuse_shared_persons(raw: dict[str, Source], schema: Schema) -> None:
+def refuse_shared_persons(raw: dict[str, Source], schema: Schema) -> None:
+    """Raise a `ParameterError` if a person stands in two tables that must be apart.
+
+    Privacy:
+        Not private: compares the persons of real tables.
+    """
     person_id = schema.person_id
     if person_id is None:
         return
@@ -275,8 +294,12 @@ def _refuse_shared_persons(raw: dict[str, Source], schema: Schema) -> None:
                 )
 
 
-def _with_common_categories(records: dict[str, Records], schema: Schema) -> dict[str, Records]:
-    """Give columns with private categories the sorted union of all tables' values, as text."""
+def with_common_categories(records: dict[str, Records], schema: Schema) -> dict[str, Records]:
+    """Give columns with private categories the sorted union of all tables' values, as text.
+
+    Privacy:
+        Not private: returns the records.
+    """
     private = [column.name for column in schema.modelled if column.categories == PRIVATE]
     frames = {name: table.frame.copy(deep=False) for name, table in records.items()}
     for column in private:

@@ -8,7 +8,6 @@ counts once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from privsynth.io.source import Table
-from privsynth.metrics.common.baselines import Compared, figure_of
-from privsynth.metrics.common.estimates import figure, not_assessed, number
+from privsynth.metrics.common.baselines import Compared
+from privsynth.metrics.common.distances import distance_by_chance, distances, mean_figure, some_pairs
+from privsynth.metrics.common.estimates import figure, not_assessed
 from privsynth.metrics.common.histories import Histories, events_of, weights_of
 from privsynth.metrics.common.learners import BOOSTING
-from privsynth.metrics.common.marginals import Coded, total_variation
+from privsynth.metrics.common.marginals import Coded
 from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.fidelity.autocorrelation import compare_autocorrelations
 from privsynth.metrics.fidelity.history_two_sample import tell_histories_apart
@@ -33,9 +33,6 @@ from privsynth.schema import Schema
 LAGS = (1, 2)
 N_LAG_BINS = 8
 N_BINS = 20
-MAX_PAIRS = 400
-"""Pairs of columns compared at each lag; above it they are drawn by a fixed public seed."""
-
 N_BOOTSTRAP = 200
 NOT_SEQUENTIAL = "the schema does not say that the rows of a person belong together"
 INTERVALS = (
@@ -43,7 +40,6 @@ INTERVALS = (
     "of persons from this generator, not another fit. Distances carry no interval; the holdout shows what "
     "sampling error alone does to them, and has fewer persons than the real table as a rule."
 )
-_PAIRS_SEED = 0  # public and fixed: the same pairs for every table of one schema
 
 
 @dataclass(frozen=True)
@@ -177,7 +173,7 @@ def compare_histories(
         "records_per_person": records_per_person(compared),
         "lags": _lags(compared),
         "gaps": None if schema.order is None else _gaps(compared),
-        "totals": _mean([total["tv"] for total in totals]),
+        "totals": mean_figure([total["tv"] for total in totals]),
         "by_total": totals,
         "autocorrelation": compare_autocorrelations(
             compared.source, compared.judged, lags=LAGS, n_bootstrap=n_bootstrap, generator=generator
@@ -208,9 +204,7 @@ def records_per_person(compared: Compare) -> dict[str, Any]:
         name: float(np.abs(shares(histories) - source).sum() / 2)
         for name, histories in compared.judged.items()
     }
-    both = (source + shares(synthetic)) / 2
-    variance = both * (1 - both) * (1 / compared.source.n_persons + 1 / synthetic.n_persons)
-    by_chance = float(np.sqrt(variance / (2 * np.pi)).sum())  # half the mean size of a Gaussian difference
+    by_chance = distance_by_chance(source, shares(synthetic), compared.source.n_persons, synthetic.n_persons)
     return figure(found["synthetic"], ceiling=found.get("ceiling")) | {"by_chance": by_chance}
 
 
@@ -218,7 +212,7 @@ def _lags(compared: Compare) -> list[dict[str, Any]]:
     names = [column.name for column in events_of(compared.source.schema)]
     source = compared.source
     discretiser = Discretiser.fit(source.frame[names], weights_of(source.persons), n_bins=N_LAG_BINS)
-    chosen = _some_pairs(names)
+    chosen = some_pairs(list(itertools.product(names, names)))
     sizes = {f"{when} {name}": size for name, size in discretiser.sizes.items() for when in ("before", "at")}
     out = []
     for lag in LAGS:
@@ -228,11 +222,11 @@ def _lags(compared: Compare) -> list[dict[str, Any]]:
             {
                 "before": before,
                 "after": after,
-                "tv": _distances(of_source, judged, [f"before {before}", f"at {after}"], sizes),
+                "tv": distances(of_source, judged, [f"before {before}", f"at {after}"], sizes),
             }
             for before, after in chosen
         ]
-        out.append({"lag": lag, "tv": _mean([pair["tv"] for pair in pairs]), "pairs": pairs})
+        out.append({"lag": lag, "tv": mean_figure([pair["tv"] for pair in pairs]), "pairs": pairs})
     return out
 
 
@@ -255,7 +249,7 @@ def _gaps(compared: Compare) -> dict[str, Any]:
         return Coded.of(pd.DataFrame({"gap": steps}), discretiser, weights_of(whose)) if len(steps) else None
 
     judged = {name: coded(histories) for name, histories in compared.judged.items()}
-    return _distances(coded(compared.source), judged, ["gap"], discretiser.sizes)
+    return distances(coded(compared.source), judged, ["gap"], discretiser.sizes)
 
 
 def _totals(compared: Compare) -> list[dict[str, Any]]:
@@ -264,37 +258,4 @@ def _totals(compared: Compare) -> list[dict[str, Any]]:
     discretiser = Discretiser.fit(of_source, np.ones(len(of_source)), n_bins=N_BINS)
     source = Coded.of(of_source, discretiser)
     judged = {name: Coded.of(h.totals(names), discretiser) for name, h in compared.judged.items()}
-    return [{"column": name, "tv": _distances(source, judged, [name], discretiser.sizes)} for name in names]
-
-
-def _distances(
-    source: Coded | None,
-    judged: Mapping[Compared, Coded | None],
-    columns: Sequence[str],
-    sizes: dict[str, int],
-) -> dict[str, Any]:
-    """Return the distance of each table from the source as a figure; undefined where a side is empty."""
-    return figure_of(
-        {
-            name: None
-            if source is None or of_one is None
-            else total_variation(of_one, source, columns, sizes)
-            for name, of_one in judged.items()
-        }
-    )
-
-
-def _some_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
-    pairs = list(itertools.product(names, names))
-    if len(pairs) <= MAX_PAIRS:
-        return pairs
-    chosen = np.random.default_rng(_PAIRS_SEED).permutation(len(pairs))[:MAX_PAIRS]
-    return [pairs[i] for i in np.sort(chosen)]
-
-
-def _mean(figures: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    def mean_of(key: str) -> float | None:
-        values = [each[key] for each in figures if each[key] is not None]
-        return number(float(np.mean(values))) if values else None
-
-    return figure(mean_of("value"), ceiling=mean_of("ceiling"), floor=mean_of("floor"))
+    return [{"column": name, "tv": distances(source, judged, [name], discretiser.sizes)} for name in names]

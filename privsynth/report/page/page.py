@@ -23,6 +23,7 @@ from privsynth.report.sections import sections_in
 from privsynth.report.sections.base import kind_of, words_of
 from privsynth.report.text import MODEL_WORDS, SCORE_WORDS, bottom_line, group_text, slope_in_words
 from privsynth.schema import ROWS_OF_HISTORIES, ROWS_OF_PERSONS
+from privsynth.schema.linked import ROWS_OF_LINKED
 
 _FOLDER = Path(__file__).parent.parent / "templates"
 _VERDICT_WORDS = {
@@ -74,6 +75,7 @@ def render(report: dict[str, Any], pictures: dict[str, Any] | None = None) -> st
     shared: dict[str, Any] = {
         "r": report,
         "of_images": kind_of(report) == "images",
+        "of_linked": kind_of(report) == "linked",
         "things": words_of(report).things,
         "pictures": pictures,
         "charts": charts,
@@ -95,6 +97,8 @@ def _rows_of_persons(report: dict[str, Any]) -> str | None:
     sizes = [size for size in report.get("tables", {}).values() if size]
     has_persons = any(size["n_units"] != size["n_rows"] for size in sizes)
     unit = (report.get("guarantee") or {}).get("unit")
+    if kind_of(report) == "linked":
+        return ROWS_OF_LINKED
     if report["settings"].get("sequences"):
         return ROWS_OF_HISTORIES
     return ROWS_OF_PERSONS if unit == "person" or has_persons else None

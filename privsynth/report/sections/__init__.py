@@ -17,6 +17,7 @@ from privsynth.report.sections import (
     image_fidelity,
     image_utility,
     interpretability,
+    links,
     membership,
     paid,
     pictures,
@@ -39,6 +40,11 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
         fairness.OF_TABLES,
         interpretability.OF_TABLES,
     ),
+    "linked": (
+        guarantee.SECTION,
+        links.SECTION,
+        *links.SAID_ELSEWHERE,
+    ),
     "images": (
         pictures.BESIDE_REAL_ONES,
         guarantee.SECTION,
@@ -56,7 +62,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
 
 
 def sections_of(kind: str, *, public: bool) -> list[Section]:
-    """Return the sections of a report on a ``table`` or on ``images``, in the order of its page."""
+    """Return the sections of a report on a ``table``, ``linked`` tables or ``images``, in their order."""
     return [section for section in SECTIONS[kind] if section.stands_on(public=public)]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 
 Content = Mapping[str, Any]
 """What ``report.json`` holds: the figures of every section by its name, and the facts of the audit."""
@@ -21,7 +22,7 @@ def _none(content: Content) -> Sequence[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section of the report on tables, or of that on images: its figures, its verdicts, its place.
+    """One section of the report on a table, on linked tables or on images: figures, verdicts, its place.
 
     `privsynth.report.sections.SECTIONS` lists all of them; nothing else has to know of one.
 
@@ -56,9 +57,9 @@ class Section:
     only_public: bool = False
     anchor: str = ""
     more_links: Mapping[str, str] = field(default_factory=dict)
-    asked_by: Callable[[Schema], bool] | None = None
+    asked_by: Callable[[Schema | LinkedSchema], bool] | None = None
 
-    def is_for(self, schema: Schema) -> bool:
+    def is_for(self, schema: Schema | LinkedSchema) -> bool:
         """Whether it is part of reports on tables of this schema."""
         return self.asked_by is None or self.asked_by(schema)
 
@@ -79,7 +80,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What a report calls things, of tables and of images.
+    """What a report calls things, of a table, of linked tables and of images.
 
     Attributes:
         things: What was released.
@@ -95,19 +96,20 @@ class Words:
 
 
 ROWS = Words(things="rows", table="table", copies="real records", member="who was among the real records")
+LINKED = replace(ROWS, table="tables")
 IMAGES = Words(
     things="images", table="set", copies="real images", member="whose images were among the real ones"
 )
 
 
 def kind_of(content: Content) -> str:
-    """Return what a report is about: ``table`` or ``images``."""
+    """Return what a report is about: ``table``, ``linked`` or ``images``."""
     return str(content["settings"].get("kind", "table"))
 
 
 def words_of(content: Content) -> Words:
     """Return what a report calls things."""
-    return IMAGES if kind_of(content) == "images" else ROWS
+    return {"images": IMAGES, "linked": LINKED}.get(kind_of(content), ROWS)
 
 
 def is_assessed(figures: Content | None) -> bool:

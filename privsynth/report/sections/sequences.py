@@ -18,12 +18,9 @@ from privsynth.report.sections.base import (
     sentence,
     verdict,
 )
-from privsynth.report.text import MODEL_WORDS, SCORE_WORDS, SMALLEST_SPAN, way_to_floor
+from privsynth.report.sections.between import beside_holdout, faults_of, in_words, is_far
+from privsynth.report.text import MODEL_WORDS, SCORE_WORDS
 
-FAR_BEYOND = 1.5  # times the holdout's distance of records per person, or what sampling alone gives
-SMALLEST_DISTANCE = 0.02  # beyond that
-SMALLEST_LIFT = 0.05  # of a score, by which real persons must foresee more than independent rows do
-NO_BETTER = 0.9  # of the way from the holdout to independent rows
 MAX_PAIRS_LISTED = 100
 
 _NUMBERS = {1: "", 2: "two "}
@@ -61,19 +58,11 @@ def _verdict(found: Figures) -> Verdict:
             else "Audit a table in which persons have several records.",
         )
     evidence = sentence(
-        "; ".join(_told(name, figure) for name, figure in told.items())
-        + f"; TVD of records per person {_told_beside(records)}"
+        "; ".join(in_words(name, figure, worst="independent rows") for name, figure in told.items())
+        + f"; TVD of records per person {beside_holdout(records)}"
     )
-    ways = {name: _way(figure, is_score=name in scores) for name, figure in told.items()}
-    none = [name for name, way in ways.items() if way > NO_BETTER]
-    far = [name for name, way in ways.items() if NO_BETTER >= way > 0.5]
-    faults = []
-    if none:
-        faults.append(f"no better than independent rows: {', '.join(none)}")
-    if far:
-        faults.append(f"nearer to independent rows than to real persons: {', '.join(far)}")
-    limit = FAR_BEYOND * max(records["ceiling"] or 0.0, records["by_chance"]) + SMALLEST_DISTANCE
-    if records["value"] is not None and records["value"] > limit:
+    faults = faults_of(told, scores, worst="independent rows", best="real persons")
+    if is_far(records):
         faults.append("persons have more or fewer records than real ones")
     if faults:
         return verdict(
@@ -83,36 +72,6 @@ def _verdict(found: Figures) -> Verdict:
             "Do not use the rows to speak about what follows what; more persons or a larger epsilon help.",
         )
     return verdict(_QUESTION, "ok", evidence, "Look at the pairs of columns below before you rely on one.")
-
-
-def _way(figure: Figures, *, is_score: bool) -> float:
-    """Return how far a figure is from its best reference to independent rows; 0 where they cannot tell."""
-    floor, ceiling = figure["floor"], figure["ceiling"]
-    if floor is None or (is_score and ceiling is None):
-        return 0.0
-    if is_score:
-        return (way_to_floor(figure) or 0.0) if ceiling - floor >= SMALLEST_LIFT else 0.0
-    worst = max(floor, ceiling or 0.0)
-    if figure["value"] - worst > SMALLEST_SPAN:  # also where the holdout is as far as independent rows
-        return 1.0
-    return (way_to_floor(figure) or 0.0) if worst == floor else 0.0
-
-
-def _told(name: str, figure: Figures) -> str:
-    return f"{name} {figure['value']:.3f} ({_references(figure)})"
-
-
-def _told_beside(figure: Figures) -> str:
-    beside = "" if figure["ceiling"] is None else f" (holdout {figure['ceiling']:.3f})"
-    return f"{_or_dash(figure['value'])}{beside}"
-
-
-def _references(figure: Figures) -> str:
-    return f"real {_or_dash(figure['ceiling'])}, independent rows {_or_dash(figure['floor'])}"
-
-
-def _or_dash(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _lag_words(lag: int, *, has_order: bool) -> str:
