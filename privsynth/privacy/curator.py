@@ -27,8 +27,7 @@ from privsynth.privacy.mechanisms.selection import TableSelection
 from privsynth.privacy.mechanisms.vector_sums import VectorSums
 from privsynth.privacy.mechanisms.votes import Votes
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
-from privsynth.privacy.records import RecordsInMemory, SensitiveRecords
-from privsynth.records.conform import Records
+from privsynth.privacy.records import SensitiveRecords
 from privsynth.releases.kinds import checked
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
@@ -66,7 +65,7 @@ class Curator:
         schema: Schema,
         allowance: Spend,
         store: ReleaseStore,
-        records: Records | None = None,
+        records: SensitiveRecords | None = None,
         charge: Charge | None = None,
         secret: SecureRandom | None = None,
         ranks: Ranks | None = None,
@@ -85,11 +84,7 @@ class Curator:
         for release in store:
             if release.void or release.kept:
                 self._book(Event.from_dict(release.event))
-        self._records: SensitiveRecords | None = None
-        if records is not None:
-            self._records = RecordsInMemory(
-                records, max_records_per_person=schema.max_records_per_person, secret=self._secret
-            )
+        self._records = records
 
     # -- the budget ------------------------------------------------------------------------------------
 

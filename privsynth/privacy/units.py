@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ ROWS_AT_ONCE = 2**18  # bounds the memory, whatever the number of rows
 
 IntArray = NDArray[np.int64]
 Codes = NDArray[np.signedinteger]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -142,17 +144,51 @@ def count_table(
     Privacy:
         Not private: exact counts; L1 and L2 sensitivity is one unit.
     """
-    shape = [size + 1 for size in sizes]  # -1 has the first cell of each column, which is left out at the end
-    counts = np.zeros(math.prod(shape))  # sums of whole numbers below 2^53 are exact in doubles
+    counts = count_with_outside(codes, sizes, weights, n_rows=n_rows)
+    return counts_inside(counts, units_per_one if weights is None else 1)
+
+
+def count_with_outside(
+    codes: Sequence[Codes], sizes: Sequence[int], weights: IntArray | None, *, n_rows: int
+) -> FloatArray:
+    """Count as `count_table` does, with cells for -1 too, the first of each column: shape ``sizes + 1``.
+
+    Privacy:
+        Not private: exact counts.
+    """
+    counts = np.zeros([size + 1 for size in sizes])
     for start in range(0, n_rows, ROWS_AT_ONCE):
         rows = slice(start, min(start + ROWS_AT_ONCE, n_rows))
-        joint = np.zeros(rows.stop - start, dtype=np.int64)
-        for column, size in zip(codes, shape, strict=True):
-            joint = joint * size + 1 + column[rows]
         by = None if weights is None else weights[rows]
-        counts += np.bincount(joint, weights=by, minlength=len(counts))
-    inside = counts.reshape(shape)[(slice(1, None),) * len(shape)].astype(np.int64)
-    return inside * (units_per_one if weights is None else 1)
+        add_rows(counts, [column[rows] for column in codes], by, n_rows=rows.stop - start)
+    return counts
+
+
+def add_rows(counts: FloatArray, codes: Sequence[Codes], weights: IntArray | None, *, n_rows: int) -> None:
+    """Add rows to a table of their joint codes, in place; -1 has the first cell of each column.
+
+    Args:
+        counts: ``sizes + 1``; sums of whole numbers below 2^53, which doubles hold exactly.
+        codes: As for `count_table`.
+        weights: As for `count_table`.
+        n_rows: Number of rows.
+
+    Privacy:
+        Not private: exact counts.
+    """
+    joint: NDArray[Any] = np.zeros(n_rows, dtype=np.int32 if counts.size < 2**31 else np.int64)
+    for column, size in zip(codes, counts.shape, strict=True):
+        joint = joint * joint.dtype.type(size) + joint.dtype.type(1) + column
+    counts += np.bincount(joint, weights=weights, minlength=counts.size).reshape(counts.shape)
+
+
+def counts_inside(counts: FloatArray, steps: int) -> IntArray:
+    """Return a table without the cells of what lies outside, -1, in grid steps, given those in a count of 1.
+
+    Privacy:
+        Not private: exact counts.
+    """
+    return counts[(slice(1, None),) * counts.ndim].astype(np.int64) * steps
 
 
 def count_cut_table(codes: Sequence[Codes], sizes: Sequence[int], units: Weighting, norm: float) -> IntArray:

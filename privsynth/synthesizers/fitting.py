@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.accounting.budget import Spend
+from privsynth.counting.holding import hold
 from privsynth.errors import LedgerError, ReplayError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.distributed import Ranks
-from privsynth.privacy.randomness import SecureRandom
+from privsynth.privacy.randomness import OsEntropy, SecureRandom
+from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
@@ -36,9 +38,12 @@ Door = Callable[..., Any]
 """Takes the arguments of a `Curator` and returns what a recipe asks for releases: one, or one a table."""
 
 
-def door_to_table(*, schema: Schema, **arguments: Any) -> Curator:
+def door_to_table(
+    *, schema: Schema, records: Records | None = None, secret: SecureRandom | None = None, **arguments: Any
+) -> Curator:
     """Return the curator of a table, over the view in which its rows are learnt."""
-    return Curator(schema=sequence_view(schema), **arguments)
+    view, secret = sequence_view(schema), secret or OsEntropy()
+    return Curator(schema=view, records=hold(records, view, secret), secret=secret, **arguments)
 
 
 def quiet(message: str, done: int, total: int) -> None:

@@ -32,6 +32,7 @@ from privsynth.privacy.randomness import OsEntropy
 from privsynth.records.conform import Records, conform
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
+from privsynth.synthesizers.fitting import door_to_table
 from privsynth.synthesizers.tables.discoveries import DomainBudget
 from privsynth.synthesizers.tables.domains import find_domains
 
@@ -89,7 +90,7 @@ def ten_rows(with_target: bool, schema: Schema = TABLE) -> Records:
 
 def curator_of(records: Records, schema: Schema) -> Curator:
     """Return a fresh curator with an ample budget, noise from the operating system and no ledger."""
-    return Curator(
+    return door_to_table(
         schema=schema,
         allowance=AMPLE,
         store=ReleaseStore(),

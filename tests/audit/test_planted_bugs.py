@@ -7,7 +7,7 @@ run on the honest code too (here or in its own module), where it passes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,15 @@ from privsynth.accounting import budget, events, gdp
 from privsynth.attacks import two_worlds
 from privsynth.attacks.intervals import clopper_pearson_lower
 from privsynth.attacks.two_worlds import audit_features, audit_scores
+from privsynth.counting import memory as held
+from privsynth.counting.memory import RecordsInMemory
 from privsynth.domains import systematic as drawing
 from privsynth.domains.binning import Bins, bins_from_histogram
-from privsynth.domains.encoding import Domain, NumericGrid
+from privsynth.domains.coding import Coding
+from privsynth.domains.encoding import NumericGrid
 from privsynth.ledger import ledger
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
-from privsynth.privacy import records as held
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms import counts as tables_of_counts
 from privsynth.privacy.mechanisms import discovery, noise, selection, vector_sums
@@ -36,10 +38,9 @@ from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.mechanisms.selection import exponential_mechanism
 from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, Embedding
 from privsynth.privacy.randomness import OsEntropy, standard_normals
-from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import CUT_GRID, PERSON_GRID, Weighting, count_cut_table
 from privsynth.schema import Column
-from privsynth.synthesizers.tables import domains
+from privsynth.synthesizers.tables import coarse_domains
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from tests.accounting import test_accounting
 from tests.attacks import test_two_worlds
@@ -226,17 +227,20 @@ def vectors_twice_as_long_as_the_noise_knows(patch: Patch) -> None:
 def bins_from_the_exact_histogram(patch: Patch) -> None:
     """What is released has its noise, but the bins are cut where the records' own counts say."""
     read: dict[str, np.ndarray] = {}
-    honest = RecordsInMemory.table
+    honest = RecordsInMemory.tables
 
-    def table(self: RecordsInMemory, columns: tuple[str, ...], among: Mapping[str, Domain]) -> np.ndarray:
-        read[columns[-1]] = honest(self, columns, among) / self.weighting.units_per_one
-        return honest(self, columns, among)
+    def tables(
+        self: RecordsInMemory, sets: Sequence[tuple[str, ...]], among: Mapping[str, Coding]
+    ) -> Iterator[np.ndarray]:
+        for columns, table in zip(sets, honest(self, sets, among), strict=True):
+            read[columns[-1]] = table / self.weighting.units_per_one if columns else table
+            yield table
 
     def bins(column: Column, grid: NumericGrid, noisy: np.ndarray, **rest: Any) -> Bins:
         return bins_from_histogram(column, grid, read.pop(column.name, noisy)[: len(noisy)], **rest)
 
-    patch.setattr(RecordsInMemory, "table", table)
-    patch.setattr(domains, "bins_from_histogram", bins)
+    patch.setattr(RecordsInMemory, "tables", tables)
+    patch.setattr(coarse_domains, "bins_from_histogram", bins)
 
 
 LEAKS = [

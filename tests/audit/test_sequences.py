@@ -12,8 +12,8 @@ import pytest
 
 from privsynth.accounting.budget import Spend
 from privsynth.attacks.two_worlds import audit_scores, refuse_identical_runs
+from privsynth.counting import memory
 from privsynth.models.tables.fitting import FitOptions
-from privsynth.privacy import records as privacy_records
 from privsynth.releases.store import Release
 from privsynth.sampling import calibration
 from privsynth.schema import Schema
@@ -119,12 +119,12 @@ def test_a_person_of_many_rows_is_seen_no_better_than_claimed(tmp_path: Path) ->
 
 
 def test_rows_that_each_weigh_a_unit_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = privacy_records.weigh_records
+    honest = memory.weigh_records
 
     def each_row_a_unit(*arguments, **options):
 
         weighting = honest(*arguments, **options)
         return replace(weighting, weights=np.full_like(weighting.weights, weighting.units_per_one))
 
-    monkeypatch.setattr(privacy_records, "weigh_records", each_row_a_unit)
+    monkeypatch.setattr(memory, "weigh_records", each_row_a_unit)
     assert shown(tmp_path) > claimed()

@@ -32,13 +32,13 @@ from privsynth.errors import (
 from privsynth.errors.termination import terminations_raised
 from privsynth.ledger.ledger import Ledger
 from privsynth.metrics.fidelity.detection import spending
-from privsynth.privacy.curator import Curator
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
 from privsynth.synthesizers import SYNTHESIZERS, MarginalSynthesizer
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.base import Synthesizer
+from privsynth.synthesizers.fitting import door_to_table
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from tests.contracts.synthesizers import QUICK_SETTINGS, Make, as_records, maker
@@ -230,7 +230,7 @@ def test_the_model_is_rebuilt_from_what_was_released_alone(make, ledger):
     records = synthesizer._read(source, schema, "error")
 
     def made(**source):
-        curator = Curator(
+        curator = door_to_table(
             schema=schema,
             allowance=whole_budget(synthesizer.epsilon, synthesizer.delta),
             store=store,

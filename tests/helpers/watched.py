@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from privsynth.counting.memory import RecordsInMemory
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
 from privsynth.privacy.mechanisms import selection
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import Keystream, OsEntropy
-from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import Weighting
 
 FIRST = ""  # what is drawn before anything is charged: the cut of each person's rows

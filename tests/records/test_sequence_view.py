@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from privsynth.counting.memory import RecordsInMemory
 from privsynth.errors import SchemaError
-from privsynth.privacy.records import RecordsInMemory
 from privsynth.records.checking import check
 from privsynth.records.conform import conform
 from privsynth.records.person_rows import TIED, VARIES

@@ -10,9 +10,9 @@ import pytest
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event, Gaussian
+from privsynth.counting.memory import RecordsInMemory
 from privsynth.errors import BudgetExceededError, LedgerError, ModelFileError, SchemaError, TableError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import Weighting
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.schema import Schema
@@ -120,7 +120,7 @@ def test_what_fails_between_charge_and_answer_is_a_stop_too_and_the_run_goes_on(
     ledger, tmp_path, monkeypatch
 ):
     ledger.set_limit("patients", epsilon=1.0, delta=1e-6)
-    honest, calls, partial = RecordsInMemory.table, [], tmp_path / "m.partial"
+    honest, calls, partial = RecordsInMemory.tables, [], tmp_path / "m.partial"
 
     def failing(self, *arguments):
         calls.append(1)
@@ -128,7 +128,7 @@ def test_what_fails_between_charge_and_answer_is_a_stop_too_and_the_run_goes_on(
             raise MemoryError(f"cannot hold {len(self.frame)} rows")
         return honest(self, *arguments)
 
-    monkeypatch.setattr(RecordsInMemory, "table", failing)
+    monkeypatch.setattr(RecordsInMemory, "tables", failing)
     with pytest.raises(TableError, match=r"cannot be read \(MemoryError\).*ledger close") as stopped:
         fitted(ledger, releases_path=partial)
     assert "rows" not in str(stopped.value)

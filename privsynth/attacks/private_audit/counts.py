@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.gdp import noise_for
 from privsynth.attacks.private_audit.account import AuditAccount
+from privsynth.counting.holding import hold
 from privsynth.domains.coding import Coding, coding_of_texts
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
@@ -81,7 +82,7 @@ class PrivateCounter:
             schema=self.schema,
             allowance=allowance,
             store=ReleaseStore(),
-            records=records,
+            records=hold(records, self.schema, self.account.budget.secret),
             charge=self.account.charge,
             secret=self.account.budget.secret,
             reading=self.account.reading,

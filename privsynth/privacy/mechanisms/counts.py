@@ -61,7 +61,7 @@ class Marginals(NoisyMechanism):
             each = zip(self.sets, self.norms, strict=True)
             tables = [records.cut_table(columns, self.codings, norm) for columns, norm in each]
         else:
-            tables = [records.table(columns, self.codings) for columns in self.sets]
+            tables = [*records.tables(self.sets, self.codings)]
         return Exact(
             arrays={str(i): table for i, table in enumerate(tables)},
             steps_per_unit=records.weighting.units_per_one,
@@ -88,7 +88,8 @@ class BoundCounts(NoisyMechanism):
     def exact(self, records: SensitiveRecords) -> Exact:
         """See `NoisyMechanism`: a row is in one bin."""
         name = self.column.name
+        (counts,) = records.tables([(name,)], {name: doubling_bins(self.column.step)})
         return Exact(
-            arrays={"counts": records.table((name,), {name: doubling_bins(self.column.step)})},
+            arrays={"counts": counts},
             steps_per_unit=records.weighting.units_per_one,
         )

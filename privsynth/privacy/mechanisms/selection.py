@@ -52,7 +52,7 @@ class TableSelection(DrawingMechanism):
     def draw(self, records: SensitiveRecords, secret: SecureRandom) -> Answer:
         """See `DrawingMechanism`."""
         one = records.weighting.units_per_one
-        exact = (records.table(columns, self.codings).ravel() / one for columns in self.candidates)
+        exact = (table.ravel() / one for table in records.tables(self.candidates, self.codings))
         scores = marginal_scores(exact, self.expected(), self.noise_std)
         chosen = exponential_mechanism(
             scores, epsilon0=self.epsilon0, sensitivity=1.0, n_select=self.n_select, secret=secret

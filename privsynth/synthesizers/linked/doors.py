@@ -8,9 +8,11 @@ from typing import Any
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
+from privsynth.counting.holding import hold
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number
 from privsynth.privacy.curator import Curator
+from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import Records
 from privsynth.releases.store import PartOfStore, ReleaseStore
 from privsynth.schema.linked import LinkedSchema
@@ -73,6 +75,7 @@ def doors_to_tables(
     store: ReleaseStore,
     records: Mapping[str, Records] | None = None,
     charge: Callable[[Event, str], None] | None = None,
+    secret: SecureRandom | None = None,
     **arguments: Any,
 ) -> Doors:
     """Return the curator of each table, over its view.
@@ -87,6 +90,7 @@ def doors_to_tables(
         store: Of the whole run.
         records: Of each table's view; None replays the store.
         charge: Writes a charge durably to the ledger.
+        secret: Source of noise; the operating system's entropy except in tests.
         **arguments: The others of `Curator`.
 
     Privacy:
@@ -96,14 +100,17 @@ def doors_to_tables(
     def charge_of(name: str) -> Callable[[Event, str], None] | None:
         return None if charge is None else lambda event, key: charge(event, f"{name}/{key}")
 
+    source = secret or OsEntropy()
+    views = {name: linked_view(schema, name) for name in schema.tables}
     curators = {
         name: Curator(
-            schema=linked_view(schema, name),
+            schema=views[name],
             allowance=part_of(allowance, share),
             limit=part_of(limit, share),
             store=PartOfStore(store, name),
-            records=None if records is None else records[name],
+            records=None if records is None else hold(records[name], views[name], source),
             charge=charge_of(name),
+            secret=source,
             **arguments,
         )
         for name, share in shares_of_tables(schema, shares).items()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
+from privsynth.counting.memory import RecordsInMemory
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain, NumericGrid
 from privsynth.privacy.curator import MECHANISMS, Curator
 from privsynth.privacy.mechanisms import selection
@@ -23,11 +24,11 @@ from privsynth.privacy.mechanisms.discovery import HeldByMany
 from privsynth.privacy.mechanisms.selection import TableSelection
 from privsynth.privacy.mechanisms.vector_sums import VectorSums
 from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes
-from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import CUT_GRID, PERSON_GRID, Weighting, count_cut_table
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
+from privsynth.synthesizers.fitting import door_to_table
 from tests.helpers.predictable import PredictableSourceForTests
 
 COLUMNS = {
@@ -98,7 +99,7 @@ def table(n_units: int, n_rows: int) -> pd.DataFrame:
 def curator_of(unit: str, n_rows: int, *, mu_squared: float = 1.0) -> tuple[Curator, list[Event]]:
     """Return the curator of 30 units of so many rows, and where it books what it charges."""
     booked: list[Event] = []
-    curator = Curator(
+    curator = door_to_table(
         schema=UNITS[unit],
         allowance=Spend(mu_squared=mu_squared, added_delta=0.0),
         store=ReleaseStore(),

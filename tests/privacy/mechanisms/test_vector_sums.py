@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from privsynth.accounting.budget import Spend
+from privsynth.counting.memory import RecordsInMemory
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import BudgetExceededError, ParameterError
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.vector_sums import STEPS_PER_ONE, VectorSums, sum_vectors
 from privsynth.privacy.randomness import OsEntropy
-from privsynth.privacy.records import RecordsInMemory
 from privsynth.privacy.units import weigh_records
 from privsynth.records.conform import Records
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
+from privsynth.synthesizers.fitting import door_to_table
 
 FALSE_ALARM = 1e-6
 N_CELLS, N_VALUES = 3, 40
@@ -153,7 +154,7 @@ CODINGS = {"digit": DiscreteDomain(SCHEMA.columns["digit"], ("a", "b"), False, F
 def curator(n: int = 100, charge=None, **arguments) -> Curator:
     codes = pd.Categorical.from_codes(np.arange(n) % 2, categories=["a", "b"])
     images = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, 2, 2, 1))
-    return Curator(
+    return door_to_table(
         schema=SCHEMA,
         allowance=Spend(1.0, 0.0),
         store=ReleaseStore(),

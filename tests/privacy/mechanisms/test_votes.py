@@ -14,13 +14,13 @@ from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError
 from privsynth.models.tables.teachers import PairKernel
-from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms import votes as votes_module
 from privsynth.privacy.mechanisms.votes import TeacherEnsemble, Votes, count_votes
 from privsynth.privacy.randomness import OsEntropy
 from privsynth.records.conform import conform
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
+from privsynth.synthesizers.fitting import door_to_table
 from tests.helpers.chi_square import FALSE_ALARM, fits
 from tests.helpers.predictable import PredictableSourceForTests
 
@@ -141,7 +141,7 @@ PANEL = TeacherEnsemble(n_teachers=20, part_size=60)
 def a_curator(*, schema=SCHEMA, frame=None, charged=None, secret=None, mu_squared=100.0):
     frame = pd.DataFrame(rows_of(400).numpy(), columns=list("abc")) if frame is None else frame
     charged = [] if charged is None else charged
-    return Curator(
+    return door_to_table(
         schema=schema,
         allowance=Spend(mu_squared, 0.0),
         store=ReleaseStore(),
