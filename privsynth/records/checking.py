@@ -21,7 +21,9 @@ from privsynth.records.coerce import BoolArray, person_codes, read_column
 from privsynth.records.conform import needed_columns
 from privsynth.records.number_lines import BrokenRules
 from privsynth.records.person_rows import rules_of_persons
+from privsynth.records.row_rules import broken_rows, rules_of_rows
 from privsynth.schema import PRIVATE, Column, Schema
+from privsynth.schema.row_rules import PREVIOUS
 from privsynth.schema.sequences import sequence_view
 
 N_EXAMPLES = 5
@@ -105,7 +107,7 @@ class Check:
 def check(table: Table, schema: Schema) -> Check:
     """Hold a table against its schema and show what breaks it, with counts and examples.
 
-    Constraints between columns are not looked at: a fit reads each column by itself, too.
+    Of constraints those with the row before are looked at, and others are not, as in a fit.
 
     Args:
         table: As for `fit`: a frame, a table of Arrow or Polars, or the path of its file or files.
@@ -169,20 +171,25 @@ def _broken_rules(fields: Source, column: Column) -> tuple[BrokenRule, ...]:
 def _broken_by_persons(
     fields: Source, schema: Schema, columns: Sequence[Column]
 ) -> dict[str, tuple[BrokenRule, ...]]:
-    """Return what the rows of single persons break: what they should share, and their order.
+    """Return what the rows of single persons break: what they share, their order, and the row before.
 
     Of a field that breaks a rule by itself, such as a date beyond the bounds, nothing more is said.
     """
     if not schema.is_sequential or schema.person_id not in fields.names:
         return {}
     persons = person_codes(fields.column(schema.person_id))
-    asked = [c for c in columns if c.name in fields.names and (c.per or c.role == "order")]
+    in_rules = {name.removeprefix(PREVIOUS) for rule in rules_of_rows(schema) for name in rule.columns}
+    asked = [
+        c for c in columns if c.name in fields.names and (c.per or c.role == "order" or c.name in in_rules)
+    ]
     read, wrong = {}, {}
     for column in asked:
         read[column.name], rules = read_column(fields.column(column.name), column)
         wrong[column.name] = np.any([np.zeros(fields.n_rows, dtype=bool), *rules.values()], axis=0)
     out = {}
-    for name, rules in rules_of_persons(read, persons, schema).items():
+    of_persons, of_rows = (of(read, persons, schema) for of in (rules_of_persons, broken_rows))
+    for name in {**of_persons, **of_rows}:
+        rules = of_persons.get(name, {}) | of_rows.get(name, {})
         more = {rule: rows & ~wrong[name] for rule, rows in rules.items()}
         if more := {rule: rows for rule, rows in more.items() if rows.any()}:
             out[name] = _shown_rules(fields.column(name), more)

@@ -18,6 +18,7 @@ from privsynth.io.source import Table
 from privsynth.io.tables import open_table
 from privsynth.records.coerce import conform_column, read_persons
 from privsynth.records.person_rows import rules_of_persons, share_first_values
+from privsynth.records.row_rules import broken_rows, settle_rows
 from privsynth.schema import Schema
 
 OnViolation = Literal["error", "clip"]
@@ -70,7 +71,8 @@ def conform(
             "other" if the schema lists one and into missing otherwise, and what cannot be read into
             missing. A field that is missing against the schema stays so. Rows of a person that should share
             a value all take the first one that is known; of rows at one place in the order, the first in
-            the table comes first.
+            the table comes first. What an inequality with the row before does not allow is moved to the
+            nearest value that it does (see `privsynth.records.row_rules.settle_rows`).
         name: Which table messages speak of, such as "holdout"; "table" for the only one.
 
     Raises:
@@ -103,6 +105,9 @@ def conform(
         of_persons = rules_of_persons(columns, persons, schema)
         broken += [f"column {name!r}: {rule}" for name, rules in of_persons.items() for rule in rules]
         columns |= share_first_values(columns, persons, schema) if of_persons else {}
+        of_rows = broken_rows(columns, persons, schema)
+        broken += [f"column {name!r}: {rule}" for name, rules in of_rows.items() for rule in rules]
+        columns |= settle_rows(columns, persons, schema) if of_rows else {}
     if broken and on_violation == "error":
         found = f"{subject} breaks its schema: {'; '.join(broken)}"
         raise SchemaError(

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from privsynth.records.conform import Records
 from privsynth.records.person_rows import CanonicalColumn, PersonRows, Uniforms, order_of
 from privsynth.schema import Schema
-from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, PREVIOUS, START, most_records, sequence_view
+from privsynth.schema.row_rules import PREVIOUS, RISES
+from privsynth.schema.sequences import FIRST, N_RECORDS, START, most_records, moving_columns, sequence_view
 
 
 def as_sequences(records: Records, schema: Schema, rng: Uniforms) -> Records:
@@ -51,7 +52,7 @@ def in_sequence(records: Records, schema: Schema, rng: Uniforms) -> tuple[pd.Dat
     by_person = PersonRows.of(records.persons, rng.random(len(records.persons)) if order is None else order)
     is_first = by_person.is_first
     columns: dict[str, Any] = {}
-    view = sequence_view(schema)
+    view, moves = sequence_view(schema), moving_columns(schema)
     for column in view.modelled:
         name = column.name
         if name in given:
@@ -71,9 +72,9 @@ def in_sequence(records: Records, schema: Schema, rng: Uniforms) -> tuple[pd.Dat
             assert order is not None
             columns[name] = order[by_person.rows[by_person.each(by_person.starts)]]
         else:
-            assert name.startswith(GAP)
-            assert order is not None
-            columns[name] = order[by_person.rows] - _before(order, by_person.rows, is_first)
+            of = np.asarray(given[str(column.distance_of)], dtype=np.float64)
+            moved = of[by_person.rows] - _before(of, by_person.rows, is_first)
+            columns[name] = moved * moves.get(str(column.distance_of), RISES)
     return pd.DataFrame(columns, copy=False), by_person.rows
 
 

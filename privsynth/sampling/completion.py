@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,10 @@ from privsynth.domains.encoding import Domain, NumericDomain, Pieces
 from privsynth.domains.systematic import Distributions
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
+from privsynth.sampling.constrained import OrderedFactor
 from privsynth.sampling.factors import Drawn, Factor
 from privsynth.sampling.generated_columns import GeneratedColumns
+from privsynth.sampling.intervals import IntervalColumn
 from privsynth.sampling.posterior import LogWeights, Posterior, as_weights
 from privsynth.sampling.rows import BLOCK_ROWS, to_frame
 from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel
@@ -106,6 +109,7 @@ class Completion:
     def __init__(self, model: TableModel) -> None:
         self.model = model
         self._posterior = Posterior(model)
+        self._free_masses: dict[tuple[str, ...], FloatArray | None] = {}
 
     def log_weights(self, known: Mapping[str, Known], n: int) -> LogWeights:
         """Return log-weights of the components by what is known outside of constraints, ``(n, K)``."""
@@ -120,6 +124,8 @@ class Completion:
         *,
         columns: Collection[str],
         note: Callable[[slice, NDArray[np.float32]], None] | None = None,
+        within: Mapping[str, Interval] = MappingProxyType({}),
+        moving: Collection[str] = (),
     ) -> dict[str, Drawn]:
         """Draw columns of rows, each of its own; of a row that has no probability, as if nothing were known.
 
@@ -129,19 +135,31 @@ class Completion:
             rng: Source of the draws.
             columns: Those that are wanted. Columns of one constraint come together.
             note: Told which rows, and their weights of the components, before these are drawn.
+            within: Of number lines that are not known, the smallest and largest tick of each row.
+            moving: Columns that will follow from distances, which alone weigh the components now.
         """
-        bound = self._bound(known, len(logs))
+        bound = self._bound_rows(known, within, set(columns), moving, len(logs))
+        free = {
+            name: IntervalColumn(self.model.domains[name], self._block(name), *ends)  # type: ignore[arg-type]  # lines alone
+            for name, ends in within.items()
+            if name in self._posterior.columns and name not in known
+        }
+        weighed: list[_Bound | IntervalColumn] = [*bound, *free.values()]
         component = np.empty(len(logs), dtype=np.int64)
         for begin in range(0, len(logs), CELLS_AT_ONCE):
             part = slice(begin, begin + CELLS_AT_ONCE)
             weights = as_weights(logs[part])
-            for rows in bound:
-                weights *= rows.masses[rows.variant_of_row[part]]
+            for rows in weighed:
+                weights *= rows.weights(part)
             weights[weights.sum(axis=1) <= 0] = 1.0
             if note is not None:
                 note(part, weights)
             component[part] = Distributions(weights).draw(np.arange(len(weights)), rng)
-        return self._columns(known, bound, component, set(columns), rng)
+        drawn = self._columns(known, bound, component, set(columns) - free.keys(), rng)
+        return drawn | {name: rows.draw(component, rng) for name, rows in free.items() if name in columns}
+
+    def _block(self, name: str) -> NDArray[np.float32]:
+        return self.model.mixture.blocks[self.model.mixture.columns.index(name)]
 
     def complete(
         self, known: Mapping[str, Known], n: int, rng: np.random.Generator, *, start: int
@@ -165,10 +183,40 @@ class Completion:
         factors = [factor for factor in self.model.factors if len(factor.columns) > 1]
         return [_BoundRows.of(self.model, factor, known, n) for factor in factors]
 
+    def _bound_rows(
+        self,
+        known: Mapping[str, Known],
+        within: Mapping[str, Interval],
+        wanted: Set[str],
+        moving: Collection[str],
+        n: int,
+    ) -> list[_Bound]:
+        """Return the columns of each constraint, prepared for rows of which the same columns are known."""
+        out: list[_Bound] = []
+        for factor in self.model.factors:
+            if len(factor.columns) == 1:
+                continue
+            unknown = [name for name in factor.columns if name not in known]
+            is_open = len(unknown) > 1 or bool(unknown and unknown[0] in moving)
+            if isinstance(factor, OrderedFactor) and (
+                not is_open or (not wanted & set(unknown) and len(unknown) < len(factor.columns))
+            ):
+                out.append(_ChainRows.of(factor, known, within, None if is_open else unknown, n))
+            elif not wanted & set(factor.columns) and len(unknown) == len(factor.columns):
+                out.append(_SameForAll(factor, self._free_mass(factor)))
+            else:
+                out.append(_BoundRows.of(self.model, factor, known, n, within))
+        return out
+
+    def _free_mass(self, factor: Factor) -> FloatArray | None:
+        if factor.columns not in self._free_masses:
+            self._free_masses[factor.columns] = factor.prepare({}).mass
+        return self._free_masses[factor.columns]
+
     def _columns(
         self,
         known: Mapping[str, Known],
-        bound: Sequence[_BoundRows],
+        bound: Sequence[_Bound],
         component: IntArray,
         wanted: Set[str],
         rng: np.random.Generator,
@@ -227,6 +275,10 @@ class Known:
     codes: IntArray
     ticks: FloatArray | None
 
+    def of_rows(self, rows: IntArray) -> Known:
+        """Return the same of some of the rows."""
+        return Known(self.codes[rows], None if self.ticks is None else self.ticks[rows])
+
     @classmethod
     def of(cls, domain: Domain, drawn: Drawn) -> Known:
         """Return what was drawn of a column as what is known of it."""
@@ -247,6 +299,89 @@ def _known(model: TableModel, name: str, values: pd.Series) -> Known:
     return Known(codes, ticks)
 
 
+Interval = tuple[FloatArray, FloatArray]
+
+
+class _Bound(Protocol):
+    """The columns of a constraint, prepared for some rows."""
+
+    @property
+    def factor(self) -> Factor: ...
+
+    def weights(self, part: slice) -> FloatArray | NDArray[np.float32]:
+        """Return each component's probability of what rows of a part give of them, ``(n_part, K)``."""
+        ...
+
+    def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+        """Draw the columns of all rows; what is given comes out as it is."""
+        ...
+
+
+@dataclass(frozen=True)
+class _SameForAll:
+    """Columns of a constraint of which nothing is known, and none is wanted."""
+
+    factor: Factor
+    mass: FloatArray | None
+
+    def weights(self, part: slice) -> FloatArray:
+        return np.ones((1, 1)) if self.mass is None else self.mass[None, :]
+
+    def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+        return self.factor.prepare({}).draw(component, rng)
+
+
+@dataclass(frozen=True)
+class _ChainRows:
+    """Number lines in order of which all but one are known, and that one lies between them.
+
+    Attributes:
+        factor: The inequality.
+        known: What is given, by column.
+        rest: The column that is not, by name, between its limits; None if all are known or left open.
+    """
+
+    factor: OrderedFactor
+    known: Mapping[str, Known]
+    rest: tuple[str, IntervalColumn] | None
+
+    @classmethod
+    def of(
+        cls,
+        factor: OrderedFactor,
+        known: Mapping[str, Known],
+        within: Mapping[str, Interval],
+        unknown: Sequence[str] | None,
+        n: int,
+    ) -> _ChainRows:
+        given = {name: known[name] for name in factor.columns if name in known}
+        if not unknown:
+            return cls(factor, given, None)
+        (name,) = unknown
+        j, ends = factor.columns.index(name), within.get(name, (np.full(n, -np.inf), np.full(n, np.inf)))
+        low, high = factor.chain.limits(name, {of: _ticks(known_of) for of, known_of in given.items()}, *ends)
+        return cls(factor, given, (name, IntervalColumn(factor.domains[j], factor.blocks[j], low, high)))
+
+    def weights(self, part: slice) -> NDArray[np.float32]:
+        """Return each component's probability of what is given, and of the interval it leaves."""
+        weights = np.ones((1, len(self.factor.blocks[0])), dtype=np.float32)
+        for name, block in zip(self.factor.columns, self.factor.blocks, strict=True):
+            if name in self.known:
+                codes = self.known[name].codes[part]
+                weights = weights * np.where((codes >= 0)[:, None], block.T[codes], np.float32(1.0))
+        return weights if self.rest is None else weights * self.rest[1].weights(part)
+
+    def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+        """Draw the column that is not known; the others come out as they are."""
+        drawn: dict[str, Drawn] = {name: _ticks(of) for name, of in self.known.items()}
+        return drawn if self.rest is None else drawn | {self.rest[0]: self.rest[1].draw(component, rng)}
+
+
+def _ticks(known: Known) -> FloatArray:
+    assert known.ticks is not None
+    return known.ticks
+
+
 @dataclass(frozen=True)
 class _BoundRows:
     """The columns of a constraint under each combination of fields that rows give of them: a variant.
@@ -260,21 +395,37 @@ class _BoundRows:
     masses: FloatArray  # each component's probability of what a variant gives, (n_variants, K)
 
     @classmethod
-    def of(cls, model: TableModel, factor: Factor, known: Mapping[str, Known], n: int) -> _BoundRows:
+    def of(
+        cls,
+        model: TableModel,
+        factor: Factor,
+        known: Mapping[str, Known],
+        n: int,
+        within: Mapping[str, Interval] = MappingProxyType({}),
+    ) -> _BoundRows:
         given = [name for name in factor.columns if name in known]
+        cut = [name for name in factor.columns if name in within and name not in known]
         fields = [known[name].codes.astype(np.float64) for name in given]
+        fields += [end for name in cut for end in within[name]]
         fields += [np.nan_to_num(t, nan=-np.inf) for name in given if (t := known[name].ticks) is not None]
         table = np.column_stack([*fields, np.zeros(n)])
         _, first, of_row = np.unique(table, axis=0, return_index=True, return_inverse=True)
         points = []
         for row in first:
             found = {name: _point(model.domains[name], known[name], int(row)) for name in given}
+            for name in cut:
+                low, high = (float(end[row]) for end in within[name])
+                found[name] = _between(model.domains[name], low, high)
             points.append({name: point for name, point in found.items() if point is not None})
         masses = np.empty((len(points), model.mixture.n_components))
         for variant, restrictions in enumerate(points):
             mass = factor.prepare(restrictions).mass
             masses[variant] = 1.0 if mass is None else mass
         return cls(factor, tuple(points), of_row.reshape(-1), masses)
+
+    def weights(self, part: slice) -> FloatArray:
+        """Return each component's probability of what rows of a part give, ``(n_part, K)``."""
+        return self.masses[self.variant_of_row[part]]
 
     def draw(self, component: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
         """Draw the columns of all rows; what is given comes out as it is."""
@@ -300,6 +451,17 @@ def _point(domain: Domain, known: Known, row: int) -> Restriction | None:
         return Restriction(share)
     tick = np.array([known.ticks[row]])
     return Restriction(share, Pieces(np.array([code]), np.ones(1), tick, tick, domain.grid.discrete))
+
+
+def _between(domain: Domain, low: float, high: float) -> Restriction | None:
+    """Return the restriction to an interval of ticks; None where there is none, or nothing in it."""
+    assert isinstance(domain, NumericDomain)
+    low, high = max(low, domain.grid.low), min(high, domain.grid.high)
+    if not domain.n_bins or low > high or (low, high) == (domain.grid.low, domain.grid.high):
+        return None
+    pieces = domain.pieces([(low, high)])
+    share = np.append(np.minimum(pieces.share_of_bins(domain.n_bins), 1.0), [1.0] * domain.has_missing)
+    return Restriction(share, pieces)
 
 
 def _draw_unknown(

@@ -18,6 +18,7 @@ from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, Pi
 from privsynth.domains.systematic import Distributions
 from privsynth.sampling.conditions import Restriction, code_of
 from privsynth.sampling.factors import Drawn, multiply_by_blocks
+from privsynth.sampling.row_rules import Chain
 from privsynth.schema import Category, category_text
 from privsynth.schema.constraints import Combinations, Inequality
 
@@ -144,6 +145,11 @@ class OrderedFactor:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
         return self.constraint.columns
+
+    @property
+    def chain(self) -> Chain:
+        """The inequality over ticks."""
+        return Chain(self.columns, self.constraint.strict, self.domains[0].grid.discrete)
 
     def prepare(self, restrictions: Mapping[str, Restriction]) -> PreparedOrder:
         """Return the columns under restrictions."""

@@ -19,7 +19,7 @@ from privsynth.sampling.constrained import CombinationFactor, OrderedFactor, com
 from privsynth.sampling.factors import ColumnFactor, Factor, Prepared
 from privsynth.sampling.grouped import GroupedFactor, ValueGroups
 from privsynth.schema import Schema
-from privsynth.schema.constraints import Combination, Combinations, Inequality
+from privsynth.schema.constraints import Combination, Combinations, Constraint, Inequality
 
 MOST, NEARLY_ALL = 0.5, 0.95  # shares from which on "other", and missing, are worth a word
 
@@ -99,10 +99,15 @@ class TableModel:
                 table = self.groups[name].spread(table, axis)
         return table
 
+    @property
+    def _stated(self) -> list[Constraint]:
+        """The constraints over columns that the model has: others are of the row before."""
+        return [c for c in self.schema.constraints if self.domains.keys() >= set(c.columns)]
+
     @cached_property
     def _bound(self) -> dict[Combinations | Inequality, Factor]:
         """The columns of each constraint that rows keep to, drawn together."""
-        stated = [c for c in self.schema.constraints if isinstance(c, Combinations | Inequality)]
+        stated = [c for c in self._stated if isinstance(c, Combinations | Inequality)]
         return {c: factor for c in stated if (factor := self._factor_of(c)) is not None}
 
     def _factor_of(self, constraint: Combinations | Inequality) -> Factor | None:
@@ -129,7 +134,7 @@ class TableModel:
         columns = [_not_found(domain) for domain in self.domains.values()]
         free = [
             f"constraint {constraint}: the budget found nothing that satisfies it; rows need not keep to it"
-            for constraint in self.schema.constraints
+            for constraint in self._stated
             if isinstance(constraint, Combinations | Inequality) and constraint not in self._bound
         ]
         return (*(sentence for sentence in columns if sentence is not None), *free)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,11 +11,14 @@ from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
 from privsynth.sampling.completion import Completion, Known
+from privsynth.sampling.constrained import OrderedFactor
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.posterior import LogWeights
+from privsynth.sampling.row_rules import Chain, Room, settled
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
-from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, PREVIOUS, START, columns_of_rows
+from privsynth.schema.row_rules import PREVIOUS, RISES
+from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, START, columns_of_rows, moving_columns
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -45,13 +49,42 @@ class Walk:
     def _own(self) -> list[str]:
         return [column.name for column in columns_of_rows(self.schema)]
 
+    @cached_property
+    def _moves(self) -> dict[str, int]:
+        """The columns that follow from how far they move; those of which no distance was found are drawn."""
+        found, domains = moving_columns(self.schema), self.model.domains
+        return {name: sign for name, sign in found.items() if _has_values(domains[GAP + name])}
+
+    @cached_property
+    def _chains(self) -> list[Chain]:
+        """The inequalities that bind columns of rows."""
+        own = set(self._own)
+        factors = [factor for factor in self.model.factors if isinstance(factor, OrderedFactor)]
+        return [factor.chain for factor in factors if own & set(factor.columns)]
+
+    @cached_property
+    def _order(self) -> Chain | None:
+        """That rows only move on in their order."""
+        if self.schema.order is None:
+            return None
+        line = self.model.domains[self.schema.order]
+        assert isinstance(line, NumericDomain)
+        columns = (PREVIOUS + self.schema.order, self.schema.order)
+        return Chain(columns, strict=True, is_discrete=line.grid.discrete)
+
+    def _room(self, known: Mapping[str, Known], n_records: IntArray) -> Room:
+        """Return what the rows of persons have to leave for those after them."""
+        chains = [*self._chains, *([] if self._order is None else [self._order])]
+        own = {*self._own, *(PREVIOUS + name for name in self._own)}
+        bound = {name for chain in chains for name in chain.columns} - own
+        given = {name: t for name in bound if name in known and (t := known[name].ticks) is not None}
+        return Room(chains, self.model.domains, self._own, given, int(n_records.max(initial=1)) - 1)
+
     def rows(self, persons: dict[str, Drawn], rng: np.random.Generator) -> tuple[dict[str, Drawn], IntArray]:
         """Return the columns of all rows, and the position of each row's person: rows of one together."""
         n_records = numbers_of(self.model.domains[N_RECORDS], persons[N_RECORDS])
-        if self.schema.order is not None:
-            start = START + self.schema.order
-            persons = persons | {start: self._start(persons[start], n_records)}
         known = {name: Known.of(self.model.domains[name], values) for name, values in persons.items()}
+        known = self._with_start(known, n_records)
         drawn, person = self.rows_of(known, n_records, rng)
         shared = {name: values[person] for name, values in persons.items() if name in self.schema.columns}
         return shared | drawn, person
@@ -64,8 +97,37 @@ class Walk:
             return known
         start = START + self.schema.order
         logs = self._completion.log_weights(known, len(n_records))
-        drawn = self._completion.draw(known, logs, rng, columns=[start])[start]
-        return known | {start: Known.of(self.model.domains[start], self._start(drawn, n_records))}
+        within = {start: self._limits_of_start(known, n_records)} if self._chains else {}
+        drawn = self._completion.draw(known, logs, rng, columns=[start], within=within)[start]
+        known = known | {start: Known.of(self.model.domains[start], drawn)}
+        return self._with_start(known, n_records)
+
+    def n_that_fit(self, known: Mapping[str, Known], n_records: IntArray) -> IntArray:
+        """Return how many rows of each parent there is room for: of none more than given, maybe none at all.
+
+        Args:
+            known: What is known of parents, by column.
+            n_records: How many rows each has.
+        """
+        return self._room(known, n_records).n_that_fit(n_records) if self._chains else n_records
+
+    def _with_start(self, known: dict[str, Known], n_records: IntArray) -> dict[str, Known]:
+        """Return what is known of persons, their rows beginning early enough for all of them."""
+        if self.schema.order is None:
+            return known
+        start = START + self.schema.order
+        low, high = self._limits_of_start(known, n_records)
+        ticks = known[start].ticks
+        assert ticks is not None
+        return known | {
+            start: Known.of(self.model.domains[start], np.clip(ticks, low, np.maximum(high, low)))
+        }
+
+    def _limits_of_start(
+        self, known: Mapping[str, Known], n_records: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        room, rows = self._room(known, n_records), np.arange(len(n_records))
+        return room.limits(str(self.schema.order), np.maximum(n_records - 1, 0), rows)
 
     def rows_of(
         self, known: dict[str, Known], n_records: IntArray, rng: np.random.Generator
@@ -77,34 +139,55 @@ class Walk:
             n_records: How many rows each has, 1 at least, ``(n_persons,)``.
             rng: Source of the draws.
         """
+        return self.rows_after(known, n_records, np.zeros_like(n_records), None, rng)
+
+    def rows_after(
+        self,
+        known: dict[str, Known],
+        n_records: IntArray,
+        n_before: IntArray,
+        last: dict[str, Known] | None,
+        rng: np.random.Generator,
+    ) -> tuple[dict[str, Drawn], IntArray]:
+        """Return the rows that follow those that persons have, as `rows_of` does.
+
+        Args:
+            known: As for `rows_of`.
+            n_records: How many rows each has in all, ``(n_persons,)``.
+            n_before: How many of them stand before, ``(n_persons,)``; of all persons some do, or of none.
+            last: Own columns of the last of these; None if there are none.
+            rng: Source of the draws.
+        """
         of_persons = self._completion.log_weights(known, len(n_records))
-        who, before = np.arange(len(n_records)), None
+        room, left = self._room(known, n_records - n_before), n_records - n_before
+        who, before = np.arange(len(n_records)), last
         steps: list[dict[str, Drawn]] = []
         active: list[IntArray] = []
-        for position in range(1, int(n_records.max(initial=1)) + 1):
-            goes_on = np.flatnonzero(n_records[who] >= position)
+        for position in range(1, int(left.max(initial=0 if last else 1)) + 1):
+            goes_on = np.flatnonzero(left[who] >= position)
             who = who[goes_on]
-            before = None if before is None else {name: values[goes_on] for name, values in before.items()}
-            of_step = {
-                name: Known(of.codes[who], None if of.ticks is None else of.ticks[who])
-                for name, of in known.items()
-            }
-            before = self._step(of_step, of_persons[who], before, n_records[who], position, rng)
-            steps.append(before)
+            before = None if before is None else {name: of.of_rows(goes_on) for name, of in before.items()}
+            rest = left[who] - position
+            limits = {name: room.limits(name, rest, who) for name in room.columns}
+            of_step = {name: of.of_rows(who) for name, of in known.items()}
+            drawn = self._step(of_step, of_persons[who], before, n_records[who], limits, rng)
+            before = {name: Known.of(self.model.domains[name], values) for name, values in drawn.items()}
+            steps.append(drawn)
             active.append(who)
         person = np.concatenate([who[:0], *active])
         place = np.repeat(np.arange(len(active)), [len(each) for each in active])
         order = np.lexsort((place, person))
-        drawn = {name: np.concatenate([step[name] for step in steps])[order] for name in self._own}
+        empty: Drawn = np.zeros(0)
+        drawn = {name: np.concatenate([step[name] for step in steps] or [empty])[order] for name in self._own}
         return drawn, person[order]
 
     def _step(
         self,
         known: dict[str, Known],
         logs: LogWeights,
-        before: dict[str, Drawn] | None,
+        before: dict[str, Known] | None,
         n_records: IntArray,
-        position: int,
+        limits: Mapping[str, tuple[FloatArray, FloatArray]],
         rng: np.random.Generator,
     ) -> dict[str, Drawn]:
         """Draw the next row of each person.
@@ -114,64 +197,119 @@ class Walk:
             logs: The same as log-weights of the components.
             before: The row before; None before the first.
             n_records: How many rows each person has.
-            position: Which of them this is, counted from 1.
+            limits: The smallest and the largest tick of columns that inequalities bind, with room for the
+                rows that follow.
             rng: Source of the draws.
         """
-        domains, order = self.model.domains, self.schema.order
-        n, rest, is_first = len(n_records), n_records - position, int(before is None)
-        new = {FIRST: Known(np.full(n, is_first, dtype=np.int64), None)}
-        for name, values in (before or {}).items():
-            if name != order:
-                lag = PREVIOUS + name
-                new[lag] = _as_lag(domains[name], domains[lag], values)
+        n, order, is_first = len(n_records), self.schema.order, int(before is None)
+        new = {FIRST: Known(np.full(n, is_first, dtype=np.int64), None)} | self._before(before, n)
         logs = logs + self._completion.log_weights(new, n) + self.calibration[is_first]
         known = known | new
-        if order is not None:
-            if before is None:
-                new = {order: known[START + order]}
-            else:
-                drawn = self._completion.draw(known, logs, rng, columns=[GAP + order])[GAP + order]
-                gap = np.nan_to_num(drawn.astype(np.float64), nan=1.0)
-                place = _moved(domains[order], before[order].astype(np.float64), gap, rest)
-                new = {
-                    GAP + order: Known.of(domains[GAP + order], gap),
-                    order: Known.of(domains[order], place),
-                }
-            logs = logs + self._completion.log_weights(new, n)
-            known = known | new
+        if before is not None:
+            new = self._moved(known, logs, before, limits, rng)
+        else:
+            new = {} if order is None else {order: known[START + order]}
+        logs = logs + self._completion.log_weights(new, n)
+        known = known | new
         tally = self.tally
 
         def note(part: slice, weights: NDArray[np.float32]) -> None:
             if tally is not None:
                 tally[is_first] += (1.0 / n_records[part]) @ (weights / weights.sum(axis=1, keepdims=True))
 
-        return self._completion.draw(known, logs, rng, columns=self._own, note=note)
+        within = {
+            name: ends for name, ends in limits.items() if name not in known and self._binds(name, ends)
+        }
+        drawn = self._completion.draw(known, logs, rng, columns=self._own, note=note, within=within)
+        drawn = {name: drawn[name] for name in self._own}
+        return drawn | settled(self._chains, _ticks_of(known), _ticks_in(drawn, self.model.domains))
 
-    def _start(self, drawn: Drawn, n_records: IntArray) -> FloatArray:
-        """Return where the rows of persons begin: early enough for all of them."""
-        line = self.model.domains[str(self.schema.order)]
-        assert isinstance(line, NumericDomain)
-        latest = np.maximum(_latest(line, n_records - 1), line.grid.low)
-        return np.clip(drawn.astype(np.float64), line.grid.low, latest)
+    def _before(self, before: dict[str, Known] | None, n: int) -> dict[str, Known]:
+        """Return the row before as a row knows it; of first rows what inequalities ask, which is missing."""
+        domains, new = self.model.domains, {}
+        if before is None:
+            named = {name for chain in self._chains for name in chain.columns if name.startswith(PREVIOUS)}
+            missing = {name: domains[name].size - 1 for name in named if name in domains}
+            return {
+                name: Known(np.full(n, code, dtype=np.int64), np.full(n, np.nan))
+                for name, code in missing.items()
+            }
+        for name, values in before.items():
+            lag = PREVIOUS + name
+            if name != self.schema.order:
+                new[lag] = _as_lag(domains[name], domains[lag], values)
+        return new
+
+    def _moved(
+        self,
+        known: dict[str, Known],
+        logs: LogWeights,
+        before: dict[str, Known],
+        limits: Mapping[str, tuple[FloatArray, FloatArray]],
+        rng: np.random.Generator,
+    ) -> dict[str, Known]:
+        """Return how far rows have moved on, and where they are: in their order, and as inequalities say."""
+        domains, order = self.model.domains, self.schema.order
+        moves = ({} if order is None else {order: RISES}) | self._moves
+        if not moves:
+            return {}
+        ticks, ends, within = _ticks_of(known), {}, {}
+        for name, sign in moves.items():
+            chains = [chain for chain in self._chains if name in chain.columns]
+            low, high = limits[name]
+            start = _known_ticks(before[name])
+            if name == order:
+                assert self._order is not None
+                low = np.fmax(low, self._order.moved(start, 1))
+            for chain in chains:
+                low, high = chain.limits(name, ticks, low, high)
+            ends[name] = (low, np.maximum(high, low))
+            if chains:
+                distances = (low - start, high - start) if sign == RISES else (start - high, start - low)
+                within[GAP + name] = distances
+        drawn = self._completion.draw(
+            known, logs, rng, columns=[GAP + name for name in moves], within=within, moving=self._moves.keys()
+        )
+        new = {}
+        for name, sign in moves.items():
+            gap = np.nan_to_num(drawn[GAP + name].astype(np.float64), nan=1.0)
+            place = np.clip(_known_ticks(before[name]) + sign * gap, *ends[name])
+            new[GAP + name] = Known.of(domains[GAP + name], gap)
+            new[name] = Known.of(domains[name], place)
+        return new
+
+    def _binds(self, name: str, ends: tuple[FloatArray, FloatArray]) -> bool:
+        """Whether ends leave less of a column than its whole line."""
+        grid = self.model.domains[name].grid  # type: ignore[union-attr]  # inequalities are of number lines
+        return bool((ends[0] > grid.low).any() or (ends[1] < grid.high).any())
 
 
-def _latest(line: NumericDomain, rest: IntArray) -> FloatArray:
-    """Return the last place from which so many rows still fit onto the line."""
-    return line.grid.high - (rest if line.grid.discrete else 0) * np.ones(len(rest))
+def _has_values(domain: Domain) -> bool:
+    return isinstance(domain, NumericDomain) and domain.n_bins > 0
 
 
-def _moved(line: Domain, place: FloatArray, gap: FloatArray, rest: IntArray) -> FloatArray:
-    """Return the next place: a gap further, but not so far that the rest of the rows does not fit."""
-    assert isinstance(line, NumericDomain)
-    least = place + 1.0 if line.grid.discrete else np.nextafter(place, np.inf)
-    return np.clip(place + gap, least, np.maximum(_latest(line, rest), least))
+def _known_ticks(known: Known) -> FloatArray:
+    assert known.ticks is not None
+    return known.ticks
 
 
-def _as_lag(domain: Domain, lag: Domain, drawn: Drawn) -> Known:
-    """Return what was drawn of a column as what the next row has before it."""
-    if isinstance(domain, DiscreteDomain) and domain.has_missing:
-        drawn = np.where(drawn == domain.size - 1, lag.size - 1, drawn)
-    return Known.of(lag, drawn)
+def _ticks_of(known: Mapping[str, Known]) -> dict[str, FloatArray]:
+    return {name: of.ticks for name, of in known.items() if of.ticks is not None}
+
+
+def _ticks_in(drawn: Mapping[str, Drawn], domains: Mapping[str, Domain]) -> dict[str, FloatArray]:
+    lines = {name for name in drawn if isinstance(domains[name], NumericDomain)}
+    return {name: values.astype(np.float64) for name, values in drawn.items() if name in lines}
+
+
+def _as_lag(domain: Domain, lag: Domain, values: Known) -> Known:
+    """Return what a row holds of a column as what the next row has before it."""
+    if isinstance(domain, NumericDomain):
+        return Known.of(lag, _known_ticks(values))
+    codes = values.codes
+    if domain.has_missing:
+        codes = np.where(codes == domain.size - 1, lag.size - 1, codes)
+    return Known(codes, None)
 
 
 def numbers_of(domain: Domain, drawn: Drawn) -> IntArray:

@@ -37,6 +37,7 @@ class ColumnFacts:
         per: ``"person"`` where all rows of a person hold the same value.
         is_computed: Whether a constraint computes the column from others.
         values_of: Of a derived column, the one whose values it takes; see `privsynth.schema.sequences`.
+        distance_of: Of a derived column, the one of which it holds how far it has moved since the row before.
         is_given: Whether it is known before rows are drawn, from a table above; see
             `privsynth.schema.linked_views`.
     """
@@ -60,6 +61,7 @@ class ColumnFacts:
     per: str | None = None
     is_computed: bool = False
     values_of: str | None = None
+    distance_of: str | None = None
     is_given: bool = False
 
     @property

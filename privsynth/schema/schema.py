@@ -18,6 +18,7 @@ from privsynth.schema.dialect import CsvDialect
 from privsynth.schema.files import read_fields, refuse_unknown, write_fields
 from privsynth.schema.image_shape import ImageShape
 from privsynth.schema.plain_values import plain
+from privsynth.schema.row_rules import PREVIOUS, check_names_before, check_row_rules, columns_before
 from privsynth.schema.sdv import fields_from_sdv, is_sdv_metadata
 from privsynth.schema.times import TimeFormat
 
@@ -94,7 +95,8 @@ class Schema:
     def _read_constraints(self) -> tuple[Constraint, ...]:
         """Read the constraints, and mark the columns that they compute."""
         self.columns = {name: replace(column, is_computed=False) for name, column in self.columns.items()}
-        read = read_constraints(self._stated_constraints, self.columns)
+        check_names_before(self._stated_constraints, self.columns)
+        read = read_constraints(self._stated_constraints, self.columns | columns_before(self.columns))
         for constraint in read:
             if isinstance(constraint, Sum):
                 total = constraint.columns[0]
@@ -131,6 +133,7 @@ class Schema:
             raise SchemaError("images of a person are not learnt in order; leave 'per' and 'order' out")
         if self.order is not None and self.columns[self.order].is_computed:
             raise SchemaError(f"column {self.order!r} orders the rows of a person, so it cannot be computed")
+        check_row_rules(self.constraints, self.columns, int(self.max_records_per_person or 1))
         for constraint in self.constraints:
             if isinstance(constraint, Sum) and self.columns[constraint.columns[0]].per:
                 varying = [name for name in constraint.columns[1:] if not self.columns[name].per]
@@ -215,6 +218,8 @@ class Schema:
     def over(self, columns: Iterable[Column], *, max_records_per_person: int | None = None) -> Schema:
         """Return a schema of these columns, with the constraints that speak of them alone.
 
+        One that speaks of the row before is kept where its rows have an order, or the row before is there.
+
         Args:
             columns: Its columns.
             max_records_per_person: Its largest number of rows of a person; None is that of this schema.
@@ -225,7 +230,7 @@ class Schema:
             named,
             csv=self.csv,
             max_records_per_person=max_records_per_person or self.max_records_per_person,
-            constraints=[fields for fields, read in stated if named.keys() >= set(read.columns)],
+            constraints=[fields for fields, read in stated if named.keys() >= _columns_of(read, named)],
             types_from_records=self.types_from_records,
         )
 
@@ -318,3 +323,9 @@ class Schema:
         """Read schema JSON, or YAML that means the same: ours, or SDV's metadata."""
         fields = read_fields(path)
         return cls.from_dict(fields_from_sdv(fields) if is_sdv_metadata(fields) else fields)
+
+
+def _columns_of(constraint: Constraint, columns: Mapping[str, Column]) -> set[str]:
+    """Return the columns that a constraint speaks of, those of the row before by their own names."""
+    before = columns_before(columns)
+    return {name.removeprefix(PREVIOUS) if name in before else name for name in constraint.columns}

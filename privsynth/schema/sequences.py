@@ -6,7 +6,8 @@ Everything in it is derived from what a schema declares, so it is as public. Of 
   ``start.X``, the person's first value of the column X that orders them;
 - ``first``, whether the row is the person's first;
 - ``prev.Y`` for every other column Y: its value in the row before, missing in the first row;
-- ``gap.X``, how far X has moved since the row before, missing in the first row;
+- ``gap.X``, how far X has moved since the row before, missing in the first row; and ``gap.Y`` of each other
+  column that a constraint lets only rise, or only fall (`privsynth.schema.row_rules.moving`);
 - the columns of the row itself.
 
 Rows without an order stand one after another by chance: which one comes before another says nothing.
@@ -15,16 +16,17 @@ Rows without an order stand one after another by chance: which one comes before 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from privsynth.errors import SchemaError
 from privsynth.schema.column_facts import PRIVATE
 from privsynth.schema.column_types import whole_steps
 from privsynth.schema.columns import Column
+from privsynth.schema.row_rules import moving, of_row_before
 from privsynth.schema.schema import Schema
 
 N_RECORDS = "n_records"
 FIRST = "first"
-PREVIOUS = "prev."
 GAP = "gap."
 START = "start."
 MOST_COUNTED = 64  # numbers of records that are told apart one by one
@@ -64,8 +66,9 @@ def sequence_view(schema: Schema) -> Schema:
             else [replace(order, name=START + order.name, role=None, values_of=order.name)]
         ),
         Column(name=FIRST, type="boolean"),
-        *(_previous(column) for column in own if column.role != "order"),
+        *(of_row_before(column) for column in own if column.role != "order"),
         *([] if order is None else [_gap(order)]),
+        *(_gap(schema.columns[name]) for name in moving_columns(schema)),
     ]
     taken = [column.name for column in derived if column.name in schema.columns]
     if taken:
@@ -127,18 +130,19 @@ def _number_of_records(schema: Schema) -> Column:
     return Column(name=N_RECORDS, type="integer", low=1, high=most)
 
 
-def _previous(column: Column) -> Column:
-    return replace(column, name=PREVIOUS + column.name, role=None, missing=True, values_of=column.name)
+def moving_columns(schema: Schema) -> dict[str, int]:
+    """Return the columns that only rise, or only fall; see `privsynth.schema.row_rules.moving`."""
+    return moving(schema.constraints, schema.columns)
 
 
-def _gap(order: Column) -> Column:
-    """Return the column of the distance to the row before, in the unit or steps of the order."""
-    low, high = order.bounds
-    least = 0 if order.step is None else order.step
+def _gap(moves: Column) -> Column:
+    """Return the column of the distance to the row before, in the unit or steps of the column that moves."""
+    low, high = moves.bounds
+    least = moves.step if moves.role == "order" and moves.step is not None else 0
     widest = PRIVATE if low is None or high is None else max(high - low, least)
-    if order.type == "real":
-        return Column(
-            name=GAP + order.name, type="real", decimals=order.decimals, low=least, high=widest, missing=True
-        )
-    most = widest if isinstance(widest, str) else int(widest)
-    return Column(name=GAP + order.name, type="integer", low=1, high=most, missing=True)
+    if moves.type == "real":
+        of: dict[str, Any] = {"type": "real", "decimals": moves.decimals, "low": least, "high": widest}
+    else:
+        most = widest if isinstance(widest, str) else int(widest)
+        of = {"type": "integer", "low": int(least), "high": most}
+    return Column(name=GAP + moves.name, missing=True, distance_of=moves.name, **of)

@@ -16,7 +16,8 @@ from typing import Any
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.events import Event
 from privsynth.releases.store import Release
-from privsynth.schema.sequences import PREVIOUS
+from privsynth.schema.row_rules import PREVIOUS
+from privsynth.schema.sequences import GAP
 
 _OF_NO_RELEASE = ("types_from_records", "version", "csv", "workload")  # say nothing about what was counted
 
@@ -99,5 +100,7 @@ def _is_touched(release: Release, changed: frozenset[str] | None) -> bool:
     if changed is None or release.columns is None:
         return True
     is_of_model = len(release.columns) > 1 and release.event["mechanism"] != "thresholded_gaussian"
-    named = {*release.columns, *(name.removeprefix(PREVIOUS) for name in release.columns)}
+    named = {
+        n for name in release.columns for n in (name, name.removeprefix(PREVIOUS), name.removeprefix(GAP))
+    }
     return is_of_model or not changed.isdisjoint(named)  # a table may have a "prev.x" of its own

@@ -15,7 +15,7 @@ from privsynth.domains.binning import bins_from_histogram
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
 from privsynth.models.tables.fitting import Measurement
 from privsynth.schema import PRIVATE, Column, category_text
-from privsynth.schema.sequences import PREVIOUS
+from privsynth.schema.row_rules import PREVIOUS
 from privsynth.synthesizers.tables.fine_domains import as_numbers
 from privsynth.synthesizers.tables.octaves import is_wide
 

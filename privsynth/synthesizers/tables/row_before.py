@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from privsynth.domains.encoding import Domain, NumericDomain
 from privsynth.models.tables.fitting import Measurement
 from privsynth.schema import Schema
-from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, PREVIOUS, START
+from privsynth.schema.row_rules import PREVIOUS
+from privsynth.schema.sequences import FIRST, N_RECORDS, START
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -33,18 +34,8 @@ def is_view(schema: Schema) -> bool:
 
 def derived(schema: Schema) -> frozenset[str]:
     """Return the columns of a view that follow from the rows of others; none if it is no view."""
-    gap = gap_in(schema)
-    names = [c.name for c in schema.modelled if c.values_of is not None or c.name == gap]
+    names = [c.name for c in schema.modelled if c.values_of is not None or c.distance_of is not None]
     return frozenset([FIRST, *names]) if is_view(schema) else frozenset()
-
-
-def gap_in(schema: Schema) -> str | None:
-    """Return the column of a view that holds how far a row is from the one before, None without an order.
-
-    Columns of the table itself may be called alike.
-    """
-    starts = (c.values_of for c in schema.modelled if c.values_of and c.name == START + c.values_of)
-    return next((GAP + order for order in starts), None)
 
 
 def pairs_before(schema: Schema) -> tuple[tuple[str, str], ...]:
@@ -77,7 +68,8 @@ def _kind(schema: Schema, name: str) -> str:
     lags = derived(schema)
     if name == FIRST or (name in lags and name.startswith(PREVIOUS)):
         return "before"
-    is_of_row = PREVIOUS + name in lags or START + name in lags or name == gap_in(schema)
+    is_gap = schema.columns[name].distance_of is not None
+    is_of_row = PREVIOUS + name in lags or START + name in lags or is_gap
     return "row" if is_of_row else "person"
 
 
@@ -109,10 +101,11 @@ class RowBefore:
         """
         n_first = min(max(round(n_components * self.share_of_first), 1), n_components - 1)
         is_first = np.arange(n_components) < n_first
-        out, gap = {FIRST: np.stack([~is_first, is_first])}, gap_in(self.schema)
+        out = {FIRST: np.stack([~is_first, is_first])}
         for column in self.schema.modelled:
             domain = self.domains[column.name]
-            if column.name == gap or PREVIOUS + str(column.values_of) == column.name:
+            is_before = PREVIOUS + str(column.values_of) == column.name
+            if is_before or column.distance_of is not None:
                 is_missing = np.arange(domain.size) == domain.size - 1
                 may_be_missing = (
                     column.values_of is not None and self.domains[column.values_of].has_missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from privsynth.schema import Schema
 from privsynth.schema.sequences import sequence_view
-from privsynth.synthesizers.tables.row_before import are_shared, derived, gap_in, pairs_before
+from privsynth.synthesizers.tables.row_before import are_shared, derived, pairs_before
 
 OWN = {
     "who": {"type": "id", "role": "person_id"},
@@ -18,7 +18,7 @@ OWN = {
 def test_columns_called_like_derived_ones_are_columns_like_others():
     view = sequence_view(Schema(OWN, max_records_per_person=3))
     names = {"first", "start.day", "gap.day", "prev.gap.teeth", "prev.prev.ill"}
-    assert (derived(view), gap_in(view)) == (names, "gap.day")
+    assert derived(view) == names
     assert pairs_before(view) == (("prev.gap.teeth", "gap.teeth"), ("prev.prev.ill", "prev.ill"))
     assert are_shared(view, ["start.up", "n_records", "start.day"])
     assert not are_shared(view, ["gap.teeth"])
@@ -27,5 +27,5 @@ def test_columns_called_like_derived_ones_are_columns_like_others():
 def test_without_an_order_there_is_no_gap():
     columns = {name: fields for name, fields in OWN.items() if name != "day"}
     view = sequence_view(Schema(columns, max_records_per_person=3))
-    assert gap_in(view) is None
+    assert not any(column.distance_of for column in view.modelled)
     assert derived(view) == {"first", "prev.gap.teeth", "prev.prev.ill"}
