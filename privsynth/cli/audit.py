@@ -81,6 +81,7 @@ def audit(
     from privsynth.cli.linked import read_schema, refuse_for_linked
     from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
+    from privsynth.ledger.ledger import Ledger
     from privsynth.report.public import public_report
     from privsynth.report.report import HTML_NAME, JSON_NAME
     from privsynth.schema.linked import LinkedSchema
@@ -114,6 +115,8 @@ def audit(
     if audit_epsilon is not None:  # charged where the fit was charged, so that the two compose
         fitted_to = synthesizer.guarantee_["dataset"] if synthesizer else None
         charged = dataset_name(real, dataset or fitted_to) or ""
+        if synthesizer is not None:
+            Ledger(ledger).check_link(synthesizer.ledger_link_, repr(str(model)))
         budget = AuditBudget(epsilon=audit_epsilon, delta=delta, dataset=charged, ledger=ledger)
     drawing = None
     if request is not None:

@@ -157,6 +157,7 @@ def fit(
         )
         _print_fitted(output, load(output).guarantee_, as_json=as_json)
         return
+    _check_ledger_of(output, ledger)
     goes_on = force or partial.exists()  # an interrupted run may have left its model there, and sheets
     check_output(output, force=goes_on)
     try:
@@ -365,6 +366,18 @@ def _is_fitted(output: Path, fingerprint: str) -> bool:
         return False
     finished = manifest.get("guarantee", {}).get("interrupted") is None
     return finished and manifest.get("fingerprint") == fingerprint
+
+
+def _check_ledger_of(model: Path, ledger: Path | None) -> None:
+    """Refuse a ledger that lacks what the model, which a fit shall replace, was charged in it."""
+    from privsynth.ledger.ledger import Ledger
+    from privsynth.synthesizers.model_file import read_model_file
+
+    link = None
+    with suppress(ModelFileError):
+        link = read_model_file(model).manifest.get("ledger_link")
+    if link is not None:
+        Ledger(ledger).check_link(link, repr(str(model)))
 
 
 def _resumable(partial: Path) -> str:

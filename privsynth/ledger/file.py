@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import platformdirs
 
 from privsynth.errors import LedgerError
+from privsynth.io.hash_chain import TABLE, HashChain
+from privsynth.io.sqlite_files import connect, file_system, is_busy, locks_work, make_whole, reason
 
-FORMAT = 2
+FORMAT = 3
 APPLICATION_ID = 0x70727673  # "prvs", so that another program's SQLite file is told apart
-BUSY_TIMEOUT_SECONDS = 60
 MINIMUM_SIZE = 512  # bytes; the smallest page of an SQLite file
 
 _TABLES = (
@@ -51,6 +51,10 @@ _SINCE_1 = (
         run TEXT NOT NULL REFERENCES runs (id), stopped TEXT NOT NULL, is_over INTEGER NOT NULL)""",
 )
 
+# Format 3 keeps a history, and on which file systems locks were tried.
+_SINCE_2 = (TABLE, "CREATE TABLE file_systems (name TEXT PRIMARY KEY)")
+_IN_HISTORY = {"runs": "id, dataset, epsilon, delta, started", "events": "run, sequence, key, event"}
+
 
 def ledger_path(path: str | Path | None = None) -> Path:
     """Return where the ledger lies: ``path``, else ``$PRIVSYNTH_LEDGER``, else the user's data folder."""
@@ -65,7 +69,8 @@ class LedgerFile:
         path: The file; made, readable by its owner alone, if it is not there.
 
     Raises:
-        LedgerError: If the file cannot be made or opened, is damaged, is not a ledger, or has a newer format.
+        LedgerError: If the file cannot be made or opened, is damaged, is not a ledger, or has a newer format;
+            or if locks do not work on its file system.
 
     Privacy:
         Public: the file holds names, budgets and mechanisms, never a value of a record.
@@ -73,53 +78,48 @@ class LedgerFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._unusable = f"the ledger {str(path)!r} cannot be used, and nothing more was read"
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
-                self._make()
+                self._require_locks()
+                make_whole(path, _fill)
         except (OSError, sqlite3.Error) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+            why = error.strerror if isinstance(error, OSError) else str(error)
             raise LedgerError(
-                f"the ledger {str(path)!r} cannot be made: {reason}; "
+                f"the ledger {str(path)!r} cannot be made: {why}; "
                 "name a place that can be written by --ledger or PRIVSYNTH_LEDGER"
             ) from None
         self._check()
 
-    def _make(self) -> None:
-        """Make the file aside and link it into place whole: an empty ledger file is always a damaged one."""
-        fresh = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex}")
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        try:
-            with closing(_connect(fresh)) as database:
-                for statement in _TABLES + _SINCE_1:
-                    database.execute(statement)
-                database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version = {FORMAT}")
-            with suppress(FileExistsError):  # another process was faster
-                os.link(fresh, self.path)
-        finally:
-            fresh.unlink()
+    def _require_locks(self) -> None:
+        if not locks_work(self.path.parent):
+            raise LedgerError(
+                f"the ledger {str(self.path)!r} is on a file system whose locks do not keep two runs apart: "
+                "spends would be lost. Put it on another disk, and name that by --ledger or PRIVSYNTH_LEDGER"
+            )
 
     @contextmanager
-    def transaction(self, *, write: bool) -> Iterator[sqlite3.Connection]:
+    def transaction(self, *, write: bool, in_history: bool = True) -> Iterator[sqlite3.Connection]:
         """Open a transaction: all of it is durable afterwards, or nothing has changed.
 
         Args:
             write: Take the only writer's place at once, so that what is read stays true until the commit.
+            in_history: Whether what it writes is a link of the history; gradient steps, which a store of
+                paid releases counts too, are none.
 
         Raises:
             LedgerError: If SQLite refuses: the file is locked, damaged, gone, or the disk is full.
         """
         try:
-            with closing(_connect(self.path)) as database:
+            with closing(connect(self.path)) as database:
                 database.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield database
+                if in_history and database.total_changes:
+                    history(database).add()
                 database.execute("COMMIT")  # any exception before it closes the connection: a rollback
         except sqlite3.Error as error:
-            raise LedgerError(
-                f"the ledger {str(self.path)!r} cannot be used: {error}; stopped before anything more was "
-                "read. If it is busy, wait for the other run; if it is damaged, put back a copy"
-            ) from None
+            raise LedgerError(f"{self._unusable}: {reason(error)}") from None
 
     def _check(self) -> None:
         """Raise a `LedgerError`, without writing, unless the file is an intact ledger of a known format."""
@@ -127,11 +127,21 @@ class LedgerFile:
         try:
             if self.path.stat().st_size < MINIMUM_SIZE:  # SQLite would take it for a new file and fill it
                 raise sqlite3.DatabaseError("it is too short")
-            with closing(_connect(self.path)) as database:
+            with closing(connect(self.path)) as database:
                 version = database.execute("PRAGMA user_version").fetchone()[0]
                 application = database.execute("PRAGMA application_id").fetchone()[0]
                 intact = database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+                is_known = application == APPLICATION_ID and intact and version == FORMAT
+                database.execute("BEGIN")  # what is compared is of one moment
+                tried = database.execute("SELECT name FROM file_systems").fetchall() if is_known else []
+                if is_known and not history(database).is_whole():
+                    raise sqlite3.DatabaseError(
+                        "it lacks charges that it had, so more was spent than it says"
+                    )
         except (OSError, sqlite3.Error) as error:
+            if isinstance(error, sqlite3.Error) and is_busy(error):
+                self._require_locks()  # some mounts say of each lock that another one has it
+                raise LedgerError(f"{self._unusable}: {reason(error)}") from None
             raise LedgerError(f"{str(self.path)!r} is not a usable ledger: {error}; {advice}") from None
         if application != APPLICATION_ID:
             raise LedgerError(f"{str(self.path)!r} is not a privsynth ledger; {advice}")
@@ -142,22 +152,32 @@ class LedgerFile:
                 f"the ledger {str(self.path)!r} has format {version}, this version of privsynth knows up to "
                 f"{FORMAT}; update privsynth"
             )
-        if version < FORMAT:
-            self._bring_up_to_date()
+        if ((here := file_system(self.path.parent)),) not in tried:
+            self._require_locks()
+            self._bring_up_to_date(here)
 
-    def _bring_up_to_date(self) -> None:
-        """Add what this format has beyond the last one, in one transaction; what stands there stays."""
-        with self.transaction(write=True) as database:
-            if database.execute("PRAGMA user_version").fetchone()[0] < FORMAT:  # no other process was faster
-                for statement in _SINCE_1:
-                    database.execute(statement)
+    def _bring_up_to_date(self, here: str) -> None:
+        """Add what this format has beyond older ones, in one transaction; what stands there stays."""
+        if not os.access(self.path, os.W_OK) or not os.access(self.path.parent, os.W_OK):
+            return  # nobody can spend by it from here
+        with self.transaction(write=True, in_history=False) as database:
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            for statement in (_SINCE_1 if version < 2 else ()) + (_SINCE_2 if version < 3 else ()):
+                database.execute(statement)
+            if version < FORMAT:
                 database.execute(f"PRAGMA user_version = {FORMAT}")
+                history(database).add()
+            database.execute("INSERT OR IGNORE INTO file_systems VALUES (?)", (here,))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    uri = path.absolute().as_uri() + "?mode=rw"
-    database = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
-    # EXTRA is FULL, and also syncs the folder once the journal is gone: a commit survives a power cut.
-    database.execute("PRAGMA synchronous = EXTRA")
-    database.execute("PRAGMA foreign_keys = ON")
-    return database
+def history(database: sqlite3.Connection) -> HashChain:
+    """Return the history of an open ledger."""
+    return HashChain(database, _IN_HISTORY)
+
+
+def _fill(database: sqlite3.Connection) -> None:
+    for statement in _TABLES + _SINCE_1 + _SINCE_2:
+        database.execute(statement)
+    history(database).add()
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    database.execute(f"PRAGMA user_version = {FORMAT}")

@@ -15,14 +15,15 @@ import json
 import sqlite3
 import unicodedata
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event, SampledGaussian
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError, TableError
-from privsynth.ledger.file import LedgerFile, ledger_path
+from privsynth.ledger.file import LedgerFile, history, ledger_path
 from privsynth.ledger.limits import check_limit, within_rest
 from privsynth.ledger.rows import (
     DatasetSummary,
@@ -119,20 +120,17 @@ class Ledger:
             check_limit(
                 database, name, plan, (epsilon, delta), f"a run of epsilon={epsilon:g}, delta={delta:g}"
             )
-            database.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?)",
-                (
-                    run,
-                    name,
-                    description,
-                    epsilon,
-                    delta,
-                    now(),
-                    plan.mu_squared,
-                    plan.added_delta,
-                    plan.added_delta,
-                ),
+            row = (
+                run,
+                name,
+                description,
+                epsilon,
+                delta,
+                now(),
+                *dataclasses.astuple(plan),
+                plan.added_delta,
             )
+            database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?)", row)
         return run
 
     def plan(self, run: str) -> Spend:
@@ -187,7 +185,7 @@ class Ledger:
                 caller goes on from a copy, or beside another process.
             BudgetExceededError: If the block's steps are used up.
         """
-        with self._file.transaction(write=True) as database:
+        with self._file.transaction(write=True, in_history=False) as database:
             run_row(database, run, expected=("open",))
             sequence, spent, n_steps = block_of(database, run, key, event)
             if spent != n_begun - 1:
@@ -204,7 +202,7 @@ class Ledger:
 
     def keep(self, run: str, key: str, event: Event, n_steps: int) -> None:
         """Note that a checkpoint holds the first ``n_steps`` steps of a block: older ones are copies."""
-        with self._file.transaction(write=True) as database:
+        with self._file.transaction(write=True, in_history=False) as database:
             sequence = block_of(database, run, key, event)[0]
             database.execute(
                 "UPDATE steps SET kept = max(kept, ?) WHERE run = ? AND sequence = ?",
@@ -220,6 +218,25 @@ class Ledger:
                 (run,),
             ).fetchall()
         return {key: (begun, kept) for key, begun, kept in rows}
+
+    def last_link(self) -> dict[str, Any]:
+        """Return the last link of the ledger's history, for `check_link`."""
+        with self._file.transaction(write=False) as database:
+            return history(database).last()
+
+    def check_link(self, link: Mapping[str, Any] | None, what: str) -> None:
+        """Raise a `LedgerError` if a file saw a link of this ledger's history that it has no more.
+
+        Args:
+            link: What `last_link` returned then; None if the file is of an older version.
+            what: Names the file.
+        """
+        with self._file.transaction(write=False) as database:
+            if link is not None and history(database).has_lost(link):
+                raise LedgerError(
+                    f"the ledger {str(self.path)!r} is an older copy: it lacks charges that it had when "
+                    f"{what} was written, so more is spent than it says. Put the newer ledger back"
+                )
 
     def status(self, run: str) -> str | None:
         """Return open, suspended, finished or closed; None for an unknown run."""

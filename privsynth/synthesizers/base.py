@@ -65,6 +65,8 @@ class Synthesizer(Saved[Model], Estimator):
         added_delta_: What the run set aside of its delta for discovery and gradient steps; None if all of
             the share that is meant for them.
         fingerprint_: Hash of the settings of the fit (`fingerprint`); None in models of older versions.
+        ledger_link_: The last link of the ledger's history when the fit ended, by which an older copy of the
+            ledger is found (`privsynth.ledger.ledger.Ledger.check_link`); None if there is none.
     """
 
     name: ClassVar[str]
@@ -281,6 +283,7 @@ class Synthesizer(Saved[Model], Estimator):
         )
         self._adopt(asked.settings, int(store.meta["seed"]), tuple(store), model, statement)
         self.added_delta_ = store.meta.get("added_delta")
+        self.ledger_link_ = store.meta.get("ledger_link")
         model.require_feasible()
         if interrupted is not None:
             raise interrupted

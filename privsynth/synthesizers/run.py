@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +140,7 @@ def ledger_run(
             with held_back():
                 if not account.is_finished:
                     book.finish(account.run)
+                    store.set_meta(ledger_link=book.last_link())
         except BaseException:
             if account is not None and not (account.is_finished or account.is_stopped):
                 with held_back():
@@ -170,6 +172,7 @@ def _opened(
         max_records_per_person=schema.max_records_per_person,
     )
     run = str(store.meta.get("run", ""))
+    book.check_link(store.meta.get("ledger_link"), "the file of paid releases")
     status = book.status(run)
     if status in (None, "closed") and len(store):
         raise LedgerError(
@@ -187,6 +190,7 @@ def _opened(
     store.set_meta(added_delta=book.plan(run).added_delta)
     account = Account(book, run, is_finished=status == "finished")
     _note_lost(book, run, store)
+    store.set_meta(ledger_link=book.last_link())
     return account
 
 
@@ -283,7 +287,19 @@ def remember_configuration(store: ReleaseStore, configuration: Mapping[str, Any]
 
 
 def _check_not_behind(book: Ledger, run: str, store: ReleaseStore) -> None:
-    """Refuse a store that lacks a checkpoint that the run has kept: the steps in it were taken elsewhere."""
+    """Refuse a store that lacks a checkpoint that the run has kept: the steps in it were taken elsewhere.
+
+    A ledger that lacks what the store has paid for is the older copy of the two.
+    """
+    paid = Counter(key for _, key, _ in book.events(run))
+    taken = {key: begun for key, (begun, _) in book.blocks(run).items()}
+    if Counter(release.key for release in store) - paid or any(
+        store.n_kept(key) > begun for key, begun in taken.items()
+    ):
+        raise LedgerError(
+            f"the ledger {str(book.path)!r} is an older copy: it lacks charges of this run whose releases "
+            "are here, so more is spent than it says. Put the newer ledger back"
+        )
     if any(store.n_kept(key) < kept for key, (_, kept) in book.blocks(run).items()):
         raise ModelFileError(
             "this file of paid releases is an older copy: the run went on from another one. Resume it with "

@@ -40,6 +40,7 @@ class Saved(Fitted[Model], ABC):
     device_: str
     added_delta_: float | None
     fingerprint_: str | None
+    ledger_link_: dict[str, Any] | None
 
     @abstractmethod
     def _maker(self, settings: Any, device: str) -> Make[Model]:
@@ -106,6 +107,7 @@ class Saved(Fitted[Model], ABC):
             "seed": self.seed_,
             "added_delta": self.added_delta_,
             "fingerprint": self.fingerprint_,
+            "ledger_link": self.ledger_link_,
             "device": self.device_,
             **self._facts_of(model),
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
@@ -135,6 +137,7 @@ class Saved(Fitted[Model], ABC):
         synthesizer.device_ = manifest.get("device", "cpu")
         synthesizer.added_delta_ = manifest.get("added_delta")
         synthesizer.fingerprint_ = manifest.get("fingerprint")
+        synthesizer.ledger_link_ = manifest.get("ledger_link")
         return synthesizer
 
     def replay(self) -> dict[str, NDArray[Any]]:

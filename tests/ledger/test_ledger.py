@@ -21,6 +21,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from privsynth.accounting.events import Event, Exponential, Gaussian, SampledGaussian, ThresholdedGaussian
 from privsynth.accounting.gdp import gdp_epsilon, gdp_mu
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
+from privsynth.io import sqlite_files
 from privsynth.ledger import file as ledger_file
 from privsynth.ledger.file import ledger_path
 from privsynth.ledger.ledger import Ledger, Unit
@@ -256,7 +257,7 @@ def test_a_run_may_bring_the_id_that_its_caller_wrote_down_first(ledger: Ledger)
     assert reserve(ledger, run="beef") == "beef"
     assert ledger.status("beef") == "open"
     before = content(ledger)
-    with pytest.raises(LedgerError, match="cannot be used: UNIQUE constraint failed"):
+    with pytest.raises(LedgerError, match="nothing more was read: UNIQUE constraint failed"):
         reserve(ledger, run="beef")
     assert content(ledger) == before
 
@@ -382,7 +383,7 @@ def test_a_file_that_is_not_a_usable_ledger_is_named_and_left_alone(tmp_path: Pa
             ledger.finish(reserve(ledger, description="x" * 1000))
         if damage == "newer":
             with sqlite3.connect(path) as database:
-                database.execute("PRAGMA user_version = 3")
+                database.execute(f"PRAGMA user_version = {ledger_file.FORMAT + 1}")
         else:
             torn = bytearray(path.read_bytes())
             torn[4096 : 3 * 4096] = bytes(2 * 4096)
@@ -415,14 +416,14 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
 def test_a_ledger_that_vanishes_or_stays_locked_is_an_error_not_an_empty_ledger(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger_file, "BUSY_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite_files, "BUSY_TIMEOUT_SECONDS", 0.1)
     holder = sqlite3.connect(ledger.path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(LedgerError, match="database is locked; stopped before anything more"):
+    with pytest.raises(LedgerError, match="nothing more was read: another run is writing it"):
         reserve(ledger)
     holder.close()
     ledger.path.unlink()
-    with pytest.raises(LedgerError, match="cannot be used: unable to open database file"):
+    with pytest.raises(LedgerError, match="nothing more was read: it is gone"):
         reserve(ledger)
     assert not ledger.path.exists()
 
@@ -694,6 +695,8 @@ def first_format(path: Path) -> Ledger:
     with sqlite3.connect(path) as database:
         database.execute("DROP TABLE steps")
         database.execute("DROP TABLE stops")
+        database.execute("DROP TABLE history")
+        database.execute("DROP TABLE file_systems")
         database.execute("ALTER TABLE runs DROP COLUMN planned_delta")
         database.execute("ALTER TABLE datasets DROP COLUMN limit_came_first")
         database.execute("PRAGMA user_version = 1")

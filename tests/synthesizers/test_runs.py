@@ -433,3 +433,31 @@ def test_what_an_amended_run_plans_with_costs_what_is_left():
     planned = allowance(Spend(1.0, 1e-7), [release(void) for void in (True, True, False, False)])
     assert 8 * 0.1 * planned.mu_squared == pytest.approx(1.0 - 0.4)
     assert planned.added_delta == pytest.approx(1e-7)
+
+
+def test_a_ledger_that_lacks_what_the_releases_here_were_charged_is_an_older_copy(tmp_path):
+    path, partial = tmp_path / "l.sqlite", tmp_path / "m.partial"
+
+    def progress(message, done, total):
+        if done == 1:  # the run is reserved and has charged something
+            shutil.copy(path, tmp_path / "copy")
+        if done == 4:
+            raise KeyboardInterrupt
+
+    def fit(progress=None):
+        synthesizer = MarginalSynthesizer(epsilon=1.0, settings=QUICK)
+        synthesizer.fit(
+            patients(300), schema=PATIENTS, dataset="p", ledger=path, releases_path=partial, progress=progress
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(progress)
+    shutil.copy(path, tmp_path / "newest")
+    shutil.copy(tmp_path / "copy", path)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="is an older copy: it lacks charges of this run"):
+        fit()
+    assert path.read_bytes() == before
+    shutil.copy(tmp_path / "newest", path)
+    fit()
+    assert [run.status for run in Ledger(path).datasets()[0].runs] == ["finished"]
