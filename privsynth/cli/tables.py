@@ -175,13 +175,19 @@ def split(
 ) -> None:
     """Set a holdout aside, by whole persons.
 
-    The parts are DIR/train.parquet and DIR/holdout.parquet.
+    The parts are DIR/train.parquet and DIR/holdout.parquet; where the schema is of linked tables, the folders
+    DIR/train and DIR/holdout.
     """
+    from privsynth.cli.linked import read_schema
     from privsynth.records.splitting import write_split
-    from privsynth.schema import Schema
+    from privsynth.schema.linked import LinkedSchema
 
-    declared = Schema.load(schema_path)
-    _check_numbers_are_known(declared)
+    declared = read_schema(schema_path)
+    tables = (
+        [t.schema for t in declared.tables.values()] if isinstance(declared, LinkedSchema) else [declared]
+    )
+    for each in tables:
+        _check_numbers_are_known(each)
     train, held_out = write_split(table, declared, output, holdout=holdout, random_state=seed, force=force)
     by = (
         "rows: the schema names no person"

@@ -47,6 +47,27 @@ def open_linked(tables: Tables, schema: LinkedSchema, *, is_real: bool = True) -
     Privacy:
         Public: reads names, and how columns are stored.
     """
+    given_tables = tables_of(tables, schema)
+    opened = {}
+    for name, table in schema.tables.items():
+        key = [] if table.key is None or not schema.children(name) else [table.key]
+        needed = [*needed_columns(table.schema), *key]
+        opened[name] = open_table(given_tables[name], needed, schema=table.schema, is_real=is_real)
+        check_has_columns(opened[name].names, table.schema, f"the table {name!r}")
+        if key and key[0] not in opened[name].names:
+            raise SchemaError(f"the table {name!r} has no column {key[0]!r}, the key of its rows")
+    return opened
+
+
+def tables_of(tables: Tables, schema: LinkedSchema) -> Mapping[str, Table]:
+    """Return the tables of the schema by their names; of a folder, their files.
+
+    Raises:
+        TableError: If there is no such folder, or a table is not there.
+
+    Privacy:
+        Public: reads names.
+    """
     if isinstance(tables, str | Path):
         given_tables: Mapping[str, Table] = {name: _file_of(Path(tables), name) for name in schema.tables}
     elif isinstance(tables, Mapping):
@@ -62,15 +83,7 @@ def open_linked(tables: Tables, schema: LinkedSchema, *, is_real: bool = True) -
             f"the schema describes a table {lacking[0]!r}, and there is none among those given: "
             f"{', '.join(map(repr, given_tables))}"
         )
-    opened = {}
-    for name, table in schema.tables.items():
-        key = [] if table.key is None or not schema.children(name) else [table.key]
-        needed = [*needed_columns(table.schema), *key]
-        opened[name] = open_table(given_tables[name], needed, schema=table.schema, is_real=is_real)
-        check_has_columns(opened[name].names, table.schema, f"the table {name!r}")
-        if key and key[0] not in opened[name].names:
-            raise SchemaError(f"the table {name!r} has no column {key[0]!r}, the key of its rows")
-    return opened
+    return given_tables
 
 
 def _file_of(folder: Path, name: str) -> Path:

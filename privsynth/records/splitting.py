@@ -6,58 +6,47 @@ which. The two files that `write_split` makes say so in their Parquet metadata.
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
 import warnings
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, cast, overload
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet
 
-from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.errors.arguments import real_number
-from privsynth.errors.seeds import random_generator
-from privsynth.io.arrow import as_arrow
-from privsynth.io.atomic import written_aside
+from privsynth.errors import SchemaError
 from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.records.coerce import person_codes
 from privsynth.records.conform import near_names
+from privsynth.records.linked import Tables
+from privsynth.records.linked_splitting import Frames, split_linked
 from privsynth.records.spellings import names_an_id, repeats_like_an_id
+from privsynth.records.split_parts import checked_holdout, coins, write_parts
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 
-COIN_BITS = 53
-MARK, RANDOMISED = b"privsynth.split", b"randomised"  # key and value in the files' metadata
-DETAILS = b"privsynth.split_part"
+TRAIN, HOLDOUT = "train", "holdout"
 
 
-@dataclass(frozen=True, kw_only=True)
-class SplitPart:
-    """What a file that `write_split` made says about itself.
+@overload
+def split(
+    table: Table, schema: Schema, *, holdout: float = 0.2, random_state: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
-    Attributes:
-        part: ``"train"`` or ``"holdout"``.
-        holdout: Probability with which each unit went into the holdout.
-        unit: What was assigned as a whole: ``"person"`` or ``"record"``.
-        split_id: Random name that the two parts of one split share.
-        seeded: Whether a ``random_state`` decided instead of the operating system's entropy.
-    """
 
-    part: str
-    holdout: float
-    unit: str
-    split_id: str
-    seeded: bool
+@overload
+def split(
+    table: Tables, schema: LinkedSchema, *, holdout: float = 0.2, random_state: int | None = None
+) -> tuple[Frames, Frames]: ...
 
 
 def split(
-    table: Table, schema: Schema, *, holdout: float = 0.2, random_state: int | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    table: Table | Tables,
+    schema: Schema | LinkedSchema,
+    *,
+    holdout: float = 0.2,
+    random_state: int | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame] | tuple[Frames, Frames]:
     """Split a table into a training part and a holdout, by whole persons.
 
     Each unit (a person, if the schema names a person column, else a record) goes into the holdout by an
@@ -66,14 +55,16 @@ def split(
 
     Args:
         table: The records, one a row, in whatever `privsynth.io.tables.open_table` opens; an empty person id
-            makes the row a person of its own.
-        schema: Names the person column, if there is one; need not be complete.
+            makes the row a person of its own. Of linked tables a folder, or a mapping of names to tables:
+            each person goes with all rows below.
+        schema: Names the person column, if there is one; need not be complete. A `LinkedSchema` says that
+            tables are linked.
         holdout: Probability that a unit goes into the holdout, in (0, 1).
         random_state: Seed that makes the split repeatable; None (default) draws from the operating
             system, so that nobody can tell a member by repeating the split.
 
     Returns:
-        Training part and holdout, with fresh indices.
+        Training part and holdout, with fresh indices; of linked tables each a mapping of names to frames.
 
     Raises:
         ParameterError: If ``holdout`` is not in (0, 1).
@@ -83,12 +74,10 @@ def split(
     Privacy:
         Not private: returns the records themselves.
     """
-    holdout = real_number("holdout", holdout)
-    if not 0.0 < holdout < 1.0:
-        raise ParameterError(
-            f"expected 0 < holdout < 1, got holdout={holdout!r}; it is a probability per unit"
-        )
-    table = read_table(table, schema)
+    holdout = checked_holdout(holdout)
+    if isinstance(schema, LinkedSchema):
+        return split_linked(cast(Tables, table), schema, holdout=holdout, random_state=random_state)
+    table = read_table(cast(Table, table), schema)
     person_id = schema.person_id
     if person_id is None:
         _warn_of_persons(table, schema)
@@ -100,23 +89,23 @@ def split(
             f"the table has no column {person_id!r}, which the schema names as person_id; add it"
             + near_names([person_id], list(table.columns))
         )
-    is_held_out = _coins(units.max(initial=-1) + 1, holdout, random_state)[units]
+    is_held_out = coins(units.max(initial=-1) + 1, holdout, random_state)[units]
     return table[~is_held_out].reset_index(drop=True), table[is_held_out].reset_index(drop=True)
 
 
 def write_split(
-    table: Table,
-    schema: Schema,
+    table: Table | Tables,
+    schema: Schema | LinkedSchema,
     directory: str | Path,
     *,
     holdout: float = 0.2,
     random_state: int | None = None,
     force: bool = False,
 ) -> tuple[Path, Path]:
-    """Split a table and write ``train.parquet`` and ``holdout.parquet``.
+    """Split a table and write ``train.parquet`` and ``holdout.parquet``; of linked tables two such folders.
 
-    Both are written aside first, then renamed. Only their owner can read them, and their metadata hold what
-    `read_split_part` returns.
+    All are written aside first, then renamed. Only their owner can read them, and their metadata hold what
+    `privsynth.records.split_parts.read_split_part` returns.
 
     Args:
         table: As in `split`.
@@ -127,7 +116,7 @@ def write_split(
         force: Replace existing files.
 
     Returns:
-        The paths of the two files.
+        The paths of the two files, or folders.
 
     Raises:
         ParameterError, SchemaError, TableError: As in `split`; also if a file exists and ``force`` is
@@ -136,44 +125,29 @@ def write_split(
     Privacy:
         Not private: the files hold the records themselves.
     """
-    parts = split(table, schema, holdout=holdout, random_state=random_state)
+    how: dict[str, Any] = {
+        "holdout": checked_holdout(holdout),
+        "unit": schema.unit,
+        "seeded": random_state is not None,
+        "force": force,
+    }
     directory = Path(directory)
-    train_path, holdout_path = directory / "train.parquet", directory / "holdout.parquet"
-    split_id, seeded = secrets.token_hex(16), random_state is not None
-    arrow = []
-    for name, part in zip(("train", "holdout"), parts, strict=True):
-        about = SplitPart(part=name, holdout=holdout, unit=schema.unit, split_id=split_id, seeded=seeded)
-        fields = as_arrow(part)
-        marks = {MARK: RANDOMISED, DETAILS: json.dumps(asdict(about)).encode()}
-        arrow.append(fields.replace_schema_metadata({**(fields.schema.metadata or {}), **marks}))
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TableError(f"the folder {str(directory)!r} cannot be made: {error.strerror}") from None
-    with (
-        written_aside(train_path, force=force, owner_only=True) as train_aside,
-        written_aside(holdout_path, force=force, owner_only=True) as holdout_aside,
-    ):
-        pyarrow.parquet.write_table(arrow[0], train_aside)
-        pyarrow.parquet.write_table(arrow[1], holdout_aside)
+    if isinstance(schema, LinkedSchema):
+        folders = directory / TRAIN, directory / HOLDOUT
+        linked = split_linked(cast(Tables, table), schema, holdout=holdout, random_state=random_state)
+        files = [
+            (folder / f"{name}.parquet", folder.name, rows)
+            for folder, tables in zip(folders, linked, strict=True)
+            for name, rows in tables.items()
+        ]
+        write_parts(files, **how)
+        return folders
+    parts = split(cast(Table, table), schema, holdout=holdout, random_state=random_state)
+    train_path, holdout_path = directory / f"{TRAIN}.parquet", directory / f"{HOLDOUT}.parquet"
+    write_parts(
+        [(path, path.stem, rows) for path, rows in zip((train_path, holdout_path), parts, strict=True)], **how
+    )
     return train_path, holdout_path
-
-
-def read_split_part(table: Table) -> SplitPart | None:
-    """Return what a file says about the split it comes from; None if it is none that `write_split` made.
-
-    Privacy:
-        Public: reads the file's metadata, no record.
-    """
-    if not isinstance(table, str | Path) or not Path(table).is_file():
-        return None
-    try:
-        metadata = pyarrow.parquet.read_schema(table).metadata or {}
-        if metadata.get(MARK) != RANDOMISED:
-            return None
-        return SplitPart(**json.loads(metadata[DETAILS]))
-    except (pa.ArrowException, KeyError, TypeError, ValueError):
-        return None
 
 
 def likely_persons(table: pd.DataFrame, schema: Schema) -> list[str]:
@@ -204,12 +178,3 @@ def _warn_of_persons(table: pd.DataFrame, schema: Schema) -> None:
             'set "max_records_per_person", and split again',
             stacklevel=3,
         )
-
-
-def _coins(n_units: int, probability: float, random_state: int | None) -> npt.NDArray[np.bool_]:
-    """Toss one coin per unit; the probability is rounded to a multiple of 2^-53."""
-    if random_state is None:
-        draws = np.frombuffer(os.urandom(8 * n_units), dtype=np.uint64) >> np.uint64(64 - COIN_BITS)
-    else:
-        draws = random_generator(random_state).integers(2**COIN_BITS, size=n_units, dtype=np.uint64)
-    return draws < np.uint64(round(probability * 2**COIN_BITS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -27,7 +27,6 @@ from privsynth.report.context import (
     PublicContext,
     TableContext,
     as_images,
-    as_linked,
     as_table,
     sizes_of,
 )
@@ -121,11 +120,11 @@ def audit(
             shadowing=shadowing,
         )
         return audit_linked(
-            as_linked(real),
-            as_linked(synthetic),
+            cast(Tables, real),
+            cast(Tables, synthetic),
             schema=schema,
-            holdout=None if holdout is None else as_linked(holdout),
-            reference=None if reference is None else as_linked(reference),
+            holdout=cast("Tables | None", holdout),
+            reference=cast("Tables | None", reference),
             limits=_limits(limits, quick=quick),
             drawing=drawing,
             shared=shared,

@@ -224,20 +224,6 @@ def as_table(source: Table | ImageSource | LinkedFrames) -> Table:
     return source
 
 
-def as_linked(source: Table | ImageSource | LinkedFrames) -> LinkedFrames:
-    """Return linked tables; raises a `ParameterError` if it is one table, or images.
-
-    Privacy:
-        Not private: returns what it is given.
-    """
-    if not isinstance(source, Mapping | str | Path):
-        raise ParameterError(
-            "expected linked tables, as the schema says: a folder, or a mapping of table names to tables; "
-            f"got {'a frame' if isinstance(source, pd.DataFrame) else type(source).__name__}"
-        )
-    return source
-
-
 def sizes_of(tables: Tables) -> dict[str, Any]:
     """Return the numbers of rows and units of each table, or of the labels of each set of images.
 

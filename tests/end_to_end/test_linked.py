@@ -7,6 +7,7 @@ import json
 import pandas as pd
 import pytest
 
+from privsynth.records.split_parts import read_split_part
 from privsynth.report import audit
 from privsynth.report.report import plain
 from tests.helpers.commands import run
@@ -97,3 +98,18 @@ def test_folders_are_audited_as_frames_are(folder) -> None:
     (folder / "synthetic" / "card.parquet").unlink()
     code, _, err = run(*command, "--force")
     assert (code, "expected one file card with a suffix" in err) == (2, True)
+
+
+def test_a_folder_is_split_by_whole_persons_and_fitted_and_audited(folder) -> None:
+    split = ["split", folder / "bank", "--schema", folder / "linked.json", "-o", folder / "parts"]
+    code, out, err = run(*split, "--holdout", 0.4)
+    assert (code, "split by persons (client.id)" in out, err) == (0, True, "")
+    assert str(folder / "parts" / "holdout") in out
+    parts = {part: folder / "parts" / part for part in ("train", "holdout")}
+    assert {path.name for path in parts["train"].iterdir()} == {f"{name}.parquet" for name in SCHEMA.tables}
+    assert read_split_part(parts["train"] / "trans.parquet").unit == "person"
+    code, _, err = run(*split)
+    assert (code, "--force" in err) == (2, True)
+    flags = ["--schema", folder / "linked.json", "--real", parts["train"], "--holdout", parts["holdout"]]
+    code, _, err = run("audit", *flags, "--synthetic", folder / "bank", "-o", folder / "page")
+    assert code == 0, err

@@ -14,7 +14,8 @@ from scipy.stats import binom
 
 from privsynth.errors import ParameterError, SchemaError, TableError
 from privsynth.io.tables import read_table
-from privsynth.records.splitting import SplitPart, read_split_part, split, write_split
+from privsynth.records.split_parts import SplitPart, read_split_part
+from privsynth.records.splitting import split, write_split
 from privsynth.schema import Schema
 
 FALSE_ALARM = 1e-6  # per assertion

@@ -24,7 +24,7 @@ from privsynth.metrics.leakage.membership_figures import (
 from privsynth.metrics.leakage.shadow import Shadowing, shadow_figures
 from privsynth.metrics.leakage.whole_histories import HISTORY_ATTACKS, attack_histories
 from privsynth.metrics.utility.tables import NO_HOLDOUT
-from privsynth.records.splitting import read_split_part
+from privsynth.records.split_parts import read_split_part
 from privsynth.schema import Schema
 
 MAX_COMPARISONS = 4e9
