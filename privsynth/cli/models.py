@@ -251,7 +251,18 @@ def sample(
     request: Annotated[Path | None, typer.Option(help="JSON that says the same as the flags.")] = None,
     complete: Annotated[
         str | None,
-        typer.Option(metavar="TABLE", help="Fill in these partial rows, taken as public; stands alone."),
+        typer.Option(
+            metavar="TABLE",
+            help="Fill in these partial rows, taken as public, or go on with these persons; stands alone.",
+        ),
+    ] = None,
+    n_next: Annotated[
+        int | None,
+        typer.Option(
+            "--next",
+            metavar="K",
+            help="With --complete: so many more rows of each person; else to their last.",
+        ),
     ] = None,
     on_unsupported: Annotated[
         OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
@@ -289,16 +300,20 @@ def sample(
             seed=seed,
             force=force,
             as_json=as_json,
-            refused={"--complete": complete, "--sheet": sheet},
+            refused={"--complete": complete, "--next": n_next, "--sheet": sheet},
         )
         return
     check_sample_output(synthesizer, output, force=force)
     check_sheet(sheet, synthesizer.name, force=force)
     columns = [column.name for column in synthesizer.schema_.output_columns]
+    if n_next is not None and complete is None:
+        raise ParameterError(
+            "--next goes on with the persons of --complete TABLE; name the table, or leave it out"
+        )
     if complete is not None:
         refuse_beside_complete(wanted)
-        what = "rows completed and"
-        rows = completing(synthesizer).complete(complete, random_state=seed)
+        what = "rows completed and" if not synthesizer.schema_.is_sequential else "rows that follow"
+        rows = completing(synthesizer).complete(complete, n_next=n_next, random_state=seed)
         write_blocks(iter([rows]), output, types=rows, force=force, progress=lambda done: None)
         n_rows, columns = len(rows), [str(name) for name in rows.columns]
         drawing: dict[str, Any] = {"rebalancing_cost": None, "not_covered": [COMPLETED_NOT_COVERED]}

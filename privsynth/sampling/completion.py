@@ -94,7 +94,7 @@ def _complete_block(
     completion: Completion, frame: pd.DataFrame, made: GeneratedColumns, rng: np.random.Generator, start: int
 ) -> pd.DataFrame:
     model = completion.model
-    known = {name: _known(model, name, frame[name]) for name in model.domains if name in frame.columns}
+    known = {name: known_of(model, name, frame[name]) for name in model.domains if name in frame.columns}
     drawn = completion.complete(known, len(frame), rng, start=start)
     return to_frame(model, drawn, made.next(len(frame)))
 
@@ -288,7 +288,12 @@ class Known:
         return cls(drawn.astype(np.int64, copy=False), None)
 
 
-def _known(model: TableModel, name: str, values: pd.Series) -> Known:
+def known_of(model: TableModel, name: str, values: pd.Series) -> Known:
+    """Return what fields of a frame give of a column; empty ones nothing.
+
+    Raises:
+        RequestError: If a value is none of the column's.
+    """
     empty = (values.isna() | values.eq("")).to_numpy(dtype=bool)
     codes, ticks = np.full(len(values), -1, dtype=np.int64), None
     found, of_line = codes_of(model.domains[name], values[~empty], where="complete")

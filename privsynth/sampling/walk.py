@@ -42,7 +42,8 @@ class Walk:
     tally: FloatArray | None = field(default=None)
 
     @cached_property
-    def _completion(self) -> Completion:
+    def completion(self) -> Completion:
+        """What draws columns of rows given others."""
         return Completion(self.model)
 
     @cached_property
@@ -96,9 +97,9 @@ class Walk:
         if self.schema.order is None:
             return known
         start = START + self.schema.order
-        logs = self._completion.log_weights(known, len(n_records))
+        logs = self.completion.log_weights(known, len(n_records))
         within = {start: self._limits_of_start(known, n_records)} if self._chains else {}
-        drawn = self._completion.draw(known, logs, rng, columns=[start], within=within)[start]
+        drawn = self.completion.draw(known, logs, rng, columns=[start], within=within)[start]
         known = known | {start: Known.of(self.model.domains[start], drawn)}
         return self._with_start(known, n_records)
 
@@ -110,6 +111,31 @@ class Walk:
             n_records: How many rows each has.
         """
         return self._room(known, n_records).n_that_fit(n_records) if self._chains else n_records
+
+    def n_that_follow(self, known: Mapping[str, Known], last: dict[str, Known], left: IntArray) -> IntArray:
+        """Return for how many rows after the last one of each person there is room, of so many.
+
+        Args:
+            known: What is known of persons, by column.
+            last: Own columns of the last row of each.
+            left: How many rows shall follow, ``(n_persons,)``.
+        """
+        room, rows, n = self._room(known, left), np.arange(len(left)), left.copy()
+        chains = [*self._chains, *([] if self._order is None else [self._order])]
+        ticks = _ticks_of({**known, **self._before(last, len(left))})
+        if self._order is not None:
+            ticks[self._order.columns[0]] = _known_ticks(last[str(self.schema.order)])
+        while True:
+            fits = np.ones(len(n), dtype=bool)
+            for name in room.columns:
+                low, high = room.limits(name, np.maximum(n - 1, 0), rows)
+                for chain in chains:
+                    if name in chain.columns:
+                        low, high = chain.limits(name, ticks, low, high)
+                fits &= low <= high
+            if (fits | (n <= 0)).all():
+                return n
+            n = np.where(fits, n, np.maximum(n - 1, 0))
 
     def _with_start(self, known: dict[str, Known], n_records: IntArray) -> dict[str, Known]:
         """Return what is known of persons, their rows beginning early enough for all of them."""
@@ -139,13 +165,13 @@ class Walk:
             n_records: How many rows each has, 1 at least, ``(n_persons,)``.
             rng: Source of the draws.
         """
-        return self.rows_after(known, n_records, np.zeros_like(n_records), None, rng)
+        return self.rows_after(known, n_records, n_records, None, rng)
 
     def rows_after(
         self,
         known: dict[str, Known],
         n_records: IntArray,
-        n_before: IntArray,
+        left: IntArray,
         last: dict[str, Known] | None,
         rng: np.random.Generator,
     ) -> tuple[dict[str, Drawn], IntArray]:
@@ -154,16 +180,15 @@ class Walk:
         Args:
             known: As for `rows_of`.
             n_records: How many rows each has in all, ``(n_persons,)``.
-            n_before: How many of them stand before, ``(n_persons,)``; of all persons some do, or of none.
-            last: Own columns of the last of these; None if there are none.
+            left: How many rows are drawn, ``(n_persons,)``.
+            last: Own columns of the last row that each has; None if they have none.
             rng: Source of the draws.
         """
-        of_persons = self._completion.log_weights(known, len(n_records))
-        room, left = self._room(known, n_records - n_before), n_records - n_before
+        of_persons, room = self.completion.log_weights(known, len(n_records)), self._room(known, left)
         who, before = np.arange(len(n_records)), last
         steps: list[dict[str, Drawn]] = []
         active: list[IntArray] = []
-        for position in range(1, int(left.max(initial=0 if last else 1)) + 1):
+        for position in range(1, int(left.max(initial=1 if last is None else 0)) + 1):
             goes_on = np.flatnonzero(left[who] >= position)
             who = who[goes_on]
             before = None if before is None else {name: of.of_rows(goes_on) for name, of in before.items()}
@@ -203,13 +228,13 @@ class Walk:
         """
         n, order, is_first = len(n_records), self.schema.order, int(before is None)
         new = {FIRST: Known(np.full(n, is_first, dtype=np.int64), None)} | self._before(before, n)
-        logs = logs + self._completion.log_weights(new, n) + self.calibration[is_first]
+        logs = logs + self.completion.log_weights(new, n) + self.calibration[is_first]
         known = known | new
         if before is not None:
             new = self._moved(known, logs, before, limits, rng)
         else:
             new = {} if order is None else {order: known[START + order]}
-        logs = logs + self._completion.log_weights(new, n)
+        logs = logs + self.completion.log_weights(new, n)
         known = known | new
         tally = self.tally
 
@@ -220,7 +245,7 @@ class Walk:
         within = {
             name: ends for name, ends in limits.items() if name not in known and self._binds(name, ends)
         }
-        drawn = self._completion.draw(known, logs, rng, columns=self._own, note=note, within=within)
+        drawn = self.completion.draw(known, logs, rng, columns=self._own, note=note, within=within)
         drawn = {name: drawn[name] for name in self._own}
         return drawn | settled(self._chains, _ticks_of(known), _ticks_in(drawn, self.model.domains))
 
@@ -250,7 +275,9 @@ class Walk:
     ) -> dict[str, Known]:
         """Return how far rows have moved on, and where they are: in their order, and as inequalities say."""
         domains, order = self.model.domains, self.schema.order
-        moves = ({} if order is None else {order: RISES}) | self._moves
+        known_before = {name for name, of in before.items() if (of.codes >= 0).all()}
+        moving = {name: sign for name, sign in self._moves.items() if name in known_before}
+        moves = ({} if order is None else {order: RISES}) | moving
         if not moves:
             return {}
         ticks, ends, within = _ticks_of(known), {}, {}
@@ -267,8 +294,8 @@ class Walk:
             if chains:
                 distances = (low - start, high - start) if sign == RISES else (start - high, start - low)
                 within[GAP + name] = distances
-        drawn = self._completion.draw(
-            known, logs, rng, columns=[GAP + name for name in moves], within=within, moving=self._moves.keys()
+        drawn = self.completion.draw(
+            known, logs, rng, columns=[GAP + name for name in moves], within=within, moving=moving.keys()
         )
         new = {}
         for name, sign in moves.items():
@@ -305,7 +332,8 @@ def _ticks_in(drawn: Mapping[str, Drawn], domains: Mapping[str, Domain]) -> dict
 def _as_lag(domain: Domain, lag: Domain, values: Known) -> Known:
     """Return what a row holds of a column as what the next row has before it."""
     if isinstance(domain, NumericDomain):
-        return Known.of(lag, _known_ticks(values))
+        found = Known.of(lag, _known_ticks(values))
+        return Known(np.where(values.codes < 0, -1, found.codes), found.ticks)
     codes = values.codes
     if domain.has_missing:
         codes = np.where(codes == domain.size - 1, lag.size - 1, codes)

@@ -170,10 +170,21 @@ def test_columns_of_rows_cannot_be_asked_for(asked, fitted) -> None:
             call(10, **asked)
 
 
-def test_what_only_single_rows_can_do_says_so(fitted) -> None:
-    model = fitted(MarginalSynthesizer)
-    with pytest.raises(RequestError, match="follow one another; draw persons instead"):
-        model.complete(pd.DataFrame({"sex": ["F"]}))
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_known_persons_go_on(kind, fitted) -> None:
+    model = fitted(kind)
+    known = model.sample(40, random_state=3).groupby("who").head(2)
+    known = known[known["day"] < pd.Timestamp("2020-12-20")]
+    rows = model.complete(known, n_next=2, random_state=0)
+    assert list(rows.columns) == list(COLUMNS)
+    assert (rows.groupby("who").size() == 2).all()
+    assert rows["who"].drop_duplicates().tolist() == known["who"].drop_duplicates().tolist()
+    both = pd.concat([known, rows], ignore_index=True)
+    assert both["visit"].is_unique
+    for shared in ("sex", "income"):
+        assert (both.groupby("who")[shared].nunique(dropna=False) == 1).all()
+    assert (both.groupby("who")["day"].diff().dropna() >= pd.Timedelta(days=1)).all()
+    assert (both["day"] <= both["left"]).all()
 
 
 def test_dependence_lasts_from_row_to_row(tmp_path) -> None:

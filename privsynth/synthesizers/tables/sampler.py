@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from privsynth.errors import ParameterError, RequestError
+from privsynth.errors.arguments import whole_number
 from privsynth.io.blocks import in_batches, write_blocks
 from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
+from privsynth.sampling.going_on import rows_that_follow
 from privsynth.sampling.histories import SequenceModel, check_of_persons, draw_histories, expected_rows
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.request import SampleOptions, SampleRequest
@@ -146,34 +148,47 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
             time_formats=self._of_rows.schema.time_formats,
         )
 
-    def complete(self, frame: Table, *, random_state: int | None = None) -> pd.DataFrame:
+    def complete(
+        self, frame: Table, *, n_next: int | None = None, random_state: int | None = None
+    ) -> pd.DataFrame:
         """Fill in partial rows: each by the model's distribution given what it holds, exactly.
+
+        Where the rows of a person belong together, the frame holds the rows of persons so far, and the rows
+        that follow are drawn: the person column is kept, the order goes on, and so do constraints.
 
         Args:
             frame: Partial rows, taken as public: any source of a table; empty fields and absent columns are
                 filled in. What is given is kept, as are a frame's index and columns that the model does not
                 have.
+            n_next: Of persons, how many rows of each follow; by default they go on to the last, which is
+                drawn.
             random_state: Fixes what is drawn.
 
         Returns:
-            Whole rows; ``attrs["not_covered"]`` says that the guarantee does not cover what was given.
+            Whole rows, of persons those that follow; ``attrs["not_covered"]`` says that the guarantee does
+            not cover what was given.
 
         Raises:
-            RequestError: If a column is named nearly like one of the model, or a value is none of the
-                column's.
+            RequestError: If a column is named nearly like one of the model, a value is none of the column's,
+                or persons cannot go on from the rows given.
             UnsupportedRequestError: If the model gives what a row holds no probability.
 
         Privacy:
             Post-processing of the model; the frame is taken as public.
         """
         model = self._fitted()
+        if n_next is not None:
+            n_next = whole_number("n_next", n_next, least=1)
+        table, rng = read_table(frame, model.schema, is_real=False), self._rng(random_state)
         if isinstance(model, SequenceModel):
+            rows = rows_that_follow(model, table, n_next, rng)
+        elif n_next is not None:
             raise RequestError(
-                "complete fills in rows that stand alone, and those of this model follow one another; draw "
-                "persons instead, with conditions on what their rows share"
+                "n_next asks for the rows of persons that follow, and the rows of this model stand alone; "
+                "leave it out to fill them in"
             )
-        table = read_table(frame, model.schema, is_real=False)
-        rows = complete_rows(model, table, self._rng(random_state))
+        else:
+            rows = complete_rows(model, table, rng)
         rows.attrs["not_covered"] = [COMPLETED_NOT_COVERED]
         return rows
 
@@ -182,6 +197,7 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         path: str | Path,
         frame: Table,
         *,
+        n_next: int | None = None,
         random_state: int | None = None,
         force: bool = False,
     ) -> int:
@@ -194,7 +210,7 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         Privacy:
             As `complete`.
         """
-        rows = self.complete(frame, random_state=random_state)
+        rows = self.complete(frame, n_next=n_next, random_state=random_state)
         return write_blocks(
             iter([rows]),
             path,

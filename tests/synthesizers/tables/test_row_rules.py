@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 import privsynth
+from privsynth.counting.memory import RecordsInMemory
 from privsynth.errors import SchemaError
 from privsynth.ledger.ledger import Ledger
-from privsynth.privacy.records import RecordsInMemory
 from privsynth.records.conform import conform
 from privsynth.records.sequence_view import as_sequences
 from privsynth.schema import Schema
@@ -17,6 +17,7 @@ from privsynth.synthesizers import MarginalSynthesizer
 from privsynth.synthesizers.amending import amended
 from privsynth.synthesizers.plan import plan
 from tests.contracts.synthesizers import maker
+from tests.helpers.commands import run
 from tests.helpers.predictable import PredictableSourceForTests
 
 COLUMNS = {
@@ -87,6 +88,23 @@ def test_drawn_persons_keep_to_their_rules(fitted, tmp_path) -> None:
     )
     arrays = fitted._arrays_of(fitted.model_)
     assert all(array.tobytes() == arrays[name].tobytes() for name, array in again.replay().items())
+
+
+def test_persons_go_on_at_the_command_line(fitted, tmp_path) -> None:
+    fitted.save(tmp_path / "m.privsynth")
+    known = stays(20).query("day < 20 and age < 60").sort_values(["who", "day"])
+    known.to_csv(tmp_path / "known.csv", index=False)
+    flags = ("sample", tmp_path / "m.privsynth", "--complete", tmp_path / "known.csv", "--seed", 1)
+    done = run(*flags, "--next", 2, "-o", tmp_path / "next.csv")
+    n = 2 * known["who"].nunique()
+    assert f"{n} rows that follow written to" in done.out
+    assert "not covered: the frame that was completed" in done.out
+    rows = pd.read_csv(tmp_path / "next.csv")
+    assert len(rows) == n
+    check_rules(pd.concat([known, rows]).sort_values(["who", "day"], ignore_index=True))
+    assert run(*flags, "-o", tmp_path / "all.csv").code == 0
+    alone = run("sample", tmp_path / "m.privsynth", "--next", 2, "-o", tmp_path / "x.csv")
+    assert (alone.code, "goes on with the persons of --complete TABLE" in alone.error) == (2, True)
 
 
 def test_broken_rules_are_a_counted_stop_and_are_settled_under_clip(tmp_path) -> None:
