@@ -21,7 +21,6 @@ from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import random_generator
 from privsynth.io.arrow import as_arrow
 from privsynth.io.atomic import written_aside
-from privsynth.io.source import Table
 
 COIN_BITS = 53
 MARK, RANDOMISED = b"privsynth.split", b"randomised"  # key and value in the files' metadata
@@ -109,7 +108,7 @@ def write_parts(
             pyarrow.parquet.write_table(marked, aside)
 
 
-def read_split_part(table: Table) -> SplitPart | None:
+def read_split_part(table: object) -> SplitPart | None:
     """Return what a file says about the split it comes from; None if it is none that one made.
 
     Privacy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from privsynth.metrics.common.families import LinkedTables, load_linked_tables
+from privsynth.metrics.leakage.membership import split_by_chance
 from privsynth.records.linked import Tables
 from privsynth.report.context import LinkedContext
 from privsynth.report.limits import QUICK, Limits
@@ -51,7 +52,7 @@ def audit_linked(
         drawing=None if drawing is None else drawing_of(drawing),
         everything=tables,
         limits=limits,
-        is_randomised=False,
+        is_randomised=split_by_chance(real, holdout, schema),
     )
     return AuditReport.of(
         context,
@@ -89,9 +90,16 @@ def _sizes(tables: LinkedTables) -> dict[str, Any]:
 
 def _left_out(context: LinkedContext) -> list[str]:
     """Say what was drawn by chance; nothing by default."""
+    most = context.limits.max_members
     drawn = {side: families.n_persons for side, families in context.tables.sides.items()}
     return [
         f"{side}: {drawn[side]:,} of {families.n_persons:,} persons were used, drawn at random"
+        + (" (the attacks look at all)" if side == "synthetic" else "")
         for side, families in context.everything.sides.items()
         if drawn[side] < families.n_persons
-    ]
+    ] + (
+        [f"membership: at most {most:,} persons of each side were attacked, drawn at random"]
+        if most is not None
+        and max(families.n_persons for families in context.everything.sides.values()) > most
+        else []
+    )

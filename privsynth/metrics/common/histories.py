@@ -60,7 +60,7 @@ class Histories:
     @cached_property
     def starts(self) -> np.ndarray:
         """Position of each person's first row, ``(n_persons,)``."""
-        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
+        return (np.cumsum(self.sizes) - self.sizes).astype(np.int64)
 
     @cached_property
     def positions(self) -> np.ndarray:

@@ -14,8 +14,12 @@ MAX_LAID_OUT = 48
 """Fields of a person's first rows that are looked at one by one; more columns, fewer rows."""
 
 
-def whole_histories(histories: Histories) -> pd.DataFrame:
+def whole_histories(histories: Histories, *, max_laid_out: int = MAX_LAID_OUT) -> pd.DataFrame:
     """Return one row a person, made of all their rows.
+
+    Args:
+        histories: Persons with their rows.
+        max_laid_out: Fields of the first rows that are looked at one by one.
 
     Returns:
         The columns that a person's rows share; ``n_records``; of each other column the mean of what is a
@@ -33,7 +37,7 @@ def whole_histories(histories: Histories) -> pd.DataFrame:
     }
     features[N_RECORDS] = pd.Series(sizes.astype(np.float64))
     most = histories.schema.max_records_per_person or 1  # the same features of every table of one schema
-    n_laid_out = max(1, min(most, MAX_LAID_OUT // max(len(varying), 1)))
+    n_laid_out = max(1, min(most, max_laid_out // max(len(varying), 1)))
     for column in varying:
         values = frame[column.name]
         if column.is_numeric or column.type == "boolean":

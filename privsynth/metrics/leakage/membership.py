@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from privsynth.metrics.leakage.membership_figures import (
 from privsynth.metrics.leakage.shadow import Shadowing, shadow_figures
 from privsynth.metrics.leakage.whole_histories import HISTORY_ATTACKS, attack_histories
 from privsynth.metrics.utility.tables import NO_HOLDOUT
-from privsynth.records.split_parts import read_split_part
+from privsynth.records.linked import Tables as LinkedFrames
+from privsynth.records.split_parts import SplitPart, read_split_part
 from privsynth.schema import Schema
+from privsynth.schema.linked import LinkedSchema
 
 MAX_COMPARISONS = 4e9
 """Comparisons of a scored row with a synthetic row, about a minute a billion and core."""
@@ -163,20 +166,37 @@ def assess_membership(
     return section
 
 
-def split_by_chance(real: Table, holdout: Table | None, schema: Schema) -> bool:
+def split_by_chance(
+    real: Table | LinkedFrames, holdout: Table | LinkedFrames | None, schema: Schema | LinkedSchema
+) -> bool:
     """Return whether both are the parts of one split by `privsynth split`, by the unit of the schema.
+
+    Of linked tables every table has to be.
 
     Privacy:
         Public: reads the files' metadata, no record.
     """
-    train, held_out = read_split_part(real), None if holdout is None else read_split_part(holdout)
-    if train is None or held_out is None:
+    if holdout is None:
         return False
-    return (
-        (train.part, held_out.part) == ("train", "holdout")
-        and train.split_id == held_out.split_id
-        and train.unit == held_out.unit == schema.unit
-    )
+    if not isinstance(schema, LinkedSchema):
+        return _is_one_split([(read_split_part(real), read_split_part(holdout))], schema.unit)
+    if not isinstance(real, str | Path) or not isinstance(holdout, str | Path):
+        return False
+    files = [f"{name}.parquet" for name in schema.tables]
+    parts = [(read_split_part(Path(real) / file), read_split_part(Path(holdout) / file)) for file in files]
+    return _is_one_split(parts, schema.unit)
+
+
+def _is_one_split(parts: Sequence[tuple[SplitPart | None, SplitPart | None]], unit: str) -> bool:
+    """Return whether all are training part and holdout of one split by that unit."""
+    of_split = set()
+    for train, held_out in parts:
+        if train is None or held_out is None:
+            return False
+        if (train.part, held_out.part) != ("train", "holdout"):
+            return False
+        of_split |= {(train.split_id, train.unit), (held_out.split_id, held_out.unit)}
+    return len(of_split) == 1 and of_split.pop()[1] == unit
 
 
 # -- who is attacked -------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
     ),
     "linked": (
         guarantee.SECTION,
+        membership.OF_LINKED,
         links.SECTION,
         *links.SAID_ELSEWHERE,
     ),

@@ -138,6 +138,6 @@ def _said_elsewhere(context: AuditContext) -> Figures:
 
 SAID_ELSEWHERE = tuple(
     Section(name=name, title="", reads_records=True, assess=_said_elsewhere)
-    for name in ("fidelity", "utility", "fairness", "interpretability", "membership", "disclosure")
+    for name in ("fidelity", "utility", "fairness", "interpretability", "disclosure")
 )
 """What every report has a key for."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from privsynth.attacks.trade_off import FAMILY_WISE_ERROR, all_attacks, allowance_of, points_above
+from privsynth.metrics.leakage.family_membership import assess_family_membership
 from privsynth.metrics.leakage.image_membership import assess_membership as assess_image_membership
 from privsynth.metrics.leakage.membership import assess_membership
-from privsynth.report.context import ImageContext, TableContext
+from privsynth.report.context import ImageContext, LinkedContext, TableContext
 from privsynth.report.sections.base import (
     ROWS,
     Content,
@@ -38,6 +39,18 @@ def _assess_rows(context: TableContext) -> Figures:
         max_members=limits.max_members,
         max_comparisons=limits.max_comparisons,
         shadowing=context.shadowing,
+        random_state=context.random_state,
+    )
+
+
+def _assess_families(context: LinkedContext) -> Figures:
+    limits = context.limits
+    return assess_family_membership(
+        context.everything,  # a copy among rows left out would go unseen
+        guarantee=context.guarantee,
+        is_randomised=context.is_randomised,
+        max_members=limits.max_members,
+        max_comparisons=limits.max_comparisons,
         random_state=context.random_state,
     )
 
@@ -224,3 +237,4 @@ OF_TABLES = Section(
     key_figures=_key_figures,
 )
 OF_IMAGES = replace(OF_TABLES, assess=_assess_images)
+OF_LINKED = replace(OF_TABLES, assess=_assess_families)
