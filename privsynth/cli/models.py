@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from privsynth.cli.console import check_output, print_result, progress_said, say, warn
+from privsynth.cli.console import check_output, check_output_folder, print_result, progress_said, say, warn
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import (
     BudgetExceededError,
@@ -23,6 +23,8 @@ from privsynth.errors import (
 from privsynth.synthesizers import NAMES
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from privsynth.schema import Schema
     from privsynth.schema.linked import LinkedSchema
     from privsynth.synthesizers import AnySynthesizer, LinkedSynthesizer
@@ -192,17 +194,50 @@ def fit(
     _print_fitted(output, model.guarantee_, as_json=as_json)
 
 
-def show(model: ModelPath, as_json: AsJson = False) -> None:
+def show(
+    model: ModelPath,
+    tables: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write the tables that the schema's 'workload' declares, with the error of each cell, as "
+            "CSV files into this folder.",
+        ),
+    ] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the guarantee of a model."""
     from privsynth.cli.statement import describe_guarantee
     from privsynth.synthesizers import load
 
     synthesizer = load(model)
+    if tables is not None:
+        _write_declared(synthesizer, tables, force=force)
     guarantee, lost = synthesizer.guarantee_, synthesizer.lost_columns()
     fields = guarantee | ({"lost_columns": lost} if lost else {})
     print_result(
         fields, describe_guarantee(guarantee, lost, synthesizer.schema_.rows_of_persons), as_json=as_json
     )
+
+
+def _write_declared(synthesizer: Any, folder: Path, *, force: bool) -> None:
+    """Write each declared table to a CSV file of its own."""
+    from privsynth.errors import RequestError
+    from privsynth.io.tables import write_table
+
+    declared: dict[tuple[str, ...], pd.DataFrame] = getattr(synthesizer, "declared_tables", dict)()
+    if not declared:
+        raise RequestError(
+            "the model has no declared tables: its schema has no 'workload'. Add one, such as "
+            '"workload": [["sex", "age"]], and fit again'
+        )
+    names = tuple(f"table-{number:02d}.csv" for number in range(1, len(declared) + 1))
+    check_output_folder(folder, names, force=force)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in zip(names, declared.values(), strict=True):
+        write_table(frame, folder / name, force=force)
+    say(f"wrote {len(declared)} tables to {folder}")
 
 
 def sample(

@@ -21,6 +21,7 @@ from privsynth.schema.plain_values import plain
 from privsynth.schema.row_rules import PREVIOUS, check_names_before, check_row_rules, columns_before
 from privsynth.schema.sdv import fields_from_sdv, is_sdv_metadata
 from privsynth.schema.times import TimeFormat
+from privsynth.schema.workload import Workload, read_workload
 
 SCHEMA_VERSION = 1
 ROWS_OF_PERSONS = (
@@ -32,7 +33,16 @@ ROWS_OF_HISTORIES = (
     "are: shares and means count every person once, however many rows they have"
 )
 _SCHEMA_FIELDS = frozenset(
-    {"version", "csv", "image", "columns", "max_records_per_person", "constraints", "types_from_records"}
+    {
+        "version",
+        "csv",
+        "image",
+        "columns",
+        "max_records_per_person",
+        "constraints",
+        "workload",
+        "types_from_records",
+    }
 )
 
 
@@ -47,6 +57,7 @@ class Schema:
         max_records_per_person: Rows kept of each person; required with a person column.
         constraints: Constraints that every row satisfies, as in schema JSON; see
             `privsynth.schema.constraints`.
+        workload: Tables of counts that a fit measures whatever its choice says: lists of column names.
         types_from_records: Whether the types are a function of the records, inferred from values or taken
             over from how a frame or a Parquet file stores them: no guarantee covers that.
 
@@ -73,6 +84,7 @@ class Schema:
         csv: Mapping[str, Any] | CsvDialect | None = None,
         max_records_per_person: int | None = None,
         constraints: Iterable[Mapping[str, Any]] = (),
+        workload: Iterable[Iterable[str]] = (),
         types_from_records: bool = False,
     ) -> None:
         if not isinstance(columns, Mapping) or not columns:
@@ -89,6 +101,7 @@ class Schema:
             raise SchemaError("expected 'constraints' to be a list of objects")
         self._stated_constraints = tuple(plain(constraint) for constraint in stated)
         self.constraints: tuple[Constraint, ...] = self._read_constraints()
+        self.workload: Workload = read_workload(plain(workload), self.columns)
         self.types_from_records = types_from_records
         self._check_roles()
 
@@ -118,6 +131,8 @@ class Schema:
             )
         if self.person_id is None and cap is not None:
             raise SchemaError("'max_records_per_person' needs a column with role 'person_id'")
+        if self.workload and self.image is not None:
+            raise SchemaError("the workload of a schema of images is not measured; leave 'workload' out")
         if self.is_sequential:
             self._check_sequences()
 
@@ -231,6 +246,7 @@ class Schema:
             csv=self.csv,
             max_records_per_person=max_records_per_person or self.max_records_per_person,
             constraints=[fields for fields, read in stated if named.keys() >= _columns_of(read, named)],
+            workload=[columns for columns in self.workload if named.keys() >= set(columns)],
             types_from_records=self.types_from_records,
         )
 
@@ -266,7 +282,8 @@ class Schema:
         """Say, one sentence a column and a constraint, what the schema declares public."""
         facts = [] if self.image is None else [f"the images: each of {self.image}"]
         facts += [column.public_facts() for column in self.columns.values()]
-        return facts + [f"constraint: {c}" for c in self.constraints]
+        facts += [f"constraint: {c}" for c in self.constraints]
+        return facts + [f"measured whatever is chosen: {' x '.join(columns)}" for columns in self.workload]
 
     # -- JSON ----------------------------------------------------------------------------------------
 
@@ -284,6 +301,8 @@ class Schema:
             out["max_records_per_person"] = self.max_records_per_person
         if self.constraints:
             out["constraints"] = [dict(c) for c in self._stated_constraints]
+        if self.workload:
+            out["workload"] = [list(columns) for columns in self.workload]
         if self.types_from_records:
             out["types_from_records"] = True
         return out
@@ -311,6 +330,7 @@ class Schema:
             csv=fields.get("csv"),
             max_records_per_person=fields.get("max_records_per_person"),
             constraints=fields.get("constraints", ()),
+            workload=fields.get("workload", ()),
             types_from_records=bool(fields.get("types_from_records", False)),
         )
 

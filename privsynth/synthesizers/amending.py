@@ -19,7 +19,7 @@ from privsynth.releases.store import Release
 from privsynth.schema.row_rules import PREVIOUS
 from privsynth.schema.sequences import GAP
 
-_OF_NO_RELEASE = ("types_from_records", "version", "csv", "workload")  # say nothing about what was counted
+_OF_NO_RELEASE = ("types_from_records", "version", "csv")  # say nothing about what was counted
 
 
 def amended(
@@ -72,8 +72,9 @@ def allowance(whole: Spend, releases: Iterable[Release]) -> Spend:
 def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str] | None:
     """Return the columns that two schemas do not declare alike, None for all of them.
 
-    A constraint that came or went changes its columns; another person column, number of records, image or
-    order of columns changes all, and so does another order of a person's rows, or of what they share.
+    A constraint or a declared table that came or went changes its columns; another person column, number of
+    records, image or order of columns changes all, and so does another order of a person's rows, or of what
+    they share.
     """
     old, new = before["columns"], after["columns"]
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
@@ -81,7 +82,11 @@ def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> froz
     for constraint in [*stated[0], *stated[1]]:
         if constraint not in stated[0] or constraint not in stated[1]:
             changed.update(constraint["columns"])
-    rest = {*before, *after} - {"columns", "constraints", *_OF_NO_RELEASE}
+    tables = [before.get("workload", []), after.get("workload", [])]
+    for table in [*tables[0], *tables[1]]:
+        if table not in tables[0] or table not in tables[1]:
+            changed.update(table)
+    rest = {*before, *after} - {"columns", "constraints", "workload", *_OF_NO_RELEASE}
     common = [[name for name in side if name in old and name in new] for side in (old, new)]
     is_alike = _of_persons(old) == _of_persons(new) and common[0] == common[1]
     if not is_alike or any(before.get(key) != after.get(key) for key in rest):

@@ -11,6 +11,7 @@ from privsynth.releases.statements import GDP, UNANSWERED
 from privsynth.releases.store import Release
 from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
+from privsynth.synthesizers.tables.workload import errors_of_cells
 
 ACCOUNTANT = "GDP filter for adaptively chosen levels (Smith and Thakurta 2022), selections included"
 
@@ -103,6 +104,7 @@ def guarantee_statement(
         "accountant": ACCOUNTANT if private else None,
         "accountant_id": GDP if private else None,
         "events": _event_table(releases),
+        "declared_tables": [] if isinstance(schema, LinkedSchema) else errors_of_cells(schema, releases),
         "public": schema.public_facts(),
         "not_found": list(not_found),
         "not_covered": not_covered,

@@ -20,6 +20,7 @@ from privsynth.synthesizers.contract import FitPlan, Settings
 from privsynth.synthesizers.guarantee import spent
 from privsynth.synthesizers.linked.doors import part_of, shares_of_tables
 from privsynth.synthesizers.linked.marginal import LinkedSettings, LinkedSynthesizer
+from privsynth.synthesizers.tables.base import check_workload
 from privsynth.synthesizers.tables.bounds import clear_of_noise
 from privsynth.synthesizers.tables.discoveries import BOUNDS, LISTS, Discoveries
 from privsynth.synthesizers.tables.domains import ONE_WAY
@@ -71,6 +72,7 @@ def plan(
             f"the schema describes {what}, and {synthesizer!r} does not learn that; take "
             f"{' or '.join(fitting)}"
         )
+    check_workload(declared, kind)
     allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
     fit_plan = kind.plan_for(schema, settings or kind.settings_type(), allowance, n_rows)
     advice = [

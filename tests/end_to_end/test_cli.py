@@ -20,6 +20,7 @@ from privsynth.cli import main
 from privsynth.ledger.ledger import Ledger
 from privsynth.schema import ROWS_OF_PERSONS
 from privsynth.synthesizers import load
+from tests.helpers.tables import PATIENTS, patients
 
 COLUMNS = {
     "age": {"type": "integer", "low": 18, "high": 90},
@@ -1090,3 +1091,19 @@ def test_the_part_of_a_limit_that_is_exceeded_is_named(folder: Path, own_ledger:
     book.close(book.datasets()[0].runs[0].run)
     refused = run(*arguments, "--epsilon", 5)
     assert (refused.code, "Ask for less (--epsilon 3 fits)" in refused.error) == (3, True)
+
+
+def test_declared_tables_are_written_with_their_errors(run: Run, tmp_path: Path) -> None:
+    schema = PATIENTS.to_dict() | {"workload": [["sex", "ill"], ["ward", "ill", "sex"]]}
+    (tmp_path / "s.json").write_text(json.dumps(schema))
+    patients(900).to_csv(tmp_path / "t.csv", index=False)
+    model, tables = tmp_path / "m.privsynth", tmp_path / "tables"
+    asked = ("--epsilon", 3, "--ledger", tmp_path / "l.sqlite", "-o", model)
+    assert run("fit", tmp_path / "t.csv", "--schema", tmp_path / "s.json", *asked).code == 0
+    assert "wrote 2 tables" in run("show", model, "--tables", tables).err
+    first = pd.read_csv(tables / "table-01.csv")
+    assert first.columns.tolist() == ["sex", "ill", "count", "std", "low", "high"]
+    assert len(first) == 4
+    again = run("show", model, "--tables", tables)
+    assert again.code != 0
+    assert "table-01.csv" in again.err

@@ -365,6 +365,7 @@ def test_a_change_of_whom_the_guarantee_protects_is_refused_once_something_is_pa
         ({"columns": {"town": COLUMNS["town"], "lab": COLUMNS["lab"]}}, {"age"}),
         ({"columns": dict(reversed(COLUMNS.items()))}, None),
         ({"constraints": [{"kind": "inequality", "columns": ["lab", "age"]}]}, {"lab", "age"}),
+        ({"workload": [["lab", "town"]]}, {"lab", "town"}),
         ({"columns": {"who": {"type": "id", "role": "person_id"}, **COLUMNS}}, None),
         ({"max_records_per_person": 3}, None),
         ({"image": {"height": 1, "width": 1, "channels": 1}}, None),

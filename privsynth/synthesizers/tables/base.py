@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.errors import SchemaError
@@ -21,8 +22,22 @@ from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.secret_order import SecretOrder
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from privsynth.synthesizers.tables.sampler import TableSampler
+from privsynth.synthesizers.tables.workload import declared_tables
 
 CALIBRATION = "sequences/calibration"
+
+
+def check_workload(schema: Schema, kind: type) -> None:
+    """Raise a `SchemaError` if the schema declares tables that a synthesizer does not measure.
+
+    Privacy:
+        Public: reads no record.
+    """
+    if schema.workload and not getattr(kind, "measures_workload", False):
+        raise SchemaError(
+            f"the schema has a workload, which {getattr(kind, 'name', 'this synthesizer')!r} does not "
+            "measure; fit 'marginal' (MarginalSynthesizer), or leave 'workload' out"
+        )
 
 
 class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
@@ -32,6 +47,7 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
     """
 
     schema_: Schema
+    measures_workload: ClassVar[bool] = False
 
     def _open(self, source: Table, schema: Schema) -> Source:
         if schema.image is not None:
@@ -39,6 +55,7 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
                 "the schema describes images, and this synthesizer learns tables; fit image-feature "
                 "(ImageFeatureSynthesizer), or leave 'image' out to fit the columns alone"
             )
+        check_workload(schema, type(self))
         opened = open_table(source, needed_columns(schema), schema=schema)
         check_has_columns(opened.names, schema, "the table")
         return opened
@@ -46,6 +63,18 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
     def _read(self, opened: Source, schema: Schema, on_violation: OnViolation) -> Records:
         records = conform(opened, schema, on_violation=on_violation)
         return as_sequences(records, schema, SecretOrder())
+
+    def declared_tables(self) -> dict[tuple[str, ...], pd.DataFrame]:
+        """Return the tables that the schema's workload declares, as released, with the error of each cell.
+
+        Returns:
+            By their columns; see `privsynth.synthesizers.tables.workload.declared_tables`. Empty without a
+            workload.
+
+        Privacy:
+            Post-processing: the released cells themselves.
+        """
+        return declared_tables(self.schema_, self._of_rows.domains, self.releases_)
 
     @staticmethod
     def _of_table(model: TableModel | SequenceModel, schema: Schema) -> TableModel | SequenceModel:

@@ -20,6 +20,7 @@ from privsynth.synthesizers.tables.select_measure_fit import (
     n_counted,
     pairs_per_round,
 )
+from privsynth.synthesizers.tables.workload import DECLARED
 
 
 class MarginalSynthesizer(TableSynthesizer):
@@ -38,6 +39,7 @@ class MarginalSynthesizer(TableSynthesizer):
     """
 
     name = "marginal"
+    measures_workload = True
     settings_type = MarginalSettings
 
     @classmethod
@@ -49,6 +51,9 @@ class MarginalSynthesizer(TableSynthesizer):
         n_before = len(pairs_before(schema))
         if n_before:
             steps.append(planned_counts(BEFORE, settings.before_share, n_before, mu_squared))
+        if schema.workload:
+            n_declared = len(schema.workload)
+            steps.append(planned_counts(DECLARED, settings.workload_share, n_declared, mu_squared))
         n_columns = n_counted(schema)
         if n_columns > 1:
             count = settings.n_rounds * pairs_per_round(n_columns, settings)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from privsynth.domains.binning import merge_cells
 from privsynth.domains.encoding import Coded, DiscreteDomain
@@ -86,11 +87,18 @@ def group_values(domain: DiscreteDomain, measured: Measurement) -> ValueGroups:
     )
 
 
-def grouped(groups: ValueGroups, measured: Measurement) -> Measurement:
-    """Return the 1-way measurement of the groups."""
-    variance = np.broadcast_to(measured.variance, groups.share.shape)
+def grouped(groups: ValueGroups, measured: Measurement, axis: int = 0) -> Measurement:
+    """Return the measurement of the groups: what the codes of a column, along an axis, add up to."""
+    variance = np.broadcast_to(np.asarray(measured.variance, dtype=np.float64), measured.counts.shape)
     return Measurement(
         columns=measured.columns,
-        counts=np.bincount(groups.group_of_code, weights=measured.counts).astype(np.float64),
-        variance=np.bincount(groups.group_of_code, weights=variance).astype(np.float64),
+        counts=_summed(measured.counts, groups.group_of_code, axis),
+        variance=_summed(variance, groups.group_of_code, axis),
     )
+
+
+def _summed(table: NDArray[np.float64], group_of_code: NDArray[np.int64], axis: int) -> NDArray[np.float64]:
+    by_code = np.moveaxis(table, axis, 0)
+    out = np.zeros((int(group_of_code.max()) + 1, *by_code.shape[1:]), dtype=np.float64)
+    np.add.at(out, group_of_code, by_code)
+    return np.moveaxis(out, 0, axis)

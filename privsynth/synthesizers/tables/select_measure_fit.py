@@ -40,6 +40,8 @@ from privsynth.synthesizers.tables.row_before import (
     is_worth_measuring,
     pairs_before,
 )
+from privsynth.synthesizers.tables.workload import KEY as KEY_OF_WORKLOAD
+from privsynth.synthesizers.tables.workload import measure_workload
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 
@@ -62,6 +64,7 @@ class MarginalSettings(BaseMeasurementSettings):
         selection_share: Part of each round that pays for choosing tables.
         before_share: Part of the budget for the tables of each column with itself in the row before, where
             rows are learnt in sequences.
+        workload_share: Part of the budget for the tables that the schema declares; only if there are any.
         noise_penalty: How much of the noise of measuring a table counts against choosing it. AIM takes all
             of it (1); but the mixture smooths, and wide sparse tables are worth more than that suggests.
         n_rounds: Rounds of select, measure, fit.
@@ -78,6 +81,7 @@ class MarginalSettings(BaseMeasurementSettings):
     n_bins: int = 20
     selection_share: float = 0.10
     before_share: float = 0.08
+    workload_share: float = 0.2
     noise_penalty: float = 0.5
     n_rounds: int = 12
     pairs_per_column: float = 5.0
@@ -177,10 +181,13 @@ def fit_marginals(
     fitter.start(codes.one_way, domains.n_units, possible=possible)
     if first.condition is not None:
         fitter.add(first.condition)
+    if curator.schema.workload:
+        part = _part_of_rest(curator, KEY_OF_WORKLOAD, settings.workload_share, mu_squared)
+        for table in measure_workload(curator, domains, codes, mu_squared=part):
+            fitter.add(table)
     if rows is not None:
         fitter.add(rows.first_of_records())
-        left = curator.remaining("counts/before") - (curator.allowance.mu_squared - mu_squared)
-        part = min(settings.before_share * mu_squared, MOST_OF_REST * left)  # a weak signal leaves little
+        part = _part_of_rest(curator, "counts/before", settings.before_share, mu_squared)
         _measure_before(curator, codings_of(codes.by_column), fitter, settings, part)
     losses, reserve = [], curator.allowance.mu_squared - mu_squared
     for round_index in range(settings.n_rounds):
@@ -201,6 +208,12 @@ def fit_marginals(
     losses.append(fitter.step_many(settings.final_steps, final=True))
     progress("fitted", settings.n_rounds, settings.n_rounds)
     return FittedTable(first, fitter.mixture(), tuple(losses))
+
+
+def _part_of_rest(curator: Curator, key: str, share: float, mu_squared: float) -> float:
+    """Return a share of what a table may cost; a weak signal leaves little, of which half at most."""
+    left = curator.remaining(key) - (curator.allowance.mu_squared - mu_squared)
+    return min(share * mu_squared, MOST_OF_REST * left)
 
 
 def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
