@@ -19,6 +19,7 @@ from privsynth.errors import (
     ParameterError,
     SchemaError,
     StoreInUseError,
+    TableError,
 )
 from privsynth.synthesizers import NAMES
 
@@ -175,9 +176,9 @@ def fit(
                 restart=restart,
                 progress=progress,
             )
-        model.save(output, force=True)  # checked before anything was paid for
+        _save(model, output, partial)
     except FitInterrupted as stopped:
-        model.save(output, force=True)
+        _save(model, output, partial)
         raise KeyboardInterrupt(
             f"{stopped}: a usable model of what was learnt so far is in {str(output)!r}; "
             + _resumable(partial)
@@ -428,6 +429,17 @@ def _check_ledger_of(model: Path, ledger: Path | None) -> None:
         link = read_model_file(model).manifest.get("ledger_link")
     if link is not None:
         Ledger(ledger).check_link(link, repr(str(model)))
+
+
+def _save(model: AnySynthesizer | LinkedSynthesizer, output: Path, partial: Path) -> None:
+    """Write the model; if that fails, say that nothing of what was paid for is lost."""
+    try:
+        model.save(output, force=True)  # checked before anything was paid for
+    except TableError as error:
+        raise TableError(
+            f"{error}. Nothing is lost: {str(partial)!r} keeps what was paid for, and once that is mended "
+            "the same command goes on"
+        ) from None
 
 
 def _resumable(partial: Path) -> str:

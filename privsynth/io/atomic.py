@@ -1,14 +1,27 @@
-"""Write files so that a reader sees the whole of them or nothing: aside first, then renamed."""
+"""Write files so that a reader sees the whole of them or nothing: aside first, then renamed.
+
+What is aside is its owner's alone. What a killed process left aside is removed by the next one that writes
+to the same place.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from privsynth.errors import TableError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be renamed
+    fcntl = None  # type: ignore[assignment]
+
+_DIGITS = 8
 
 
 @contextmanager
@@ -20,7 +33,8 @@ def written_aside(path: str | Path, *, force: bool = False, owner_only: bool = F
     Args:
         path: Where the file shall be in the end.
         force: Replace an existing file.
-        owner_only: Let only the owner read the file (mode 0600), for records that are not public.
+        owner_only: Let only the owner read the file (mode 0600), for records that are not public; else it
+            gets the mode of any new file once it is whole.
 
     Raises:
         TableError: If ``path`` exists and ``force`` is false, or it cannot be written.
@@ -31,17 +45,72 @@ def written_aside(path: str | Path, *, force: bool = False, owner_only: bool = F
     path = Path(path)
     try:
         _check_place(path, force)
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if owner_only else 0o666))
-        try:
+        with made_aside(path) as (aside, mode):
             yield aside
+            if not owner_only:
+                aside.chmod(mode)
             os.replace(aside, path)
-        finally:
-            aside.unlink(missing_ok=True)
     except OSError as error:
         raise TableError(
             f"{str(path)!r} cannot be written: {error.strerror or 'the system refused'}"
         ) from None
+
+
+@contextmanager
+def made_aside(path: Path, *, is_folder: bool = False) -> Iterator[tuple[Path, int]]:
+    """Make a private file or folder beside ``path``; give it with the mode that it would have had else.
+
+    At the end it is removed, unless it was renamed. While the block runs it is locked, so that others tell
+    it from what a killed process left, which is removed first.
+    """
+    _remove_left(path)
+    aside, mode, lock = _made(path, is_folder)
+    while lock is not None and not aside.exists():  # taken for left over before it was locked
+        os.close(lock)
+        aside, mode, lock = _made(path, is_folder)
+    try:
+        yield aside, mode
+    finally:
+        _remove(aside)
+        if lock is not None:
+            os.close(lock)
+
+
+def _made(path: Path, is_folder: bool) -> tuple[Path, int, int | None]:
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(_DIGITS // 2)}.partial")
+    if is_folder:
+        aside.mkdir()
+    else:
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    mode = aside.stat().st_mode & 0o777  # what the user's mask leaves, while there is nothing in it
+    aside.chmod(0o700 if is_folder else 0o600)
+    if fcntl is None:
+        return aside, mode, None
+    lock = os.open(aside, os.O_RDONLY)
+    with suppress(OSError):  # where nothing can be locked, nothing that is left is removed
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return aside, mode, lock
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what killed processes left aside of ``path``: what nobody has locked."""
+    if fcntl is None:
+        return
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{'[0-9a-f]' * _DIGITS}.partial"):
+        with suppress(OSError):
+            found = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(left)
+            finally:
+                os.close(found)
+
+
+def _remove(aside: Path) -> None:
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink(missing_ok=True)
 
 
 def _check_place(path: Path, force: bool) -> None:

@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from privsynth.errors import TableError
-from privsynth.io.atomic import written_aside
+from privsynth.io.atomic import made_aside, written_aside
 from privsynth.io.image_files import FILE_COLUMN, FILE_TABLES
 from privsynth.schema.images import LabelledImages, PixelArray
 
@@ -131,20 +131,19 @@ def _write_folder(blocks: Iterable[LabelledImages], path: Path) -> int:
 @contextmanager
 def _folder_aside(path: Path) -> Iterator[Path]:
     """Give a new folder beside ``path`` that takes its place if the block ends well."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     old = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
     try:
-        aside.mkdir()
-        yield aside
-        if path.exists():
-            path.rename(old)
-        aside.rename(path)
+        with made_aside(path, is_folder=True) as (aside, mode):
+            yield aside
+            aside.chmod(mode)
+            if path.exists():
+                path.rename(old)
+            aside.rename(path)
     except OSError as error:
         raise TableError(
             f"{str(path)!r} cannot be written: {error.strerror or 'the system refused'}"
         ) from None
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)
 

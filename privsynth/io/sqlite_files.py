@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 import secrets
@@ -13,30 +14,10 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
+from privsynth.errors.sqlite_reasons import is_busy
+
 BUSY_TIMEOUT_SECONDS = 60
-LEFT_OVER_SECONDS = 600  # a trial takes a moment: what is older was left by a process that was killed
-
-_REASONS = {
-    sqlite3.SQLITE_FULL: "the disk is full. Make room there, and the same command goes on",
-    sqlite3.SQLITE_BUSY: "another run is writing it. Wait for that run; the same command goes on",
-    sqlite3.SQLITE_LOCKED: "another run is writing it. Wait for that run; the same command goes on",
-    sqlite3.SQLITE_READONLY: "it or its folder may not be written. Get leave, and the same command goes on",
-    sqlite3.SQLITE_CANTOPEN: "it is gone, or may not be opened. Put it back, and the same command goes on",
-    sqlite3.SQLITE_IOERR: "its disk is full or fails. See to the disk, and the same command goes on",
-    sqlite3.SQLITE_CORRUPT: "it is damaged. Put back the newest copy",
-    sqlite3.SQLITE_NOTADB: "it is damaged. Put back the newest copy",
-}
-
-
-def reason(error: sqlite3.Error) -> str:
-    """Return why SQLite refuses, and what to do: "the disk is full. Make room there, ..."."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return str(error) if code is None else _REASONS.get(code & 0xFF, str(error))
-
-
-def is_busy(error: sqlite3.Error) -> bool:
-    """Whether another process was said to hold the file for too long."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+LEFT_OVER_SECONDS = 600  # what is made aside takes a moment; what is older was left by a killed process
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -51,6 +32,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def make_whole(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
     """Make a file of mode 0600 aside and link it into place whole, unless another process was faster."""
+    _remove_left(path.parent, f".{glob.escape(path.name)}.{'[0-9a-f]' * 32}*")
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(16)}")
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     try:
@@ -60,6 +42,13 @@ def make_whole(path: Path, fill: Callable[[sqlite3.Connection], None]) -> None:
             os.link(fresh, path)
     finally:
         fresh.unlink()
+
+
+def _remove_left(folder: Path, pattern: str) -> None:
+    for left in folder.glob(pattern):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_OVER_SECONDS:
+                left.unlink()
 
 
 # -- locks ------------------------------------------------------------------------------------------------
@@ -97,10 +86,7 @@ def locks_work(folder: Path) -> bool:
 
 
 def _try_locks(folder: Path) -> bool:
-    for left in folder.glob(f"{_PROBE}*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_OVER_SECONDS:
-                left.unlink()
+    _remove_left(folder, f"{_PROBE}*")
     probe = folder / f"{_PROBE}{secrets.token_hex(8)}"
     try:
         os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -113,7 +99,7 @@ def _try_locks(folder: Path) -> bool:
             second = subprocess.run(command, capture_output=True, timeout=60)
         return second.returncode != _GRANTED
     except sqlite3.OperationalError as error:
-        return error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
+        return not is_busy(error)
     except (OSError, subprocess.SubprocessError):
         return True
     finally:

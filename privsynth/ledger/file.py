@@ -14,8 +14,9 @@ from pathlib import Path
 import platformdirs
 
 from privsynth.errors import LedgerError
+from privsynth.errors.sqlite_reasons import is_busy, reason
 from privsynth.io.hash_chain import TABLE, HashChain
-from privsynth.io.sqlite_files import connect, file_system, is_busy, locks_work, make_whole, reason
+from privsynth.io.sqlite_files import connect, file_system, locks_work, make_whole
 
 FORMAT = 3
 APPLICATION_ID = 0x70727673  # "prvs", so that another program's SQLite file is told apart
@@ -128,10 +129,9 @@ class LedgerFile:
             if self.path.stat().st_size < MINIMUM_SIZE:  # SQLite would take it for a new file and fill it
                 raise sqlite3.DatabaseError("it is too short")
             with closing(connect(self.path)) as database:
-                version = database.execute("PRAGMA user_version").fetchone()[0]
-                application = database.execute("PRAGMA application_id").fetchone()[0]
-                intact = database.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
-                is_known = application == APPLICATION_ID and intact and version == FORMAT
+                asked = ("user_version", "application_id", "quick_check(1)")
+                version, application, check = (database.execute(f"PRAGMA {a}").fetchone()[0] for a in asked)
+                is_known = (application, version, check) == (APPLICATION_ID, FORMAT, "ok")
                 database.execute("BEGIN")  # what is compared is of one moment
                 tried = database.execute("SELECT name FROM file_systems").fetchall() if is_known else []
                 if is_known and not history(database).is_whole():
@@ -145,7 +145,7 @@ class LedgerFile:
             raise LedgerError(f"{str(self.path)!r} is not a usable ledger: {error}; {advice}") from None
         if application != APPLICATION_ID:
             raise LedgerError(f"{str(self.path)!r} is not a privsynth ledger; {advice}")
-        if not intact:
+        if check != "ok":
             raise LedgerError(f"the ledger {str(self.path)!r} is damaged; {advice}")
         if version > FORMAT:
             raise LedgerError(

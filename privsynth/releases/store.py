@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from privsynth.errors import ModelFileError, StoreInUseError, TableError
+from privsynth.errors.sqlite_reasons import is_of_the_disk, reason
 
 Array = NDArray[Any]
 
@@ -88,8 +90,9 @@ class ReleaseStore:
         self._checkpoints: dict[str, Mapping[str, Array]] = {}
         self._database: sqlite3.Connection | None = None
         self.meta: dict[str, Any] = {}
+        self._path = Path(path or "")
         if path is not None:
-            self._open(Path(path))
+            self._open(self._path)
 
     def _open(self, path: Path) -> None:
         if not path.exists():
@@ -105,10 +108,24 @@ class ReleaseStore:
             raise
         except (sqlite3.DatabaseError, SafetensorError, ValueError, LookupError, TypeError) as error:
             self.close()
+            if isinstance(error, sqlite3.Error) and is_of_the_disk(error) and path.is_file():
+                raise _refused(path, error) from None
             raise ModelFileError(
                 f"{str(path)!r} is not a store of paid releases ({type(error).__name__}); "
                 "--restart discards it and starts afresh"
             ) from None
+
+    @contextmanager
+    def _durably(self) -> Iterator[sqlite3.Connection | None]:
+        """Give the open file, if there is one, for changes that are all kept or none of them."""
+        if self._database is None:
+            yield None
+            return
+        try:
+            with self._database as database:
+                yield database
+        except sqlite3.OperationalError as error:
+            raise _refused(self._path, error) from None
 
     def _lock(self, database: sqlite3.Connection, path: Path) -> None:
         """Take the file for this store alone, until it is closed or the process ends."""
@@ -146,24 +163,24 @@ class ReleaseStore:
     def set_meta(self, **values: Any) -> None:
         """Keep public facts about the run beside its releases."""
         self.meta.update(values)
-        if self._database is not None:
-            with self._database as database:
+        with self._durably() as database:
+            if database is not None:
                 rows = [(name, json.dumps(value)) for name, value in values.items()]
                 database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
     def forget(self, name: str) -> None:
         """Drop a fact about the run."""
         self.meta.pop(name, None)
-        if self._database is not None:
-            with self._database as database:
+        with self._durably() as database:
+            if database is not None:
                 database.execute("DELETE FROM meta WHERE name = ?", (name,))
 
     def set_checkpoint(self, key: str, arrays: Mapping[str, Array], *, n_steps: int) -> None:
         """Keep the state of a training after some steps, a function of releases, in place of the last one."""
         self._checkpoints[key] = dict(arrays)
         self.meta[f"{key}/kept"] = n_steps
-        if self._database is not None:
-            with self._database as database:
+        with self._durably() as database:
+            if database is not None:
                 row = (key, tensor_bytes(arrays))
                 database.execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?)", row)
                 kept = (f"{key}/kept", json.dumps(n_steps))
@@ -179,8 +196,8 @@ class ReleaseStore:
 
     def append(self, release: Release) -> None:
         """Keep a release; on return it is durable."""
-        if self._database is not None:
-            with self._database as database:
+        with self._durably() as database:
+            if database is not None:
                 arrays = tensor_bytes(release.arrays)
                 header = json.dumps(release.header(), allow_nan=False)
                 database.execute("INSERT INTO releases (header, arrays) VALUES (?, ?)", (header, arrays))
@@ -225,8 +242,8 @@ class ReleaseStore:
         """
         void = {release.key for release in new if release.void}
         dropped = [name for key in void if key in self._checkpoints for name in (key, f"{key}/kept")]
-        if self._database is not None:
-            with self._database as database:
+        with self._durably() as database:
+            if database is not None:
                 numbers = [n for (n,) in database.execute("SELECT seq FROM releases ORDER BY seq")]
                 headers = [(json.dumps(r.header()), n) for r, n in zip(new, numbers, strict=True)]
                 database.executemany("UPDATE releases SET header = ? WHERE seq = ?", headers)
@@ -239,6 +256,10 @@ class ReleaseStore:
             self._checkpoints.pop(name, None)
             self.meta.pop(name, None)
         self.meta.update(meta)
+
+
+def _refused(path: Path, error: sqlite3.Error) -> TableError:
+    return TableError(f"the paid releases cannot be kept in {str(path)!r}: {reason(error)}")
 
 
 class PartOfStore(ReleaseStore):

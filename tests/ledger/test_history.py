@@ -19,6 +19,7 @@ from privsynth.errors import LedgerError
 from privsynth.io import sqlite_files
 from privsynth.ledger.ledger import Ledger, Unit
 from tests.helpers.commands import run
+from tests.helpers.shims import LOCKS_THAT_DO_NOT_WORK, preloading
 
 EVENT = Gaussian(purpose="counts", noise_multiplier=20.0)
 
@@ -108,34 +109,6 @@ def test_a_fit_and_an_audit_find_that_the_ledger_of_their_model_went_backwards(t
 
 # -- locks ------------------------------------------------------------------------------------------------
 
-# what a mount without a lock service does to every lock: grants it, or knows none
-SHIM = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdlib.h>
-static int answer(const char *name, int fd, int what, void *argument) {
-    int locks = what == F_SETLK || what == F_SETLKW || what == F_GETLK;
-#ifdef F_OFD_SETLK
-    locks |= what == F_OFD_SETLK || what == F_OFD_SETLKW || what == F_OFD_GETLK;
-#endif
-    if (locks && getenv("NO_LOCK_SERVICE")) { errno = ENOLCK; return -1; }
-    if (locks) { if (what == F_GETLK) ((struct flock *)argument)->l_type = F_UNLCK; return 0; }
-    int (*real)(int, int, ...) = (int (*)(int, int, ...))dlsym(RTLD_NEXT, name);
-    return real(fd, what, argument);
-}
-int fcntl(int fd, int what, ...) {
-    va_list rest; va_start(rest, what); void *argument = va_arg(rest, void *); va_end(rest);
-    return answer("fcntl", fd, what, argument);
-}
-int fcntl64(int fd, int what, ...) {
-    va_list rest; va_start(rest, what); void *argument = va_arg(rest, void *); va_end(rest);
-    return answer("fcntl64", fd, what, argument);
-}
-"""
-
 SPEND_AT_ONCE = """
 import sys
 from privsynth.ledger.ledger import Ledger, Unit
@@ -146,14 +119,7 @@ Ledger(sys.argv[1]).reserve(dataset="d", unit=Unit(unit="record"), epsilon=1.0, 
 @pytest.fixture(scope="module")
 def without_locks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The environment of a process for which no file system has working locks."""
-    compiler = shutil.which("cc")
-    if compiler is None or not sys.platform.startswith("linux"):
-        pytest.skip("needs a C compiler and LD_PRELOAD")
-    folder = tmp_path_factory.mktemp("shim")
-    (folder / "shim.c").write_text(SHIM)
-    command = [compiler, "-shared", "-fPIC", "-o", str(folder / "shim.so"), str(folder / "shim.c"), "-ldl"]
-    subprocess.run(command, check=True, capture_output=True)
-    return {**os.environ, "LD_PRELOAD": str(folder / "shim.so")}
+    return preloading(tmp_path_factory.mktemp("shim"), LOCKS_THAT_DO_NOT_WORK)
 
 
 def test_a_file_system_whose_locks_do_not_work_is_refused_before_anything_is_spent(
