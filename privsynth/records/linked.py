@@ -20,11 +20,12 @@ from privsynth.io.source import Source, Table
 from privsynth.io.tables import KINDS, open_table
 from privsynth.records.coerce import person_codes
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
-from privsynth.records.person_rows import PersonRows, Uniforms
+from privsynth.records.person_rows import CanonicalColumn, PersonRows, Uniforms
+from privsynth.records.row_rules import broken_rows, settle_rows
 from privsynth.records.sequence_view import in_sequence
 from privsynth.schema.linked import LinkedSchema
-from privsynth.schema.linked_tables import LinkedTable
-from privsynth.schema.linked_views import counts, given, given_name, history_schema, linked_view, n_of
+from privsynth.schema.linked_tables import LinkedTable, given_name
+from privsynth.schema.linked_views import counts, given, history_schema, linked_view, n_of
 
 IntArray = NDArray[np.int64]
 
@@ -161,6 +162,8 @@ def read_linked(
         for name, table in schema.tables.items()
         if table.parent is not None
     }
+    for name in schema.tables:
+        own[name] = _keeping_to_rules(schema, name, own, parents, on_violation)
     frames = {name: _with_counts(schema, name, own[name].frame, parents) for name in schema.tables}
     kept: dict[str, _Kept] = {}
     views: dict[str, Records] = {}
@@ -223,6 +226,57 @@ def _check_unique(codes: IntArray, table: LinkedTable) -> None:
             "are declared unique. Whose the rows below it are is not known then, and nothing is clipped: "
             "mend the table"
         )
+
+
+def _keeping_to_rules(
+    schema: LinkedSchema,
+    name: str,
+    own: Mapping[str, Records],
+    parents: Mapping[str, IntArray],
+    on_violation: OnViolation,
+) -> Records:
+    """Return the records of a table held against the constraints with the tables above it.
+
+    Raises:
+        SchemaError: If a row does not keep to one, and that is an error.
+    """
+    records, table = own[name], schema.tables[name]
+    if not table.rules:
+        return records
+    of = history_schema(schema, name)
+    linked = np.flatnonzero(parents[name] >= 0)
+    columns: dict[str, CanonicalColumn] = {
+        column: _values(records.frame[column].array[linked]) for column in records.frame.columns
+    }
+    above, rows = table, linked
+    while above.parent is not None:
+        rows = np.where(rows >= 0, parents[above.name][rows], -1)
+        is_somebodys = rows >= 0
+        above = schema.tables[above.parent]
+        for column in above.schema.modelled:
+            values = own[above.name].frame[column.name].array[rows]
+            if column.is_numeric:
+                columns[given_name(above.name, column.name)] = np.where(is_somebodys, _values(values), np.nan)
+    persons = parents[name][linked]
+    broken = broken_rows(columns, persons, of)
+    if broken and on_violation == "error":
+        said = "; ".join(f"column {column!r}: {rule}" for column, rules in broken.items() for rule in rules)
+        raise SchemaError(
+            f"the table {name!r} breaks its schema: {said}. Mend the tables or the schema, or clip what "
+            'breaks it with --on-violation clip (on_violation="clip")'
+        )
+    if not broken:
+        return records
+    frame = records.frame.copy()
+    for moved, settled in settle_rows(columns, persons, of).items():
+        whole = np.array(frame[moved], dtype=np.float64)
+        whole[linked] = settled
+        frame[moved] = whole
+    return Records(frame, records.persons)
+
+
+def _values(values: Any) -> CanonicalColumn:
+    return values if isinstance(values, pd.Categorical) else np.asarray(values, dtype=np.float64)
 
 
 def _with_counts(

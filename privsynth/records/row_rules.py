@@ -23,11 +23,15 @@ FloatArray = NDArray[np.float64]
 
 
 def rules_of_rows(schema: Schema) -> list[Inequality]:
-    """Return the inequalities that name the row before."""
+    """Return the inequalities that name the row before, or, in a view, a table above."""
     return [
         constraint
         for constraint in schema.constraints
-        if isinstance(constraint, Inequality) and names_before(constraint, schema.columns)
+        if isinstance(constraint, Inequality)
+        and (
+            names_before(constraint, schema.columns)
+            or any(schema.columns[name].is_given for name in constraint.columns)
+        )
     ]
 
 
@@ -46,8 +50,9 @@ def broken_rows(
     """
     out: dict[str, BrokenRules] = {}
     for rule in rules_of_rows(schema):
-        own = [name for name in rule.columns if name in schema.columns]
-        if all(name.removeprefix(PREVIOUS) in columns for name in rule.columns) and schema.order in columns:
+        own = [n for n in rule.columns if n in schema.columns and not schema.columns[n].is_given]
+        needed = [*(name.removeprefix(PREVIOUS) for name in rule.columns), schema.order]
+        if all(name is None or name in columns for name in needed):
             in_order = _in_order(columns, persons, schema)
             lines = [_line(name, rule, columns, schema, in_order) for name in rule.columns]
             broken = np.zeros(len(persons), dtype=bool)
@@ -93,30 +98,37 @@ def settle_rows(
     described = schema.columns | columns_before(schema.columns)
     out: dict[str, CanonicalColumn] = {}
     for rule in rules_of_rows(schema):
-        (previous,) = names_before(rule, schema.columns)
-        own = previous.removeprefix(PREVIOUS)
-        values = {
-            name: out.get(name, columns[name])
-            for name in dict.fromkeys([*rule.columns, own])
-            if name != previous
-        }
-        stays = {n for n in values if schema.columns[n].per or schema.columns[n].role == "order"} | {previous}
-        state = Settling(rule, described, values, stays)
-        for now, before in _positions(in_order):
-            known = {name: state.ticks[name][now] for name in stays if name != previous}
-            if before is not None:
-                known[previous] = state.ticks[own][before]
-                if schema.order in known:
-                    at, links = (
-                        known[str(schema.order)],
-                        rule.columns.index(str(schema.order)) - rule.columns.index(previous),
-                    )
-                    highest = at - links * rule.strict * (schema.columns[own].step is not None)
-                    known[previous] = np.where(known[previous] > highest, highest, known[previous])
-                    state.ticks[own][before] = known[previous]
+        before = names_before(rule, schema.columns)
+        of_before = [name.removeprefix(PREVIOUS) for name in before]
+        values = {n: out.get(n, columns[n]) for n in (*rule.columns, *of_before) if n not in before}
+        stays = {n for n in values if schema.columns[n].per}
+        if before:
+            stays |= {str(schema.order)} & values.keys()
+        state = Settling(rule, described, values, {*stays, *before})
+        for now, last in _positions(in_order) if before else [(in_order.rows, None)]:
+            known = {name: state.ticks[name][now] for name in stays}
+            if last is not None:
+                known |= {before[0]: _below_order(state, rule, schema, now, last)}
             state.settle(now, known)
-        out |= state.columns()
-    return {name: values for name, values in out.items() if values is not columns[name]}
+        out |= {name: of for name, of in state.columns().items() if not schema.columns[name].per}
+    return out
+
+
+def _below_order(
+    state: Settling, rule: Inequality, schema: Schema, now: IntArray, last: IntArray
+) -> FloatArray:
+    """Return what the rows before hold; where the order of rows is to be above it, it is moved below that."""
+    (name,) = names_before(rule, schema.columns)
+    own, order = name.removeprefix(PREVIOUS), schema.order
+    ticks = state.ticks[own][last]
+    if order in rule.columns:
+        n_links = rule.columns.index(str(order)) - rule.columns.index(name)
+        highest = state.ticks[str(order)][now] - n_links * (
+            rule.strict and schema.columns[own].step is not None
+        )
+        ticks = np.where(ticks > highest, highest, ticks)
+        state.ticks[own][last] = ticks
+    return ticks
 
 
 def _positions(in_order: PersonRows) -> Iterator[tuple[IntArray, IntArray | None]]:
@@ -202,8 +214,7 @@ def _numbers(ticks: FloatArray, column: Column) -> FloatArray:
 
 def _in_order(columns: Mapping[str, CanonicalColumn], persons: IntArray, schema: Schema) -> PersonRows:
     order = order_of(columns, schema)
-    assert order is not None
-    return PersonRows.of(persons, order)
+    return PersonRows.of(persons, np.arange(len(persons), dtype=np.float64) if order is None else order)
 
 
 def _line(

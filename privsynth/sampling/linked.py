@@ -24,7 +24,8 @@ from privsynth.sampling.table_model import TableModel
 from privsynth.sampling.walk import Walk, numbers_of
 from privsynth.schema import category_text
 from privsynth.schema.linked import LinkedSchema
-from privsynth.schema.linked_views import given, given_name, history_schema, n_of
+from privsynth.schema.linked_tables import given_name
+from privsynth.schema.linked_views import given, history_schema, n_of
 from privsynth.schema.sequences import N_RECORDS
 
 IntArray = NDArray[np.int64]
@@ -153,8 +154,13 @@ def _children(
             for where, column in given(schema, name)
         }
         known[N_RECORDS] = _as_number(domains[N_RECORDS], n_records[some])
-        known = walk.beginning(known, n_records[some], rng)
-        drawn, parent = walk.rows_of(known, n_records[some], rng)
+        n_drawn = walk.n_that_fit(known, n_records[some])
+        if not n_drawn.all():
+            kept = np.flatnonzero(n_drawn)
+            some, n_drawn = some[kept], n_drawn[kept]
+            known = {column: of.of_rows(kept) for column, of in known.items()}
+        known = walk.beginning(known, n_drawn, rng)
+        drawn, parent = walk.rows_of(known, n_drawn, rng)
         parts.append((drawn, some[parent]))
     own = {column: np.concatenate([drawn[column] for drawn, _ in parts]) for column in parts[0][0]}
     return own, np.concatenate([parent for _, parent in parts])
@@ -175,7 +181,7 @@ def _known(drawn: _Coded, domain: Domain) -> Known:
     if isinstance(domain, NumericDomain):
         ticks = drawn.values.astype(np.float64)
         if not domain.n_bins:
-            return Known(np.full(len(ticks), -1, dtype=np.int64), np.full(len(ticks), np.nan))
+            return Known(np.full(len(ticks), -1, dtype=np.int64), ticks)
         return Known.of(domain, ticks)
     assert isinstance(drawn.domain, DiscreteDomain)
     code_of = {category_text(value): code for code, value in enumerate(domain.values)}

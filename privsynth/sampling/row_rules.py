@@ -118,7 +118,7 @@ class Room:
                 fits &= low <= high
             if (fits | (n <= 0)).all():
                 return n
-            n = np.where(fits, n, n - 1)
+            n = np.where(fits, n, np.maximum(n - 1, 0))
 
     def _limits(self, sign: int, most: int) -> dict[str, FloatArray]:
         """Return the ends of each column on one side, by how many rows follow, ``(n_rows, n_persons)``."""

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from privsynth.errors import SchemaError
-from privsynth.schema.columns import KEY_ROLES, Column
+from privsynth.schema.columns import KEY_ROLES, PERSON, Column
+from privsynth.schema.constraints import Constraint, read_constraints
 from privsynth.schema.files import read_fields, refuse_unknown, write_fields
-from privsynth.schema.linked_tables import LinkedTable, check_tree, read_linked_table, said_of_table
+from privsynth.schema.linked_tables import (
+    LinkedTable,
+    check_tree,
+    given_name,
+    read_linked_table,
+    said_of_table,
+)
 from privsynth.schema.public_tables import read_public_table
+from privsynth.schema.row_rules import check_row_rules, columns_before
 from privsynth.schema.sdv import linked_fields_from_sdv
 from privsynth.schema.sequences import most_records
 
@@ -91,7 +100,7 @@ class LinkedSchema:
         own = {name: dict(tables[name]) for name, is_so in is_public.items() if not is_so}
         self.person = person
         check_tree(own, person, self.public_tables)
-        read = {name: read_linked_table(name, fields, self.public_tables) for name, fields in own.items()}
+        read = {name: read_linked_table(name, of, self.public_tables, own) for name, of in own.items()}
         self.tables: dict[str, LinkedTable] = {person: read.pop(person)}
         while read:
             name = next(name for name, table in read.items() if table.parent in self.tables)
@@ -100,6 +109,8 @@ class LinkedSchema:
 
     def _check_tables(self) -> None:
         for name, table in self.tables.items():
+            with said_of_table(name):
+                self.rules(name)  # raises an error if one cannot be kept
             if self.children(name) and table.key is None:
                 raise SchemaError(
                     f"table {name!r} has no 'key', and {self.children(name)[0]!r} refers to it; name the "
@@ -142,6 +153,39 @@ class LinkedSchema:
     def most_children(self, name: str) -> int:
         """Return the largest number of rows of one parent row that are told apart."""
         return most_records(self.tables[name].schema)
+
+    def rules(self, name: str) -> tuple[Constraint, ...]:
+        """Return the constraints between rows of a table and those above them.
+
+        Raises:
+            SchemaError: If one is malformed, or names a column that no table above learns.
+        """
+        table = self.tables[name]
+        own = table.schema.columns
+        above = {
+            given_name(where.name, column.name): replace(
+                column, name=given_name(where.name, column.name), role=None, per=PERSON
+            )
+            for where in self.path(name)[:-1]
+            for column in where.schema.modelled
+        }
+        for fields in table.rules:
+            unknown = [c for c in fields["columns"] if c not in {**own, **above, **columns_before(own)}]
+            if unknown:
+                raise SchemaError(
+                    f"constraints: {fields.get('kind')!r} names {unknown[0]!r}, and no table above has "
+                    f"such a column to learn; there are {', '.join(map(repr, above)) or 'none'}"
+                )
+            if fields.get("kind") != "inequality":
+                raise SchemaError(
+                    f"constraints: {fields.get('kind')!r} names columns of a table above, which inequalities "
+                    "alone may; state one, or leave it out"
+                )
+        stated = table.schema.to_dict().get("constraints", [])
+        read = read_constraints([*stated, *table.rules], {**own, **above, **columns_before(own)})
+        most = self.most_children(name) if table.parent is not None else 1
+        check_row_rules(read, {**own, **above}, most)
+        return read[len(stated) :]
 
     # -- what a fit asks of a schema -----------------------------------------------------------------
 
@@ -209,7 +253,8 @@ class LinkedSchema:
                 )
             own = [column for column in table.schema.columns.values() if column.role not in KEY_ROLES]
             facts += [f"table {name}: {column.public_facts()}" for column in own]
-            facts += [f"table {name}: constraint: {constraint}" for constraint in table.schema.constraints]
+            stated = [*table.schema.constraints, *self.rules(name)]
+            facts += [f"table {name}: constraint: {constraint}" for constraint in stated]
         return facts + [f"table {name}: public, {len(t.keys)} keys" for name, t in self.public_tables.items()]
 
     # -- JSON ----------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ class LinkedTable:
         key: The column that names its rows, which its children refer to; None if nothing refers to it.
         parent: Name of the table that its rows belong to; None for the root.
         references: Public table that a column refers to, by column.
+        rules: Constraints that name columns of tables above, as in schema JSON.
     """
 
     name: str
@@ -50,6 +51,7 @@ class LinkedTable:
     key: str | None
     parent: str | None
     references: Mapping[str, str]
+    rules: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def parent_key(self) -> str | None:
@@ -81,7 +83,14 @@ class LinkedTable:
         )
         key: dict[str, Any] = {} if self.key is None else {"key": self.key}
         rest = {name: whole[name] for name in ("constraints", "csv") if name in whole}
+        if self.rules:
+            rest["constraints"] = [*rest.get("constraints", []), *map(dict, self.rules)]
         return key | of_child | {"columns": columns} | rest
+
+
+def given_name(table: str, column: str) -> str:
+    """Return the name that a column of a table has in the views and constraints of those below it."""
+    return f"{table}.{column}"
 
 
 def check_tree(
@@ -124,13 +133,16 @@ def check_tree(
             seen.append(parent)
 
 
-def read_linked_table(name: str, fields: Mapping[str, Any], public: Mapping[str, PublicTable]) -> LinkedTable:
+def read_linked_table(
+    name: str, fields: Mapping[str, Any], public: Mapping[str, PublicTable], tables: Iterable[str] = ()
+) -> LinkedTable:
     """Read one table of the tree.
 
     Args:
         name: Of the table.
         fields: As in schema JSON.
         public: Public tables that its columns may refer to, by name.
+        tables: The tables of the tree, whose columns constraints may name, by ``TABLE.column``.
 
     Raises:
         SchemaError: If a field is unknown, missing or of another type.
@@ -167,14 +179,30 @@ def read_linked_table(name: str, fields: Mapping[str, Any], public: Mapping[str,
         if isinstance(of, Mapping):
             _check_column(f"{what}: column {column!r}", of, is_root=is_root)
         columns[column] = of
+    own, rules = _apart(fields.get("constraints", ()), columns, tables)
     with said_of_table(name):
-        schema = Schema(
-            columns,
-            csv=fields.get("csv"),
-            max_records_per_person=cap,
-            constraints=fields.get("constraints", ()),
+        schema = Schema(columns, csv=fields.get("csv"), max_records_per_person=cap, constraints=own)
+    return LinkedTable(name, schema, key, fields.get("parent"), references, rules)
+
+
+def _apart(
+    constraints: Any, columns: Mapping[str, Any], tables: Iterable[str]
+) -> tuple[Any, tuple[Mapping[str, Any], ...]]:
+    """Return the constraints of a table by itself, and those that name columns of other tables."""
+    if not isinstance(constraints, list | tuple) or not all(isinstance(c, Mapping) for c in constraints):
+        return constraints, ()
+
+    def is_rule(fields: Mapping[str, Any]) -> bool:
+        named = fields.get("columns")
+        return isinstance(named, list | tuple) and any(
+            isinstance(column, str)
+            and column not in columns
+            and any(column.startswith(given_name(table, "")) for table in tables)
+            for column in named
         )
-    return LinkedTable(name, schema, key, fields.get("parent"), references)
+
+    rules = tuple(plain(fields) for fields in constraints if is_rule(fields))
+    return [fields for fields in constraints if not is_rule(fields)], rules
 
 
 def _check_column(what: str, fields: Mapping[str, Any], *, is_root: bool) -> None:

@@ -19,6 +19,7 @@ from dataclasses import replace
 from privsynth.errors import SchemaError
 from privsynth.schema.columns import PERSON, Column
 from privsynth.schema.linked import LinkedSchema
+from privsynth.schema.linked_tables import given_name
 from privsynth.schema.schema import Schema
 from privsynth.schema.sequences import sequence_view
 
@@ -29,11 +30,6 @@ MOST_COUNTED = 16  # numbers of rows below that are learnt one by one; more of t
 def n_of(child: str) -> str:
     """Return the name of the column that holds how many rows a row has in a table below it."""
     return N_OF + child
-
-
-def given_name(table: str, column: str) -> str:
-    """Return the name that a column of a table has in the views of those below it."""
-    return f"{table}.{column}"
 
 
 def counts(schema: LinkedSchema, name: str) -> list[Column]:
@@ -71,7 +67,8 @@ def history_schema(schema: LinkedSchema, name: str) -> Schema:
         column for column in table.schema.columns.values() if column.name in (table.key, table.parent_key)
     ]
     own = [column for column in table.schema.columns.values() if column not in keys]
-    return table.schema.over(_distinct(name, [*keys, *above, *own, *counts(schema, name)]))
+    columns = _distinct(name, [*keys, *above, *own, *counts(schema, name)])
+    return table.schema.over(columns, also=table.rules)
 
 
 def linked_view(schema: LinkedSchema, name: str) -> Schema:

@@ -230,7 +230,13 @@ class Schema:
         """How the datetime columns are written that declare a format."""
         return {c.name: c.time_format for c in self.columns.values() if c.type == "datetime" and c.format}
 
-    def over(self, columns: Iterable[Column], *, max_records_per_person: int | None = None) -> Schema:
+    def over(
+        self,
+        columns: Iterable[Column],
+        *,
+        max_records_per_person: int | None = None,
+        also: Iterable[Mapping[str, Any]] = (),
+    ) -> Schema:
         """Return a schema of these columns, with the constraints that speak of them alone.
 
         One that speaks of the row before is kept where its rows have an order, or the row before is there.
@@ -238,6 +244,7 @@ class Schema:
         Args:
             columns: Its columns.
             max_records_per_person: Its largest number of rows of a person; None is that of this schema.
+            also: Constraints that it has beside those, as in schema JSON.
         """
         named = {column.name: column for column in columns}
         stated = zip(self._stated_constraints, self.constraints, strict=True)
@@ -245,7 +252,10 @@ class Schema:
             named,
             csv=self.csv,
             max_records_per_person=max_records_per_person or self.max_records_per_person,
-            constraints=[fields for fields, read in stated if named.keys() >= _columns_of(read, named)],
+            constraints=[
+                *(fields for fields, read in stated if named.keys() >= _columns_of(read, named)),
+                *also,
+            ],
             workload=[columns for columns in self.workload if named.keys() >= set(columns)],
             types_from_records=self.types_from_records,
         )

@@ -21,7 +21,7 @@ from privsynth.metrics.common.tables import (
 from privsynth.records.conform import Records, conform
 from privsynth.records.linked import Tables, open_linked, parents_of
 from privsynth.schema.linked import LinkedSchema
-from privsynth.schema.linked_views import given_name
+from privsynth.schema.linked_tables import given_name
 
 IntArray = NDArray[np.int64]
 

@@ -22,7 +22,7 @@ from privsynth.metrics.common.marginals import Coded
 from privsynth.records.codes import Discretiser, joint_cells
 from privsynth.records.linked import Tables
 from privsynth.schema.linked import LinkedSchema
-from privsynth.schema.linked_views import given_name
+from privsynth.schema.linked_tables import given_name
 
 N_PAIR_BINS = 8
 N_BINS = 20
