@@ -6,7 +6,7 @@ Keys are made afresh and every row is made under a row that is there, so there a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel
 from privsynth.sampling.plan import Plan
+from privsynth.sampling.posterior import LogWeights
 from privsynth.sampling.rows import coded_blocks, to_frame
 from privsynth.sampling.table_model import TableModel
 from privsynth.sampling.walk import Walk, numbers_of
@@ -29,6 +30,7 @@ from privsynth.schema.linked_views import given, history_schema, n_of
 from privsynth.schema.sequences import N_RECORDS
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,13 @@ class LinkedModel:
     Attributes:
         schema: The public description of the tables.
         views: The model of each table's view; see `privsynth.schema.linked_views`.
+        calibration: Of child tables, the factors of `privsynth.sampling.calibration`; none for a table that
+            is not named.
     """
 
     schema: LinkedSchema
     views: Mapping[str, TableModel]
+    calibration: Mapping[str, LogWeights] = field(default_factory=dict)
 
     @cached_property
     def persons(self) -> TableModel:
@@ -82,14 +87,14 @@ class LinkedModel:
 
 
 @dataclass(frozen=True)
-class _Coded:
+class Coded:
     """What was drawn of a column, and what its codes stand for."""
 
     domain: Domain
     values: Drawn
 
-    def of_rows(self, rows: IntArray) -> _Coded:
-        return _Coded(self.domain, self.values[rows])
+    def of_rows(self, rows: IntArray) -> Coded:
+        return Coded(self.domain, self.values[rows])
 
 
 def draw_linked(model: LinkedModel, plan: Plan, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
@@ -104,25 +109,29 @@ def draw_linked(model: LinkedModel, plan: Plan, rng: np.random.Generator) -> dic
         Table name to its rows: keys, the other columns of the schema; those of one parent together.
     """
     schema = model.schema
-    seen: dict[str, dict[str, _Coded]] = {}  # of each table, what those below it know of its rows
+    seen: dict[str, dict[str, Coded]] = {}  # of each table, what those below it know of its rows
     frames: dict[str, pd.DataFrame] = {}
     for name, table in schema.tables.items():
         if table.parent is None:
             drawn, made = _persons(plan, rng)
             above, parent = {}, None
         else:
-            drawn, parent = _children(model, name, seen[table.parent], rng)
+            drawn, parent = children(model, name, seen[table.parent], rng)
             made = GeneratedColumns(table.schema, len(parent), rng).next(len(parent))
             above = {column: of.of_rows(parent) for column, of in seen[table.parent].items()}
-        domains = model.views[name].domains
-        own = {given_name(name, column): _Coded(domains[column], of) for column, of in drawn.items()}
-        seen[name] = above | own
+        seen[name] = above | own_of(model, name, drawn)
         frame = to_frame(model.tables[name], drawn, made)
         if table.parent is not None and parent is not None:
             keys = frames[table.parent][str(schema.tables[table.parent].key)]
             frame[str(table.parent_key)] = keys.take(parent).to_numpy()
         frames[name] = frame
     return frames
+
+
+def own_of(model: LinkedModel, name: str, drawn: Mapping[str, Drawn]) -> dict[str, Coded]:
+    """Return what was drawn of a table's own columns, as the tables below it name them."""
+    domains = model.views[name].domains
+    return {given_name(name, column): Coded(domains[column], of) for column, of in drawn.items()}
 
 
 def _persons(plan: Plan, rng: np.random.Generator) -> tuple[dict[str, Drawn], dict[str, pd.Series]]:
@@ -133,37 +142,72 @@ def _persons(plan: Plan, rng: np.random.Generator) -> tuple[dict[str, Drawn], di
     )
 
 
-def _children(
-    model: LinkedModel, name: str, above: Mapping[str, _Coded], rng: np.random.Generator
+def children(
+    model: LinkedModel, name: str, above: Mapping[str, Coded], rng: np.random.Generator
 ) -> tuple[dict[str, Drawn], IntArray]:
     """Draw the rows of a table under those of its parent: own columns, and the parent's row of each."""
-    schema = model.schema
-    rows = SequenceModel.of(history_schema(schema, name), model.views[name])
-    walk, domains = Walk(rows.schema, rows.rows, rows.calibration), model.views[name].domains
-    count = above[given_name(str(schema.tables[name].parent), n_of(name))]
-    n_records = numbers_of(count.domain, count.values)
+    walk, n_records = walk_of(model, name), numbers_of_rows(model, name, above)
     parents = np.flatnonzero(n_records > 0)
     parts: list[tuple[dict[str, Drawn], IntArray]] = []
     for begin in range(0, max(len(parents), 1), PERSONS_AT_ONCE):
         some = parents[begin : begin + PERSONS_AT_ONCE]
-        known = {
-            given_name(where, column.name): _known(
-                above[given_name(where, column.name)].of_rows(some),
-                domains[given_name(where, column.name)],
-            )
-            for where, column in given(schema, name)
-        }
-        known[N_RECORDS] = _as_number(domains[N_RECORDS], n_records[some])
-        n_drawn = walk.n_that_fit(known, n_records[some])
-        if not n_drawn.all():
-            kept = np.flatnonzero(n_drawn)
-            some, n_drawn = some[kept], n_drawn[kept]
-            known = {column: of.of_rows(kept) for column, of in known.items()}
-        known = walk.beginning(known, n_drawn, rng)
-        drawn, parent = walk.rows_of(known, n_drawn, rng)
+        known = known_of(model, name, above, some, n_records[some])
+        drawn, parent = rows_below(walk, known, n_records[some], rng)
         parts.append((drawn, some[parent]))
     own = {column: np.concatenate([drawn[column] for drawn, _ in parts]) for column in parts[0][0]}
     return own, np.concatenate([parent for _, parent in parts])
+
+
+def rows_below(
+    walk: Walk, known: dict[str, Known], n_records: IntArray, rng: np.random.Generator
+) -> tuple[dict[str, Drawn], IntArray]:
+    """Draw the rows below some rows of the parent, as many of each as there is room for.
+
+    Args:
+        walk: Draws them.
+        known: As `known_of` gives it.
+        n_records: How many rows each parent has, 1 at least.
+        rng: Source of the draws.
+
+    Returns:
+        The rows' own columns, and the position of each row's parent: rows of one together.
+    """
+    n_drawn = walk.n_that_fit(known, n_records)
+    kept = np.flatnonzero(n_drawn)
+    if len(kept) < len(n_drawn):
+        known, n_drawn = {column: of.of_rows(kept) for column, of in known.items()}, n_drawn[kept]
+    drawn, parent = walk.rows_of(walk.beginning(known, n_drawn, rng), n_drawn, rng)
+    return drawn, kept[parent]
+
+
+def walk_of(model: LinkedModel, name: str, tally: FloatArray | None = None) -> Walk:
+    """Return what draws the rows of a child table; see `Walk` for the tally."""
+    rows = SequenceModel.of(history_schema(model.schema, name), model.views[name])
+    return Walk(rows.schema, rows.rows, model.calibration.get(name, rows.calibration), tally=tally)
+
+
+def numbers_of_rows(model: LinkedModel, name: str, above: Mapping[str, Coded]) -> IntArray:
+    """Return how many rows each row of the parent has in a child table, ``(n_parents,)``."""
+    count = above[given_name(str(model.schema.tables[name].parent), n_of(name))]
+    return numbers_of(count.domain, count.values)
+
+
+def known_of(
+    model: LinkedModel, name: str, above: Mapping[str, Coded], parents: IntArray, n_records: IntArray
+) -> dict[str, Known]:
+    """Return what is known of some rows of the parent before those of a child table are drawn.
+
+    Args:
+        model: The fitted model.
+        name: The child table.
+        above: What was drawn of the parents, and of what stands above them.
+        parents: Which of them.
+        n_records: How many rows each of these has.
+    """
+    domains = model.views[name].domains
+    columns = [given_name(where, column.name) for where, column in given(model.schema, name)]
+    known = {column: _known(above[column].of_rows(parents), domains[column]) for column in columns}
+    return known | {N_RECORDS: _as_number(domains[N_RECORDS], n_records)}
 
 
 def _as_number(domain: Domain, numbers: IntArray) -> Known:
@@ -173,7 +217,7 @@ def _as_number(domain: Domain, numbers: IntArray) -> Known:
     return Known.of(domain, numbers.astype(np.float64))
 
 
-def _known(drawn: _Coded, domain: Domain) -> Known:
+def _known(drawn: Coded, domain: Domain) -> Known:
     """Return what was drawn of a table above as a table below knows it, by what both found of the column.
 
     A value that the table below did not find is "other" there, or not known.

@@ -40,6 +40,7 @@ class ColumnFacts:
         distance_of: Of a derived column, the one of which it holds how far it has moved since the row before.
         is_given: Whether it is known before rows are drawn, from a table above; see
             `privsynth.schema.linked_views`.
+        counts_rows: Of a derived column, whether it counts rows up to a cap that may be far above them.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ColumnFacts:
     values_of: str | None = None
     distance_of: str | None = None
     is_given: bool = False
+    counts_rows: bool = False
 
     @property
     def resolution_seconds(self) -> int:

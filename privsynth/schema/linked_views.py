@@ -21,7 +21,7 @@ from privsynth.schema.columns import PERSON, Column
 from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.linked_tables import given_name
 from privsynth.schema.schema import Schema
-from privsynth.schema.sequences import sequence_view
+from privsynth.schema.sequences import N_RECORDS, sequence_view
 
 N_OF = "n."
 MOST_COUNTED = 16  # numbers of rows below that are learnt one by one; more of them in bins
@@ -96,13 +96,15 @@ def linked_view(schema: LinkedSchema, name: str) -> Schema:
         own = schema.tables[name].schema
         return own.over(_distinct(name, [*own.columns.values(), *counts(schema, name)]))
     view = sequence_view(history_schema(schema, name))
-    return view.over(view.columns.values(), max_records_per_person=schema.max_records_of(name))
+    columns = [replace(c, is_given=True) if c.name == N_RECORDS else c for c in view.columns.values()]
+    return view.over(columns, max_records_per_person=schema.max_records_of(name))
 
 
 def _count(name: str, most: int) -> Column:
     if most <= MOST_COUNTED:
-        return Column(name=name, type="categorical", categories=tuple(range(most + 1)))
-    return Column(name=name, type="integer", low=0, high=most)
+        categories = tuple(range(most + 1))
+        return Column(name=name, type="categorical", categories=categories, counts_rows=True)
+    return Column(name=name, type="integer", low=0, high=most, counts_rows=True)
 
 
 def _distinct(table: str, columns: Iterable[Column]) -> list[Column]:

@@ -126,8 +126,9 @@ def _number_of_records(schema: Schema) -> Column:
     """Return the column of the number of a person's rows, the largest standing for all above it."""
     most = most_records(schema)
     if most <= MOST_COUNTED:
-        return Column(name=N_RECORDS, type="categorical", categories=tuple(range(1, most + 1)))
-    return Column(name=N_RECORDS, type="integer", low=1, high=most)
+        categories = tuple(range(1, most + 1))
+        return Column(name=N_RECORDS, type="categorical", categories=categories, counts_rows=True)
+    return Column(name=N_RECORDS, type="integer", low=1, high=most, counts_rows=True)
 
 
 def moving_columns(schema: Schema) -> dict[str, int]:

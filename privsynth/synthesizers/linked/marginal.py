@@ -15,6 +15,7 @@ from privsynth.errors import SchemaError
 from privsynth.io.source import Source
 from privsynth.records.conform import OnViolation, Records
 from privsynth.records.linked import Tables, open_linked, read_linked
+from privsynth.sampling.calibration import calibrated_tables
 from privsynth.sampling.generated_columns import check_generated_columns
 from privsynth.sampling.linked import LinkedModel, draw_linked
 from privsynth.sampling.request import SampleOptions
@@ -25,11 +26,14 @@ from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.fitting import Door
 from privsynth.synthesizers.linked.doors import Doors, doors_to_tables, part_of, shares_of_tables
+from privsynth.synthesizers.linked.handed_down import handed_down
 from privsynth.synthesizers.request_sampler import RequestSampler, row_attrs
 from privsynth.synthesizers.secret_order import SecretOrder
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals
+
+CALIBRATION = "calibration"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,15 +136,17 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
     ) -> LinkedModel:
         views: dict[str, TableModel] = {}
         for i, (name, of_table) in enumerate(curator.curators.items()):
+            parent = curator.schema.tables[name].parent
             fitted = fit_marginals(
                 of_table,
                 settings.table,
                 seed=seed + i,
                 device=device,
                 progress=partial(_said_of, progress, name),
+                given={} if parent is None else handed_down(curator.schema, name, views[parent]),
             )
             views[name] = fitted.first.table_model(of_table.schema, fitted.mixture)
-        return LinkedModel(curator.schema, views)
+        return calibrated_tables(LinkedModel(curator.schema, views))
 
     # -- drawing -------------------------------------------------------------------------------------
 
@@ -189,11 +195,12 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
 
     @staticmethod
     def _arrays_of(model: LinkedModel) -> dict[str, NDArray[Any]]:
-        return {
+        arrays = {
             f"{name}/{key}": array
             for name, view in model.views.items()
             for key, array in model_arrays(view).items()
         }
+        return arrays | {f"{name}/{CALIBRATION}": factors for name, factors in model.calibration.items()}
 
     @staticmethod
     def _facts_of(model: LinkedModel) -> dict[str, Any]:
@@ -210,7 +217,8 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
             prefix = f"{name}/"
             own = {key.removeprefix(prefix): of for key, of in arrays.items() if key.startswith(prefix)}
             views[name] = model_from(facts["tables"][name], own, linked_view(schema, name))
-        return LinkedModel(schema, views)
+        factors = {name: f"{name}/{CALIBRATION}" for name in schema.tables}
+        return LinkedModel(schema, views, {n: arrays[key] for n, key in factors.items() if key in arrays})
 
 
 def _said_of(progress: Progress, table: str, message: str, done: int, total: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -28,8 +29,16 @@ from privsynth.synthesizers.tables.discoveries import (
     OCTAVES,
     Discoveries,
     DomainBudget,
+    counted,
 )
-from privsynth.synthesizers.tables.domains import EVEN_PART, ONE_WAY, Domains, find_domains
+from privsynth.synthesizers.tables.domains import (
+    EVEN_PART,
+    ONE_WAY,
+    Domains,
+    Known,
+    find_domains,
+    one_way_weights,
+)
 from privsynth.synthesizers.tables.fine_domains import find_combinations
 from privsynth.synthesizers.tables.rare_values import FittedCodes
 
@@ -155,7 +164,12 @@ def count_units(curator: Curator, units_share: float) -> float:
 
 
 def measure_base(
-    curator: Curator, settings: BaseMeasurementSettings, *, n_units: float, delta_share: float = 1.0
+    curator: Curator,
+    settings: BaseMeasurementSettings,
+    *,
+    n_units: float,
+    delta_share: float = 1.0,
+    given: Mapping[str, Known] = MappingProxyType({}),
 ) -> BaseMeasurements:
     """Release domains, 1-way marginals and the condition table.
 
@@ -164,6 +178,7 @@ def measure_base(
         settings: Public settings.
         n_units: First noisy count of the units.
         delta_share: Part of the delta that adds up which discovery may use; gradient steps need the rest.
+        given: What is known of columns that the tables above tell of.
 
     Privacy:
         Accounted: by the curator, release by release.
@@ -180,7 +195,7 @@ def measure_base(
         delta=delta_share * curator.allowance.added_delta,
     )
     combinations = find_combinations(curator, schema, budget)
-    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins)
+    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins, given=given)
     condition = _measure_condition(curator, domains, settings.condition_share)
     return BaseMeasurements(
         domains, FittedCodes.of(domains, whole=_whole(schema, domains)), condition, combinations
@@ -205,7 +220,7 @@ def planned_base_measurements(
         (OCTAVES, settings.octaves_share, private.n_octaves),
         ("single values of wide number lines", settings.spikes_share, private.n_wide),
         ("number of units", settings.units_share, 1),
-        (ONE_WAY, settings.one_way_share, len(schema.modelled)),
+        (ONE_WAY, settings.one_way_share, len(counted(schema))),
         ("joint table of target and groups", settings.condition_share, len(condition_columns(schema)) > 1),
     ]
     planned = {
@@ -214,7 +229,9 @@ def planned_base_measurements(
         if count
     }
     one_way = planned[ONE_WAY]
-    even = EVEN_PART * one_way["share"] * mu_squared / one_way["count"]  # what each column gets at least
+    weights = one_way_weights(schema)
+    part = EVEN_PART * min(weights) / sum(weights)  # what each column gets at least
+    even = part * one_way["share"] * mu_squared
     return list((planned | {ONE_WAY: one_way | {"noise_std": noise_for(even)}}).values())
 
 

@@ -11,8 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.domains.binning import bins_from_histogram
+from privsynth.domains.binning import TAIL_END, bins_from_histogram
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
+from privsynth.domains.noisy_cells import denoise
+from privsynth.domains.tails import TAIL_SPREAD, WIDE_MARGIN, with_tails
 from privsynth.models.tables.fitting import Measurement
 from privsynth.schema import PRIVATE, Column, category_text
 from privsynth.schema.row_rules import PREVIOUS
@@ -23,6 +25,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 MOST_BINS_BEFORE = 6  # of what stands in the row before
+FAINT_VARIANCE = 0.01  # of an extrapolated number of rows, in variances of the noise, beside its own spread
 REST_MARGIN = 3.0  # "other" and a private missing cell stay if they stand this many noise deviations out
 
 
@@ -43,7 +46,10 @@ def coarsened(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tu
     if isinstance(fine, DiscreteDomain):
         domain = _kept(fine, counts, noise, has_missing)
         codes = [*range(len(fine.values) + domain.has_other), *([-1] if has_missing else [])]
-        return domain, Measurement(columns=(name,), counts=counts[codes], variance=noise**2)
+        counts, variance = counts[codes], np.full(len(codes), noise**2)
+        if fine.column.counts_rows:
+            counts, variance = _numbers_of_rows(fine, counts, variance, noise)
+        return domain, Measurement(columns=(name,), counts=counts, variance=variance)
     n_cells = fine.grid.n_cells
     bins = bins_from_histogram(
         fine.column,
@@ -52,7 +58,7 @@ def coarsened(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tu
         noise_std=noise,
         n_bins=n_bins,
         has_missing=has_missing,
-        is_wide=is_wide(fine.column),
+        is_wide=is_wide(fine.column) or fine.column.counts_rows,
     )
     missing = counts[n_cells : n_cells + has_missing]
     return replace(bins.domain, bounds_found=fine.bounds_found), Measurement(
@@ -112,6 +118,25 @@ def _merged_bins(domain: NumericDomain, counts: FloatArray, most: int) -> IntArr
     out = np.empty(len(first), dtype=np.int64)
     out[along] = np.unique(group, return_inverse=True)[1]
     return out
+
+
+def _numbers_of_rows(
+    fine: DiscreteDomain, counts: FloatArray, variance: FloatArray, noise: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return counts and variances of a column that counts rows, without the noise of numbers nobody has.
+
+    The cap may be far above what persons have, and each row of a made person beyond that is noise.
+    """
+    begin = np.array(fine.values, dtype=np.float64)
+    n = len(begin)
+    cells = denoise(counts[:n], noise_std=noise, margin=WIDE_MARGIN)
+    least = TAIL_END * max(float(counts.sum()), 1.0)
+    cells = with_tails(cells, counts[:n], begin, begin + 1.0, least=least, noise_std=noise)
+    counts, variance = counts.copy(), variance.copy()
+    is_tail = np.append(cells.is_tail, np.zeros(len(counts) - n, dtype=bool))
+    of_tail = cells.mass[cells.is_tail]
+    counts[is_tail], variance[is_tail] = of_tail, (TAIL_SPREAD * of_tail) ** 2 + FAINT_VARIANCE * noise**2
+    return counts, variance
 
 
 def is_missing_only(

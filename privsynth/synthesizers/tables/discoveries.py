@@ -83,8 +83,13 @@ class Discoveries:
 
 
 def with_own_values(schema: Schema) -> list[Column]:
-    """Return the modelled columns whose values are not those of another one; public."""
-    return [column for column in schema.modelled if column.values_of is None]
+    """Return the counted columns whose values are not those of another one; public."""
+    return [column for column in counted(schema) if column.values_of is None]
+
+
+def counted(schema: Schema) -> list[Column]:
+    """Return the modelled columns but those that the model of a table above tells of; public."""
+    return [column for column in schema.modelled if not column.is_given]
 
 
 def private_combinations(schema: Schema) -> list[Combinations]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +16,33 @@ from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.schema import Column, Schema
+from privsynth.schema.sequences import FIRST, PREVIOUS
 from privsynth.synthesizers.tables.coarse_domains import (
     coarsened,
     coarsened_as,
     is_missing_only,
     missing_only,
 )
-from privsynth.synthesizers.tables.discoveries import DomainBudget, with_own_values
+from privsynth.synthesizers.tables.discoveries import DomainBudget, counted, with_own_values
 from privsynth.synthesizers.tables.fine_domains import find_octaves, fine_domain
 from privsynth.synthesizers.tables.octaves import is_wide
+from privsynth.synthesizers.tables.row_before import is_view
 
 FloatArray = NDArray[np.float64]
 
 ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 MOST_OF_REST = 0.8  # of what an amended run has left, for 1-way marginals
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
-GIVEN_WEIGHT = 0.25  # of a 1-way marginal of what the tables above tell, which are drawn before
+BEFORE_WEIGHT = 0.25  # of a 1-way marginal of the row before, which nearly follows from that of rows
+GIVEN_SPREAD = 0.05  # of what the model of a table above tells, as a part of each share
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a column before anything is counted: its codes, and their shares, ``(n_codes,)``."""
+
+    domain: Domain
+    shares: FloatArray
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,13 @@ class Domains:
 
 
 def find_domains(
-    curator: Curator, schema: Schema, budget: DomainBudget, *, n_units: float, n_bins: int
+    curator: Curator,
+    schema: Schema,
+    budget: DomainBudget,
+    *,
+    n_units: float,
+    n_bins: int,
+    given: Mapping[str, Known] = MappingProxyType({}),
 ) -> Domains:
     """Release what the schema keeps private, then the 1-way marginals, and make bins from them.
 
@@ -54,13 +72,15 @@ def find_domains(
         budget: Shares of each step.
         n_units: First noisy count of the units; decides how finely number lines are divided.
         n_bins: Bins aimed at for a number line.
+        given: What is known of the columns that the tables above tell of (``is_given``), from their releases.
 
     Privacy:
         Accounted: by the curator, release by release.
     """
+    columns = counted(schema)
     mu_squared = budget.one_way * curator.allowance.mu_squared
     # by all that the run may spend: an amended run then finds the tables that it kept on the same grids
-    resolution = n_units / noise_for(budget.one_way * curator.limit.mu_squared / len(schema.modelled))
+    resolution = n_units / noise_for(budget.one_way * curator.limit.mu_squared / len(columns))
     cell_noise = n_units / resolution
     octaves = {c.name: find_octaves(curator, c, budget) for c in with_own_values(schema) if is_wide(c)}
     grids = {name: of.grid(schema.columns[name], cell_noise=cell_noise) for name, of in octaves.items()}
@@ -69,10 +89,9 @@ def find_domains(
         for c in with_own_values(schema)
     }
     fine = {
-        c.name: own[c.name] if c.values_of is None else _with_values_of(own[c.values_of], c)
-        for c in schema.modelled
+        c.name: own[c.name] if c.values_of is None else _with_values_of(own[c.values_of], c) for c in columns
     }
-    weights = [GIVEN_WEIGHT if domain.column.is_given else 1.0 for domain in fine.values()]
+    weights = one_way_weights(schema)
     parts = one_way_parts([domain.size for domain in fine.values()], weights)
     released = []
     for i, (name, domain) in enumerate(fine.items()):
@@ -99,8 +118,22 @@ def find_domains(
             coarse[column.name] = missing_only(column, counts, noise)
         else:
             coarse[column.name] = coarsened(domain, counts, noise, n_bins)
-    domains = {name: coarse[name][0] for name in fine}
-    return Domains(domains, [coarse[name][1] for name in fine], max(n_units, 1.0), n_units_std)
+    n_units = max(n_units, 1.0)
+    for name, known in given.items():
+        counts, least = n_units * known.shares, min(noise for _, _, noise in released)
+        coarse[name] = (
+            known.domain,
+            Measurement(columns=(name,), counts=counts, variance=(GIVEN_SPREAD * counts) ** 2 + least**2),
+        )
+    names = [column.name for column in schema.modelled]
+    domains = {name: coarse[name][0] for name in names}
+    return Domains(domains, [coarse[name][1] for name in names], n_units, n_units_std)
+
+
+def one_way_weights(schema: Schema) -> list[float]:
+    """Return how much the 1-way marginal of each counted column counts; public."""
+    of_before = {FIRST, *(PREVIOUS + str(column.values_of) for column in schema.modelled)}
+    return [BEFORE_WEIGHT if is_view(schema) and c.name in of_before else 1.0 for c in counted(schema)]
 
 
 def _with_values_of(fine: Domain, column: Column) -> Domain:

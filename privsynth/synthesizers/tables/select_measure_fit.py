@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Self
 
 from privsynth.accounting.gdp import exponential_epsilon0, noise_for, rounded_down
@@ -31,7 +32,7 @@ from privsynth.synthesizers.tables.base_measurements import (
     count_units,
     measure_base,
 )
-from privsynth.synthesizers.tables.domains import Domains
+from privsynth.synthesizers.tables.domains import Domains, Known
 from privsynth.synthesizers.tables.row_before import (
     RowBefore,
     are_shared,
@@ -145,6 +146,7 @@ def fit_marginals(
     progress: Progress,
     share: float = 1.0,
     delta_share: float = 1.0,
+    given: Mapping[str, Known] = MappingProxyType({}),
 ) -> FittedTable:
     """Run the recipe against a curator, with records or in replay.
 
@@ -156,6 +158,7 @@ def fit_marginals(
         progress: Called with a message, the rounds done, and the rounds planned.
         share: Of the run's ``mu**2`` that the table may cost.
         delta_share: Part of the delta that adds up which discovery may use.
+        given: What is known of columns that the tables above tell of.
 
     Privacy:
         Accounted: by the curator, release by release; everything else is post-processing.
@@ -165,7 +168,7 @@ def fit_marginals(
     n_units = count_units(curator, share * settings.units_share)
     strength = n_units * math.sqrt(share * curator.limit.mu_squared)
     settings = settings.adapted_to(strength).within(share)
-    first = measure_base(curator, settings, n_units=n_units, delta_share=delta_share)
+    first = measure_base(curator, settings, n_units=n_units, delta_share=delta_share, given=given)
     domains, codes = first.domains, first.codes
     names = tuple(codes.by_column)
     fitter = MixtureFitter(
@@ -187,6 +190,9 @@ def fit_marginals(
             fitter.add(table)
     if rows is not None:
         fitter.add(rows.first_of_records())
+        for one_way in codes.one_way:
+            if not set(one_way.columns) & codes.groups.keys() and (before := rows.table_before(one_way)):
+                fitter.add(before)
         part = _part_of_rest(curator, "counts/before", settings.before_share, mu_squared)
         _measure_before(curator, codings_of(codes.by_column), fitter, settings, part)
     losses, reserve = [], curator.allowance.mu_squared - mu_squared

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from privsynth.schema import Schema
-from privsynth.schema.sequences import sequence_view
-from privsynth.synthesizers.tables.row_before import are_shared, derived, pairs_before
+import numpy as np
+import pytest
+
+from privsynth.domains.encoding import DiscreteDomain, NumericDomain
+from privsynth.models.tables.fitting import Measurement
+from privsynth.schema import Column, Schema
+from privsynth.schema.sequences import N_RECORDS, sequence_view
+from privsynth.synthesizers.tables.coarse_domains import coarsened
+from privsynth.synthesizers.tables.discoveries import grid_between
+from privsynth.synthesizers.tables.row_before import RowBefore, are_shared, derived, pairs_before
 
 OWN = {
     "who": {"type": "id", "role": "person_id"},
@@ -29,3 +36,66 @@ def test_without_an_order_there_is_no_gap():
     view = sequence_view(Schema(columns, max_records_per_person=3))
     assert not any(column.distance_of for column in view.modelled)
     assert derived(view) == {"first", "prev.gap.teeth", "prev.prev.ill"}
+
+
+@pytest.mark.parametrize("cap", [60, 200])  # told apart one by one, and on a line
+def test_a_cap_far_above_what_persons_have_makes_no_rows(cap):
+    true = np.zeros(cap)
+    true[:5] = [400, 100, 1500, 60, 1000]
+    schema = Schema(
+        {"id": {"type": "id", "role": "person_id"}, "ill": {"type": "boolean"},
+         "sex": {"type": "boolean", "per": "person"}},
+        max_records_per_person=cap,
+    )  # fmt: skip
+    column = sequence_view(schema).columns[N_RECORDS]
+    cells = np.arange(cap)
+    grid = grid_between(column, 1, cap, resolution=1e4)
+    fine = (
+        NumericDomain(column, grid, cells, np.ones(cap), False)
+        if column.is_numeric
+        else DiscreteDomain(column, column.labels, False, False)
+    )
+    noise, means = 20.0, []
+    for seed in range(40):
+        noisy = true + np.random.default_rng(seed).normal(0, noise, cap)
+        domain, measured = coarsened(fine, noisy, noise, 20)
+        shares = np.maximum(measured.counts, 0.0) / np.maximum(measured.counts, 0.0).sum()
+        numbers = 1.0 + np.arange(cap)
+        if isinstance(domain, NumericDomain):
+            means.append(float((shares[domain.bin_of_cell] * domain.cell_weight) @ numbers))
+        else:
+            means.append(float(shares @ numbers))
+        assert measured.counts[:5].sum() == pytest.approx(true.sum(), abs=6 * noise * np.sqrt(5))
+    real = float(true @ np.arange(1.0, cap + 1) / true.sum())
+    left = float(np.mean([np.maximum(true + np.random.default_rng(s).normal(0, noise, cap), 0).sum()
+                          for s in range(3)])) - true.sum()  # fmt: skip
+    assert left > 300  # what noise alone would add, cut off at zero
+    assert np.mean(means) == pytest.approx(real, abs=0.1)
+    assert np.max(np.abs(np.array(means) - real)) < 0.6
+
+
+def test_all_numbers_of_rows_that_stand_clear_stay_as_they_were_counted():
+    column = Column(name="n", type="categorical", categories=(1, 2, 3), counts_rows=True)
+    counts = np.array([500.0, 300.0, 200.0])
+    _, measured = coarsened(DiscreteDomain(column, (1, 2, 3), False, False), counts, 10.0, 20)
+    assert measured.counts.tolist() == counts.tolist()
+    assert np.asarray(measured.variance).tolist() == [100.0] * 3
+
+
+def test_a_table_of_one_column_tells_of_it_in_the_row_before():
+    view = sequence_view(
+        Schema(
+            {
+                "id": {"type": "id", "role": "person_id"},
+                "sex": {"type": "boolean", "per": "person"},
+                "ill": {"type": "boolean"},
+            },
+            max_records_per_person=4,
+        )
+    )
+    domains = {c.name: DiscreteDomain(c, c.labels, False, bool(c.missing)) for c in view.modelled if c.labels}
+    first = Measurement(columns=("first",), counts=np.array([300.0, 100.0]), variance=1.0)
+    rows = RowBefore(view, domains, [first])
+    before = rows.table_before(Measurement(columns=("ill",), counts=np.array([320.0, 80.0]), variance=4.0))
+    assert before.columns == ("prev.ill",)
+    assert before.counts == pytest.approx([240.0, 60.0, 100.0])  # a fourth are first rows, with none before
