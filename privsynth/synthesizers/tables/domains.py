@@ -16,7 +16,8 @@ from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.schema import Column, Schema
-from privsynth.schema.sequences import FIRST, PREVIOUS
+from privsynth.schema.row_rules import PREVIOUS
+from privsynth.schema.sequences import FIRST
 from privsynth.synthesizers.tables.coarse_domains import (
     coarsened,
     coarsened_as,

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.random import default_rng
 
+from privsynth.sampling.calibration import calibrated_tables
+from privsynth.sampling.completion import Known
+from privsynth.sampling.linked import LinkedModel, known_of, numbers_of_rows, own_of, walk_of
+from privsynth.sampling.plan import make_plan
+from privsynth.sampling.request import SampleRequest
+from privsynth.sampling.rows import coded_blocks
 from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.linked_views import linked_view, n_of
 from privsynth.schema.sequences import N_RECORDS
@@ -73,3 +82,32 @@ def test_numbers_that_stand_in_bins_above_are_handed_down_one_by_one(tmp_path) -
     assert below.domain.code_of_ticks(np.array([1.0, 3.0, float(most)])).tolist() == [0, 2, most - 1]
     drawn = made.sample(100, random_state=0)
     assert drawn["trans"]["account"].isin(drawn["account"]["account"]).all()
+
+
+def off(model: LinkedModel, name: str, known: dict[str, Known], n_records) -> float:
+    """Return how far from the model's it is, how often drawn rows hold each component."""
+    mixture = model.views[name].mixture
+    tally = np.zeros((2, mixture.n_components))
+    walk = walk_of(model, name, tally)
+    walk.rows_of(walk.beginning(known, n_records, default_rng(3)), n_records, default_rng(3))
+    is_drawn = tally.sum(axis=1) > 0
+    wanted, drawn = mixture.blocks[mixture.columns.index("first")].T[is_drawn], tally[is_drawn]
+    shares = drawn / drawn.sum(axis=1, keepdims=True) - wanted / wanted.sum(axis=1, keepdims=True)
+    return float(np.abs(shares).sum() / 2)
+
+
+def test_rows_of_every_child_table_hold_components_as_often_as_its_model_says(fitted) -> None:
+    model = fitted.model_
+    assert set(model.calibration) == {"account", "trans", "card"}
+    plain = replace(model, calibration={})
+
+    plan = make_plan(model.persons, SampleRequest(n=2000), default_rng(1))
+    ((persons, _),) = coded_blocks(plan, default_rng(1))
+    clients = own_of(model, "client", persons)
+    for name in ("account", "card"):
+        n = numbers_of_rows(model, name, clients)
+        some = np.flatnonzero(n > 0)
+        known = known_of(model, name, clients, some, n[some])
+        assert off(model, name, known, n[some]) < 0.8 * off(plain, name, known, n[some])
+    again = calibrated_tables(plain).calibration
+    assert all((again[name] == factors).all() for name, factors in model.calibration.items())
