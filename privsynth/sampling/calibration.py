@@ -23,6 +23,7 @@ from privsynth.sampling.linked import (
     known_of,
     numbers_of_rows,
     own_of,
+    rows_below,
     walk_of,
 )
 from privsynth.sampling.plan import make_plan
@@ -104,7 +105,7 @@ def _trial(model: LinkedModel, name: str, known: dict[str, Known], n_records: In
 
     def draw(factors: LogWeights, tally: FloatArray, rng: np.random.Generator) -> None:
         walk = walk_of(replace(model, calibration={name: factors}), name, tally)
-        walk.rows_of(walk.beginning(known, n_records, rng), n_records, rng)
+        rows_below(walk, known, n_records, rng)
 
     return draw
 

@@ -15,7 +15,8 @@ from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, Nu
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema.columns import Column
 from privsynth.schema.linked import LinkedSchema
-from privsynth.schema.linked_views import given, given_name, linked_view, n_of
+from privsynth.schema.linked_tables import given_name
+from privsynth.schema.linked_views import given, linked_view, n_of
 from privsynth.schema.sequences import N_RECORDS
 from privsynth.synthesizers.tables.domains import Known
 

@@ -10,7 +10,7 @@ from numpy.random import default_rng
 
 from privsynth.sampling.calibration import calibrated_tables
 from privsynth.sampling.completion import Known
-from privsynth.sampling.linked import LinkedModel, known_of, numbers_of_rows, own_of, walk_of
+from privsynth.sampling.linked import LinkedModel, known_of, numbers_of_rows, own_of, rows_below, walk_of
 from privsynth.sampling.plan import make_plan
 from privsynth.sampling.request import SampleRequest
 from privsynth.sampling.rows import coded_blocks
@@ -88,8 +88,7 @@ def off(model: LinkedModel, name: str, known: dict[str, Known], n_records) -> fl
     """Return how far from the model's it is, how often drawn rows hold each component."""
     mixture = model.views[name].mixture
     tally = np.zeros((2, mixture.n_components))
-    walk = walk_of(model, name, tally)
-    walk.rows_of(walk.beginning(known, n_records, default_rng(3)), n_records, default_rng(3))
+    rows_below(walk_of(model, name, tally), known, n_records, default_rng(3))
     is_drawn = tally.sum(axis=1) > 0
     wanted, drawn = mixture.blocks[mixture.columns.index("first")].T[is_drawn], tally[is_drawn]
     shares = drawn / drawn.sum(axis=1, keepdims=True) - wanted / wanted.sum(axis=1, keepdims=True)

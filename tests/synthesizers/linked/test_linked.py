@@ -292,7 +292,9 @@ def test_what_is_told_and_kept_beside_the_releases_is_known_before_a_record_is_r
             progress=lambda *said, told=told: told.append(said),
         )
         store = ReleaseStore(partial)
-        meta = {name: value for name, value in store.meta.items() if name not in ("run", "ledger", "ledger_link")}
+        meta = {
+            name: value for name, value in store.meta.items() if name not in ("run", "ledger", "ledger_link")
+        }
         left.append((told, meta, [(release.key, release.facts.keys()) for release in store]))
         store.close()
     assert left[0] == left[1]
