@@ -42,10 +42,10 @@ class AuditReport:
         sections: Name to figures, see `privsynth.report.sections.SECTIONS`: ``guarantee``, the statement of
             the model file or None; ``fidelity``, ``utility``, ``fairness``, ``interpretability``,
             ``membership``, ``disclosure``, see `privsynth.metrics`; where the schema says that the rows of a
-            person belong together ``sequences``; of linked tables ``links``; ``synthetic``, of a public
-            report what the released rows show by themselves, else None; ``paid``, figures that a budget of
-            the audit's own covers, else None; ``pictures``, what the page of images shows and the JSON leaves
-            out.
+            person belong together ``sequences``; of linked tables ``links`` and ``by_table``; ``synthetic``,
+            of a public report what the released rows show by themselves, else None; ``paid``, figures that a
+            budget of the audit's own covers, else None; ``pictures``, what the page of images shows and the
+            JSON leaves out.
         verdicts: ``question``, ``verdict``, ``evidence``, ``action`` and ``section`` of the page, each.
         tables: Table to its numbers of rows and units as it was given, None where it was not.
         settings: What the caller asked for.

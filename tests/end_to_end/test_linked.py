@@ -84,16 +84,16 @@ def test_folders_are_audited_as_frames_are(folder) -> None:
         for name, table in tables.items():
             table.to_parquet(folder / side / f"{name}.parquet")
     flags = [part for side in sides for part in (f"--{side}", folder / side)]
-    command = ["audit", *flags, "--schema", folder / "linked.json", "-o", folder / "page"]
+    command = ["audit", *flags, "--schema", folder / "linked.json", "-o", folder / "page", "--quick"]
     code, out, err = run(*command, "--json")
     assert code == 0, err
     assert "Do the rows of the synthetic tables belong together" in out
     written = json.loads((folder / "page" / "report.json").read_text(encoding="utf-8"))
-    assert written["links"] == plain(audit(**sides, schema=SCHEMA).links)
+    assert written["links"] == plain(audit(**sides, schema=SCHEMA, quick=True).links)
     assert (folder / "page" / "report.html").exists()
     code, _, err = run(*command, "--target", "rich", "--force")
     assert (code, "--target is of single tables and images" in err) == (2, True)
-    code, _, err = run(*command[:1], *flags[2:], *command[-4:], "--force")
+    code, _, err = run(*command[:1], *flags[2:], *command[-5:], "--force")
     assert (code, "expected --real" in err) == (2, True)
     (folder / "synthetic" / "card.parquet").unlink()
     code, _, err = run(*command, "--force")
@@ -111,5 +111,5 @@ def test_a_folder_is_split_by_whole_persons_and_fitted_and_audited(folder) -> No
     code, _, err = run(*split)
     assert (code, "--force" in err) == (2, True)
     flags = ["--schema", folder / "linked.json", "--real", parts["train"], "--holdout", parts["holdout"]]
-    code, _, err = run("audit", *flags, "--synthetic", folder / "bank", "-o", folder / "page")
+    code, _, err = run("audit", *flags, "--synthetic", folder / "bank", "-o", folder / "page", "--quick")
     assert code == 0, err

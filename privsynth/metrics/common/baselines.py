@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -69,12 +69,12 @@ class Baselines:
         return Baselines(reference, np.ones(n_rows), judged)
 
 
-def figure_of(values: dict[Compared, float] | dict[Compared, float | None]) -> dict[str, Any]:
+def figure_of(values: Mapping[Compared, float | None]) -> dict[str, Any]:
     """Return a figure from what a measure says of each judged table."""
     return figure(values["synthetic"], ceiling=values.get("ceiling"), floor=values.get("floor"))
 
 
-def figures_of(values: dict[Compared, dict[str, float]]) -> dict[str, dict[str, Any]]:
+def figures_of(values: Mapping[Compared, Mapping[str, float | None]]) -> dict[str, dict[str, Any]]:
     """Return figures by name from a measure that returns several scores."""
     return {
         score: figure_of({name: scores[score] for name, scores in values.items()})

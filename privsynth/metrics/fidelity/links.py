@@ -8,17 +8,17 @@ random). Each person counts once: a row weighs its parent's weight over the numb
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from privsynth.metrics.common.baselines import Compared
+from privsynth.metrics.common.compared_families import CompareFamilies
 from privsynth.metrics.common.distances import distance_by_chance, distances, mean_figure, some_pairs
 from privsynth.metrics.common.families import Families, LinkedTables, load_linked_tables
 from privsynth.metrics.common.marginals import Coded
+from privsynth.metrics.fidelity.sdmetrics_links import MAX_ROWS, compare_links_by_sdmetrics
 from privsynth.records.codes import Discretiser, joint_cells
 from privsynth.records.linked import Tables
 from privsynth.schema.linked import LinkedSchema
@@ -33,38 +33,6 @@ INTERVALS = (
     "Distances carry no interval; the holdout shows what sampling error alone does to them, and has fewer "
     "persons than the real tables as a rule."
 )
-
-
-@dataclass(frozen=True)
-class CompareFamilies:
-    """Families to judge, and those that they are held against.
-
-    Attributes:
-        source: Of the persons that the generator was fitted to.
-        judged: ``synthetic``; ``ceiling``, the holdout's, if there is one; ``floor``, independent links.
-    """
-
-    source: Families
-    judged: dict[Compared, Families]
-
-    @classmethod
-    def of(cls, tables: LinkedTables, generator: np.random.Generator) -> CompareFamilies:
-        """Deal the rows of the real tables.
-
-        Privacy:
-            Not private: holds real records.
-        """
-        judged: dict[Compared, Families] = {
-            "synthetic": tables.synthetic,
-            "floor": tables.real.dealt(generator),
-        }
-        if tables.holdout is not None:
-            judged["ceiling"] = tables.holdout
-        return cls(tables.real, judged)
-
-    def each(self, measure: Callable[[Families], Coded | None]) -> dict[Compared, Coded | None]:
-        """Return what is made of each side's families."""
-        return {name: measure(families) for name, families in self.judged.items()}
 
 
 def links(
@@ -98,11 +66,16 @@ def links(
     return assess_links(tables, random_state=random_state)
 
 
-def assess_links(tables: LinkedTables, *, random_state: int = 0) -> dict[str, Any]:
+def assess_links(tables: LinkedTables, *, max_rows: int = MAX_ROWS, random_state: int = 0) -> dict[str, Any]:
     """Return the section of the report.
 
     Distances are total variation (0 = equal, 1 = disjoint). Numbers fall into quantile bins of the source,
     and "missing" has a bin of its own.
+
+    Args:
+        tables: The tables.
+        max_rows: Rows of the largest table that sdmetrics is given, as whole families drawn at random.
+        random_state: Seed of the rows that are dealt and drawn.
 
     Returns:
         ``n_persons`` and ``orphans`` (rows that lead to nobody, by table) of each side; ``links``, of each
@@ -111,17 +84,20 @@ def assess_links(tables: LinkedTables, *, random_state: int = 0) -> dict[str, An
         ``children`` (how many rows a row of the parent has, top-coded at the cap; ``by_chance`` is about what
         sampling alone gives), ``children_given`` (that number with a column of the parent, mean),
         ``pairs_tv`` (a column above with a column of the table, mean over ``pairs``) and ``totals`` (rows of
-        a person, and sums of a person's numbers, mean over ``by_total``); ``intervals``.
+        a person, and sums of a person's numbers, mean over ``by_total``); ``sdmetrics``, scores of its
+        quality report on all tables, of which 1 is best; ``intervals``.
 
     Privacy:
         Not private: figures of real records.
     """
-    compared = CompareFamilies.of(tables, np.random.default_rng([random_state, 5]))
+    generator = np.random.default_rng([random_state, 5])
+    compared = CompareFamilies.of(tables, generator)
     return {
         "status": "assessed",
         "n_persons": {side: families.n_persons for side, families in tables.sides.items()},
         "orphans": {side: dict(families.orphans) for side, families in tables.sides.items()},
         "links": [_link(compared, name, tables) for name in tables.real.parents],
+        "sdmetrics": compare_links_by_sdmetrics(compared, generator, max_rows=max_rows),
         "intervals": INTERVALS,
     }
 

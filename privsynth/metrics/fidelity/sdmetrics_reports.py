@@ -67,20 +67,36 @@ def report_scores(
     Privacy:
         Not private: of real records, if the reference holds them.
     """
+    metadata = {"tables": {_TABLE: {"columns": sdtypes(schema)}}, "relationships": []}
+    scores = scores_of_tables({_TABLE: plain(reference)}, {_TABLE: plain(synthetic)}, metadata, which)
+    return {name: score for name, score in scores.items() if name not in _OF_SEVERAL_TABLES}
+
+
+def scores_of_tables(
+    reference: dict[str, pd.DataFrame],
+    synthetic: dict[str, pd.DataFrame],
+    metadata: dict[str, Any],
+    which: str = "quality",
+) -> dict[str, float | None]:
+    """Return the score of a report on several tables and its properties by name.
+
+    Args:
+        reference: Rows as `plain` gives them, by table.
+        synthetic: Those to judge.
+        metadata: As sdmetrics takes it.
+        which: ``quality`` or ``diagnostic``.
+
+    Privacy:
+        Not private: of real records, if the reference holds them.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # constant columns and the like: the score is then undefined
         from sdmetrics.reports import DiagnosticReport, QualityReport
 
         report = QualityReport() if which == "quality" else DiagnosticReport()
-        report.generate(
-            {_TABLE: _plain(reference)},
-            {_TABLE: _plain(synthetic)},
-            {"tables": {_TABLE: {"columns": _sdtypes(schema)}}, "relationships": []},
-            verbose=False,
-        )
+        report.generate(reference, synthetic, metadata, verbose=False)
         properties = report.get_properties().set_index("Property")["Score"]
-    named = {name: number(score) for name, score in properties.items() if name not in _OF_SEVERAL_TABLES}
-    return {"score": number(report.get_score()), **named}
+    return {"score": number(report.get_score()), **{name: number(x) for name, x in properties.items()}}
 
 
 def _section(scores: dict[Compared, dict[str, float | None]]) -> dict[str, Any]:
@@ -91,15 +107,24 @@ def _section(scores: dict[Compared, dict[str, float | None]]) -> dict[str, Any]:
     return {"score": by_name.pop("score"), "properties": by_name}
 
 
-def _sdtypes(schema: Schema) -> dict[str, Any]:
+def sdtypes(schema: Schema) -> dict[str, Any]:
+    """Return the columns of a schema as sdmetrics describes them.
+
+    Privacy:
+        Public: reads no record.
+    """
     return {
         column.name: {"sdtype": "numerical" if column.is_numeric else "categorical"}
         for column in schema.modelled
     }
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with categories as text, None where missing."""
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with categories as text, None where missing.
+
+    Privacy:
+        Not private: returns the rows given.
+    """
     columns = {}
     for name in table.columns:
         column = table[name].reset_index(drop=True)

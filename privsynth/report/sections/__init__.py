@@ -10,6 +10,7 @@ not there.
 from __future__ import annotations
 
 from privsynth.report.sections import (
+    by_table,
     disclosure,
     fairness,
     fidelity,
@@ -44,6 +45,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
         guarantee.SECTION,
         membership.OF_LINKED,
         links.SECTION,
+        by_table.SECTION,
         *links.SAID_ELSEWHERE,
     ),
     "images": (

@@ -39,11 +39,19 @@ def _assess(context: TableContext) -> Figures:
 
 
 def _verdicts(content: Content) -> list[Verdict]:
-    return [_verdict(content["fidelity"], by_request(content))]
+    return [fidelity_verdict(content["fidelity"], by_request(content))]
 
 
-def _verdict(fidelity: Figures, moved: str) -> Verdict:
-    """Return the verdict on distances, overall and within groups."""
+def fidelity_verdict(fidelity: Figures, moved: str) -> Verdict:
+    """Return the verdict on distances, overall and within groups.
+
+    Args:
+        fidelity: Figures of a table.
+        moved: A sentence on what a request moved; may be empty.
+
+    Privacy:
+        Not private: says what figures of real records say.
+    """
     question = "Do the synthetic rows look like the source?"
     if not is_assessed(fidelity):
         return or_not_assessed(fidelity, question, "Mend the tables and audit again.")

@@ -106,6 +106,11 @@ def _view(content: Content) -> dict[str, Any]:
     ]
     return {
         "link_rows": [row for link in found["links"] for row in _rows(link) if row[1]["value"] is not None],
+        "sdmetrics_rows": [
+            (f"sdmetrics, {name.lower()}", figure)
+            for name, figure in found["sdmetrics"].items()
+            if figure["value"] is not None
+        ],
         "link_pairs": sorted(pairs, key=lambda pair: -(pair["tv"]["value"] or 0.0))[:MAX_PAIRS_LISTED],
         "n_link_pairs": len(pairs),
         "orphans": orphans_of(found),

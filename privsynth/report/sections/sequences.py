@@ -34,15 +34,19 @@ def _assess(context: TableContext) -> Figures:
 
 
 def _verdicts(content: Content) -> list[Verdict]:
-    return [_verdict(content["sequences"])]
+    return [sequences_verdict(content["sequences"])]
 
 
-def _verdict(found: Figures) -> Verdict:
-    """Return the verdict on following records, on the next event, and on records per person."""
+def sequences_verdict(found: Figures) -> Verdict:
+    """Return the verdict on following records, on the next event, and on records per person.
+
+    Privacy:
+        Not private: says what figures of real records say.
+    """
     if not is_assessed(found):
         return or_not_assessed(found, _QUESTION, "Mend the tables and audit again.")
     lags = {_lag_words(lag["lag"], has_order=found["has_order"]): lag["tv"] for lag in found["lags"]}
-    scores = dict(_next_events(found))
+    scores = dict(next_event_rows(found))
     told = {name: figure for name, figure in (lags | scores).items() if figure["value"] is not None}
     records = found["records_per_person"]
     if not told:
@@ -81,8 +85,12 @@ def _lag_words(lag: int, *, has_order: bool) -> str:
     return f"TVD of a record and the one {_NUMBERS[lag]}before it"
 
 
-def _distances(found: Figures) -> list[tuple[str, Figures | None]]:
-    """Return the figures of the section's table: what each is called, and the figure."""
+def distance_rows(found: Figures) -> list[tuple[str, Figures | None]]:
+    """Return the figures of the section's table: what each is called, and the figure.
+
+    Privacy:
+        Not private: figures of real records.
+    """
     return [
         ("TVD of records per person", found["records_per_person"]),
         *((_lag_words(lag["lag"], has_order=found["has_order"]), lag["tv"]) for lag in found["lags"]),
@@ -93,8 +101,12 @@ def _distances(found: Figures) -> list[tuple[str, Figures | None]]:
     ]
 
 
-def _next_events(found: Figures) -> list[tuple[str, Figures]]:
-    """Return the scores of what comes next."""
+def next_event_rows(found: Figures) -> list[tuple[str, Figures]]:
+    """Return the scores of what comes next.
+
+    Privacy:
+        Not private: figures of real records.
+    """
     section = found["next_event"]
     if not is_assessed(section):
         return []
@@ -111,8 +123,10 @@ def _view(content: Content) -> dict[str, Any]:
     shown = found["timelines"]
     columns = shown["columns"]
     return {
-        "distances": [row for row in _distances(found) if row[1] is not None and row[1]["value"] is not None],
-        "next_events": _next_events(found),
+        "distances": [
+            row for row in distance_rows(found) if row[1] is not None and row[1]["value"] is not None
+        ],
+        "next_events": next_event_rows(found),
         "next_model": MODEL_WORDS.get(found["next_event"].get("model", ""), ""),
         "lag_pairs": _listed_pairs(found),
         "timeline_pictures": [
@@ -141,8 +155,8 @@ def _key_figures(content: Content) -> list[KeyFigure]:
     if not is_assessed(found):
         return []
     return [
-        *((name, "low", figure) for name, figure in _distances(found)),
-        *((name, "high", figure) for name, figure in _next_events(found)),
+        *((name, "low", figure) for name, figure in distance_rows(found)),
+        *((name, "high", figure) for name, figure in next_event_rows(found)),
     ]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from privsynth.errors import ParameterError, SchemaError, TableError
-from privsynth.metrics import links
+from privsynth.metrics import fidelity, links, sequences
 from privsynth.metrics.common.families import load_linked_tables
+from privsynth.metrics.fidelity.by_table import MAX_TRIPLES, assess_by_table
 from privsynth.report.report import plain
+from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
 from tests.helpers.linked import SCHEMA, bank
 
@@ -124,6 +127,44 @@ def test_a_child_that_forgets_its_grandparent_alone_is_seen(tables) -> None:
     across, along = pairs[("client.rich", "big")], pairs[("account.gold", "big")]
     assert across["value"] > 0.8 * across["floor"]
     assert along["value"] < 0.5 * along["floor"]  # not 0: owners of many accounts weigh each of them less
+
+
+def test_a_table_by_itself_is_judged_as_a_table_of_persons_is() -> None:
+    sides = {side: bank(200, i, i * 10**6) for i, side in enumerate(("real", "synthetic", "holdout"))}
+    found = {
+        of["table"]: of
+        for of in assess_by_table(load_linked_tables(**sides, schema=SCHEMA), n_bootstrap=5)["tables"]
+    }
+    clients = {side: of["client"].drop(columns="id") for side, of in sides.items()}
+    columns = {column.name: column for column in SCHEMA.tables["client"].schema.modelled}
+    alone = fidelity(**clients, schema=Schema(columns), max_triples=MAX_TRIPLES)
+    for key in ("tv_1way", "tv_2way"):
+        assert found["client"]["fidelity"][key]["value"] == pytest.approx(alone[key]["value"])
+    assert found["client"]["sequences"] is None
+    joined = {
+        side: of["trans"]
+        .merge(of["account"].add_prefix("account."), left_on="account", right_on="account.account")
+        .merge(of["client"].add_prefix("client."), left_on="account.owner", right_on="client.id")
+        .assign(account=lambda rows, side=side: side + rows["account"])
+        for side, of in sides.items()
+    }
+    above = {
+        f"{name}.{column.name}": replace(column, name=f"{name}.{column.name}", per="person", role=None)
+        for name in ("client", "account")
+        for column in SCHEMA.tables[name].schema.modelled
+    }
+    own = {c.name: c for c in SCHEMA.tables["trans"].schema.columns.values()}
+    schema = Schema({**own, **above}, max_records_per_person=4)
+    histories = sequences(**joined, schema=schema, n_bootstrap=5)
+    for key in ("totals", "gaps"):
+        assert found["trans"]["sequences"][key]["value"] == pytest.approx(histories[key]["value"])
+    lags = [of["sequences"]["lags"][0]["tv"]["value"] for of in (found["trans"], {"sequences": histories})]
+    assert lags[0] == pytest.approx(lags[1])
+    scores = [
+        of["next_event"]["predicted"][0]["of_score"]["value"]
+        for of in (found["trans"]["sequences"], histories)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)  # columns stand in another order
 
 
 def test_families_stay_whole_when_some_persons_are_drawn() -> None:
