@@ -112,6 +112,14 @@ def fit(
         ),
     ] = None,
     on_violation: Annotated[OnViolation, typer.Option()] = OnViolation.ERROR,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Read the table in parts, so that memory does not grow with its rows; by default Parquet "
+            "files of 128 MB and more.",
+        ),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
     ] = False,
@@ -175,6 +183,7 @@ def fit(
                 releases_path=partial,
                 restart=restart,
                 progress=progress,
+                stream=stream,
             )
         _save(model, output, partial)
     except FitInterrupted as stopped:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,6 +37,7 @@ class ArrowSource(Source):
         check_column_names(self.names, "the table")
         self.dtypes, self.attrs = dict(zip(schema.names, schema.types, strict=True)), attrs_of(schema)
         self._kept = [name for name in self.names if options.keeps(name)]
+        self.can_be_read_again, self._is_used_up = False, False
 
     @cached_property
     def _table(self) -> pa.Table:
@@ -46,11 +47,21 @@ class ArrowSource(Source):
         schema = pa.schema([self._reader.schema.field(name) for name in self._kept])
         return pa.Table.from_batches([batch.select(self._kept) for batch in self._batches()], schema)
 
-    def _batches(self) -> list[pa.RecordBatch]:
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        if self._is_used_up:
+            raise TableError(f"{self._what} cannot be read again: it gave its rows already; open it anew")
+        self._is_used_up = True
         try:
-            return list(self._reader)
+            yield from self._reader
         except Exception:
             raise TableError(f"{self._what} cannot be read: its stream of rows breaks off") from None
+
+    def batches(self, names: Sequence[str], n_rows: int) -> Iterator[dict[str, pd.Series]]:
+        if "_table" in self.__dict__:  # all rows were asked for before
+            yield from super().batches(names, n_rows)
+            return
+        for batch in self._batches():
+            yield from series_of(batch, names, n_rows)
 
     @property
     def n_rows(self) -> int:
@@ -65,6 +76,17 @@ ARROW_STREAMS = Kind(
     ArrowSource,
     lambda given: hasattr(given, "__arrow_c_stream__") and not isinstance(given, pd.Series),
 )
+
+
+def series_of(batch: pa.RecordBatch, names: Sequence[str], n_rows: int) -> Iterator[dict[str, pd.Series]]:
+    """Yield columns of a batch of Arrow as `as_series` does, in parts of at most ``n_rows`` rows.
+
+    Privacy:
+        Not private: returns the records.
+    """
+    for start in range(0, batch.num_rows, n_rows):
+        part = batch.slice(start, n_rows)
+        yield {name: as_series(name, pa.chunked_array([part.column(name)])) for name in names}
 
 
 def as_series(name: str, column: pa.ChunkedArray) -> pd.Series:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import re
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from io import TextIOWrapper
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,8 @@ class CsvSource(Source):
     """
 
     def __init__(self, files: Files, options: ReadOptions) -> None:
-        self._what, self._options = files.text, options
+        self._what, self._options, self._files = files.text, options, files
+        self.can_be_read_again = False  # at little cost
         for dialect in [] if options.is_real else _as_plain_csv(options.dialect):
             with suppress(NotDecodableError):
                 self._open(files, dialect)
@@ -83,8 +85,23 @@ class CsvSource(Source):
     def n_rows(self) -> int:
         return int(self._fields.num_rows)
 
+    def batches(self, names: Sequence[str], n_rows: int) -> Iterator[dict[str, pd.Series]]:
+        text = pa.dictionary(pa.int32(), pa.string())
+        with reading(self._what):
+            for part in self._parts:
+                for batch in read_csv_in_parts(part, text, only=names):
+                    for start in range(0, batch.num_rows, n_rows):
+                        rows = pa.Table.from_batches([batch.slice(start, n_rows)])
+                        yield {name: self._series(name, rows.column(name)) for name in names}
+
+    def version(self) -> Hashable:
+        with reading(self._what):
+            return self._files.version(CSV_FILES.suffixes)
+
     def column(self, name: str) -> pd.Series:
-        values = self._fields.column(name)
+        return self._series(name, self._fields.column(name))
+
+    def _series(self, name: str, values: pa.ChunkedArray) -> pd.Series:
         is_number = self._parts[0].decimal == "," and name in self._options.numbers
         series: pd.Series = _with_points(values) if is_number else values.to_pandas()
         return series.rename(name)
@@ -138,43 +155,73 @@ def read_csv(file: CsvFile, text: pa.DataType, *, only: Collection[str] | None =
     """
     kept = [name for name in file.names if only is None or name in only] or file.names
     try:
-        table = _parse(file, text, kept)
-    except UnicodeError:
-        table, is_decodable = None, False
-    except pa.ArrowInvalid as error:
-        table, is_decodable = None, "UTF8" not in str(error)
-    if table is not None and not _may_end_open(file, table):
-        return table
-    if table is None and not is_decodable:
-        raise NotDecodableError(_undecodable(file))
-    if table is None and not _has_records(file):
+        with _parsing(file, text, kept) as options:
+            table = pyarrow.csv.read_csv(**options)
+    except (UnicodeError, pa.ArrowInvalid) as error:
+        _explain(file, error)
         return pa.table({name: pa.array([], text) for name in kept})
-    _refuse_ragged(file)
-    if table is None:
-        raise TableError(f"{file.shown} cannot be read: it is damaged or no CSV file")
+    if _may_end_open(file, table):
+        _refuse_ragged(file)
     return table
 
 
-def _parse(file: CsvFile, text: pa.DataType, kept: list[str]) -> pa.Table:
+def read_csv_in_parts(
+    file: CsvFile, text: pa.DataType, *, only: Collection[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield what `read_csv` returns in parts; what it refuses is refused here, maybe after some rows.
+
+    Privacy:
+        Not private: returns the records.
+    """
+    kept = [name for name in file.names if only is None or name in only] or file.names
+    last: pa.RecordBatch | None = None
+    try:
+        with _parsing(file, text, kept) as options:
+            for batch in pyarrow.csv.open_csv(**options):
+                if batch.num_rows:
+                    if last is not None:
+                        yield last
+                    last = batch
+    except (UnicodeError, pa.ArrowInvalid) as error:
+        _explain(file, error)
+    if last is not None:
+        if _may_end_open(file, pa.Table.from_batches([last])):
+            _refuse_ragged(file)
+        yield last
+
+
+def _explain(file: CsvFile, error: Exception) -> None:
+    """Raise a `TableError` that says why a file cannot be parsed; nothing if it has no records."""
+    if isinstance(error, UnicodeError) or "UTF8" in str(error):
+        raise NotDecodableError(_undecodable(file)) from None
+    if not _has_records(file):
+        return
+    _refuse_ragged(file)
+    raise TableError(f"{file.shown} cannot be read: it is damaged or no CSV file") from None
+
+
+@contextmanager
+def _parsing(file: CsvFile, text: pa.DataType, kept: list[str]) -> Iterator[dict[str, Any]]:
+    """Give the arguments by which a CSV file is parsed."""
     compression = "gzip" if is_gzipped(file.path) else None
     with pa.input_stream(str(file.path), compression=compression) as stream:
         decoded = stream
         if file.encoding != PLAIN_ENCODING:
             decoded = pa.transcoding_input_stream(stream, file.encoding, PLAIN_ENCODING)
-        return pyarrow.csv.read_csv(
-            decoded,
-            read_options=pyarrow.csv.ReadOptions(
+        yield {
+            "input_file": decoded,
+            "read_options": pyarrow.csv.ReadOptions(
                 block_size=BLOCK_BYTES, skip_rows=file.n_lines_before, column_names=file.names
             ),
-            parse_options=pyarrow.csv.ParseOptions(
+            "parse_options": pyarrow.csv.ParseOptions(
                 delimiter=file.delimiter,
                 newlines_in_values=True,
                 ignore_empty_lines=len(file.names) > 1,  # in a single column an empty line is a field
             ),
-            convert_options=pyarrow.csv.ConvertOptions(
+            "convert_options": pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(file.names, text), include_columns=kept
             ),
-        )
+        }
 
 
 def _has_records(file: CsvFile) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,28 @@ class Files:
             return []
         folders = [part for path in self.paths for part in path.relative_to(self.base).parts[:-1]]
         return list(dict.fromkeys(part.partition("=")[0] for part in folders if "=" in part))
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all files; public."""
+        return sum(path.stat().st_size for path in self.paths)
+
+    def version(self, suffixes: tuple[str, ...], *, n_last: int = 0) -> tuple[object, ...]:
+        """Return what tells whether files were changed: which there are, their sizes, times and last bytes.
+
+        Args:
+            suffixes: How names of such files end.
+            n_last: How many bytes at the end are looked at, such as the footers of Parquet files.
+
+        Privacy:
+            Not private: a function of files of records.
+        """
+        now = self.paths
+        if self.is_folder and self.base is not None:
+            now = tuple(_below(self.base, suffixes))
+        elif self.base is not None:
+            now = _matching(self.text)
+        return tuple((str(path), *_state(path, n_last)) for path in now)
 
     def end_with(self, suffixes: tuple[str, ...]) -> bool:
         """Whether all files are named so."""
@@ -93,12 +116,28 @@ def find_files(given: str | Path | Sequence[str | Path], kinds: Iterable[Kind]) 
                 return Files(tuple(found), text, path, is_folder=True)
     if path.exists() or not _SIGNS_OF_PATTERNS.search(text):
         return Files((path,), text)
-    matching = sorted(Path(name) for name in glob.glob(text, recursive=True))
-    files = tuple(match for match in matching if match.is_file())
+    files = _matching(text)
     if not files:
         raise TableError(f"there is no file that matches {text!r}")
     n_fixed = next(i for i, part in enumerate(path.parts) if _SIGNS_OF_PATTERNS.search(part))
     return Files(files, text, Path(*path.parts[:n_fixed]))
+
+
+def _matching(pattern: str) -> tuple[Path, ...]:
+    """Return the files that match a pattern, in their order."""
+    matching = sorted(Path(name) for name in glob.glob(pattern, recursive=True))
+    return tuple(match for match in matching if match.is_file())
+
+
+def _state(path: Path, n_last: int) -> tuple[object, ...]:
+    """Return size and time of a file, and the hash of its last bytes; nothing if it is gone."""
+    try:
+        found = path.stat()
+        with path.open("rb") as file:
+            file.seek(max(0, found.st_size - n_last))
+            return found.st_size, found.st_mtime_ns, hashlib.sha256(file.read(n_last)).hexdigest()
+    except FileNotFoundError:
+        return ()
 
 
 def _below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

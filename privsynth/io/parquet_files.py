@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +12,11 @@ import pyarrow.dataset
 import pyarrow.parquet
 
 from privsynth.errors import TableError
-from privsynth.io.arrow import as_series, attrs_of
+from privsynth.io.arrow import as_series, attrs_of, series_of
 from privsynth.io.files import Files, kind_of_files
 from privsynth.io.source import ReadOptions, Source, check_column_names, is_text, reading
+
+FOOTER_BYTES = 2**16  # the end of a footer: where its row groups lie, and who wrote it
 
 
 class ParquetSource(Source):
@@ -27,6 +30,8 @@ class ParquetSource(Source):
 
     def __init__(self, files: Files, options: ReadOptions) -> None:
         self._files = files
+        with reading(files.text):
+            self.n_bytes = files.n_bytes
         self._options: dict[str, Any] = {"partitioning": None}
         with reading(files.text):
             schemas = [pyarrow.parquet.read_schema(path) for path in files.paths]
@@ -51,6 +56,29 @@ class ParquetSource(Source):
         assert self.dtypes is not None
         texts = [name for name, stored in self.dtypes.items() if is_text(stored)]
         return self._dataset(read_dictionary=texts)  # each text once, and not first in every row
+
+    def batches(self, names: Sequence[str], n_rows: int) -> Iterator[dict[str, pd.Series]]:
+        assert self.dtypes is not None
+        texts = [name for name in names if is_text(self.dtypes[name])]
+        kind = pyarrow.dataset.ParquetFileFormat(dictionary_columns=texts)
+        part_by_part = pyarrow.dataset.ParquetFragmentScanOptions(use_buffered_stream=True, pre_buffer=False)
+        with reading(self._files.text):
+            rows = pyarrow.dataset.dataset(
+                [str(path) for path in self._files.paths], format=kind, **self._options
+            ).to_batches(
+                columns=list(names),
+                batch_size=n_rows,
+                batch_readahead=1,
+                fragment_readahead=1,
+                use_threads=False,
+                fragment_scan_options=part_by_part,
+            )
+            for batch in rows:
+                yield from series_of(batch, names, n_rows)
+
+    def version(self) -> Hashable:
+        with reading(self._files.text):
+            return self._files.version(PARQUET_FILES.suffixes, n_last=FOOTER_BYTES)
 
     @cached_property
     def n_rows(self) -> int:

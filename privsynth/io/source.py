@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,9 @@ class Source(ABC):
 
     Attributes:
         names: Column names, each once.
+        can_be_read_again: Whether `batches` gives its rows more than once, at little cost.
+        n_bytes: Size of the files that are better read in parts than whole where they are large; None where
+            they are not.
         dtypes: How each column is stored, a dtype of numpy or pandas or an Arrow type; None where everything
             is a text, as in a CSV file.
         dialect: How a CSV file is written; None for another source.
@@ -39,6 +42,8 @@ class Source(ABC):
     """
 
     names: list[str]
+    can_be_read_again: bool = True
+    n_bytes: int | None = None
     dtypes: Mapping[str, Any] | None = None
     dialect: CsvDialect | None = None
     attrs: Mapping[str, Any] = MappingProxyType({})
@@ -62,6 +67,27 @@ class Source(ABC):
         Privacy:
             Not private: returns the records.
         """
+
+    def batches(self, names: Sequence[str], n_rows: int) -> Iterator[dict[str, pd.Series]]:
+        """Yield some columns, at least one, in parts of at most ``n_rows`` rows, in the order of the rows.
+
+        Raises:
+            TableError: If they cannot be read.
+
+        Privacy:
+            Not private: returns the records.
+        """
+        columns = {name: self.column(name) for name in names}
+        for start in range(0, self.n_rows, n_rows):
+            yield {name: column.iloc[start : start + n_rows] for name, column in columns.items()}
+
+    def version(self) -> Hashable:
+        """Return what differs once the records have been changed; None where that cannot be told.
+
+        Privacy:
+            Not private: a function of files of records.
+        """
+        return None
 
     def frame(self) -> pd.DataFrame:
         """Return all columns, each text by itself, and the ``attrs``.

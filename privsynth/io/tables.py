@@ -15,6 +15,7 @@ from privsynth.io import files
 from privsynth.io.arrow import ARROW_STREAMS, as_arrow
 from privsynth.io.atomic import written_aside
 from privsynth.io.csv_files import CSV_FILES
+from privsynth.io.datasets import DATASETS
 from privsynth.io.frames import FRAMES
 from privsynth.io.parquet_files import PARQUET_FILES
 from privsynth.io.source import Kind, ReadOptions, Source, Table
@@ -22,6 +23,7 @@ from privsynth.schema import Schema
 
 KINDS: tuple[Kind, ...] = (  # the first that takes what is given opens it
     FRAMES,
+    DATASETS,
     ARROW_STREAMS,
     CSV_FILES,
     PARQUET_FILES,
@@ -49,10 +51,10 @@ def open_table(
     frame's ``attrs`` said when it was written; integers with gaps become pandas' ``Int64``.
 
     Args:
-        table: A frame of pandas; a table of Arrow, Polars or another library that hands it over by the Arrow
-            PyCapsule interface; the path of a ``.csv``, ``.csv.gz`` or ``.parquet`` file, or of a folder of
-            ``.parquet`` files; a pattern of paths, or a list of them, whose files are one table; or a
-            `Source`, which is returned.
+        table: A frame of pandas; a dataset of pyarrow; a table of Arrow, Polars or another library that hands
+            it over by the Arrow PyCapsule interface; the path of a ``.csv``, ``.csv.gz`` or ``.parquet``
+            file, or of a folder of ``.parquet`` files; a pattern of paths, or a list of them, whose files are
+            one table; or a `Source`, which is returned.
         only: Columns that will be asked for; None is all. The others of a CSV file or a stream are not kept.
         schema: Its public description, complete or not; None if there is none.
         is_real: Whether the table is written as the schema declares. Another, such as one of synthetic rows,

@@ -53,7 +53,21 @@ def read_column(raw: pd.Series, column: Column) -> tuple[FloatArray | pd.Categor
     Privacy:
         Not private: holds the records.
     """
-    return _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
+    values, rules = _numeric(raw, column) if column.is_numeric else _discrete(raw, column)
+    return values, {rule: rows for rule, rows in rules.items() if rows.any()}
+
+
+def rules_in_order(broken: Iterable[str], column: Column) -> list[str]:
+    """Return the rules that parts of a column break in the order in which the whole column is told of them.
+
+    Args:
+        broken: In the order in which the parts were read.
+        column: The declaration.
+    """
+    empty = pd.Series([], dtype=object)
+    _, rules = _numeric(empty, column) if column.is_numeric else _discrete(empty, column)
+    place = {rule: i for i, rule in enumerate(rules)}  # others, of unreadable fields, come first
+    return sorted(dict.fromkeys(broken), key=lambda rule: place.get(rule, -1))
 
 
 def person_codes(raw: pd.Series) -> IntArray:
@@ -74,13 +88,27 @@ def read_persons(raw: pd.Series) -> tuple[IntArray, list[str]]:
     Privacy:
         Not private: says which rows belong together.
     """
+    codes, names, rules = names_of_persons(raw)
+    alone = codes < 0
+    codes[alone] = len(names) + np.arange(alone.sum())
+    return codes, rules
+
+
+def names_of_persons(raw: pd.Series) -> tuple[IntArray, list[str | None], list[str]]:
+    """Return the person of each row, the text by which each person is known, and the rules that are broken.
+
+    Returns:
+        ``(n,)`` positions among the persons that occur, -1 where a row is a person of its own; their texts,
+        None for all that cannot be read; and one sentence per broken rule.
+
+    Privacy:
+        Not private: returns the records.
+    """
     codes, values = distinct(raw, as_text)
     known: dict[str | None, int] = {"": -1}
     persons = [known.setdefault(_text(value), len(known) - 1) for value in values]
     codes = np.array([*persons, -1], dtype=np.int64)[codes]
-    alone = codes < 0
-    codes[alone] = codes.max(initial=-1) + 1 + np.arange(alone.sum())
-    return codes, list(_unreadable(values))
+    return codes, list(known)[1:], list(_unreadable(values))
 
 
 # -- numbers and times ---------------------------------------------------------------------------------
@@ -220,9 +248,9 @@ def _missing_rule(is_missing: BoolArray, column: Column) -> BrokenRules:
 
 def _rows_that_break(rules: BrokenRules, codes: IntArray | None) -> BrokenRules:
     """Turn rules that distinct values break into those that rows break; a row of code -1 is missing."""
-    if codes is not None:
-        rules = {rule: np.append(broken, rule == MISSING_RULE)[codes] for rule, broken in rules.items()}
-    return {rule: rows for rule, rows in rules.items() if rows.any()}
+    if codes is None:
+        return rules
+    return {rule: np.append(broken, rule == MISSING_RULE)[codes] for rule, broken in rules.items()}
 
 
 def _blanks(column: Column) -> set[str]:

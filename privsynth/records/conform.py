@@ -109,14 +109,23 @@ def conform(
         broken += [f"column {name!r}: {rule}" for name, rules in of_rows.items() for rule in rules]
         columns |= settle_rows(columns, persons, schema) if of_rows else {}
     if broken and on_violation == "error":
-        found = f"{subject} breaks its schema: {'; '.join(broken)}"
-        raise SchemaError(
-            f"{found}. Mend the table or the schema, or clip what breaks it with --on-violation clip "
-            '(on_violation="clip")',
-            next="`privsynth check TABLE --schema S` shows you which fields they are",
-            found=found,
-        )
+        raise broken_schema(subject, broken)
     return Records(pd.DataFrame(columns, copy=False), persons)
+
+
+def broken_schema(subject: str, broken: list[str]) -> SchemaError:
+    """Return the error of a table that breaks its schema, by what it breaks; quotes no value.
+
+    Privacy:
+        Not private: which rules are broken is a function of the records.
+    """
+    found = f"{subject} breaks its schema: {'; '.join(broken)}"
+    return SchemaError(
+        f"{found}. Mend the table or the schema, or clip what breaks it with --on-violation clip "
+        '(on_violation="clip")',
+        next="`privsynth check TABLE --schema S` shows you which fields they are",
+        found=found,
+    )
 
 
 def needed_columns(schema: Schema) -> list[str]:

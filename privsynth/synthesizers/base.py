@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from privsynth.accounting.budget import Spend
+from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import checked_seed
 from privsynth.ledger.ledger import Ledger
@@ -38,6 +39,7 @@ from privsynth.synthesizers.run import dataset_name, discard_run
 from privsynth.synthesizers.saving import Saved
 
 SAFE_DELTA_FACTOR = 10.0
+NO_STREAM = "needs its records in memory; fit a table without sequences by MarginalSynthesizer (marginal)"
 
 
 class Synthesizer(Saved[Model], Estimator):
@@ -113,6 +115,19 @@ class Synthesizer(Saved[Model], Estimator):
             Public: reads names, and how columns are stored.
         """
 
+    def _in_parts(self, opened: Any, schema: Any, stream: bool | None) -> Any:
+        """Return what `_open` returned, or what reads it in parts, which `_read` then is given.
+
+        Raises:
+            ParameterError: If ``stream`` asks for what this recipe cannot do.
+
+        Privacy:
+            Public: reads the sizes of files.
+        """
+        if stream:
+            raise ParameterError(f"expected stream=None (no --stream): {self.name} {NO_STREAM}")
+        return opened
+
     @abstractmethod
     def _read(self, opened: Any, schema: Any, on_violation: OnViolation) -> Any:
         """Read the records of what `_open` returned, and hold them against their schema.
@@ -133,6 +148,7 @@ class Synthesizer(Saved[Model], Estimator):
         restart: bool = False,
         progress: Progress | None = None,
         secret: SecureRandom | None = None,
+        stream: bool | None = None,
     ) -> Self:
         """Fit to records: check arguments and column names, reserve the budget, then read.
 
@@ -160,6 +176,9 @@ class Synthesizer(Saved[Model], Estimator):
             restart: Discard what an interrupted run left at ``releases_path``; it stays spent.
             progress: Called with a message, the rounds done, and the rounds planned.
             secret: Source of the noise; anything but `OsEntropy` voids the guarantee.
+            stream: Whether a table is read in parts, in a pass for each question, so that memory does not
+                grow with its rows: for a recipe of counts, without sequences. By default large Parquet files
+                are. What is released follows the same law either way.
 
         Raises:
             ParameterError, SchemaError, TableError: If the input is unusable.
@@ -178,7 +197,7 @@ class Synthesizer(Saved[Model], Estimator):
         with joint_fit(self.device) as ranks, idle_processors_only():
             self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
             is_first = ranks is None or ranks.is_first
-            opened = self._open(source, schema) if is_first else None
+            opened = self._in_parts(self._open(source, schema), schema, stream) if is_first else None
             if restart and releases_path is not None and is_first:
                 discard_run(releases_path, ledger)
             store = JointStore(releases_path if is_first else None)

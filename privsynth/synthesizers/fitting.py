@@ -16,6 +16,7 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import Records
+from privsynth.records.streams import Stream
 from privsynth.releases.store import ReleaseStore
 from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
@@ -39,7 +40,11 @@ Door = Callable[..., Any]
 
 
 def door_to_table(
-    *, schema: Schema, records: Records | None = None, secret: SecureRandom | None = None, **arguments: Any
+    *,
+    schema: Schema,
+    records: Records | Stream | None = None,
+    secret: SecureRandom | None = None,
+    **arguments: Any,
 ) -> Curator:
     """Return the curator of a table, over the view in which its rows are learnt."""
     view, secret = sequence_view(schema), secret or OsEntropy()

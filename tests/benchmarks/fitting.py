@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Fit:
         train: File of the records.
         schema: File of the schema.
         n_rows: How many rows to draw.
+        arguments: Others of `fit`.
     """
 
     synthesizer: str
@@ -45,6 +46,7 @@ class Fit:
     train: str
     schema: str
     n_rows: int
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def changed(settings: Any, changes: dict[str, Any]) -> Any:
@@ -85,14 +87,15 @@ def fit_here(fit: Fit, rows: Path) -> dict[str, Any]:
     )
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")  # what a fit warns of is recorded with its figures
-        start = time.perf_counter()
-        synthesizer.fit(fit.train, schema=schema, ledger=Path(folder) / "ledger.sqlite")
-        fitted = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
+        synthesizer.fit(fit.train, schema=schema, ledger=Path(folder) / "ledger.sqlite", **fit.arguments)
+        fitted, cpu = time.perf_counter(), time.process_time() - cpu
         drawn: pd.DataFrame = synthesizer.sample(fit.n_rows)
         sampled = time.perf_counter()
     write_table(drawn, rows, force=True)
     return {
         "fit_seconds": fitted - start,
+        "fit_cpu_seconds": cpu,
         "sample_seconds": sampled - fitted,
         "peak_mb": peak_megabytes(),
         "warnings": sorted({str(warning.message) for warning in told}),

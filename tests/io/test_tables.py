@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
@@ -65,6 +66,9 @@ KINDS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "frame": lambda frame, _: frame,
     "source": lambda frame, _: open_table(frame),
     "Arrow table": lambda frame, _: arrow(frame),
+    "dataset": lambda frame, folder: (
+        parts(frame, folder, ".parquet") and ds.dataset(sorted(map(str, folder.glob("visits-*"))))
+    ),
     "Arrow batch": lambda frame, _: arrow(frame).to_batches()[0],
     "Arrow reader": lambda frame, _: arrow(frame).to_reader(max_chunksize=3),
     "Polars frame": lambda frame, _: polars(frame),

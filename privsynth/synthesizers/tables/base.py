@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pandas as pd
@@ -13,6 +14,7 @@ from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
 from privsynth.records.sequence_view import as_sequences
+from privsynth.records.streams import Stream, open_stream
 from privsynth.sampling.calibration import calibrated
 from privsynth.sampling.histories import SequenceModel
 from privsynth.sampling.table_model import TableModel
@@ -25,6 +27,15 @@ from privsynth.synthesizers.tables.sampler import TableSampler
 from privsynth.synthesizers.tables.workload import declared_tables
 
 CALIBRATION = "sequences/calibration"
+STREAM_FROM_BYTES = 2**27
+"""Parquet files of this size in all, and larger ones, are read in parts: 128 MB; public."""
+
+
+@dataclass(frozen=True)
+class InParts:
+    """A table that is to be read in parts."""
+
+    source: Source
 
 
 def check_workload(schema: Schema, kind: type) -> None:
@@ -48,6 +59,7 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
 
     schema_: Schema
     measures_workload: ClassVar[bool] = False
+    reads_in_parts: ClassVar[bool] = False  # whether all that the recipe asks for are counts
 
     def _open(self, source: Table, schema: Schema) -> Source:
         if schema.image is not None:
@@ -60,7 +72,16 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
         check_has_columns(opened.names, schema, "the table")
         return opened
 
-    def _read(self, opened: Source, schema: Schema, on_violation: OnViolation) -> Records:
+    def _in_parts(self, opened: Source, schema: Schema, stream: bool | None) -> Source | InParts:
+        can = self.reads_in_parts and not schema.is_sequential
+        if not can:
+            super()._in_parts(opened, schema, stream)
+        is_large = opened.n_bytes is not None and opened.n_bytes >= STREAM_FROM_BYTES
+        return InParts(opened) if can and (is_large if stream is None else stream) else opened
+
+    def _read(self, opened: Source | InParts, schema: Schema, on_violation: OnViolation) -> Records | Stream:
+        if isinstance(opened, InParts):
+            return open_stream(opened.source, schema, on_violation=on_violation)
         records = conform(opened, schema, on_violation=on_violation)
         return as_sequences(records, schema, SecretOrder())
 

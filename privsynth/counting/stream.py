@@ -1,0 +1,139 @@
+"""Real records that are counted as they are read: memory does not grow with their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from privsynth.counting.joint import Columns, check_codings, encoded, summed_over, whole_of_each
+from privsynth.counting.persons import StreamedWeights
+from privsynth.counting.values import ValueCounts
+from privsynth.domains.coding import Codes, Coding
+from privsynth.errors import ParameterError
+from privsynth.privacy.randomness import SecureRandom
+from privsynth.privacy.units import PERSON_GRID, Weighting, add_rows, count_cut_table, counts_inside
+from privsynth.records.streams import Batch, Stream
+from privsynth.schema import Column
+
+CUT_ROWS_AT_ONCE = 2**23  # of persons whose counts are cut in length together
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+T = TypeVar("T")
+
+
+class StreamedRecords:
+    """Real records, read in a pass for each question; see `SensitiveRecords`.
+
+    Args:
+        stream: The real records.
+        max_records_per_person: Largest number of rows of a person that are used; public.
+        secret: Source of the choice of rows, and of what is drawn once.
+
+    Privacy:
+        Not private: everything here stays inside the curator.
+    """
+
+    def __init__(self, stream: Stream, *, max_records_per_person: int | None, secret: SecureRandom) -> None:
+        self._stream, self._secret = stream, secret
+        self._weights: StreamedWeights | None = None
+        self.weighting = Weighting(None, None, 1, 1)
+        if stream.schema.person_id is not None:
+            assert max_records_per_person is not None
+            self._weights = StreamedWeights(stream, max_records=max_records_per_person, secret=secret)
+            self.weighting = Weighting(None, None, PERSON_GRID, max_records_per_person)
+        self._codings: dict[str, Coding] = {}
+        self._tables: dict[Columns, IntArray] = {}
+        self._drawn: dict[Hashable, Any] = {}
+
+    def tables(self, sets: Sequence[Columns], codings: Mapping[str, Coding]) -> Iterator[IntArray]:
+        """See `SensitiveRecords`: one pass counts all that were not counted before."""
+        check_codings(codings)
+        if self._codings != dict(codings):
+            self._codings, self._tables = dict(codings), {}
+        wholes = whole_of_each([columns for columns in sets if columns not in self._tables], codings)
+        counted = self._counted(list(dict.fromkeys(wholes.values())), codings)
+        steps = 1 if self._weights is not None else self.weighting.units_per_one
+        for columns, whole in wholes.items():
+            self._tables[columns] = counts_inside(summed_over(counted[whole], whole, columns), steps)
+        for columns in sets:
+            yield self._tables[columns].copy()
+
+    def cut_table(self, columns: Columns, codings: Mapping[str, Coding], norm: float) -> IntArray:
+        """See `SensitiveRecords`: each person's counts are cut in one of so many passes, whole."""
+        check_codings(codings)
+        sizes = [codings[name].size for name in columns]
+        total = np.zeros(sizes, dtype=np.int64)
+        if self._weights is None:
+            for _, codes, _, _ in self._coded(columns, codings):
+                total += count_cut_table(codes, sizes, self.weighting, norm)
+            return total
+        n_passes = 1 + self._weights.n_kept // CUT_ROWS_AT_ONCE
+        for i in range(n_passes):
+            parts = [
+                (np.stack(codes)[:, of := persons % n_passes == i], weights[of], persons[of])
+                for _, codes, weights, persons in self._coded(columns, codings)
+                if weights is not None and persons is not None
+            ]
+            if not parts:
+                continue
+            joint, weights, persons = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
+            units = Weighting(None, weights, PERSON_GRID, self.weighting.max_records, persons)
+            total += count_cut_table(list(joint), sizes, units, norm)
+        return total
+
+    def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
+        """See `SensitiveRecords`; values of count zero are left out."""
+        counts = ValueCounts(columns)
+        for batch, weights, _ in self._rows([column.name for column in columns]):
+            counts.add([batch.columns[column.name] for column in columns], weights)
+        return counts.sorted(steps=1 if self._weights is not None else self.weighting.units_per_one)
+
+    def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
+        """Refuse: rows are counted, and not held.
+
+        Raises:
+            ParameterError: Always.
+        """
+        raise ParameterError(
+            "what learns from single rows needs them in memory, and this table is read in parts; leave "
+            "stream=True (--stream) out, or fit MarginalSynthesizer (marginal)"
+        )
+
+    def once(self, what: Hashable, draw: Callable[[SecureRandom], T]) -> T:
+        """See `SensitiveRecords`."""
+        if what not in self._drawn:
+            self._drawn[what] = draw(self._secret.for_step(0))
+        drawn: T = self._drawn[what]
+        return drawn
+
+    def _rows(self, names: Sequence[str]) -> Iterator[tuple[Batch, IntArray | None, IntArray | None]]:
+        """Yield batches of the rows that are used, what each weighs, and its person."""
+        if self._weights is None:
+            for batch in self._stream.batches(names):
+                yield batch, None, None
+        else:
+            yield from self._weights.batches(names)
+
+    def _coded(
+        self, names: Sequence[str], codings: Mapping[str, Coding]
+    ) -> Iterator[tuple[int, list[Codes], IntArray | None, IntArray | None]]:
+        for batch, weights, persons in self._rows(names):
+            codes = [encoded(pd.Series(batch.columns[name], copy=False), codings[name]) for name in names]
+            yield batch.n_rows, codes, weights, persons
+
+    def _counted(self, sets: list[Columns], codings: Mapping[str, Coding]) -> dict[Columns, FloatArray]:
+        """Return tables with the cells of -1, counted in one pass."""
+        counts = {columns: np.zeros([codings[name].size + 1 for name in columns]) for columns in sets}
+        if sets:
+            names = list(dict.fromkeys(name for columns in sets for name in columns))
+            for n_rows, codes, weights, _ in self._coded(names, codings):
+                by_name = dict(zip(names, codes, strict=True))
+                for columns, table in counts.items():
+                    add_rows(table, [by_name[name] for name in columns], weights, n_rows=n_rows)
+        return counts
