@@ -154,11 +154,14 @@ def read_csv(file: CsvFile, text: pa.DataType, *, only: Collection[str] | None =
         them, which no guarantee covers, whatever ``on_violation`` is.
     """
     kept = [name for name in file.names if only is None or name in only] or file.names
+    table, is_undecodable = None, False
     try:
         with _parsing(file, text, kept) as options:
             table = pyarrow.csv.read_csv(**options)
     except (UnicodeError, pa.ArrowInvalid) as error:
-        _explain(file, error)
+        is_undecodable = _is_of_encoding(error)
+    if table is None:
+        _explain(file, is_undecodable=is_undecodable)
         return pa.table({name: pa.array([], text) for name in kept})
     if _may_end_open(file, table):
         _refuse_ragged(file)
@@ -175,6 +178,7 @@ def read_csv_in_parts(
     """
     kept = [name for name in file.names if only is None or name in only] or file.names
     last: pa.RecordBatch | None = None
+    is_undecodable: bool | None = None
     try:
         with _parsing(file, text, kept) as options:
             for batch in pyarrow.csv.open_csv(**options):
@@ -183,21 +187,27 @@ def read_csv_in_parts(
                         yield last
                     last = batch
     except (UnicodeError, pa.ArrowInvalid) as error:
-        _explain(file, error)
+        is_undecodable = _is_of_encoding(error)
+    if is_undecodable is not None:
+        _explain(file, is_undecodable=is_undecodable)
     if last is not None:
         if _may_end_open(file, pa.Table.from_batches([last])):
             _refuse_ragged(file)
         yield last
 
 
-def _explain(file: CsvFile, error: Exception) -> None:
+def _is_of_encoding(error: Exception) -> bool:
+    return isinstance(error, UnicodeError) or "UTF8" in str(error)
+
+
+def _explain(file: CsvFile, *, is_undecodable: bool) -> None:
     """Raise a `TableError` that says why a file cannot be parsed; nothing if it has no records."""
-    if isinstance(error, UnicodeError) or "UTF8" in str(error):
-        raise NotDecodableError(_undecodable(file)) from None
+    if is_undecodable:
+        raise NotDecodableError(_undecodable(file))
     if not _has_records(file):
         return
     _refuse_ragged(file)
-    raise TableError(f"{file.shown} cannot be read: it is damaged or no CSV file") from None
+    raise TableError(f"{file.shown} cannot be read: it is damaged or no CSV file")
 
 
 @contextmanager
