@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 CanonicalColumn: TypeAlias = "NDArray[np.float64] | pd.Categorical"
 
+MAX_TICKS = 2**24  # of a number line of which every tick has a place
 WAITING = 2**20  # counted values that are not yet added to the others
 
 
@@ -35,9 +37,17 @@ class ValueCounts:
         self._codes: list[NDArray[Any]] = [np.empty((0, len(columns)))]  # numbers, positions, or codes
         self._counts: list[IntArray] = [np.empty(0, dtype=np.int64)]
         self._n_known = 0
+        self._first, n_ticks = _ticks(columns)
+        self._of_tick = np.zeros(n_ticks, dtype=np.int64)
 
     def add(self, values: Sequence[CanonicalColumn], weights: IntArray | None) -> None:
         """Add rows: canonical columns, and what each row weighs; None is one unit."""
+        if len(self._of_tick):
+            ticks = self._numbers(0, values[0])
+            is_known = ~np.isnan(ticks)
+            place = (ticks[is_known] - self._first).astype(np.int64)
+            np.add.at(self._of_tick, place, 1 if weights is None else weights[is_known])
+            return
         numbers = np.column_stack([self._numbers(i, of) for i, of in enumerate(values)])
         known, counts = _summed(numbers, weights)
         self._codes.append(known)
@@ -54,6 +64,9 @@ class ValueCounts:
         Args:
             steps: Grid steps in a count of 1.
         """
+        if len(self._of_tick):
+            occurs = np.flatnonzero(self._of_tick)
+            return [self._first + occurs.astype(np.float64)], self._of_tick[occurs] * steps
         self._settle()
         codes, counts = self._codes[0], self._counts[0]
         kept = counts > 0
@@ -101,8 +114,21 @@ class ValueCounts:
         return np.where(is_missing, -np.inf, ranks), values
 
 
+def _ticks(columns: Sequence[Column]) -> tuple[float, int]:
+    """Return the first tick of a single number line between near public bounds, and their number; else 0."""
+    low, high = columns[0].bounds if len(columns) == 1 and columns[0].is_numeric else (None, None)
+    step = columns[0].step
+    if low is None or high is None or step is None or (high - low) / step > MAX_TICKS:
+        return 0.0, 0
+    first = math.floor(low / step) - 1  # a bound that is no tick is rounded to one
+    return float(first), math.ceil(high / step) + 2 - first
+
+
 def _summed(numbers: FloatArray, counts: IntArray | None) -> tuple[FloatArray, IntArray]:
     """Return the distinct rows of numbers, and the sums of their counts; NaN is one value."""
+    if counts is None and numbers.shape[1] == 1:
+        found, counts = np.unique(numbers[:, 0], return_counts=True)
+        return found[:, None], counts.astype(np.int64)
     codes = np.zeros(len(numbers), dtype=np.int64)
     for column in numbers.T:
         found, code = np.unique(column, return_inverse=True)

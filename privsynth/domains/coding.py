@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.schema.plain_values import category_text
+
+MAX_TICKS_IN_TABLE = 2**16  # of a number line whose codes are looked up in a table, and not searched for
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -72,10 +75,24 @@ class NumberCoding:
 
     def encode(self, values: pd.Series) -> IntArray:
         """Return the code of each number of a canonical column, ``(n,)``."""
-        cell = cells_of(
-            as_ticks(values.to_numpy(dtype=np.float64), self.step), self.edges, self.low, self.high
-        )
-        return np.append(self.code_of_cell, self.missing)[cell]
+        ticks = as_ticks(values.to_numpy(dtype=np.float64), self.step)
+        if not self._is_short:
+            cell = cells_of(ticks, self.edges, self.low, self.high)
+            return np.append(self.code_of_cell, self.missing)[cell]
+        place = np.clip(ticks, self.low, self.high) - self.low
+        return self._code_of_tick[np.where(np.isnan(ticks), -1, place).astype(np.int64)]
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether every tick may have its place in a table; beyond 2^52 they are no numbers to count with."""
+        is_exact = max(abs(self.low), abs(self.high)) < 2.0**52
+        return self.step is not None and is_exact and self.high - self.low < MAX_TICKS_IN_TABLE
+
+    @cached_property
+    def _code_of_tick(self) -> IntArray:
+        """The code of every tick from ``low`` to ``high``, and last that of missing."""
+        cell = cells_of(np.arange(self.low, self.high + 1), self.edges, self.low, self.high)
+        return np.append(self.code_of_cell[cell], self.missing)
 
 
 Coding = TextCoding | NumberCoding
