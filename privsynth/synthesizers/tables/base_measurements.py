@@ -37,7 +37,6 @@ from privsynth.synthesizers.tables.domains import (
     Domains,
     Known,
     find_domains,
-    one_way_weights,
 )
 from privsynth.synthesizers.tables.fine_domains import find_combinations
 from privsynth.synthesizers.tables.rare_values import FittedCodes
@@ -229,9 +228,7 @@ def planned_base_measurements(
         if count
     }
     one_way = planned[ONE_WAY]
-    weights = one_way_weights(schema)
-    part = EVEN_PART * min(weights) / sum(weights)  # what each column gets at least
-    even = part * one_way["share"] * mu_squared
+    even = EVEN_PART * one_way["share"] * mu_squared / one_way["count"]  # what each column gets at least
     return list((planned | {ONE_WAY: one_way | {"noise_std": noise_for(even)}}).values())
 
 

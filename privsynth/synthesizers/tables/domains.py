@@ -16,8 +16,6 @@ from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.schema import Column, Schema
-from privsynth.schema.row_rules import PREVIOUS
-from privsynth.schema.sequences import FIRST
 from privsynth.synthesizers.tables.coarse_domains import (
     coarsened,
     coarsened_as,
@@ -27,14 +25,12 @@ from privsynth.synthesizers.tables.coarse_domains import (
 from privsynth.synthesizers.tables.discoveries import DomainBudget, counted, with_own_values
 from privsynth.synthesizers.tables.fine_domains import find_octaves, fine_domain
 from privsynth.synthesizers.tables.octaves import is_wide
-from privsynth.synthesizers.tables.row_before import is_view
 
 FloatArray = NDArray[np.float64]
 
 ONE_WAY = "1-way marginals"  # the purpose in ledger and guarantee
 MOST_OF_REST = 0.8  # of what an amended run has left, for 1-way marginals
 EVEN_PART = 0.5  # of the budget of the 1-way marginals; the rest follows their numbers of cells
-BEFORE_WEIGHT = 0.25  # of a 1-way marginal of the row before, which nearly follows from that of rows
 GIVEN_SPREAD = 0.05  # of what the model of a table above tells, as a part of each share
 
 
@@ -92,8 +88,7 @@ def find_domains(
     fine = {
         c.name: own[c.name] if c.values_of is None else _with_values_of(own[c.values_of], c) for c in columns
     }
-    weights = one_way_weights(schema)
-    parts = one_way_parts([domain.size for domain in fine.values()], weights)
+    parts = one_way_parts([domain.size for domain in fine.values()])
     released = []
     for i, (name, domain) in enumerate(fine.items()):
         key = f"counts/one-way/{name}"
@@ -131,12 +126,6 @@ def find_domains(
     return Domains(domains, [coarse[name][1] for name in names], n_units, n_units_std)
 
 
-def one_way_weights(schema: Schema) -> list[float]:
-    """Return how much the 1-way marginal of each counted column counts; public."""
-    of_before = {FIRST, *(PREVIOUS + str(column.values_of) for column in schema.modelled)}
-    return [BEFORE_WEIGHT if is_view(schema) and c.name in of_before else 1.0 for c in counted(schema)]
-
-
 def _with_values_of(fine: Domain, column: Column) -> Domain:
     """Return the domain of a column that takes the values of another one, at the finest."""
     return replace(fine, column=column, has_missing=bool(column.missing))
@@ -149,7 +138,7 @@ def _affordable(curator: Curator, key: str, planned: float, part: float) -> floa
     return min(planned, max(MOST_OF_REST * part * curator.remaining(key), 1e-9 * planned))
 
 
-def one_way_parts(n_cells: Sequence[int], weights: Sequence[float] | None = None) -> FloatArray:
+def one_way_parts(n_cells: Sequence[int]) -> FloatArray:
     """Return the part of a budget for each table of counts, ``(n_tables,)``; they sum to 1.
 
     The noise of a table of n cells is n times its standard deviation. Under a fixed sum of ``mu**2`` the
@@ -158,8 +147,6 @@ def one_way_parts(n_cells: Sequence[int], weights: Sequence[float] | None = None
 
     Args:
         n_cells: Of each table.
-        weights: How much each table counts; None: all alike.
     """
-    even = np.ones(len(n_cells)) if weights is None else np.asarray(weights, dtype=np.float64)
-    weight = even * np.asarray(n_cells, dtype=np.float64) ** (2.0 / 3.0)
-    return EVEN_PART * even / even.sum() + (1.0 - EVEN_PART) * weight / weight.sum()
+    weight = np.asarray(n_cells, dtype=np.float64) ** (2.0 / 3.0)
+    return EVEN_PART / len(n_cells) + (1.0 - EVEN_PART) * weight / weight.sum()

@@ -134,11 +134,11 @@ class RowBefore:
         )
 
     def table_before(self, table: Measurement) -> Measurement | None:
-        """Return a table of one column or two as the next row has it before it; None if there is none.
+        """Return a table of two columns as the next row has it before it; None if there is none.
 
         Persons' last rows stand before no other, so it is only about right: its variance says so.
         """
-        if len(table.columns) > 2:
+        if len(table.columns) != 2:
             return None
         before = tuple(self._before(name) for name in table.columns)
         if before == table.columns or any(_kind(self.schema, name) == "row" for name in before):

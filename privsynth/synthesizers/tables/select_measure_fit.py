@@ -190,9 +190,6 @@ def fit_marginals(
             fitter.add(table)
     if rows is not None:
         fitter.add(rows.first_of_records())
-        for one_way in codes.one_way:
-            if not set(one_way.columns) & codes.groups.keys() and (before := rows.table_before(one_way)):
-                fitter.add(before)
         part = _part_of_rest(curator, "counts/before", settings.before_share, mu_squared)
         _measure_before(curator, codings_of(codes.by_column), fitter, settings, part)
     losses, reserve = [], curator.allowance.mu_squared - mu_squared

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain
-from privsynth.models.tables.fitting import Measurement
 from privsynth.schema import Column, Schema
 from privsynth.schema.sequences import N_RECORDS, sequence_view
 from privsynth.synthesizers.tables.coarse_domains import coarsened
 from privsynth.synthesizers.tables.discoveries import grid_between
-from privsynth.synthesizers.tables.row_before import RowBefore, are_shared, derived, pairs_before
+from privsynth.synthesizers.tables.row_before import are_shared, derived, pairs_before
 
 OWN = {
     "who": {"type": "id", "role": "person_id"},
@@ -80,22 +79,3 @@ def test_all_numbers_of_rows_that_stand_clear_stay_as_they_were_counted():
     _, measured = coarsened(DiscreteDomain(column, (1, 2, 3), False, False), counts, 10.0, 20)
     assert measured.counts.tolist() == counts.tolist()
     assert np.asarray(measured.variance).tolist() == [100.0] * 3
-
-
-def test_a_table_of_one_column_tells_of_it_in_the_row_before():
-    view = sequence_view(
-        Schema(
-            {
-                "id": {"type": "id", "role": "person_id"},
-                "sex": {"type": "boolean", "per": "person"},
-                "ill": {"type": "boolean"},
-            },
-            max_records_per_person=4,
-        )
-    )
-    domains = {c.name: DiscreteDomain(c, c.labels, False, bool(c.missing)) for c in view.modelled if c.labels}
-    first = Measurement(columns=("first",), counts=np.array([300.0, 100.0]), variance=1.0)
-    rows = RowBefore(view, domains, [first])
-    before = rows.table_before(Measurement(columns=("ill",), counts=np.array([320.0, 80.0]), variance=4.0))
-    assert before.columns == ("prev.ill",)
-    assert before.counts == pytest.approx([240.0, 60.0, 100.0])  # a fourth are first rows, with none before
