@@ -21,13 +21,14 @@ ORDER = (  # each may import of the package only itself and what stands before i
     {"ledger", "records", "models"},
     {"privacy", "sampling"},
     {"counting"},
+    {"warehouse"},  # counts as a holder of records does, and reaches engines that only fits open
     {"synthesizers", "attacks"},
     {"metrics", "rebalancing"},
     {"report"},
     {"__init__", "cli"},
     {"__main__"},
 )
-MAKERS = {"privacy", "counting", "sampling", "synthesizers", "models.tables", "models.images"}
+MAKERS = {"privacy", "counting", "warehouse", "sampling", "synthesizers", "models.tables", "models.images"}
 # what samples has no records, nothing that is fitted runs in the locked room, and what judges a table judges
 # any tool's
 APART = {
@@ -35,6 +36,7 @@ APART = {
     "sampling": {"io", "records"},
     "privacy": {"models"},
     "counting": {"models", "sampling"},
+    "warehouse": {"models", "sampling"},
     "attacks": MAKERS,
     "metrics": MAKERS,
     "report": MAKERS,
@@ -52,6 +54,8 @@ ONLY_IN = {
     "torchmetrics": {"metrics"},
     "torch_fidelity": {"metrics"},
     "typer": {"cli"},
+    "ibis": {"io"},
+    "psycopg": {"io"},
 }
 
 
@@ -167,6 +171,12 @@ def test_what_a_reviewer_has_to_read_stays_small() -> None:
         '"""Doc.\n\nMore.\n"""\n# comment\n\nx = [\n    1,\n]\n\ndef f():\n    """Doc."""\n    return x\n'
     )
     assert lines_of_code(example) == 5
-    for part, most in (("privacy", 1000), ("counting", 600), ("accounting", 400), ("ledger", 600)):
+    for part, most in (
+        ("privacy", 1000),
+        ("counting", 600),
+        ("warehouse", 900),
+        ("accounting", 400),
+        ("ledger", 600),
+    ):
         files = [path for path in (PACKAGE / part).rglob("*.py") if path.name != "distributed.py"]
         assert 100 < sum(lines_of_code(path.read_text(encoding="utf-8")) for path in files) < most, part

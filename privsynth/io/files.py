@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
+from urllib.parse import unquote
 
 from privsynth.errors import TableError
 from privsynth.io.source import Kind, ReadOptions, Source
@@ -159,10 +160,13 @@ def table_name(given: object, kinds: Iterable[Kind]) -> str | None:
 
     Suffixes are left out, and of a pattern what follows its first sign: ``visits-*.csv.gz`` is ``visits``,
     and so are ``visits/*/*.csv`` and ``visits/sex=F/*.csv``: folders named by values are parts of one table.
+    That of an address is its table's, without the schema's.
 
     Privacy:
         Public: reads nothing.
     """
+    if is_url(given):
+        return unquote(given.rpartition("#")[2]).rpartition(".")[2] if "#" in given else None
     if not isinstance(given, str | Path):
         return None
     *folders, name = Path(given).absolute().parts

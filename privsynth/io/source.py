@@ -89,6 +89,12 @@ class Source(ABC):
         """
         return None
 
+    def require_rows(self) -> None:  # noqa: B027  # most need not
+        """Raise a `TableError` if the rows stay where they are, as in an engine; public."""
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what was opened, such as a connection; files and frames hold nothing."""
+
     def frame(self) -> pd.DataFrame:
         """Return all columns, each text by itself, and the ``attrs``.
 

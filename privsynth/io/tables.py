@@ -16,6 +16,7 @@ from privsynth.io.arrow import ARROW_STREAMS, as_arrow
 from privsynth.io.atomic import written_aside
 from privsynth.io.csv_files import CSV_FILES
 from privsynth.io.datasets import DATASETS
+from privsynth.io.engines import ENGINES
 from privsynth.io.frames import FRAMES
 from privsynth.io.parquet_files import PARQUET_FILES
 from privsynth.io.source import Kind, ReadOptions, Source, Table
@@ -24,6 +25,7 @@ from privsynth.schema import Schema
 KINDS: tuple[Kind, ...] = (  # the first that takes what is given opens it
     FRAMES,
     DATASETS,
+    ENGINES,  # a table of Ibis hands its rows over, too, and they are to stay where they are
     ARROW_STREAMS,
     CSV_FILES,
     PARQUET_FILES,

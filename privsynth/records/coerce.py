@@ -124,7 +124,7 @@ def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, BrokenRules]:
         codes, values = distinct(raw, reading.single)
         rules = _unreadable(values)
         numbers = np.array([reading.number(value) for value in values], dtype=np.float64)
-        blanks, is_missing = _blanks(column), np.isnan(numbers)
+        blanks, is_missing = blanks_of(column), np.isnan(numbers)
         is_missing[is_missing] = [_text(values[i]) in blanks for i in np.flatnonzero(is_missing)]
     if column.missing_values:
         is_missing |= np.isin(numbers, [reading.number(text) for text in column.missing_values])
@@ -143,19 +143,15 @@ def _numeric(raw: pd.Series, column: Column) -> tuple[FloatArray, BrokenRules]:
 def _discrete(raw: pd.Series, column: Column) -> tuple[pd.Categorical, BrokenRules]:
     codes, values = distinct(raw, as_text)
     texts = [_text(value) for value in values]
-    blanks = _blanks(column)
+    blanks = blanks_of(column)
     labels = _labels(column, texts, blanks)
-    code_of = _code_of_text(labels, is_boolean=column.type == "boolean")
+    code_of = code_of_text(labels, is_boolean=column.type == "boolean")
     if column.type == "categorical" and column.categories != PRIVATE:
         code_of |= _other_spellings(code_of, labels, texts)
     is_missing = np.array([text in blanks for text in texts], dtype=bool)
     is_unknown = np.array([text is not None and text not in code_of for text in texts], dtype=bool)
 
-    what = "not among its categories"
-    if column.type == "boolean":
-        no, yes = map(category_text, column.boolean_values)
-        what = f"neither of its two values, {no} and {yes}; 'values' names others, false first"
-    rules = {f"a value is {what}": is_unknown & ~is_missing}
+    rules = {unknown_rule(column): is_unknown & ~is_missing}
     rules = _unreadable(values) | rules | _missing_rule(is_missing, column)
     other = next((code for text, code in code_of.items() if text.lower() == "other"), -1)
     unknown_code = other if column.type == "categorical" else -1
@@ -177,8 +173,11 @@ def _labels(column: Column, texts: list[str | None], blanks: set[str]) -> Sequen
     return sorted({text for text in texts if text is not None} - blanks)
 
 
-def _code_of_text(labels: Sequence[Category], *, is_boolean: bool) -> dict[str, int]:
-    """Map the texts that a table may hold to the position of their label; truth values ignore case."""
+def code_of_text(labels: Sequence[Category], *, is_boolean: bool) -> dict[str, int]:
+    """Map the texts that a table may hold to the position of their label; truth values ignore case.
+
+    Public: reads no record.
+    """
     code_of = {category_text(label): code for code, label in enumerate(labels)}
     if is_boolean and all(_TRUTH.get(text.lower()) == code for text, code in code_of.items()):
         return {spelling: code for text, code in _TRUTH.items() for spelling in _cases(text)}
@@ -232,6 +231,15 @@ def _index(labels: Sequence[Category]) -> pd.Index:
 # -- rules ---------------------------------------------------------------------------------------------
 
 
+def unknown_rule(column: Column) -> str:
+    """Return the rule that a value which is not listed breaks; public."""
+    what = "not among its categories"
+    if column.type == "boolean":
+        no, yes = map(category_text, column.boolean_values)
+        what = f"neither of its two values, {no} and {yes}; 'values' names others, false first"
+    return f"a value is {what}"
+
+
 def _unreadable(values: Iterable[Single]) -> BrokenRules:
     """Return which values cannot be read, by the rule that each breaks."""
     values = list(values)
@@ -253,7 +261,8 @@ def _rows_that_break(rules: BrokenRules, codes: IntArray | None) -> BrokenRules:
     return {rule: np.append(broken, rule == MISSING_RULE)[codes] for rule, broken in rules.items()}
 
 
-def _blanks(column: Column) -> set[str]:
+def blanks_of(column: Column) -> set[str]:
+    """Return the texts that are missing in a column; public."""
     return {"", *(text.strip() for text in column.missing_values)}
 
 

@@ -54,6 +54,7 @@ def open_linked(tables: Tables, schema: LinkedSchema, *, is_real: bool = True) -
         key = [] if table.key is None or not schema.children(name) else [table.key]
         needed = [*needed_columns(table.schema), *key]
         opened[name] = open_table(given_tables[name], needed, schema=table.schema, is_real=is_real)
+        opened[name].require_rows()
         check_has_columns(opened[name].names, table.schema, f"the table {name!r}")
         if key and key[0] not in opened[name].names:
             raise SchemaError(f"the table {name!r} has no column {key[0]!r}, the key of its rows")

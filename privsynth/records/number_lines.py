@@ -24,6 +24,7 @@ TIME_HINT = (
     "other ways of writing are said by a 'format', as in \"%d/%m/%Y\"; words for missing go into "
     "'missing_values'"
 )
+WHOLE_RULE = "a value is not a whole number"
 BEYOND_RULE = (
     "a value is a whole number beyond 2^53, which a number column cannot keep exactly; declare the column "
     "'id' (made afresh), 'categorical', or leave it out by 'drop'"
@@ -119,7 +120,7 @@ def fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:
     low, high = column.bounds
     if column.line.is_whole:
         rounded = np.rint(numbers)
-        broken["a value is not a whole number"] = np.abs(numbers - rounded) > 0
+        broken[WHOLE_RULE] = np.abs(numbers - rounded) > 0
     elif column.decimals is not None:
         with np.errstate(all="ignore"):  # a number too large to be rounded stays as it is
             tried = np.round(numbers, column.decimals)
@@ -127,11 +128,16 @@ def fit(numbers: FloatArray, column: Column) -> tuple[FloatArray, BrokenRules]:
     if low is not None or high is not None:
         is_low = np.fmax(numbers, rounded) < (-np.inf if low is None else low)
         is_high = np.fmin(numbers, rounded) > (np.inf if high is None else high)
-        public = [f"{which}={getattr(column, which)}" for which in ("low", "high")]
-        shown = [text for text, bound in zip(public, (low, high), strict=True) if bound is not None]
-        broken[f"a value is outside the public bounds ({', '.join(shown)})"] = is_low | is_high
+        broken[bounds_rule(column)] = is_low | is_high
         rounded = np.clip(rounded, low, high)
     if column.line.is_whole:
         broken[BEYOND_RULE] = np.abs(rounded) >= MAX_GRID_INTEGER
         rounded = np.where(broken[BEYOND_RULE], np.nan, rounded)
     return rounded + 0.0, broken  # -0.0 becomes 0.0
+
+
+def bounds_rule(column: Column) -> str:
+    """Return the rule that a number outside its column's public bounds breaks; public."""
+    public = [f"{which}={getattr(column, which)}" for which in ("low", "high")]
+    shown = [text for text, bound in zip(public, column.bounds, strict=True) if bound is not None]
+    return f"a value is outside the public bounds ({', '.join(shown)})"

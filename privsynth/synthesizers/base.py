@@ -17,6 +17,7 @@ from privsynth.accounting.budget import Spend
 from privsynth.errors import ParameterError
 from privsynth.errors.arguments import real_number
 from privsynth.errors.seeds import checked_seed
+from privsynth.io.source import Source
 from privsynth.ledger.ledger import Ledger
 from privsynth.models.threads import idle_processors_only
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
@@ -227,6 +228,8 @@ class Synthesizer(Saved[Model], Estimator):
                 interrupted, model = stopped, stopped.model
             finally:
                 store.close()
+                if isinstance(opened, Source) and opened is not source:
+                    opened.close()
             model = self._of_table(model, schema)
             self._take(asked, store, model, is_secret=secret.is_secret, interrupted=interrupted)
             if is_first:

@@ -15,6 +15,7 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
+from privsynth.privacy.records import SensitiveRecords
 from privsynth.records.conform import Records
 from privsynth.records.streams import Stream
 from privsynth.releases.store import ReleaseStore
@@ -42,7 +43,7 @@ Door = Callable[..., Any]
 def door_to_table(
     *,
     schema: Schema,
-    records: Records | Stream | None = None,
+    records: Records | Stream | SensitiveRecords | None = None,
     secret: SecureRandom | None = None,
     **arguments: Any,
 ) -> Curator:

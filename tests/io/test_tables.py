@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -237,8 +238,8 @@ def test_a_data_set_is_named_by_its_files(path: str, name: str) -> None:
 
 UNOPENED: dict[str, tuple[Any, str]] = {
     "an engine": (
-        "postgresql://me:SECRET@host/db#visits",
-        r"expected a table: a pandas DataFrame; .*; got a postgresql:// address$",
+        "mysql://me:SECRET@host/db#visits",
+        r"expected a table: a pandas DataFrame; .*; got a mysql:// address$",
     ),
     "nothing": ([], "expected a table: .*; got list"),
     "a series": (pd.Series([1]), "expected a table: .*; got Series"),
@@ -324,7 +325,9 @@ def test_the_command_line_takes_patterns_and_leaves_addresses_whole(
         with pytest.raises(SystemExit) as stopped:
             main(["check", table, "--schema", str(tmp_path / "schema.json")])
         assert int(stopped.value.code or 0) == code
-    assert "got a duckdb:// address" in capsys.readouterr().err
+    assert re.search(
+        "DuckDB cannot be reached|tables in DuckDB are read through Ibis", capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):
         main(["schema", f"{tmp_path}/visits-*.csv.gz", "-o", str(tmp_path / "draft.json")])
     assert f"`privsynth check '{tmp_path}/visits-*.csv.gz' --schema" in capsys.readouterr().err

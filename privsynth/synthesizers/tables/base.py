@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.errors import SchemaError
+from privsynth.io.engines import EngineSource
 from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
 from privsynth.records.conform import OnViolation, Records, check_has_columns, conform, needed_columns
@@ -25,6 +26,8 @@ from privsynth.synthesizers.secret_order import SecretOrder
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
 from privsynth.synthesizers.tables.sampler import TableSampler
 from privsynth.synthesizers.tables.workload import declared_tables
+from privsynth.warehouse.canonical import check_readable
+from privsynth.warehouse.records import RecordsInEngine
 
 CALIBRATION = "sequences/calibration"
 STREAM_FROM_BYTES = 2**27
@@ -70,18 +73,26 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
         check_workload(schema, type(self))
         opened = open_table(source, needed_columns(schema), schema=schema)
         check_has_columns(opened.names, schema, "the table")
+        if not self.reads_in_parts:
+            opened.require_rows()
+        if isinstance(opened, EngineSource):
+            check_readable(opened, schema)
         return opened
 
     def _in_parts(self, opened: Source, schema: Schema, stream: bool | None) -> Source | InParts:
-        can = self.reads_in_parts and not schema.is_sequential
+        can = self.reads_in_parts and not schema.is_sequential and not isinstance(opened, EngineSource)
         if not can:
             super()._in_parts(opened, schema, stream)
         is_large = opened.n_bytes is not None and opened.n_bytes >= STREAM_FROM_BYTES
         return InParts(opened) if can and (is_large if stream is None else stream) else opened
 
-    def _read(self, opened: Source | InParts, schema: Schema, on_violation: OnViolation) -> Records | Stream:
+    def _read(
+        self, opened: Source | InParts, schema: Schema, on_violation: OnViolation
+    ) -> Records | Stream | RecordsInEngine:
         if isinstance(opened, InParts):
             return open_stream(opened.source, schema, on_violation=on_violation)
+        if isinstance(opened, EngineSource):
+            return RecordsInEngine(opened, schema, on_violation)
         records = conform(opened, schema, on_violation=on_violation)
         return as_sequences(records, schema, SecretOrder())
 

@@ -1,0 +1,150 @@
+"""Tables in an engine that counts them where they are: DuckDB, PostgreSQL and Spark, through Ibis.
+
+Opening one connects, and reads its names and types. Its rows stay there: `privsynth.warehouse` has them
+counted, and whoever asks for a column is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any, NoReturn
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import pandas as pd
+
+from privsynth.errors import TableError
+from privsynth.io.files import is_url
+from privsynth.io.source import Kind, ReadOptions, Source, check_column_names
+
+SCHEMES = ("duckdb", "postgresql", "postgres")
+ENGINES_BY_NAME = {"duckdb": "DuckDB", "postgres": "PostgreSQL"}
+TO_INSTALL = 'pip install "privsynth[warehouse]"'
+
+
+class EngineSource(Source):
+    """A table in an engine.
+
+    Attributes:
+        engine: The engine, by the name that Ibis gives it.
+        connection: The connection of Ibis.
+        relation: The query that is the table, in the engine's SQL.
+        types: Types of its columns as Ibis knows them.
+
+    Raises:
+        TableError: If there is no such table, or no such engine.
+    """
+
+    def __init__(self, given: Any, options: ReadOptions) -> None:
+        is_address = isinstance(given, str)
+        self._table = _open_address(given) if is_address else given
+        self.connection = _backend_of(self._table)
+        self.engine = str(self.connection.name)
+        if self.engine not in ENGINES_BY_NAME:
+            raise TableError(
+                f"expected a table of {', '.join(ENGINES_BY_NAME.values())}, which are known to count "
+                f"exactly, got one of {self.engine}. Write it to Parquet files, or give its rows"
+            )
+        self._on_close: list[Callable[[], object]] = []
+        if is_address:  # the connection is ours, and is closed when it has served
+            self._on_close.append(weakref.finalize(self, self.connection.con.close))
+        try:
+            self.types = dict(self._table.schema().items())
+            self.relation = _sql_of(self.connection, self._table)
+        except Exception:  # whose words may quote records
+            raise TableError(f"the table of {self.what} cannot be asked for its columns") from None
+        self.names = list(self.types)
+        check_column_names(self.names, "the table")
+        self.dtypes = {name: type_.to_pyarrow() for name, type_ in self.types.items()}
+
+    @property
+    def what(self) -> str:
+        """What messages call the engine."""
+        return ENGINES_BY_NAME[self.engine]
+
+    @property
+    def n_rows(self) -> int:
+        self.require_rows()
+
+    def column(self, name: str) -> pd.Series:
+        self.require_rows()
+
+    def first_close(self, what: Callable[[], object]) -> None:
+        """Do something before the connection is closed."""
+        self._on_close.insert(0, what)
+
+    def close(self) -> None:
+        """Drop what was kept in the engine, and close the connection if it was opened for this table."""
+        for do in self._on_close:
+            do()
+
+    def require_rows(self) -> NoReturn:
+        """Refuse: they stay where they are."""
+        raise TableError(
+            f"the rows of a table in {self.what} stay there: marginal (MarginalSynthesizer) is fitted to "
+            "them by counts alone. For what needs rows, such as check, split or audit, write them to a "
+            "Parquet file, or give the rows themselves (to_pyarrow() of an ibis.Table)"
+        )
+
+
+def _takes(given: object) -> bool:
+    if is_url(given):
+        return given.partition(":")[0].lower() in SCHEMES
+    ibis = sys.modules.get("ibis")  # a table of it cannot be given before it is imported
+    return ibis is not None and isinstance(given, ibis.Table)
+
+
+ENGINES = Kind(
+    "a table in an engine: an ibis.Table, duckdb:///PATH#TABLE or postgresql://USER@HOST/DATABASE#TABLE",
+    EngineSource,
+    _takes,
+)
+
+
+def _open_address(address: str) -> Any:
+    """Return the table of Ibis at an address."""
+    parts = urlsplit(address)
+    *above, name = unquote(parts.fragment).split(".")
+    if not name or len(above) > 1:
+        raise TableError(
+            f"expected the name of a table behind the address, as in {parts.scheme}://...#TABLE or "
+            "#SCHEMA.TABLE"
+        )
+    engine = "DuckDB" if parts.scheme.lower() == "duckdb" else "PostgreSQL"
+    try:
+        import ibis
+    except ImportError:
+        raise TableError(f"tables in {engine} are read through Ibis: {TO_INSTALL}") from None
+    try:
+        if engine == "DuckDB":
+            connection: Any = ibis.duckdb.connect(unquote(parts.netloc + parts.path), read_only=True)
+        else:
+            import psycopg
+
+            dsn = urlunsplit(("postgresql", parts.netloc, parts.path, parts.query, ""))
+            connection = ibis.postgres.from_connection(psycopg.connect(dsn, autocommit=True))
+    except ImportError:
+        raise TableError(f"tables in {engine} are read through Ibis: {TO_INSTALL}") from None
+    except Exception:  # whose words may hold a password
+        raise TableError(
+            f"{engine} cannot be reached at this address: look at its path or host, database and user, and "
+            "whether another program holds it open for writing"
+        ) from None
+    try:
+        return connection.table(name, database=above[0]) if above else connection.table(name)
+    except Exception:
+        raise TableError(f"there is no table {name!r} in the {engine} at this address") from None
+
+
+def _backend_of(table: Any) -> Any:
+    try:
+        return table._find_backend(use_default=True)
+    except Exception:
+        raise TableError("expected an ibis.Table of one engine") from None
+
+
+def _sql_of(connection: Any, table: Any) -> str:
+    """Return the query of a table, and make known to the engine what it holds in memory."""
+    connection._run_pre_execute_hooks(table)
+    return str(connection.compile(table))

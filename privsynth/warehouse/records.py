@@ -1,0 +1,243 @@
+"""Records in an engine, as a curator asks them: each answer is the sum of one aggregate query."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from privsynth.counting.joint import check_codings, summed_over, whole_of_each
+from privsynth.domains.coding import Coding, NumberCoding
+from privsynth.errors import TableError
+from privsynth.io.engines import EngineSource
+from privsynth.privacy.randomness import SecureRandom
+from privsynth.privacy.units import CUT_GRID, PERSON_GRID, Weighting
+from privsynth.records.conform import OnViolation
+from privsynth.schema import Column, Schema
+from privsynth.warehouse.canonical import PERSON, WEIGHT, CanonicalColumn, keep_canonical
+from privsynth.warehouse.codes import code_of_key, code_of_number, code_of_position
+from privsynth.warehouse.session import Session
+
+IntArray = NDArray[np.int64]
+T = TypeVar("T")
+Columns = tuple[str, ...]
+
+TABLES_AT_ONCE = 16  # in one query
+_LARGEST_INTEGER = 2**31
+
+
+class RecordsInEngine:
+    """Real records in an engine, cut and weighed by unit; see `privsynth.privacy.records.SensitiveRecords`.
+
+    Args:
+        source: The table, opened.
+        schema: What is public about it; complete.
+        on_violation: As for `privsynth.records.conform.conform`.
+        salt: Of the choice of a person's rows; a fresh one by default. For tests.
+
+    Raises:
+        SchemaError, TableError: See `privsynth.warehouse.canonical.keep_canonical`.
+
+    Privacy:
+        Not private: every answer is exact. Only a curator may have it.
+    """
+
+    def __init__(
+        self, source: EngineSource, schema: Schema, on_violation: OnViolation, *, salt: str | None = None
+    ) -> None:
+        self._session = Session(source)
+        try:
+            self._records = keep_canonical(self._session, source, schema, on_violation, salt=salt)
+        except BaseException:
+            self._session.close()
+            raise
+        cap = schema.max_records_per_person
+        self.weighting = Weighting(
+            rows=None, weights=None, units_per_one=1 if cap is None else PERSON_GRID, max_records=cap or 1
+        )
+        self._codings: dict[str, Coding] = {}
+        self._coded: str | None = None
+        self._tables: dict[Columns, IntArray] = {}
+
+    @property
+    def n_queries(self) -> int:
+        """How many queries were asked; public."""
+        return self._session.n_queries
+
+    def close(self) -> None:
+        """Drop what was kept in the engine."""
+        self._session.close()
+
+    # -- tables ------------------------------------------------------------------------------------------
+
+    def tables(self, sets: Sequence[Columns], codings: Mapping[str, Coding]) -> Iterator[IntArray]:
+        """See `SensitiveRecords`."""
+        self._use(codings)
+        wanted = [columns for columns in dict.fromkeys(sets) if columns not in self._tables]
+        wholes = whole_of_each(wanted, codings)
+        several = [whole for whole in dict.fromkeys(wholes.values()) if len(whole) > 1]
+        counted = {w: self._counts_of_few(w) for w in dict.fromkeys(wholes.values()) if len(w) < 2}
+        for i in range(0, len(several), TABLES_AT_ONCE):
+            counted |= self._counts_of_many(several[i : i + TABLES_AT_ONCE])
+        for part, whole in wholes.items():
+            self._tables[part] = _inside(summed_over(counted[whole].astype(np.float64), whole, part))
+        for columns in sets:
+            yield self._tables[columns].copy()
+
+    def cut_table(self, columns: Columns, codings: Mapping[str, Coding], norm: float) -> IntArray:
+        """See `SensitiveRecords`."""
+        self._use(codings)
+        d, sizes = self._session.dialect, [codings[name].size for name in columns]
+        codes = ", ".join(f"{self._code(name)} AS c{i}" for i, name in enumerate(columns))
+        inside = " AND ".join(f"c{i} >= 0" for i in range(len(columns)))
+        person, weight = (PERSON, WEIGHT) if self._records.has_persons else ("NULL", "1")
+        coded = f"SELECT {person} AS p, {weight} AS w, {codes} FROM {self._records.name}{d.barrier}"
+        rows = f"SELECT p, w, {_packed(sizes)} AS k FROM ({coded}) AS s WHERE {inside}"
+        own = (
+            f"SELECT p, k, {d.as_double('SUM(w)')} AS n FROM ({rows}) AS s WHERE p IS NOT NULL GROUP BY p, k"
+        )
+        alone = (
+            f"SELECT k, {d.as_double('w')} AS n, {d.as_double('w')} AS l FROM ({rows}) AS s WHERE p IS NULL"
+        )
+        lengths = f"SELECT k, n, SQRT(SUM(n * n) OVER (PARTITION BY p)) AS l FROM ({own}) AS s"
+        least = f"LEAST({d.number(1.0 / self.weighting.units_per_one)}, {d.number(norm)} / l)"
+        scale = f"{least} * {d.number(CUT_GRID)} * {d.number(1.0 - 2.0**-40)}"
+        cut = f"CAST(SUM({d.as_whole(f'FLOOR(n * ({scale}))')}) AS BIGINT)"
+        k, n = self._session.ask(f"SELECT k, {cut} AS n FROM ({lengths} UNION ALL {alone}) AS s GROUP BY k")
+        return _filled(k, n, sizes)
+
+    def _counts_of_few(self, columns: Columns) -> IntArray:
+        """Return the table of one column, or of none, without coding the others."""
+        if not columns:
+            (n,) = self._session.ask(f"SELECT {self._records.weight} AS n FROM {self._records.name}")
+            return np.asarray(n[0], dtype=np.int64)
+        name, d = columns[0], self._session.dialect
+        weight = f", {WEIGHT}" if self._records.has_persons else ""
+        coded = f"SELECT {self._code(name)} + 1 AS k{weight} FROM {self._records.name}{d.barrier}"
+        k, n = self._session.ask(f"SELECT k, {self._records.weight} AS n FROM ({coded}) AS s GROUP BY k")
+        return _filled(k, n, [self._codings[name].size + 1])
+
+    def _counts_of_many(self, sets: Sequence[Columns]) -> dict[Columns, IntArray]:
+        """Return some tables with cells for what lies outside, the first of each column, by one query."""
+        if self._coded is None:
+            self._coded = self._keep_codes()
+        places = {name: i for i, name in enumerate(self._codings)}
+        queries = []
+        for i, columns in enumerate(sets):
+            sizes = [self._codings[name].size + 1 for name in columns]
+            key = _packed(sizes, *(places[name] for name in columns))
+            counted = f"{i} AS s, CAST({key} AS BIGINT) AS k, {self._records.weight} AS n"
+            queries.append(f"SELECT {counted} FROM {self._coded} GROUP BY 2")
+        s, k, n = self._session.ask(" UNION ALL ".join(queries))
+        found = {}
+        for i, columns in enumerate(sets):
+            sizes = [self._codings[name].size + 1 for name in columns]
+            found[columns] = _filled(k[s == i], n[s == i], sizes)
+        return found
+
+    def _keep_codes(self) -> str:
+        """Keep the codes of all columns, plus 1, in the engine: what lies outside is 0."""
+        coded = [
+            f"CAST({self._code(name)} + 1 AS {'SMALLINT' if coding.size < 2**15 - 1 else 'INTEGER'}) AS c{i}"
+            for i, (name, coding) in enumerate(self._codings.items())
+        ]
+        coded += [WEIGHT] if self._records.has_persons else []
+        return self._session.keep("codes", f"SELECT {', '.join(coded)} FROM {self._records.name}")
+
+    # -- values ------------------------------------------------------------------------------------------
+
+    def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
+        """See `SensitiveRecords`."""
+        held = [self._records.columns[column.name] for column in columns]
+        names = [f"{c.ticks} AS o{i}" for i, c in enumerate(held)]
+        by = ", ".join(c.ticks for c in held)
+        missing = f" WHERE {by} IS NOT NULL" if len(held) == 1 else ""
+        counted = f"SELECT {', '.join(names)}, {self._records.weight} AS n FROM {self._records.name}"
+        query = f"{counted}{missing} GROUP BY {by}"
+        *found, counts = self._session.ask(query)
+        codes, values = zip(*map(_values_of, held, found), strict=True)
+        order = np.lexsort(codes[::-1])
+        return [of[order] for of in values], counts[order].astype(np.int64)
+
+    def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
+        """Refuse: no row leaves the engine."""
+        self._refuse()
+
+    def once(self, what: Hashable, draw: Callable[[SecureRandom], T]) -> T:
+        """Refuse: what is drawn once a run is drawn for rows."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise TableError(
+            "this synthesizer learns from rows, and those of a table in an engine stay there. Fit marginal "
+            "(MarginalSynthesizer), or read the table into memory (a Parquet file, or to_pyarrow() of an "
+            "ibis.Table)"
+        )
+
+    # -- codes -------------------------------------------------------------------------------------------
+
+    def _code(self, name: str) -> str:
+        """Return the code of a column of canonical records, as SQL."""
+        held, coding, d = self._records.columns[name], self._codings[name], self._session.dialect
+        if isinstance(coding, NumberCoding):
+            if coding.step not in (None, held.column.step):
+                raise TypeError("expected a coding of numbers in the steps of their column")
+            return code_of_number(coding, held.value if coding.step is None else held.ticks, d)
+        if held.column.labels is not None:
+            return code_of_position(coding, held.value, held.column.labels)
+        return code_of_key(coding, held.value, d)
+
+    def _use(self, codings: Mapping[str, Coding]) -> None:
+        """Take up codings; codes and tables belong to one set of them."""
+        check_codings(codings)
+        if self._codings != dict(codings):
+            if self._coded is not None:
+                self._session.drop(self._coded)
+            self._codings, self._coded, self._tables = dict(codings), None, {}
+
+
+def _packed(sizes: Sequence[int], *places: int) -> str:
+    """Return joint codes as one number, as SQL."""
+    kind = "INTEGER" if math.prod(sizes) < _LARGEST_INTEGER else "BIGINT"
+    names = [f"c{i}" for i in (places or range(len(sizes)))]
+    joint = f"CAST({names[0]} AS {kind})"
+    for size, name in zip(sizes[1:], names[1:], strict=True):
+        joint = f"({joint}) * {size} + {name}"
+    return joint
+
+
+def _filled(cells: NDArray[Any], counts: NDArray[Any], sizes: Sequence[int]) -> IntArray:
+    """Return the table of some cells and their counts; all others are empty."""
+    table = np.zeros(math.prod(sizes), dtype=np.int64)
+    table[cells.astype(np.int64)] = counts.astype(np.int64)
+    return table.reshape(tuple(sizes))
+
+
+def _inside(table: NDArray[Any]) -> IntArray:
+    """Return a table without the cells of what lies outside, the first of each column."""
+    return np.asarray(table)[(slice(1, None),) * np.ndim(table)].astype(np.int64)
+
+
+def _values_of(held: CanonicalColumn, found: NDArray[Any]) -> tuple[IntArray, NDArray[Any]]:
+    """Return the order of canonical values, missing first, and the values as memory gives them."""
+    is_missing = (
+        np.array([value is None for value in found]) if found.dtype == object else np.zeros(len(found), bool)
+    )
+    labels = held.column.labels
+    if labels is not None:
+        position = np.where(is_missing, -1, found).astype(np.int64)
+        return position, np.array([*labels, None], dtype=object)[position]
+    if held.column.is_numeric:
+        numbers = np.where(is_missing, np.nan, found).astype(np.float64)
+        values = numbers.astype(object)
+        values[is_missing] = None
+        _, order = np.unique(np.where(is_missing, -np.inf, numbers), return_inverse=True)
+        return order.astype(np.int64), values if is_missing.any() else numbers
+    texts = [None if value is None else bytes(value).decode() for value in found]
+    rank = {text: i for i, text in enumerate(sorted(text for text in texts if text is not None))}
+    order = np.array([-1 if text is None else rank[text] for text in texts], dtype=np.int64)
+    return order, np.array([*texts, None], dtype=object)[:-1]

@@ -1,0 +1,128 @@
+"""Engines that tests start themselves: DuckDB in the process, PostgreSQL on a private socket."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+ibis = pytest.importorskip("ibis", reason='tables in engines need pip install "privsynth[warehouse]"')
+
+
+def plain(value: Any) -> Any:
+    """Return a cell as drivers take it."""
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.to_pydatetime()
+    return value.item() if hasattr(value, "item") else value
+
+
+def fill(run: Any, many: Any, name: str, frame: pd.DataFrame, types: Mapping[str, str], mark: str) -> None:
+    """Create a table of these SQL types; NaN stays NaN, None is NULL."""
+    columns = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
+    run(f'CREATE TABLE "{name}" ({columns})')
+    rows = [tuple(map(plain, row)) for row in frame.astype(object).itertuples(index=False)]
+    if rows:
+        many(f'INSERT INTO "{name}" VALUES ({", ".join([mark] * len(types))})', rows)
+
+
+def in_duckdb(frame: pd.DataFrame, types: Mapping[str, str], path: Path | str = ":memory:") -> Any:
+    """Return the Ibis table of a frame in DuckDB, called visits."""
+    connection = ibis.duckdb.connect(path)
+    types = {name: kind.replace("BYTEA", "BLOB") for name, kind in types.items()}
+    fill(connection.con.execute, connection.con.executemany, "visits", frame, types, "?")
+    return connection.table("visits")
+
+
+class Postgres:
+    """A server of PostgreSQL on a private socket, without durability."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder, self._programs = folder, programs
+        self.log = folder / "log"
+        self.n_tables = 0
+        self._connections: list[Any] = []
+
+    @property
+    def dsn(self) -> str:
+        """The address of its database."""
+        return f"postgresql://privsynth@/postgres?host={self.folder}"
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of its programs, as nobody in particular: it refuses root."""
+        command = [str(self._programs / program), *arguments]
+        if os.getuid() == 0:
+            command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *command]
+        subprocess.run(
+            command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.folder
+        )
+
+    def start(self) -> None:
+        """Make its files and start it."""
+        if os.getuid() == 0:
+            shutil.chown(self.folder, "nobody", "nogroup")
+        data, log = str(self.folder / "data"), str(self.log)
+        locale = ("--encoding=UTF8", "--locale=C.UTF-8")
+        self.run("initdb", "-D", data, "-U", "privsynth", "-A", "trust", "--no-sync", *locale)
+        options = (
+            f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off "
+            "-c log_statement=all -c max_connections=20 -c shared_buffers=16MB"
+        )
+        self.run("pg_ctl", "-D", data, "-o", options, "-l", log, "-w", "start")
+
+    def stop(self) -> None:
+        """Stop it."""
+        for connection in self._connections:
+            connection.close()
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+
+    def connect(self) -> Any:
+        """Return a connection of its driver."""
+        import psycopg
+
+        self._connections.append(psycopg.connect(self.dsn, autocommit=True))
+        return self._connections[-1]
+
+    def table(self, frame: pd.DataFrame, types: Mapping[str, str], name: str | None = None) -> Any:
+        """Return the Ibis table of a frame, of a name that was not there."""
+        self.n_tables += 1
+        name = name or f"visits_{self.n_tables}"
+        connection = self.connect()
+        types = {name: kind.replace("DOUBLE", "DOUBLE PRECISION") for name, kind in types.items()}
+        with connection.cursor() as cursor:
+            fill(cursor.execute, cursor.executemany, name, frame, types, "%s")
+        return ibis.postgres.from_connection(connection).table(name)
+
+
+@functools.cache
+def programs_of_postgres() -> Path | None:
+    """Return the folder of PostgreSQL's programs, None if it is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    beside = shutil.which("initdb")
+    return found[-1].parent if found else Path(beside).resolve().parent if beside else None
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """Start a server; skip if none is installed."""
+    pytest.importorskip("psycopg", reason='PostgreSQL needs pip install "privsynth[warehouse]"')
+    programs = programs_of_postgres()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    with tempfile.TemporaryDirectory(prefix="privsynth-pg-", ignore_cleanup_errors=True) as folder:
+        server = Postgres(Path(folder), programs)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
