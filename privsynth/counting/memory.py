@@ -73,8 +73,8 @@ class RecordsInMemory:
         codes = [self._encoded(name) for name in columns]
         return count_cut_table(codes, [codings[name].size for name in columns], self.weighting, norm)
 
-    def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
-        """See `SensitiveRecords`."""
+    def observed(self, columns: Sequence[Column], at_least: int = 1) -> tuple[list[NDArray[Any]], IntArray]:
+        """See `SensitiveRecords`; none is left out."""
         codes, values = zip(*map(self._observed, columns), strict=True)
         if len(columns) == 1:
             return [values[0]], self._count(codes, [max(len(values[0]), 1)])[: len(values[0])]

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from privsynth.counting.joint import Columns, check_codings, encoded, summed_over, whole_of_each
 from privsynth.counting.persons import StreamedWeights
-from privsynth.counting.values import ValueCounts
+from privsynth.counting.values import N_BUCKETS, ValueCounts, buckets
 from privsynth.domains.coding import Codes, Coding
 from privsynth.errors import ParameterError
 from privsynth.privacy.randomness import SecureRandom
 from privsynth.privacy.units import PERSON_GRID, Weighting, add_rows, count_cut_table, counts_inside
-from privsynth.records.streams import Batch, Stream
+from privsynth.records.streams import Batch, CanonicalColumn, Stream
 from privsynth.schema import Column
 
+MANY_VALUES = 2**20  # beyond so many values rare ones are sorted out before they are counted
 CUT_ROWS_AT_ONCE = 2**23  # of persons whose counts are cut in length together
 
 IntArray = NDArray[np.int64]
@@ -87,12 +88,34 @@ class StreamedRecords:
             total += count_cut_table(list(joint), sizes, units, norm)
         return total
 
-    def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
-        """See `SensitiveRecords`; values of count zero are left out."""
+    def observed(self, columns: Sequence[Column], at_least: int = 1) -> tuple[list[NDArray[Any]], IntArray]:
+        """See `SensitiveRecords`; what is left out is counted exactly, too.
+
+        Where there are very many values, buckets of them are counted first: a value whose bucket holds too
+        little holds too little itself.
+        """
         counts = ValueCounts(columns)
+        for values, weights in self._values(columns):
+            counts.add(values, weights)
+            if at_least > 1 and counts.n_known > MANY_VALUES:
+                counts = self._counted_by_buckets(columns, at_least)
+                break
+        return counts.sorted(at_least=at_least)
+
+    def _counted_by_buckets(self, columns: Sequence[Column], at_least: int) -> ValueCounts:
+        key = int.from_bytes(self._secret.for_step(0).read(8), "little")
+        in_bucket = np.zeros(N_BUCKETS, dtype=np.int64)
+        for values, weights in self._values(columns):
+            np.add.at(in_bucket, buckets(columns, values, key), 1 if weights is None else weights)
+        counts = ValueCounts(columns)
+        for values, weights in self._values(columns):
+            rows = in_bucket[buckets(columns, values, key)] >= at_least
+            counts.add([of[rows] for of in values], None if weights is None else weights[rows])
+        return counts
+
+    def _values(self, columns: Sequence[Column]) -> Iterator[tuple[list[CanonicalColumn], IntArray | None]]:
         for batch, weights, _ in self._rows([column.name for column in columns]):
-            counts.add([batch.columns[column.name] for column in columns], weights)
-        return counts.sorted(steps=1 if self._weights is not None else self.weighting.units_per_one)
+            yield [batch.columns[column.name] for column in columns], weights
 
     def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
         """Refuse: rows are counted, and not held.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from privsynth.counting.persons import hashes
 from privsynth.domains.coding import as_ticks
 from privsynth.schema import PRIVATE, Column
 
@@ -17,15 +18,19 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 CanonicalColumn: TypeAlias = "NDArray[np.float64] | pd.Categorical"
 
+N_BUCKETS = 2**22
 MAX_TICKS = 2**24  # of a number line of which every tick has a place
 WAITING = 2**20  # counted values that are not yet added to the others
 
 
 class ValueCounts:
-    """Counts of the values of some columns, in grid steps.
+    """Counts of the values of some columns, in grid steps; a row without a weight is one.
 
     Args:
         columns: Their declarations.
+
+    Attributes:
+        n_known: About how many values were found so far.
 
     Privacy:
         Not private: exact counts.
@@ -36,7 +41,7 @@ class ValueCounts:
         self._code_of: list[dict[str, int]] = [{} for _ in columns]  # of texts of private lists
         self._codes: list[NDArray[Any]] = [np.empty((0, len(columns)))]  # numbers, positions, or codes
         self._counts: list[IntArray] = [np.empty(0, dtype=np.int64)]
-        self._n_known = 0
+        self.n_known = 0
         self._first, n_ticks = _ticks(columns)
         self._of_tick = np.zeros(n_ticks, dtype=np.int64)
 
@@ -52,27 +57,27 @@ class ValueCounts:
         known, counts = _summed(numbers, weights)
         self._codes.append(known)
         self._counts.append(counts)
-        if sum(map(len, self._counts[1:])) > max(WAITING, self._n_known):
+        if sum(map(len, self._counts[1:])) > max(WAITING, self.n_known):
             self._settle()
 
-    def sorted(self, *, steps: int) -> tuple[list[NDArray[Any]], IntArray]:
+    def sorted(self, *, at_least: int = 1) -> tuple[list[NDArray[Any]], IntArray]:
         """Return the values that occur, column by column, and their counts, in the order of the values.
 
         Numbers are ticks and missing is None; of one column alone missing is left out. In the order of
         several columns missing comes first.
 
         Args:
-            steps: Grid steps in a count of 1.
+            at_least: Values of fewer grid steps are left out.
         """
         if len(self._of_tick):
-            occurs = np.flatnonzero(self._of_tick)
-            return [self._first + occurs.astype(np.float64)], self._of_tick[occurs] * steps
+            occurs = np.flatnonzero(self._of_tick >= at_least)
+            return [self._first + occurs.astype(np.float64)], self._of_tick[occurs]
         self._settle()
         codes, counts = self._codes[0], self._counts[0]
-        kept = counts > 0
+        kept = counts >= at_least
         if len(self._columns) == 1:
             kept &= ~np.isnan(codes[:, 0])
-        codes, counts = codes[kept], counts[kept] * steps
+        codes, counts = codes[kept], counts[kept]
         ranks, values = zip(*(self._ranked(i, codes[:, i]) for i in range(len(self._columns))), strict=True)
         order = np.lexsort(ranks[::-1])
         return [of[order] for of in values], counts[order]
@@ -91,7 +96,7 @@ class ValueCounts:
     def _settle(self) -> None:
         codes, counts = np.concatenate(self._codes), np.concatenate(self._counts)
         known, counts = _summed(codes, counts)
-        self._codes, self._counts, self._n_known = [known], [counts], len(known)
+        self._codes, self._counts, self.n_known = [known], [counts], len(known)
 
     def _ranked(self, i: int, codes: FloatArray) -> tuple[FloatArray, NDArray[Any]]:
         """Return what the values of a column are ordered by, and the values."""
@@ -112,6 +117,31 @@ class ValueCounts:
             values = values.copy()
             values[is_missing] = None
         return np.where(is_missing, -np.inf, ranks), values
+
+
+def buckets(columns: Sequence[Column], values: Sequence[CanonicalColumn], key: int) -> IntArray:
+    """Return the bucket of each row's values, ``(n_rows,)``; equal ones have the same.
+
+    Args:
+        columns: Their declarations.
+        values: Canonical columns.
+        key: 64 secret bits.
+
+    Privacy:
+        Not private: a function of the records.
+    """
+    mixed = np.full(len(values[0]), key, dtype=np.uint64)
+    for column, of in zip(columns, values, strict=True):
+        if isinstance(of, pd.Categorical):
+            words: Sequence[int] = range(len(of.categories))
+            if column.categories == PRIVATE:
+                words = [hash((key, text)) for text in of.categories]
+            bits = np.array([*words, -1], dtype=np.int64)[of.codes].view(np.uint64)
+        else:
+            ticks = as_ticks(np.asarray(of, dtype=np.float64), column.step) + 0.0
+            bits = np.where(np.isnan(ticks), np.inf, ticks).view(np.uint64)
+        mixed = hashes(mixed ^ bits, np.zeros(len(mixed), dtype=np.int64))
+    return (mixed % np.uint64(N_BUCKETS)).astype(np.int64)
 
 
 def _ticks(columns: Sequence[Column]) -> tuple[float, int]:

@@ -42,11 +42,11 @@ class SensitiveRecords(Protocol):
         """Return the same, each unit's own counts cut to an L2 norm, in steps of ``1 / CUT_GRID``."""
         ...
 
-    def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
+    def observed(self, columns: Sequence[Column], at_least: int = 1) -> tuple[list[NDArray[Any]], IntArray]:
         """Return the rows of values that occur, column by column, and the count of each in grid steps.
 
-        Numbers are ticks, missing is None. Their order is that of the values: which of two comes first must
-        not tell whose row does.
+        Those of fewer than ``at_least`` steps may be left out. Numbers are ticks, missing is None. Their
+        order is that of the values: which of two comes first must not tell whose row does.
         """
         ...
 

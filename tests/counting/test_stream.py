@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from privsynth.counting import persons as of_persons
+from privsynth.counting import stream
+from privsynth.counting import values as values_of
 from privsynth.counting.memory import RecordsInMemory
 from privsynth.counting.persons import StreamedWeights, hashes, last_used, seed_of
 from privsynth.counting.stream import StreamedRecords
@@ -28,6 +30,7 @@ from privsynth.records.coerce import names_of_persons
 from privsynth.records.conform import conform, needed_columns
 from privsynth.records.streams import CHANGED, open_stream
 from privsynth.schema import Schema
+from privsynth.synthesizers.tables.fine_domains import least_held
 from tests.helpers.messy import CAP, COLUMNS, PERSONS, RECORDS, codings, messy
 from tests.helpers.predictable import PredictableSourceForTests
 
@@ -71,11 +74,11 @@ of_each_source = pytest.mark.parametrize("source", SOURCES)
 
 
 def in_parts(given: Any, schema: Schema, seed: int = 0) -> StreamedRecords:
-    stream = open_stream(
+    opened = open_stream(
         open_table(given, needed_columns(schema), schema=schema), schema, on_violation="clip"
     )
     return StreamedRecords(
-        stream,
+        opened,
         max_records_per_person=schema.max_records_per_person,
         secret=PredictableSourceForTests(seed),
     )
@@ -140,6 +143,44 @@ def test_the_same_values_and_combinations_occur_in_the_same_order(unit: str, tmp
         assert counts[occurs].tolist() == found_counts.tolist(), columns
         for expected, of in zip(values, found, strict=True):
             assert expected[occurs].tolist() == of.tolist(), columns
+
+
+@of_each_unit
+@pytest.mark.parametrize("columns", [("town",), ("dose",), ("town", "sex", "cost")])
+def test_where_there_are_many_values_rare_ones_are_sorted_out_and_the_others_counted_exactly(
+    columns: tuple[str, ...], unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = OF_UNITS[unit]
+    asked, least = [schema.columns[name] for name in columns], 3 * (1 if unit == "record" else PERSON_GRID)
+    frame = messy()
+    frame.loc[::5, ["dose", "town", "cost"]] = 7.5, "Ulm", 7.5
+    values, counts = in_memory(frame, schema).observed(asked, least)
+    often = counts >= least
+    assert 0 < often.sum() < len(counts)
+    by_buckets = []
+    honest = StreamedRecords._counted_by_buckets
+
+    def noted(*arguments: Any) -> Any:
+        by_buckets.append(1)
+        return honest(*arguments)
+
+    monkeypatch.setattr(StreamedRecords, "_counted_by_buckets", noted)
+    for n_buckets in (3, 50, 2**22):
+        monkeypatch.setattr(stream, "N_BUCKETS", n_buckets)
+        monkeypatch.setattr(values_of, "N_BUCKETS", n_buckets)
+        for many, waiting in ((0, 50), (10**9, 10**9)):
+            monkeypatch.setattr(stream, "MANY_VALUES", many)
+            monkeypatch.setattr(values_of, "WAITING", waiting)
+            by_buckets.clear()
+            found, found_counts = in_parts(frame, schema).observed(asked, least)
+            assert bool(by_buckets) == (many == 0)
+            assert found_counts.tolist() == counts[often].tolist()
+            for expected, of in zip(values, found, strict=True):
+                assert expected[often].tolist() == of.tolist()
+
+
+def test_the_least_count_is_a_function_of_a_released_number() -> None:
+    assert [least_held(n) for n in (0.0, 2.0**21, 2.0**21 + 1, 5e7)] == [1, 1, 2, 24]
 
 
 @of_each_unit
@@ -285,8 +326,8 @@ def test_what_is_counted_of_files_that_were_changed_is_dropped(how: str, tmp_pat
         source = open_table(f"{folder}{pattern}", schema=RECORDS)
         version = source.version()
         assert version == source.version()
-        stream = open_stream(source, RECORDS, on_violation="clip")
-        records = StreamedRecords(stream, max_records_per_person=None, secret=PredictableSourceForTests(0))
+        opened = open_stream(source, RECORDS, on_violation="clip")
+        records = StreamedRecords(opened, max_records_per_person=None, secret=PredictableSourceForTests(0))
         next(records.tables([("sex",)], codings()))
         change(folder, how)
         assert source.version() != version

@@ -28,11 +28,14 @@ class HeldByMany(NoisyMechanism):
         of: The columns.
         delta: Probability that is booked for a value that one unit alone holds.
         max_values: Largest number of values published; public.
+        at_least: Values of fewer units are never considered, and the threshold is higher by what is missing
+            to that; public. It bounds how many values have to be held.
     """
 
     of: tuple[Column, ...]
     delta: float
     max_values: int
+    at_least: int = 1
 
     @property
     def event(self) -> ThresholdedGaussian:
@@ -52,13 +55,16 @@ class HeldByMany(NoisyMechanism):
         Leaving them out is what ``delta`` pays for. That holds for values that occur only in rows which the
         cap cut away, too: the threshold does not reckon with them.
         """
-        values, counts = records.observed(self.of)
-        held, one = np.flatnonzero(counts > 0), records.weighting.units_per_one
+        one = records.weighting.units_per_one
+        least = self.at_least * one if self.at_least > 1 else 1
+        values, counts = records.observed(self.of, least)
+        held = np.flatnonzero(counts >= least)
         steps = discovery_threshold(
             self.noise_multiplier,
             delta=self.delta,
             max_records=records.weighting.max_records,
             units_per_one=one,
+            least_steps=least,
         )
 
         def finish(noisy: dict[str, FloatArray]) -> Answer:
@@ -75,7 +81,7 @@ class HeldByMany(NoisyMechanism):
 
 
 def discovery_threshold(
-    noise_multiplier: float, *, delta: float, max_records: int, units_per_one: int = 1
+    noise_multiplier: float, *, delta: float, max_records: int, units_per_one: int = 1, least_steps: int = 1
 ) -> int:
     """Return the least whole number of grid steps that a noisy count must exceed to be published.
 
@@ -91,13 +97,15 @@ def discovery_threshold(
         delta: Probability that is booked, below 1/2.
         max_records: Largest number of rows of one unit; public.
         units_per_one: Grid steps in one unit, ``G``; public.
+        least_steps: Values of fewer steps are not considered; public. A unit may then lift one that has a
+            step less, so the threshold is as much higher.
 
     Privacy:
         Public.
     """
     std = noise_multiplier * units_per_one
     m = np.arange(1, max_records + 1)
-    held = -(-units_per_one // m)
+    held = -(-units_per_one // m) + least_steps - 1
     steps = np.ceil(held - 0.5 - std * ndtri(delta / m)).astype(np.int64)
     steps += np.where(m * ndtr((held - steps - 0.5) / std) > delta, 1, 0)  # doubles may round down to below
     return int(steps.max())

@@ -193,7 +193,7 @@ def measure_base(
         one_way=settings.one_way_share,
         delta=delta_share * curator.allowance.added_delta,
     )
-    combinations = find_combinations(curator, schema, budget)
+    combinations = find_combinations(curator, schema, budget, n_units=n_units)
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins, given=given)
     condition = _measure_condition(curator, domains, settings.condition_share)
     return BaseMeasurements(

@@ -82,7 +82,7 @@ def find_domains(
     octaves = {c.name: find_octaves(curator, c, budget) for c in with_own_values(schema) if is_wide(c)}
     grids = {name: of.grid(schema.columns[name], cell_noise=cell_noise) for name, of in octaves.items()}
     own = {
-        c.name: fine_domain(curator, schema, c, budget, resolution, grids.get(c.name))
+        c.name: fine_domain(curator, schema, c, budget, resolution, grids.get(c.name), n_units=n_units)
         for c in with_own_values(schema)
     }
     fine = {

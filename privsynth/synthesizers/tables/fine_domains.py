@@ -23,7 +23,17 @@ from privsynth.synthesizers.tables.discoveries import (
 from privsynth.synthesizers.tables.octaves import Octaves
 
 MAX_VALUES = 256  # categories published of a column
+MOST_HELD = 2**21  # values that are considered of a column, about
 MAX_SPIKES = 64  # single numbers published of a column
+
+
+def least_held(n_units: float) -> int:
+    """Return how many units a value must have to be considered: 1 for up to `MOST_HELD` units; public.
+
+    Args:
+        n_units: A noisy count of the units.
+    """
+    return max(1, math.ceil(n_units / MOST_HELD))
 
 
 def fine_domain(
@@ -33,6 +43,8 @@ def fine_domain(
     budget: DomainBudget,
     resolution: float,
     grid: NumericGrid | None,
+    *,
+    n_units: float,
 ) -> Domain:
     """Return a column's domain at the finest: every category, or a bin for each cell of its grid.
 
@@ -53,6 +65,7 @@ def fine_domain(
             noise_multiplier=noise_for(budget.lists * mu_squared),
             delta=delta,
             max_values=MAX_VALUES,
+            at_least=least_held(n_units),
         )
         texts = tuple(curator.release(f"values/{column.name}", held_by_many).facts["values"])
         in_order = map(category_text, sorted(as_numbers(texts)))
@@ -68,6 +81,7 @@ def fine_domain(
             noise_multiplier=noise_for(budget.point_masses * mu_squared),
             delta=delta,
             max_values=MAX_SPIKES,
+            at_least=least_held(n_units),
         )
         release = curator.release(f"spikes/{column.name}", held_by_many)
         point_masses = np.asarray(release.facts["values"], dtype=np.float64)
@@ -91,7 +105,7 @@ def find_octaves(curator: Curator, column: Column, budget: DomainBudget) -> Octa
 
 
 def find_combinations(
-    curator: Curator, schema: Schema, budget: DomainBudget
+    curator: Curator, schema: Schema, budget: DomainBudget, *, n_units: float
 ) -> dict[tuple[str, ...], tuple[tuple[str | None, ...], ...]]:
     """Release the combinations that the schema keeps private, by their columns.
 
@@ -108,6 +122,7 @@ def find_combinations(
             noise_multiplier=noise_for(budget.lists * curator.allowance.mu_squared),
             delta=Discoveries.of(schema).delta_each(budget.delta),
             max_values=MAX_COMBINATIONS,
+            at_least=least_held(n_units),
         )
         release = curator.release(f"combinations/{'/'.join(constraint.columns)}", held_by_many)
         found = tuple(tuple(texts) for texts in release.facts["combinations"])

@@ -44,7 +44,7 @@ class Observed:
             rows=None, weights=None, units_per_one=units_per_one, max_records=max_records
         )
 
-    def observed(self, columns):
+    def observed(self, columns, at_least=1):
         return [np.arange(len(self.counts))], self.counts
 
 
@@ -84,6 +84,35 @@ def test_the_booked_probability_holds_for_every_number_of_rows(units_per_one, si
     assert isinstance(threshold, int)
     assert publish_probability(threshold, sigma, **setup) <= delta * (1 + 1e-9)
     assert publish_probability(threshold - 1, sigma, **setup) > delta * (1 - 1e-9)  # none lower would do
+
+
+@GRIDS
+@given(st.floats(0.05, 100), st.floats(-14, -0.5), st.integers(1, 40), st.integers(1, 30))
+def test_a_unit_that_lifts_values_over_the_least_count_is_covered(
+    units_per_one, sigma, log_delta, max_records, at_least
+):
+    delta, most = 10.0**log_delta, max_records if units_per_one > 1 else 1
+    least = at_least * units_per_one if at_least > 1 else 1
+    setup = {"max_records": most, "units_per_one": units_per_one}
+    threshold = discovery_threshold(sigma, delta=delta, least_steps=least, **setup)
+    # a value of one step too few, and of each number of rows the part of the unit on top
+    assert publish_probability(threshold - (least - 1), sigma, **setup) <= delta * (1 + 1e-9)
+    assert publish_probability(threshold - (least - 1) - 1, sigma, **setup) > delta * (1 - 1e-9)
+
+
+@GRIDS
+def test_values_of_fewer_units_than_are_asked_for_are_not_considered(units_per_one):
+    counts = np.arange(1, 9) * units_per_one
+    column = Schema({"x": {"type": "categorical", "categories": "private"}}).columns["x"]
+    level = {"purpose": "test", "noise_multiplier": 1.0, "delta": 1e-3, "max_values": 99}
+    for at_least in (1, 5):
+        exact = HeldByMany(of=(column,), at_least=at_least, **level).exact(
+            Observed(counts, units_per_one=units_per_one)
+        )
+        assert exact.arrays["counts"].tolist() == counts[at_least - 1 :].tolist()
+        # far above the threshold all that are considered are published, and no other
+        noisy = {"counts": np.full(len(exact.arrays["counts"]), 1e6)}
+        assert exact.finish(noisy)[0]["values"] == [*range(at_least - 1, 8)]
 
 
 @GRIDS
