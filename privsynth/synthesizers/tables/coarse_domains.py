@@ -25,6 +25,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 MOST_BINS_BEFORE = 6  # of what stands in the row before
+FEW_NUMBERS = 4  # of rows, that stay as they were counted where no more of them lie beyond the clear ones
 FAINT_VARIANCE = 0.01  # of an extrapolated number of rows, in variances of the noise, beside its own spread
 REST_MARGIN = 3.0  # "other" and a private missing cell stay if they stand this many noise deviations out
 
@@ -125,7 +126,8 @@ def _numbers_of_rows(
 ) -> tuple[FloatArray, FloatArray]:
     """Return counts and variances of a column that counts rows, without the noise of numbers nobody has.
 
-    The cap may be far above what persons have, and each row of a made person beyond that is noise.
+    The cap may be far above what persons have, and each row of a made person beyond that is noise. Of a few
+    numbers that do not stand clear what was counted is the better guess.
     """
     begin = np.array(fine.values, dtype=np.float64)
     n = len(begin)
@@ -133,8 +135,11 @@ def _numbers_of_rows(
     least = TAIL_END * max(float(counts.sum()), 1.0)
     cells = with_tails(cells, counts[:n], begin, begin + 1.0, least=least, noise_std=noise)
     counts, variance = counts.copy(), variance.copy()
-    is_tail = np.append(cells.is_tail, np.zeros(len(counts) - n, dtype=bool))
-    of_tail = cells.mass[cells.is_tail]
+    is_tail = np.zeros(len(counts), dtype=bool)
+    for side in np.split(np.arange(n), [np.flatnonzero(~cells.is_tail)[0]]):
+        beyond = side[cells.is_tail[side]]
+        is_tail[beyond] = len(beyond) > FEW_NUMBERS
+    of_tail = cells.mass[is_tail[:n]]
     counts[is_tail], variance[is_tail] = of_tail, (TAIL_SPREAD * of_tail) ** 2 + FAINT_VARIANCE * noise**2
     return counts, variance
 

@@ -73,9 +73,10 @@ def test_a_cap_far_above_what_persons_have_makes_no_rows(cap):
     assert np.max(np.abs(np.array(means) - real)) < 0.6
 
 
-def test_all_numbers_of_rows_that_stand_clear_stay_as_they_were_counted():
+@pytest.mark.parametrize("counts", [[500.0, 300.0, 200.0], [20.0, 500.0, 12.0], [20.0, -5.0, 500.0]])
+def test_numbers_of_rows_that_stand_clear_and_a_few_others_stay_as_they_were_counted(counts):
     column = Column(name="n", type="categorical", categories=(1, 2, 3), counts_rows=True)
-    counts = np.array([500.0, 300.0, 200.0])
+    counts = np.array(counts)
     _, measured = coarsened(DiscreteDomain(column, (1, 2, 3), False, False), counts, 10.0, 20)
     assert measured.counts.tolist() == counts.tolist()
     assert np.asarray(measured.variance).tolist() == [100.0] * 3
