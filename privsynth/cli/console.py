@@ -21,6 +21,8 @@ from privsynth.io.atomic import written_aside
 
 Progress = Callable[[str, int, int], None]
 
+PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
+
 
 class _Manner:
     """How this call of the command line speaks."""

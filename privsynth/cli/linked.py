@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from privsynth.cli.console import check_output_folder, print_result, warn
+from privsynth.cli.console import PROGRESS_ROWS, check_output_folder, print_result, progress_said, warn
 from privsynth.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -67,8 +67,6 @@ def sample_linked(
         ParameterError: If a flag is set that means nothing here, or the folder is named like a file.
         TableError: If a file cannot be written, or exists and ``force`` is not set.
     """
-    from privsynth.io.blocks import write_blocks
-
     refuse_for_linked(refused, what="the model")
     names = tuple(f"{name}{SUFFIX}" for name in synthesizer.schema_.tables)
     if folder.suffix:
@@ -76,27 +74,19 @@ def sample_linked(
             f"the model is of linked tables, which go into a folder; expected -o FOLDER, got {str(folder)!r}"
         )
     check_output_folder(folder, names, force=force)
-    tables = synthesizer.sample(**wanted, random_state=seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for (name, rows), file in zip(tables.items(), names, strict=True):
-        write_blocks(
-            iter([rows]),
-            folder / file,
-            types=rows,
-            force=force,
-            progress=lambda done: None,
-            time_formats=synthesizer.schema_.tables[name].schema.time_formats,
+    with progress_said(at_least=PROGRESS_ROWS) as progress:
+        sizes = synthesizer.sample_to(
+            folder, **wanted, suffix=SUFFIX, random_state=seed, force=force, progress=progress
         )
+    drawing = {"rebalancing_cost": None, "not_covered": []} | synthesizer.drawing(**wanted)
     for sentence in synthesizer.lost_columns():
         warn(sentence)
-    attrs = tables[synthesizer.schema_.person].attrs
-    sizes = {name: len(rows) for name, rows in tables.items()}
     fields = {
         "output": str(folder),
         "rows": sizes,
         "unit": synthesizer.schema_.unit,
-        "rebalancing_cost": attrs.get("rebalancing_cost"),
-        "not_covered": attrs.get("not_covered", []),
+        "rebalancing_cost": drawing["rebalancing_cost"],
+        "not_covered": drawing["not_covered"],
     }
     lines = [
         f"{sizes[synthesizer.schema_.person]} synthetic persons written to {folder}",

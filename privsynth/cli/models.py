@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from privsynth.cli.console import check_output, check_output_folder, print_result, progress_said, say, warn
+from privsynth.cli.console import (
+    PROGRESS_ROWS,
+    check_output,
+    check_output_folder,
+    print_result,
+    progress_said,
+    say,
+    warn,
+)
 from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, ModelPath, RecordsPath, SchemaPath, Seed
 from privsynth.errors import (
     BudgetExceededError,
@@ -29,8 +37,6 @@ if TYPE_CHECKING:
     from privsynth.schema import Schema
     from privsynth.schema.linked import LinkedSchema
     from privsynth.synthesizers import AnySynthesizer, LinkedSynthesizer
-
-PROGRESS_ROWS = 1_000_000  # fewer rows are written in a moment
 
 
 SynthesizerName = StrEnum("SynthesizerName", {name: name for name in NAMES})  # type: ignore[misc]  # its members are known at run time

@@ -57,6 +57,33 @@ def written_aside(path: str | Path, *, force: bool = False, owner_only: bool = F
 
 
 @contextmanager
+def in_folder(folder: str | Path) -> Iterator[None]:
+    """Make a folder to write into if there is none; if the block raises, one that was made goes again.
+
+    Raises:
+        TableError: If it cannot be made.
+
+    Privacy:
+        Public: reads no record.
+    """
+    folder = Path(folder)
+    is_new = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TableError(
+            f"{str(folder)!r} cannot be made: {error.strerror or 'the system refused'}"
+        ) from None
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def made_aside(path: Path, *, is_folder: bool = False) -> Iterator[tuple[Path, int]]:
     """Make a private file or folder beside ``path``; give it with the mode that it would have had else.
 

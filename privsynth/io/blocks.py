@@ -64,21 +64,70 @@ def write_blocks(
     Privacy:
         Public: adds nothing; the file is as private as the frames.
     """
-    kind = table_format(path)
     n_rows = 0
-    with written_aside(path, force=force) as aside, ExitStack() as stack:
-        if kind == "parquet":
-            schema = as_arrow(types).schema
-            if types.attrs:
-                schema = schema.with_metadata({**schema.metadata, ATTRS_KEY: json.dumps(types.attrs)})
-            write = _parquet_writer(aside, stack, schema)
-        else:
-            write = _csv_writer(aside, stack, compress=kind == "csv.gz", time_formats=time_formats)
+    with ExitStack() as stack:
+        write = _writer(path, stack, types, force, time_formats)
         for block in blocks:
             write(block)
             n_rows += len(block)
             progress(n_rows)
     return n_rows
+
+
+def write_tables(
+    blocks: Iterator[Mapping[str, pd.DataFrame]],
+    paths: Mapping[str, Path],
+    *,
+    types: Mapping[str, pd.DataFrame],
+    force: bool,
+    progress: Progress,
+    time_formats: Mapping[str, Mapping[str, TimeFormat]],
+) -> dict[str, int]:
+    """Write blocks of several tables, each to a file, as they come; return the number of rows of each.
+
+    Args:
+        blocks: Frames by table, at least once; as for `write_blocks`.
+        paths: File of each table. All are written aside, and take their places when all are whole.
+        types: Of each table, as for `write_blocks`.
+        force: Replace existing files.
+        progress: Called with the number of rows written so far, of all tables.
+        time_formats: Of each table, as for `write_blocks`.
+
+    Raises:
+        TableError: If a file cannot be written, or exists and ``force`` is not set.
+
+    Privacy:
+        Public: adds nothing; the files are as private as the frames.
+    """
+    n_rows = dict.fromkeys(paths, 0)
+    with ExitStack() as stack:
+        writers = {
+            name: _writer(path, stack, types[name], force, time_formats[name]) for name, path in paths.items()
+        }
+        for block in blocks:
+            for name, rows in block.items():
+                writers[name](rows)
+                n_rows[name] += len(rows)
+            progress(sum(n_rows.values()))
+    return n_rows
+
+
+def _writer(
+    path: str | Path,
+    stack: ExitStack,
+    types: pd.DataFrame,
+    force: bool,
+    time_formats: Mapping[str, TimeFormat],
+) -> Callable[[pd.DataFrame], None]:
+    """Open a table file aside; when the stack closes without an error, it takes its place."""
+    kind = table_format(path)
+    aside = stack.enter_context(written_aside(path, force=force))
+    if kind != "parquet":
+        return _csv_writer(aside, stack, compress=kind == "csv.gz", time_formats=time_formats)
+    schema = as_arrow(types).schema
+    if types.attrs:
+        schema = schema.with_metadata({**schema.metadata, ATTRS_KEY: json.dumps(types.attrs)})
+    return _parquet_writer(aside, stack, schema)
 
 
 def _csv_writer(

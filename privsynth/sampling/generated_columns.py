@@ -30,7 +30,7 @@ class GeneratedColumns:
 
     Args:
         schema: Public description of the table.
-        n_rows: Number of rows in all.
+        n_rows: Number of rows in all, or about that many.
         rng: Source of the texts and of the order of keys; the same seed makes the same columns.
         columns: Which of them; None for all.
 
@@ -135,20 +135,26 @@ def _keys_of_pattern(column: Column, pattern: str, n_rows: int, rng: np.random.G
     places = alphabets(pattern, column.name)
     n_keys = math.prod(len(letters) for letters in places)
     if n_rows > n_keys:
-        raise RequestError(
-            f"{n_rows} different values are asked for of {column.name!r}, and its pattern {pattern!r} has "
-            f"{n_keys}; ask for fewer rows, or give a longer pattern"
-        )
+        raise _too_few(column, pattern, n_keys, n_rows)
     start, step = int(rng.integers(min(n_keys, 2**62))), _coprime(n_keys, rng)
     n_made = 0
 
     def make(n: int) -> pd.Series:
         nonlocal n_made
+        if n_made + n > n_keys:
+            raise _too_few(column, pattern, n_keys, n_made + n)
         keys = [_written((start + step * i) % n_keys, places) for i in range(n_made, n_made + n)]
         n_made += n
         return pd.Series(keys, dtype=object)
 
     return make
+
+
+def _too_few(column: Column, pattern: str, n_keys: int, n_rows: int) -> RequestError:
+    return RequestError(
+        f"{n_rows} different values are asked for of {column.name!r}, and its pattern {pattern!r} has "
+        f"{n_keys}; ask for fewer rows, or give a longer pattern"
+    )
 
 
 def _coprime(n: int, rng: np.random.Generator) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.domains.encoding import NumericDomain
+from privsynth.domains.encoding import Domain, NumericDomain
 from privsynth.errors import RequestError
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.plan import Plan
@@ -112,12 +112,16 @@ def draw_histories(model: SequenceModel, plan: Plan, rng: np.random.Generator) -
 
 def expected_rows(model: SequenceModel, n_persons: int) -> int:
     """Return about how many rows so many persons have, by the model."""
-    domain = model.persons.domains[N_RECORDS]
     shares = model.persons.table((N_RECORDS,))
+    return round(n_persons * mean_of_counts(model.persons.domains[N_RECORDS], shares))
+
+
+def mean_of_counts(domain: Domain, shares: FloatArray) -> float:
+    """Return about the mean of a column that counts, by the shares of its codes."""
     if isinstance(domain, NumericDomain):
         middle = [np.mean(domain.grid.edges[domain.bin_of_cell == b]) for b in range(domain.n_bins)]
-        return round(n_persons * float(np.dot(shares[: domain.n_bins], middle)))
-    return round(n_persons * float(np.dot(shares, numbers_of(domain, np.arange(domain.size)))))
+        return float(np.dot(shares[: domain.n_bins], middle))
+    return float(np.dot(shares, numbers_of(domain, np.arange(domain.size))))
 
 
 def check_of_persons(model: SequenceModel, request: SampleRequest) -> None:

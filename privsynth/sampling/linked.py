@@ -5,7 +5,7 @@ Keys are made afresh and every row is made under a row that is there, so there a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,10 +17,10 @@ from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
 from privsynth.sampling.completion import Known
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
-from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel
+from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel, mean_of_counts
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.posterior import LogWeights
-from privsynth.sampling.rows import coded_blocks, to_frame
+from privsynth.sampling.rows import BLOCK_ROWS, coded_blocks, every_label, to_frame
 from privsynth.sampling.table_model import TableModel
 from privsynth.sampling.walk import Walk, numbers_of
 from privsynth.schema import category_text
@@ -30,6 +30,8 @@ from privsynth.schema.linked_views import given, history_schema, n_of
 from privsynth.schema.sequences import N_RECORDS
 
 IntArray = NDArray[np.int64]
+
+FEWEST_PERSONS = 2**9  # that are drawn at once, however many rows they may have
 FloatArray = NDArray[np.float64]
 
 
@@ -98,26 +100,74 @@ class Coded:
 
 
 def draw_linked(model: LinkedModel, plan: Plan, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-    """Draw the persons of a plan, and all that belongs to them.
+    """Draw all persons of a plan at once; the same rows as `draw_linked_blocks` gives."""
+    blocks = list(draw_linked_blocks(model, plan, rng))
+    return {name: pd.concat([block[name] for block in blocks], ignore_index=True) for name in blocks[0]}
+
+
+def draw_linked_blocks(
+    model: LinkedModel, plan: Plan, rng: np.random.Generator
+) -> Iterator[dict[str, pd.DataFrame]]:
+    """Draw the persons of a plan and all that belongs to them, block after block of whole persons.
+
+    Memory does not grow with their number.
 
     Args:
         model: The fitted model.
         plan: Persons to draw: a plan over `LinkedModel.persons`.
         rng: Source of the draws.
 
-    Returns:
+    Yields:
         Table name to its rows: keys, the other columns of the schema; those of one parent together.
     """
+    of_tables = {
+        name: GeneratedColumns(table.schema, plan.n_rows, rng)
+        for name, table in model.schema.tables.items()
+        if table.parent is not None
+    }
+    most = max(FEWEST_PERSONS, min(PERSONS_AT_ONCE, BLOCK_ROWS // model.schema.max_records_per_person))
+    for persons in coded_blocks(plan, rng, most=most):
+        yield _family(model, persons, of_tables, rng)
+
+
+def every_label_of_tables(model: LinkedModel) -> dict[str, pd.DataFrame]:
+    """Return a frame of each table of the same columns and types in which every label occurs."""
+    types = {name: every_label(table) for name, table in model.tables.items()}
+    for name, table in model.schema.tables.items():
+        if table.parent is not None:
+            keys = types[table.parent][str(model.schema.tables[table.parent].key)]
+            types[name][str(table.parent_key)] = keys.take(np.zeros(len(types[name]), dtype=int)).to_numpy()
+    return types
+
+
+def expected_rows_of_tables(model: LinkedModel, n_persons: int) -> int:
+    """Return about how many rows so many persons have in all tables, by the model."""
+    each, total = {model.schema.person: float(n_persons)}, float(n_persons)
+    for name, table in model.schema.tables.items():
+        if table.parent is not None:
+            view, count = model.views[table.parent], n_of(name)
+            each[name] = each[table.parent] * mean_of_counts(view.domains[count], view.table((count,)))
+            total += each[name]
+    return round(total)
+
+
+def _family(
+    model: LinkedModel,
+    persons: tuple[dict[str, Drawn], dict[str, pd.Series]],
+    of_tables: Mapping[str, GeneratedColumns],
+    rng: np.random.Generator,
+) -> dict[str, pd.DataFrame]:
+    """Return persons with all that belongs to them."""
     schema = model.schema
     seen: dict[str, dict[str, Coded]] = {}  # of each table, what those below it know of its rows
     frames: dict[str, pd.DataFrame] = {}
     for name, table in schema.tables.items():
         if table.parent is None:
-            drawn, made = _persons(plan, rng)
+            drawn, made = persons
             above, parent = {}, None
         else:
             drawn, parent = children(model, name, seen[table.parent], rng)
-            made = GeneratedColumns(table.schema, len(parent), rng).next(len(parent))
+            made = of_tables[name].next(len(parent))
             above = {column: of.of_rows(parent) for column, of in seen[table.parent].items()}
         seen[name] = above | own_of(model, name, drawn)
         frame = to_frame(model.tables[name], drawn, made)
@@ -132,14 +182,6 @@ def own_of(model: LinkedModel, name: str, drawn: Mapping[str, Drawn]) -> dict[st
     """Return what was drawn of a table's own columns, as the tables below it name them."""
     domains = model.views[name].domains
     return {given_name(name, column): Coded(domains[column], of) for column, of in drawn.items()}
-
-
-def _persons(plan: Plan, rng: np.random.Generator) -> tuple[dict[str, Drawn], dict[str, pd.Series]]:
-    drawn, made = zip(*coded_blocks(plan, rng), strict=True)
-    return (
-        {name: np.concatenate([part[name] for part in drawn]) for name in drawn[0]},
-        {name: pd.concat([part[name] for part in made], ignore_index=True) for name in made[0]},
-    )
 
 
 def children(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Self, Unpack
 
 import pandas as pd
@@ -12,12 +13,20 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import SchemaError
+from privsynth.io.atomic import in_folder
+from privsynth.io.blocks import write_tables
 from privsynth.io.source import Source
 from privsynth.records.conform import OnViolation, Records
 from privsynth.records.linked import Tables, open_linked, read_linked
 from privsynth.sampling.calibration import calibrated_tables
 from privsynth.sampling.generated_columns import check_generated_columns
-from privsynth.sampling.linked import LinkedModel, draw_linked
+from privsynth.sampling.linked import (
+    LinkedModel,
+    draw_linked,
+    draw_linked_blocks,
+    every_label_of_tables,
+    expected_rows_of_tables,
+)
 from privsynth.sampling.request import SampleOptions
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema.linked import LinkedSchema
@@ -177,6 +186,59 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
         for rows in tables.values():
             rows.attrs |= row_attrs(request, plan)
         return tables
+
+    def sample_to(
+        self,
+        folder: str | Path,
+        n: int | None = None,
+        *,
+        suffix: str = ".csv",
+        random_state: int | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+        **asked: Unpack[SampleOptions],
+    ) -> dict[str, int]:
+        """Write the same rows as `sample` into a folder, each table to a file of its name, block by block.
+
+        Memory does not grow with ``n``. The files take their places when all are whole: an error or Ctrl-C
+        leaves none of them behind. Parquet files keep the ``attrs`` of the rows too.
+
+        Args:
+            folder: Where the files go; made if need be.
+            n: Number of persons, as for `sample`.
+            suffix: Of the files: ``.csv``, ``.csv.gz`` or ``.parquet``.
+            random_state: Fixes the rows drawn.
+            force: Replace existing files.
+            progress: Called with a message, the rows written, and about how many there will be.
+            **asked: What is asked for, as for `sample`.
+
+        Returns:
+            Table name to the number of its rows.
+
+        Raises:
+            TableError: If a file cannot be written, or exists and ``force`` is not set.
+            RequestError, UnsupportedRequestError: As `sample`.
+
+        Privacy:
+            As `sample`.
+        """
+        model, request = self._fitted(), self._request(n, asked)
+        plan, rng = self._planned(request, random_state)
+        types = every_label_of_tables(model)
+        for of_table in types.values():
+            of_table.attrs |= row_attrs(request, plan)
+        report = progress or (lambda message, done, total: None)
+        total = expected_rows_of_tables(model, plan.n_rows)
+        paths = {name: Path(folder) / f"{name}{suffix}" for name in model.schema.tables}
+        with in_folder(folder):
+            return write_tables(
+                draw_linked_blocks(model, plan, rng),
+                paths,
+                types=types,
+                force=force,
+                progress=lambda done: report("rows written", done, max(done, total)),
+                time_formats={name: t.schema.time_formats for name, t in model.schema.tables.items()},
+            )
 
     def lost_columns(self) -> list[str]:
         """Say of which columns the model knows no value of its own, or hardly any: a sentence each.
