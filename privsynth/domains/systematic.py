@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+RUN = 64  # codes that `draw_each` takes together
+
 
 class Distributions:
     """Distributions over the same codes, from which codes are drawn evenly.
@@ -73,3 +75,31 @@ class Distributions:
         codes = np.empty(len(rows), dtype=np.int64)
         codes[order] = np.searchsorted(self._line, level, side="right") - self._first[row]
         return codes
+
+
+def draw_each(weights: NDArray[np.floating], rng: np.random.Generator) -> IntArray:
+    """Draw one code from each of many distributions, independently, ``(n_rows,)``.
+
+    The codes of a row are taken together in runs: one of these is drawn, and then a code within it.
+
+    Args:
+        weights: At least zero, not normalised, some of each row above it, ``(n_rows, n_codes)``.
+        rng: Source of the draws.
+
+    Example:
+        >>> draw_each(np.array([[0.0, 2.0, 0.0], [5.0, 0.0, 0.0]]), np.random.default_rng(0)).tolist()
+        [1, 0]
+    """
+    n, n_codes = weights.shape
+    if n_codes <= RUN or n_codes % RUN:
+        return _first_above(weights, rng)
+    runs = weights.reshape(n, n_codes // RUN, RUN)
+    run = _first_above(runs.sum(axis=2), rng)
+    return run * RUN + _first_above(runs[np.arange(n), run], rng)
+
+
+def _first_above(weights: NDArray[np.floating], rng: np.random.Generator) -> IntArray:
+    """Draw a code of each row: the first whose cumulative weight lies above a uniform level."""
+    line = np.cumsum(weights, axis=1, dtype=np.float64)
+    level = np.minimum(rng.random(len(line)) * line[:, -1], np.nextafter(line[:, -1], 0.0))
+    return np.asarray((line <= level[:, None]).sum(axis=1), dtype=np.int64)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import Domain, NumericDomain, Pieces
-from privsynth.domains.systematic import Distributions
+from privsynth.domains.systematic import Distributions, draw_each
 from privsynth.errors import RequestError, UnsupportedRequestError
 from privsynth.sampling.conditions import Restriction, codes_of
 from privsynth.sampling.constrained import OrderedFactor
@@ -154,7 +154,7 @@ class Completion:
             weights[weights.sum(axis=1) <= 0] = 1.0
             if note is not None:
                 note(part, weights)
-            component[part] = Distributions(weights).draw(np.arange(len(weights)), rng)
+            component[part] = draw_each(weights, rng)
         drawn = self._columns(known, bound, component, set(columns) - free.keys(), rng)
         return drawn | {name: rows.draw(component, rng) for name, rows in free.items() if name in columns}
 

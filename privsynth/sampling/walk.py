@@ -195,7 +195,14 @@ class Walk:
             rest = left[who] - position
             limits = {name: room.limits(name, rest, who) for name in room.columns}
             of_step = {name: of.of_rows(who) for name, of in known.items()}
-            drawn = self._step(of_step, of_persons[who], before, n_records[who], limits, rng)
+            drawn = self._step(
+                of_step,
+                of_persons if len(who) == len(left) else of_persons[who],
+                before,
+                n_records[who],
+                limits,
+                rng,
+            )
             before = {name: Known.of(self.model.domains[name], values) for name, values in drawn.items()}
             steps.append(drawn)
             active.append(who)
@@ -228,13 +235,13 @@ class Walk:
         """
         n, order, is_first = len(n_records), self.schema.order, int(before is None)
         new = {FIRST: Known(np.full(n, is_first, dtype=np.int64), None)} | self._before(before, n)
-        logs = logs + self.completion.log_weights(new, n) + self.calibration[is_first]
+        logs = _added(self.completion.log_weights(new, n), logs, self.calibration[is_first])
         known = known | new
         if before is not None:
             new = self._moved(known, logs, before, limits, rng)
         else:
             new = {} if order is None else {order: known[START + order]}
-        logs = logs + self.completion.log_weights(new, n)
+        logs = _added(self.completion.log_weights(new, n), logs) if new else logs
         known = known | new
         tally = self.tally
 
@@ -309,6 +316,13 @@ class Walk:
         """Whether ends leave less of a column than its whole line."""
         grid = self.model.domains[name].grid  # type: ignore[union-attr]  # inequalities are of number lines
         return bool((ends[0] > grid.low).any() or (ends[1] < grid.high).any())
+
+
+def _added(logs: LogWeights, *more: LogWeights) -> LogWeights:
+    """Return log-weights with others added to them, in place."""
+    for each in more:
+        logs += each
+    return logs
 
 
 def _has_values(domain: Domain) -> bool:

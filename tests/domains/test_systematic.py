@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from privsynth.domains.systematic import Distributions
+from privsynth.domains.systematic import RUN, Distributions, draw_each
 from tests.helpers.chi_square import LARGEST, Constant, fits, tilted
 
 
@@ -87,3 +87,24 @@ def test_rows_with_codes_of_their_own_are_drawn_alike():
         own = weights * (row == which)
         expected = own / own.sum() * (rows == which).sum()
         assert (np.abs(np.bincount(drawn[rows == which], minlength=10) - expected) < 1.0 + 1e-6).all()
+
+
+@pytest.mark.parametrize("n_codes", [5, RUN, RUN + 1, 4 * RUN])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_code_of_each_row_follows_its_weights(n_codes, dtype):
+    rng = np.random.default_rng(n_codes)
+    weights = (rng.random(n_codes) ** 8 * (rng.random(n_codes) < 0.7)).astype(dtype)
+    weights[-1] = weights[0] = 0.0
+    weights[1], weights[2] = 0.3, 0.2
+    many = np.tile(weights, (10_000, 1))
+    seen = sum(np.bincount(draw_each(many, rng), minlength=n_codes) for _ in range(12))
+    assert fits(seen, weights)
+    assert not fits(seen, tilted(weights))
+    assert (seen[weights == 0] == 0).all()
+
+
+@pytest.mark.parametrize("level", [0.0, LARGEST])
+def test_a_code_of_weight_zero_is_never_drawn_at_the_ends(level):
+    weights = np.zeros((2, 2 * RUN), dtype=np.float32)
+    weights[0, 5], weights[1, RUN + 3] = 1e-30, 7.0
+    assert draw_each(weights, Constant(level)).tolist() == [5, RUN + 3]
