@@ -6,7 +6,6 @@ is then read off many fits.
 
 from __future__ import annotations
 
-import sqlite3
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +16,9 @@ import pytest
 
 from privsynth.accounting.budget import Spend
 from privsynth.attacks.two_worlds import audit_scores, refuse_identical_runs
+from privsynth.counting import memory
 from privsynth.errors import BudgetExceededError
-from privsynth.ledger import file as ledger_file
 from privsynth.models.tables.fitting import FitOptions
-from privsynth.privacy import records as privacy_records
 from privsynth.releases.store import Release
 from privsynth.sampling import calibration
 from privsynth.schema.linked import LinkedSchema
@@ -79,14 +77,7 @@ def releases(with_target: bool, epsilon: float | None, ledger: Path) -> dict[str
 
 
 @pytest.fixture(autouse=True)
-def short_trials_and_no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connected(path: Path) -> sqlite3.Connection:
-        database = connect(path)
-        database.execute("PRAGMA synchronous = OFF")
-        return database
-
-    connect = ledger_file._connect
-    monkeypatch.setattr(ledger_file, "_connect", connected)
+def short_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "TRIAL_ROWS", 50)
     monkeypatch.setattr(calibration, "FEWEST_PERSONS", 20)
 
@@ -94,7 +85,7 @@ def short_trials_and_no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture(params=["each row weighs a unit", "shares are taken for percentages"])
 def bug(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Plant a bug: rows of a person that each weigh a unit, or shares of tables that do not add up."""
-    weigh, part = privacy_records.weigh_records, doors.part_of
+    weigh, part = memory.weigh_records, doors.part_of
 
     def each_row_a_unit(*arguments, **options):
         weighting = weigh(*arguments, **options)
@@ -104,7 +95,7 @@ def bug(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         return part(spend, 100 * share)
 
     if "unit" in request.param:
-        monkeypatch.setattr(privacy_records, "weigh_records", each_row_a_unit)
+        monkeypatch.setattr(memory, "weigh_records", each_row_a_unit)
     else:
         monkeypatch.setattr(doors, "part_of", hundredfold)
         monkeypatch.setattr(ledger_run.Account, "charge", lambda self, event, key: None)

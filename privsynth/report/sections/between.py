@@ -28,10 +28,9 @@ def way(figure: Figures, *, is_score: bool) -> float:
         return 0.0
     if is_score:
         return (way_to_floor(figure) or 0.0) if ceiling - floor >= SMALLEST_LIFT else 0.0
-    worst = max(floor, ceiling or 0.0)
-    if value - worst > SMALLEST_SPAN:  # also where the holdout is as far as the worst reference
-        return 1.0
-    return (way_to_floor(figure) or 0.0) if worst == floor else 0.0
+    if ceiling is not None and ceiling >= floor:  # so few records that chance alone is as far as the worst
+        return 1.0 if value > FAR_BEYOND * ceiling + SMALLEST_DISTANCE else 0.0
+    return 1.0 if value - floor > SMALLEST_SPAN else way_to_floor(figure) or 0.0
 
 
 def faults_of(told: Mapping[str, Figures], scores: Iterable[str], *, worst: str, best: str) -> list[str]:
