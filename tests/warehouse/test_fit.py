@@ -198,9 +198,8 @@ def test_who_learns_from_rows_is_refused_before_anything_is_reserved(kind: Any, 
 
 def test_sequences_and_linked_tables_are_refused() -> None:
     table = in_duckdb(messy(), TYPES)
-    of = Schema(
-        {**COLUMNS, **PERSONS, "seen": {**COLUMNS["seen"], "role": "order"}}, max_records_per_person=3
-    )
+    facts = {"type": "datetime", "low": "1960-01-01", "high": "2030-01-01", "role": "order"}
+    of = Schema({**COLUMNS, **PERSONS, "seen": facts}, max_records_per_person=3)
     with pytest.raises(SchemaError, match="a sequence, which are not counted in an engine"):
         privsynth.MarginalSynthesizer(epsilon=1.0).fit(table, schema=of)
     with pytest.raises(TableError, match="stay there"):

@@ -1,0 +1,168 @@
+"""A fit to a table in an engine beside the same counts by hand: seconds, queries, memory.
+
+    python -m tests.benchmarks.warehouse [ROWS] [duckdb|postgres ...]
+
+By hand means: as a person would write it who has the bins already, one GROUP BY over the table's own columns
+for each table that the fit counted, its bins as CASE or width_bucket. One thread. Of DuckDB, which runs in this
+process, seconds are of the processor; of PostgreSQL of the clock.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from typing import Any
+
+import ibis
+import numpy as np
+import pyarrow as pa
+
+import privsynth
+from privsynth.schema import Schema
+from privsynth.warehouse.records import RecordsInEngine
+from privsynth.warehouse.session import Session
+from tests.helpers.engines import postgres
+
+N_NUMBERS, N_LISTS = 7, 7  # with the target, 15 columns
+
+
+def schema() -> Schema:
+    """Return what is public about the table."""
+    columns: dict[str, Any] = {"target": {"type": "boolean", "role": "target"}}
+    for i in range(N_NUMBERS):
+        kind = (
+            {"type": "integer", "low": 0, "high": 120}
+            if i % 2
+            else {"type": "real", "low": 0, "high": 100_000}
+        )
+        columns[f"x{i}"] = kind
+    for i in range(N_LISTS):
+        columns[f"c{i}"] = {"type": "categorical", "categories": [f"v{j}" for j in range(3 + 3 * i)]}
+    return Schema(columns)
+
+
+def table(n: int) -> pa.Table:
+    """Return rows whose columns hang together."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=n)
+    columns: dict[str, Any] = {"target": z + rng.normal(size=n) > 0}
+    for i in range(N_NUMBERS):
+        noisy = z + rng.normal(size=n)
+        columns[f"x{i}"] = (
+            np.clip(60 + 20 * noisy, 0, 120).astype(np.int64)
+            if i % 2
+            else np.minimum(np.exp(6 + 1.5 * noisy), 1e5)
+        )
+    for i in range(N_LISTS):
+        size = 3 + 3 * i
+        code = np.clip((z + rng.normal(size=n) + 3) / 6 * size, 0, size - 1).astype(np.int8)
+        columns[f"c{i}"] = pa.DictionaryArray.from_arrays(code, [f"v{j}" for j in range(size)]).cast(
+            pa.string()
+        )
+    return pa.table(columns)
+
+
+CLOCK = [time.process_time]  # whose seconds are counted
+
+
+class Clock:
+    """Seconds of processor in this process and of the clock in the engine's statements."""
+
+    def __init__(self) -> None:
+        self.in_engine, self.n_statements, self.asked = 0.0, 0, []
+
+
+def listening(clock: Clock) -> None:
+    """Have all statements timed, and note which tables are asked for."""
+    run, tables = Session._run, RecordsInEngine.tables
+
+    def timed(self: Session, statement: str) -> Any:
+        start = CLOCK[0]()
+        try:
+            return run(self, statement)
+        finally:
+            clock.in_engine += CLOCK[0]() - start
+            clock.n_statements += 1
+
+    def noted(self: RecordsInEngine, sets: Any, codings: Any) -> Any:
+        clock.asked.append((list(sets), dict(codings), self))
+        return tables(self, sets, codings)
+
+    Session._run, RecordsInEngine.tables = timed, noted  # type: ignore[method-assign]
+
+
+def by_hand(connection: Any, clock: Clock, name: str) -> tuple[float, int]:
+    """Return the seconds that the tables of the last codings take, a GROUP BY each."""
+    codings = clock.asked[-1][1]
+    sets = {
+        columns
+        for asked, coded, _ in clock.asked
+        if coded == codings
+        for columns in asked
+        if len(columns) > 1
+    }
+    holder = clock.asked[-1][2]
+    d = holder._session.dialect
+    start = CLOCK[0]()
+    for columns in sets:
+        keys = []
+        for column in columns:
+            coding = codings[column]
+            if column[0] == "x":
+                keep = np.flatnonzero(np.r_[True, np.diff(coding.code_of_cell) != 0])
+                keys.append(
+                    d.cell(f'CAST("{column}" AS {d.double})', coding.edges[keep].tolist(), range(len(keep)))
+                )
+            else:
+                keys.append(f'"{column}"')
+        groups = ", ".join(str(i + 1) for i in range(len(keys)))
+        connection.execute(f"SELECT {', '.join(keys)}, COUNT(*) FROM {name} GROUP BY {groups}").fetchall()
+    return CLOCK[0]() - start, len(sets)
+
+
+def measure(engine: str, ibis_table: Any, n: int) -> None:
+    """Fit, count by hand, and print both."""
+    CLOCK[0] = time.process_time if engine == "DuckDB" else time.perf_counter
+    clock, run, tables = Clock(), Session._run, RecordsInEngine.tables
+    listening(clock)
+    start, begun = time.perf_counter(), time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        privsynth.MarginalSynthesizer(epsilon=1.0, random_state=0).fit(
+            ibis_table, schema=schema(), dataset=None
+        )
+    total, own = time.perf_counter() - start, time.process_time() - begun
+    Session._run, RecordsInEngine.tables = run, tables  # type: ignore[method-assign]
+    hand, n_tables = by_hand(ibis_table._find_backend().con, clock, ibis_table.get_name())
+    print(
+        f"{engine}, {n:,} rows: fit {total:.1f} s (this process {own:.1f} CPU s); in the engine "
+        f"{clock.in_engine:.1f} s by {clock.n_statements} statements; {n_tables} tables by hand {hand:.1f} "
+        f"s: {clock.in_engine / hand:.2f} x"
+    )
+
+
+def main() -> None:
+    """Run the engines that are named."""
+    n = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    engines = sys.argv[2:] or ["duckdb", "postgres"]
+    rows = table(n)
+    if "duckdb" in engines:
+        connection = ibis.duckdb.connect(threads=1)
+        measure("DuckDB", connection.create_table("visits", rows), n)
+    if "postgres" in engines:
+        with postgres() as server:
+            connection = server.connect()
+            connection.execute("SET max_parallel_workers_per_gather = 0")
+            kinds = {"bool": "BOOLEAN", "int64": "BIGINT", "double": "DOUBLE PRECISION", "string": "TEXT"}
+            columns = ", ".join(f'"{field.name}" {kinds[str(field.type)]}' for field in rows.schema)
+            connection.execute(f"CREATE TABLE visits ({columns})")
+            with connection.cursor().copy("COPY visits FROM STDIN") as copy:
+                for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+                    copy.write_row(row)
+            connection.execute("VACUUM ANALYZE visits")
+            measure("PostgreSQL", ibis.postgres.from_connection(connection).table("visits"), n)
+
+
+if __name__ == "__main__":
+    main()
