@@ -3,7 +3,7 @@
     python -m tests.benchmarks.warehouse [ROWS] [duckdb|postgres ...]
 
 By hand means: as a person would write it who has the bins already, one GROUP BY over the table's own columns
-for each table that the fit counted, its bins as CASE or width_bucket. One thread. Of DuckDB, which runs in this
+each table that the fit counted, its bins as CASE or width_bucket. One thread. Of DuckDB, in this process,
 process, seconds are of the processor; of PostgreSQL of the clock.
 """
 
