@@ -80,9 +80,10 @@ def load_rand_hie(*, sequences: bool = False) -> tuple[pd.DataFrame, Schema]:
     missing. Other numbers are rounded to the schema's decimals.
 
     Args:
-        sequences: Whether the schema says that a person's years belong together: what they share, and that
-            ``year`` orders them. Persons are then drawn with all their years, and requests are of persons.
-            Without it each synthetic row is one year of somebody, and requests may name any column.
+        sequences: Whether the schema says that a person's years belong together: what they share, that
+            ``year`` orders them, and that nobody grows younger. Persons are then drawn with all their years,
+            and requests are of persons. Without it each synthetic row is one year of somebody, and requests
+            may name any column.
 
     Returns:
         The table, and a schema whose categories and bounds are declared public.
@@ -132,8 +133,9 @@ def load_rand_hie(*, sequences: bool = False) -> tuple[pd.DataFrame, Schema]:
 
 def _rand_schema(*, sequences: bool) -> Schema:
     columns = {name: dict(fields) for name, fields in _RAND_COLUMNS.items()}
+    constraints = [{"kind": "inequality", "columns": ["prev.age", "age"]}] if sequences else []
     if sequences:
         columns[_RAND_ORDER]["role"] = "order"
         for name in _RAND_SHARED:
             columns[name]["per"] = "person"
-    return Schema(columns, max_records_per_person=_RAND_YEARS)
+    return Schema(columns, max_records_per_person=_RAND_YEARS, constraints=constraints)

@@ -82,6 +82,7 @@ def test_the_schema_of_sequences_says_what_years_share_and_what_orders_them(
     assert schema.per_person == [name for name, n in n_values.items() if (n == 1).all()]
     assert (n_values["year"] == by_person.size()).all()  # no two years of a person stand at one place
     conform(table, schema, on_violation="error")
+    assert [str(rule) for rule in schema.constraints] == ["prev.age <= age"]
     without = {
         name: {key: fact for key, fact in fields.items() if key != "per" and fact != "order"}
         for name, fields in schema.to_dict()["columns"].items()

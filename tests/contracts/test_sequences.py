@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import privsynth
+import privsynth.sampling.histories as histories
 from privsynth.errors import RequestError, SchemaError
 from privsynth.ledger.ledger import Ledger
 from privsynth.sampling.calibration import calibrated
@@ -146,6 +147,21 @@ def test_the_same_persons_are_drawn_whole_in_batches_and_into_files(fitted, tmp_
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "x.parquet"), rows, check_dtype=False)
     assert len(model.sample(0)) == 0
     assert list(model.sample(0).columns) == list(COLUMNS)
+
+
+def test_blocks_hold_whole_persons_and_memory_does_not_grow_with_their_number(
+    fitted, tmp_path, monkeypatch
+) -> None:
+    model = fitted(MarginalSynthesizer)
+    monkeypatch.setattr(histories, "PERSONS_AT_ONCE", 50)
+    said: list[int] = []
+    n = model.sample_to(
+        tmp_path / "x.csv", 430, random_state=2, progress=lambda what, done, total: said.append(done)
+    )
+    assert len(said) == 9  # of 50 persons each, and 30 at the end
+    assert (np.diff([0, *said]) <= 50 * CAP).all()
+    check_persons(rows := pd.read_csv(tmp_path / "x.csv", parse_dates=["day", "left"]), 430)
+    assert len(rows) == n
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def test_the_demo_splits_fits_samples_and_audits(tmp_path: Path, capsys: pytest.
         years = drawn.groupby("zper")["year"]
         assert years.apply(lambda of_person: of_person.diff().dropna().gt(0).all()).all()
         assert years.size().between(1, 5).all()
+        assert (drawn["age"] >= drawn.groupby("zper")["age"].shift().fillna(0)).all()
         assert (drawn.groupby("zper")[["plan", "sex", "income"]].nunique() == 1).all(axis=None)
     assert balanced["zper"].nunique() == rows["zper"].nunique()
     sizes = balanced.drop_duplicates("zper").groupby(["sex", "race"]).size()
