@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from privsynth.sampling.completion import Known
+from privsynth.sampling.bound_rows import Known
 from privsynth.sampling.histories import SequenceModel, expected_rows
 from privsynth.sampling.linked import (
     Coded,

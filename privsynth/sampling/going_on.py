@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from privsynth.domains.encoding import DiscreteDomain, Domain
 from privsynth.domains.systematic import Distributions
 from privsynth.errors import RequestError
-from privsynth.sampling.completion import Known, foreign_columns, known_of
+from privsynth.sampling.bound_rows import Known, known_of
+from privsynth.sampling.completion import foreign_columns
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
-from privsynth.sampling.completion import Known
+from privsynth.sampling.bound_rows import Known
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel, mean_of_counts

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
-from privsynth.sampling.completion import Completion, Known
+from privsynth.sampling.bound_rows import Known
+from privsynth.sampling.completion import Completion
 from privsynth.sampling.constrained import OrderedFactor
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.posterior import LogWeights

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.random import default_rng
 
+from privsynth.sampling.bound_rows import Known
 from privsynth.sampling.calibration import calibrated_tables
-from privsynth.sampling.completion import Known
 from privsynth.sampling.linked import LinkedModel, known_of, numbers_of_rows, own_of, rows_below, walk_of
 from privsynth.sampling.plan import make_plan
 from privsynth.sampling.request import SampleRequest
