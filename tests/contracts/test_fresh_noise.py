@@ -1,7 +1,8 @@
 """Every release and every step of every synthesizer has noise, and steps a batch, of its own.
 
-Two fits of each kind, on the same table and with the same ``random_state``, under watch. No noise of one may
-follow from another's, and no release may draw fewer secret bytes than its noise is made of.
+Two fits of each kind, on the same records and with the same ``random_state``, under watch: records, persons,
+histories and linked tables. No noise of one may follow from another's, and no release may draw fewer secret
+bytes than its noise is made of.
 """
 
 from __future__ import annotations
@@ -23,8 +24,13 @@ from privsynth.privacy.mechanisms.selection import TableSelection
 from privsynth.records.conform import conform
 from privsynth.releases.kinds import kind_of
 from privsynth.schema import Schema
+from privsynth.synthesizers import LinkedSynthesizer, MarginalSynthesizer
+from privsynth.synthesizers.linked.marginal import LinkedSettings
 from tests.audit.mechanisms import curator_of
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker
+from tests.helpers.linked import SCHEMA as BANK
+from tests.helpers.linked import bank
+from tests.helpers.tables import QUICK
 from tests.helpers.watched import BYTES_OF_A_NORMAL, BYTES_OF_A_UNIFORM, FIRST, Watch
 
 FALSE_ALARM = 1e-6
@@ -38,10 +44,12 @@ COLUMNS = {
     "age": {"type": "integer", "low": 0, "high": 99},
     "pay": {"type": "real", "low": "private", "high": "private"},
 }
+PERSONS = {"who": {"type": "id", "role": "person_id"}, **COLUMNS}
 SCHEMAS = {
     "record": Schema(COLUMNS),
-    "person": Schema({"who": {"type": "id", "role": "person_id"}, **COLUMNS}, max_records_per_person=3),
+    "person": Schema(PERSONS, max_records_per_person=3),
 }
+HISTORIES = Schema({**PERSONS, "sex": {**COLUMNS["sex"], "per": "person"}}, max_records_per_person=3)
 
 
 def table(unit):
@@ -71,18 +79,35 @@ def fits(tmp_path_factory):
 
 
 def fitted(kind, unit, folder):
+    if kind is LinkedSynthesizer:
+        synthesizer = kind(settings=LinkedSettings(table=QUICK), epsilon=8.0, delta=1e-4, device="cpu")
+        with Watch() as watch:
+            synthesizer.fit(
+                bank(N_UNITS // 2), schema=BANK, dataset="d", ledger=Ledger(folder / "ledger.sqlite")
+            )
+        return synthesizer, watch
     settings = QUICK_SETTINGS[kind]
     if hasattr(settings, "n_steps"):  # few records in a batch: gradients are noise, more or less
         settings = replace(settings, batch_size=8)
     synthesizer = maker(kind)(settings=settings, epsilon=8.0, delta=1e-4)
-    source, whole = as_records(synthesizer, table(unit), SCHEMAS[unit])
+    rows = table(unit)
+    if unit == "history":
+        rows["sex"] = rows.groupby("who")["sex"].transform("first")
+    source, whole = as_records(synthesizer, rows, HISTORIES if unit == "history" else SCHEMAS[unit])
     with Watch() as watch:
         synthesizer.fit(source, schema=whole, dataset="d", ledger=Ledger(folder / "ledger.sqlite"))
     return synthesizer, watch
 
 
+CASES = [
+    *((kind, unit) for unit in SCHEMAS for kind in QUICK_SETTINGS),
+    (MarginalSynthesizer, "history"),
+    (LinkedSynthesizer, "family"),
+]
+every_case = pytest.mark.parametrize(
+    ("kind", "unit"), CASES, ids=[f"{unit}-{kind.name}" for kind, unit in CASES]
+)
 every_unit = pytest.mark.parametrize("unit", SCHEMAS)
-every_kind = pytest.mark.parametrize("kind", QUICK_SETTINGS, ids=lambda kind: kind.name)
 every_trained_kind = pytest.mark.parametrize(
     "kind",
     [kind for kind in QUICK_SETTINGS if hasattr(QUICK_SETTINGS[kind], "n_steps")],
@@ -90,8 +115,7 @@ every_trained_kind = pytest.mark.parametrize(
 )
 
 
-@every_kind
-@every_unit
+@every_case
 def test_every_release_draws_the_secret_bytes_that_its_noise_takes(fits, kind, unit):
     synthesizer, watch = fits(kind, unit)[0]
     needed = dict(watch.needed)
@@ -109,8 +133,7 @@ def test_every_release_draws_the_secret_bytes_that_its_noise_takes(fits, kind, u
         assert watch.n_drawn(key) >= n_bytes, key
 
 
-@every_kind
-@every_unit
+@every_case
 def test_no_secret_byte_is_drawn_twice(fits, kind, unit):
     read = [part for _, watch in fits(kind, unit) for parts in watch.drawn.values() for part in parts]
     beginnings = [part[:16] for part in read if len(part) >= 16]
@@ -118,8 +141,7 @@ def test_no_secret_byte_is_drawn_twice(fits, kind, unit):
     assert len(set(beginnings)) == len(beginnings)
 
 
-@every_kind
-@every_unit
+@every_case
 def test_every_array_that_is_released_has_gone_through_the_noise(fits, kind, unit):
     synthesizer, watch = fits(kind, unit)[0]
     for release in synthesizer.releases_:
@@ -135,8 +157,7 @@ def unrelated(first, second):
     return abs(correlation) * np.sqrt(len(first)) < norm.isf(FALSE_ALARM / 2)
 
 
-@every_kind
-@every_unit
+@every_case
 def test_no_two_releases_share_their_noise(fits, kind, unit):
     """Between the two fits, and between a release and the next of its kind in one fit."""
     of_kind = [defaultdict(list), defaultdict(list)]
@@ -158,8 +179,7 @@ def test_no_two_releases_share_their_noise(fits, kind, unit):
     assert compared >= 2
 
 
-@every_kind
-@every_unit
+@every_case
 def test_no_two_cells_share_their_noise(fits, kind, unit):
     for _, watch in fits(kind, unit):
         noise = np.concatenate([array for arrays in watch.noise.values() for array in arrays])

@@ -26,8 +26,10 @@ from privsynth.io.images import write_images
 from privsynth.ledger.ledger import Ledger
 from privsynth.schema import Schema
 from privsynth.schema.images import LabelledImages
-from privsynth.synthesizers import MarginalSynthesizer, load
+from privsynth.schema.linked import LinkedSchema
+from privsynth.synthesizers import LinkedSynthesizer, MarginalSynthesizer, load
 from privsynth.synthesizers.images.base import ImageSynthesizer
+from privsynth.synthesizers.linked.marginal import LinkedSettings
 from tests.contracts.synthesizers import QUICK_SETTINGS, as_records, maker
 from tests.helpers.leaks import CodedRows, counts_in
 
@@ -45,6 +47,12 @@ COLUMNS = {
     "number": {"type": "integer", "low": 0, "high": 10**12},
     **{f"c{i}": {"type": "categorical", "categories": list(range(16))} for i in range(8)},
 }
+
+
+def _without_role(column: dict[str, object]) -> dict[str, object]:
+    return {name: fact for name, fact in column.items() if name != "role"}
+
+
 SCHEMAS = {
     "record": Schema(COLUMNS),
     "person": Schema({"who": {"type": "id", "role": "person_id"}, **COLUMNS}, max_records_per_person=3),
@@ -105,10 +113,11 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def by_python(kind, source, schema: Schema, folder: Path, caplog) -> dict[str, bytes]:
+def by_python(kind, source, schema: Schema | LinkedSchema, folder: Path, caplog) -> dict[str, bytes]:
     """Fit and save; return what was said."""
     told: list[object] = []
-    synthesizer = maker(kind)(epsilon=EPSILON, delta=DELTA)
+    make = linked_maker if kind is LinkedSynthesizer else maker(kind)
+    synthesizer = make(epsilon=EPSILON, delta=DELTA)
     with warnings.catch_warnings(record=True) as warned, caplog.at_level(logging.DEBUG):
         warnings.simplefilter("always")
         synthesizer.fit(
@@ -220,6 +229,61 @@ def test_no_record_and_no_number_of_records_is_left_or_said(
 
     for attempt in range(TRIES):
         found = leaks(fit, kind, marked(unit), tmp_path / str(attempt), capfd, caplog)
+        if not found:
+            return
+    pytest.fail(f"found in every one of {TRIES} fits: {sorted(found)}")
+
+
+def linked_maker(**arguments) -> LinkedSynthesizer:
+    settings = LinkedSettings(table=QUICK_SETTINGS[MarginalSynthesizer])
+    return LinkedSynthesizer(settings=settings, random_state=0, device="cpu", **arguments)
+
+
+ABOVE = ("group", "c0", "c1", "c2", "c3")
+LINKED = LinkedSchema(
+    {
+        "client": {"key": "id", "columns": {name: _without_role(COLUMNS[name]) for name in ABOVE}},
+        "visit": {
+            "parent": "client",
+            "parent_key": "who",
+            "max_records_per_parent": 2,
+            "columns": {name: _without_role(of) for name, of in COLUMNS.items() if name not in ABOVE},
+        },
+    },
+    person="client",
+)
+
+
+@pytest.mark.slow
+def test_no_record_of_linked_tables_and_no_number_of_them_is_left_or_said(tmp_path, capfd, caplog):
+    table = marked("person")
+    first = table.frame.drop_duplicates("who")
+    tables = {
+        "client": first[["who", *ABOVE]].rename(columns={"who": "id"}).reset_index(drop=True),
+        "visit": table.frame.drop(columns=list(ABOVE)),
+    }
+    for attempt in range(TRIES):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        left = by_python(LinkedSynthesizer, tables, LINKED, folder, caplog)
+        synthesizer = load(folder / "m.privsynth")
+        printed = capfd.readouterr()
+        left |= files_in(folder) | {"printed": (printed.out + printed.err + caplog.text).encode()}
+        left["statement"] = json.dumps(synthesizer.guarantee_).encode()
+        assert sum(map(len, left.values())) > 30_000
+        views = synthesizer._read(synthesizer._open(tables, LINKED), LINKED, "error")
+        found = set()
+        for name, view in views.items():
+            domains = synthesizer.model_.views[name].domains
+            codes = [domain.coding.encode(view.frame[column]) for column, domain in domains.items()]
+            rows = CodedRows(np.column_stack(codes))
+            found |= {
+                f"{what} of {name} in {Path(where).name}"
+                for where, data in left.items()
+                for what in counts_in(data, [N_ROWS, N_PERSONS])
+                | rows.found_in(data)
+                | markers_in(data, table, None)
+            }
         if not found:
             return
     pytest.fail(f"found in every one of {TRIES} fits: {sorted(found)}")
