@@ -52,16 +52,11 @@ class StreamedWeights:
                 seeds[person] = seed_of(name, key)
         stream.forget_names()
         self._seeds = seeds[self._cut]
-        self._last = np.array(
-            [
-                last_used(seed, int(n), max_records)
-                for seed, n in zip(self._seeds, self._n_rows[self._cut], strict=True)
-            ],
-            dtype=np.uint64,
-        )
+        self._last = last_used(self._seeds, self._n_rows[self._cut], max_records)
         self._place = np.full(len(self._n_rows) + 1, -1, dtype=np.int64)  # the last is for rows of nobody
         self._place[self._cut] = np.arange(len(self._cut))
         self.n_kept = int(self._n_used.sum())
+        self._used: list[NDArray[np.uint8]] = []  # of each batch which rows are used, a bit each
 
     def batches(self, names: Sequence[str]) -> Iterator[tuple[Batch, IntArray, IntArray]]:
         """Yield batches of the rows that are used, the weight of each in grid steps, and its person.
@@ -77,17 +72,14 @@ class StreamedWeights:
         n_persons = len(self._n_rows)
         n_seen = np.zeros(n_persons, dtype=np.int64)
         weighed = np.zeros(n_persons, dtype=np.int64)
-        n_alone = 0
-        for batch in self._stream.batches(names):
+        n_alone, is_first = 0, not self._used
+        used_in: list[NDArray[np.uint8]] = [] if is_first else self._used
+        for i, batch in enumerate(self._stream.batches(names)):
             assert batch.persons is not None
             persons, is_alone = batch.persons, batch.persons < 0
-            used = np.ones(batch.n_rows, dtype=bool)
-            rows = np.flatnonzero(self._place[persons] >= 0)
-            if len(rows):
-                of = persons[rows]
-                number = n_seen[of] + _place_within(of)
-                place = self._place[of]
-                used[rows] = hashes(self._seeds[place], number) <= self._last[place]
+            if is_first:
+                used_in.append(np.packbits(self._chosen(persons, n_seen)))
+            used = np.unpackbits(used_in[i], count=batch.n_rows).astype(bool)
             np.add.at(n_seen, persons[~is_alone], 1)
             weights = np.full(batch.n_rows, PERSON_GRID, dtype=np.int64)
             weights[~is_alone] = PERSON_GRID // self._n_used[persons[~is_alone]]
@@ -103,6 +95,16 @@ class StreamedWeights:
             yield kept, weights[used], units[used]
         if not np.array_equal(n_seen, self._n_rows):
             raise TableError(CHANGED)
+        self._used = used_in
+
+    def _chosen(self, persons: IntArray, n_seen: IntArray) -> NDArray[np.bool_]:
+        """Return which rows of a batch are used, given how many rows of each person stood before it."""
+        chosen = np.ones(len(persons), dtype=bool)
+        rows = np.flatnonzero(self._place[persons] >= 0)
+        of = persons[rows]
+        place = self._place[of]
+        chosen[rows] = hashes(self._seeds[place], n_seen[of] + _place_within(of)) <= self._last[place]
+        return chosen
 
 
 def seed_of(name: str | None, key: bytes) -> int:
@@ -122,14 +124,35 @@ def hashes(seeds: HashArray, numbers: IntArray) -> HashArray:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-def last_used(seed: int, n_rows: int, max_records: int) -> int:
-    """Return the largest hash of the rows of a person that are used: those of the smallest hashes."""
+def last_used(seeds: HashArray, n_rows: IntArray, max_records: int) -> HashArray:
+    """Return the largest hash of the rows of each person that are used: those of the smallest hashes.
+
+    Args:
+        seeds: Of each person, ``(n_persons,)``.
+        n_rows: Number of rows of each, more than ``max_records``.
+        max_records: How many are used.
+    """
+    last = np.empty(len(seeds), dtype=np.uint64)
+    is_long = n_rows > ROWS_AT_ONCE
+    for person in np.flatnonzero(is_long):
+        last[person] = _last_of_many(seeds[person], int(n_rows[person]), max_records)
+    short = np.flatnonzero(~is_long)
+    run = np.cumsum(n_rows[short]) // ROWS_AT_ONCE
+    for persons in np.split(short, np.flatnonzero(np.diff(run)) + 1):
+        sizes = n_rows[persons]
+        of, starts = np.repeat(np.arange(len(persons)), sizes), np.cumsum(sizes) - sizes
+        hashed = hashes(seeds[persons][of], np.arange(len(of)) - starts[of])
+        last[persons] = hashed[np.lexsort((hashed, of))][starts + max_records - 1]
+    return last
+
+
+def _last_of_many(seed: np.uint64, n_rows: int, max_records: int) -> np.uint64:
     smallest = np.empty(0, dtype=np.uint64)
     for start in range(0, n_rows, ROWS_AT_ONCE):
         numbers = np.arange(start, min(start + ROWS_AT_ONCE, n_rows))
         both = np.r_[smallest, hashes(np.full(len(numbers), seed, dtype=np.uint64), numbers)]
         smallest = np.partition(both, max_records - 1)[:max_records] if len(both) > max_records else both
-    return int(smallest.max())
+    return np.uint64(smallest.max())
 
 
 def _place_within(of: IntArray) -> IntArray:

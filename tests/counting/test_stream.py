@@ -252,12 +252,16 @@ def test_one_person_more_moves_every_table_by_at_most_one_whatever_the_order_of_
         assert before[0] - without[0] > 0.99 * PERSON_GRID
 
 
+def last_of(seed: int, n_rows: int, cap: int) -> np.uint64:
+    return last_used(np.array([seed], dtype=np.uint64), np.array([n_rows]), cap)[0]
+
+
 def test_every_row_of_a_person_is_used_equally_often() -> None:
     n_rows, n_runs, used = 9, 4000, np.zeros(9)
     for run in range(n_runs):
         seed = seed_of("a", run.to_bytes(32, "little"))
         hashed = hashes(np.full(n_rows, seed, dtype=np.uint64), np.arange(n_rows))
-        used += hashed <= np.uint64(last_used(seed, n_rows, CAP))
+        used += hashed <= last_of(seed, n_rows, CAP)
     assert used.sum() == n_runs * CAP
     # 5.5 standard deviations of a binomial count
     share = CAP / n_rows
@@ -267,10 +271,15 @@ def test_every_row_of_a_person_is_used_equally_often() -> None:
 def test_the_choice_is_the_same_however_many_rows_are_looked_at_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seed = seed_of("a", bytes(32))
-    whole = last_used(seed, 1000, 7)
-    monkeypatch.setattr(of_persons, "ROWS_AT_ONCE", 64)
-    assert last_used(seed, 1000, 7) == whole
+    seed = np.uint64(seed_of("a", bytes(32)))
+    n_rows = np.array([8, 1000, 9, 64, 65, 60, 20])
+    seeds = seed + np.arange(7, dtype=np.uint64)
+    whole = last_used(seeds, n_rows, 7)
+    for n_at_once in (64, 1):
+        monkeypatch.setattr(of_persons, "ROWS_AT_ONCE", n_at_once)
+        assert last_used(seeds, n_rows, 7).tolist() == whole.tolist()
+    for seed_, n, last in zip(seeds, n_rows, whole, strict=True):
+        assert np.sort(hashes(np.full(n, seed_), np.arange(n)))[6] == last
 
 
 def test_the_key_is_fresh_in_every_run() -> None:
