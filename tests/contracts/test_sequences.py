@@ -10,6 +10,7 @@ import privsynth
 import privsynth.sampling.histories as histories
 from privsynth.errors import RequestError, SchemaError
 from privsynth.ledger.ledger import Ledger
+from privsynth.models.tables.fitting import MixtureFitter
 from privsynth.sampling.calibration import calibrated
 from privsynth.sampling.histories import SequenceModel
 from privsynth.sampling.plan import make_plan
@@ -233,6 +234,23 @@ def test_drawn_rows_hold_each_component_about_as_often_as_the_model_does(fitted)
         off.append(np.abs(tally / tally.sum(axis=1, keepdims=True) - wanted).sum(axis=1) / 2)
     assert (off[1] < 0.8 * off[0]).all()
     assert (calibrated(plain).calibration == model.calibration).all()  # the same wherever it is done
+
+
+def test_without_noise_rows_are_learnt_as_finely_as_with_it(monkeypatch, tmp_path) -> None:
+    least = []
+    started = MixtureFitter.start
+    monkeypatch.setattr(
+        MixtureFitter,
+        "start",
+        lambda self, *args, **more: (least.append(self.least_variance), started(self, *args, **more))[1],
+    )
+    table = visits()
+    model = maker(MarginalSynthesizer)(epsilon=None).fit(
+        table, schema=schema(), dataset="v", ledger=tmp_path / "l.sqlite"
+    )
+    assert least == [1.0]  # a count is known to a unit at best
+    aimed_at = model.settings_.n_bins
+    assert model.model_.rows.domains["income"].n_bins <= aimed_at + 1 < table["income"].nunique()
 
 
 def test_broken_persons_stop_before_anything_is_paid(tmp_path) -> None:

@@ -78,6 +78,8 @@ class MixtureFitter:
         sizes: Number of codes of each column.
         context: A column of few codes, such as the target: tables of two other columns and this one are
             fitted as fast as pairs. None: there is none.
+        least_variance: Every cell is taken to have at least this, so that tables of next to no noise leave
+            something to others and to the components' entropy.
         options: How to fit.
         seed: Seed of the initial logits.
         device: Where torch computes, such as ``"cpu"`` or ``"cuda"``; initial logits are drawn on the CPU.
@@ -89,6 +91,7 @@ class MixtureFitter:
     seed: int
     device: str = "cpu"
     context: str | None = None
+    least_variance: float = 0.0
     n_units: float = 1.0
     _one_way: dict[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
     _pairs: dict[tuple[str, str], tuple[FloatArray, FloatArray]] = field(default_factory=dict)
@@ -133,7 +136,8 @@ class MixtureFitter:
     def add(self, measurement: Measurement) -> None:
         """Add a measurement; a table measured before is merged by inverse variance."""
         counts = measurement.counts
-        variance = np.broadcast_to(np.asarray(measurement.variance, dtype=np.float64), counts.shape)
+        variance = np.maximum(np.asarray(measurement.variance, dtype=np.float64), self.least_variance)
+        variance = np.broadcast_to(variance, counts.shape)
         if len(measurement.columns) == 1:
             _merge(self._one_way, measurement.columns[0], counts, variance)
         elif len(measurement.columns) == 2:

@@ -24,7 +24,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 BIAS = 0.1  # how far a table is off that is taken from the rows after, as a part of each cell
-CERTAIN = 1.0  # least variance of such a cell, in units
+CERTAIN = 1.0  # least variance of a cell: of what follows from tables, and of tables without noise; in units
 
 
 def is_view(schema: Schema) -> bool:

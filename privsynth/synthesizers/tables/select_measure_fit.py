@@ -34,6 +34,7 @@ from privsynth.synthesizers.tables.base_measurements import (
 )
 from privsynth.synthesizers.tables.domains import Domains, Known
 from privsynth.synthesizers.tables.row_before import (
+    CERTAIN,
     RowBefore,
     are_shared,
     derived,
@@ -167,7 +168,10 @@ def fit_marginals(
     mu_squared = share * curator.allowance.mu_squared
     n_units = count_units(curator, share * settings.units_share)
     strength = n_units * math.sqrt(share * curator.limit.mu_squared)
+    of_view, n_bins = is_view(curator.schema), settings.n_bins
     settings = settings.adapted_to(strength).within(share)
+    if of_view:  # many columns are given when a row is drawn, and more bins of each bring nothing
+        settings = replace(settings, n_bins=min(settings.n_bins, n_bins))
     first = measure_base(curator, settings, n_units=n_units, delta_share=delta_share, given=given)
     domains, codes = first.domains, first.codes
     names = tuple(codes.by_column)
@@ -178,8 +182,9 @@ def fit_marginals(
         seed=seed,
         device=device,
         context=_context(curator.schema, domains),
+        least_variance=CERTAIN if of_view else 0.0,
     )
-    rows = RowBefore(curator.schema, domains.by_column, codes.one_way) if is_view(curator.schema) else None
+    rows = RowBefore(curator.schema, domains.by_column, codes.one_way) if of_view else None
     possible = None if rows is None else rows.possible_codes(settings.fit.n_components)
     fitter.start(codes.one_way, domains.n_units, possible=possible)
     if first.condition is not None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,6 +184,18 @@ def test_a_precise_measurement_outweighs_a_vague_one():
     f.step_many(300, final=True)
     assert tv(f.mixture(), model, ("a", "b")) < 0.01
     assert tv(f.mixture(), model, ("c",)) < 0.02
+
+
+def test_a_cell_has_a_least_variance():
+    def mixture(variance, least):
+        f = started(replace(fitter(entropy_weight=1.0), least_variance=least), truth(1), 1000.0)
+        f.add(measured(truth(1), ("a", "b"), 1000.0, variance=variance))
+        f.step_many(20)
+        return np.concatenate([block.ravel() for block in f.mixture().blocks])
+
+    assert (mixture(1e-8, 1.0) == mixture(1.0, 0.0)).all()
+    assert (mixture(4.0, 1.0) == mixture(4.0, 0.0)).all()
+    assert (mixture(1e-8, 0.0) != mixture(1e-8, 1.0)).any()
 
 
 def test_the_entropy_reward_spreads_the_components():
