@@ -171,6 +171,11 @@ def test_no_row_is_drawn_where_there_is_no_room_for_it(fitted) -> None:
     check_rules(drawn)
     assert drawn["client"]["born"].between(58, 60).all()
     assert drawn["account"]["opened"].between(58, 60).all()
+    trans = drawn["trans"].merge(drawn["account"], on="account")
+    assert trans["day"].between(58, 60).all()
+    room = trans["closed"].fillna(60).clip(upper=60) - trans["opened"] + 1
+    assert (trans.groupby("account")["day"].transform("size") <= room).all()
+    assert len(trans) > 50
 
 
 def test_broken_rules_are_a_counted_stop_and_are_settled_under_clip(tmp_path) -> None:
