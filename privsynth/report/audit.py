@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import pandas as pd
 
@@ -39,6 +39,15 @@ from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
 
 
+class FittedToTables(Protocol):
+    """A synthesizer that was fitted to linked tables; only what it guarantees is asked of it."""
+
+    @property
+    def guarantee_(self) -> dict[str, Any]:
+        """The statement of its model file."""
+        ...
+
+
 @renamed_arguments(twin="non_private", n_twins="n_non_private")
 @idle_processors_only()
 def audit(
@@ -50,7 +59,7 @@ def audit(
     reference: Table | ImageSource | Tables | None = None,
     non_private: Table | Sequence[Table] | Callable[[], Table] | None = None,
     n_non_private: int = 1,
-    model: Sampler | None = None,
+    model: Sampler | FittedToTables | None = None,
     direct: DirectModel | None = None,
     guarantee: Mapping[str, Any] | None = None,
     drawing: Mapping[str, Any] | None = None,
@@ -172,7 +181,9 @@ def audit(
     }
     if budget is not None:
         return _under_budget(budget, real, released, given, shared)
-    tables = load_tables(real, released, non_private=non_private, model=model, **given)
+    tables = load_tables(
+        real, released, non_private=non_private, model=cast("Sampler | None", model), **given
+    )
     return _report_on_table(
         TableContext(
             **shared,

@@ -149,6 +149,7 @@ def test_the_page_tells_the_guarantee_of_a_person_with_all_rows(faithful) -> Non
     assert "one client with all rows below it" in text
     assert "those of other tables belong to the rows that their keys name" in text
     assert "600 persons" in text
+    assert "--public" not in text  # there is no such page of linked tables
     n_pairs = sum(len(link["pairs"]) for link in faithful.links["links"])
     assert faithful.to_html().count('<td class="text">trans.') <= min(n_pairs, MAX_PAIRS_LISTED)
     assert "Links" in faithful._repr_html_()
