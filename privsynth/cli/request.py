@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from privsynth.errors import RequestError
+from privsynth.errors.json_text import json_value
 
 if TYPE_CHECKING:
     from privsynth.synthesizers.images.base import ImageSynthesizer
@@ -148,7 +148,7 @@ def read_request_file(path: Path) -> dict[str, Any]:
 
 def _read_json(path: Path, what: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_value(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"the {what} {str(path)!r} cannot be read: {error.strerror}") from None
     except ValueError:

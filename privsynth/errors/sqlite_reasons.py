@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 OF_THE_DISK = {
@@ -18,21 +19,26 @@ OF_THE_FILE = {
 }
 
 
-def code_of(error: sqlite3.Error) -> int:
+UNREADABLE = (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError)  # what a damaged file may raise
+
+
+def code_of(error: Exception) -> int:
     """Return SQLite's primary result code, 0 for an error that has none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def reason(error: sqlite3.Error) -> str:
+def reason(error: Exception) -> str:
     """Return why SQLite refuses, and what to do: "the disk is full. Make room there, ..."."""
-    return (OF_THE_DISK | OF_THE_FILE).get(code_of(error), str(error))
+    if not isinstance(error, sqlite3.Error):
+        return OF_THE_FILE[sqlite3.SQLITE_CORRUPT]
+    return (OF_THE_DISK | OF_THE_FILE).get(code_of(error), " ".join(str(error).split()))
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     """Whether another process was said to hold the file for too long."""
     return code_of(error) == sqlite3.SQLITE_BUSY
 
 
-def is_of_the_disk(error: sqlite3.Error) -> bool:
+def is_of_the_disk(error: Exception) -> bool:
     """Whether the file may be good, and only its place refuses."""
     return code_of(error) in OF_THE_DISK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from privsynth.errors import TableError
+from privsynth.errors.json_text import json_value
 from privsynth.io.source import ArrowStream, Kind, ReadOptions, Source, check_column_names, is_text
 
 ATTRS_KEY = b"PANDAS_ATTRS"  # where pandas keeps a frame's attrs
@@ -191,7 +191,7 @@ def attrs_of(schema: pa.Schema) -> Mapping[str, Any]:
     """Return what an Arrow schema keeps of a frame's ``attrs``; nothing if it is not what pandas writes."""
     metadata = schema.metadata or {}
     try:
-        found = json.loads(metadata.get(ATTRS_KEY) or metadata.get(b"pandas", b"{}"))
+        found = json_value(metadata.get(ATTRS_KEY) or metadata.get(b"pandas", b"{}"))
         found = found if ATTRS_KEY in metadata else found.get("attributes")
     except (AttributeError, ValueError):
         return {}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import math
 import warnings
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +21,7 @@ from privsynth.errors import SchemaError, TableError
 from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
 from privsynth.schema import Schema
-from privsynth.schema.image_shape import ImageShape
+from privsynth.schema.image_shape import MAX_SIDE, ImageShape
 from privsynth.schema.images import LabelledImages, PixelArray
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -28,6 +30,9 @@ FILE_TABLES = ("labels.csv", "labels.csv.gz", "labels.parquet")
 IMAGE_ARRAYS = ("images", "image", "x")  # names under which an npz file may hold the images
 IDX_LABEL = "label"
 _IDX_BYTES = 0x08  # the type code of unsigned bytes
+MAX_INFLATED_BYTES = 2**30
+MAX_RATIO = 200
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError, TokenError)
 
 
 class OpenedImages(ABC):
@@ -151,6 +156,10 @@ class _Folder(OpenedImages):
             labels = labels.drop(columns=FILE_COLUMN)
         else:
             files = sorted(f for f in folder.glob("*/*") if f.suffix.lower() in SUFFIXES)
+            if not all(_lies_in(folder, file) for file in files):
+                raise TableError(
+                    f"a link in {str(folder)!r} leads out of the folder; put the file itself there"
+                )
             labels = pd.DataFrame({IDX_LABEL: [file.parent.name for file in files]}, dtype=object)
             if not files:
                 raise TableError(
@@ -168,16 +177,45 @@ class _Folder(OpenedImages):
 
 def _read_npz(path: Path) -> LabelledImages:
     try:
+        _check_declared(path)
         with np.load(path, allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+    except TableError:
+        raise
+    except (OSError, *_DAMAGED, EOFError, zipfile.BadZipFile, zlib.error):
         raise TableError(f"{str(path)!r} cannot be read: it is no npz file, or holds objects") from None
     name = next((name for name in IMAGE_ARRAYS if name in held), None)
     if name is None:
         raise TableError(f"{str(path)!r} has no array 'images'")
     images = held.pop(name)
+    if images.ndim not in (3, 4):
+        raise TableError(f"expected images of 3 or 4 axes in {str(path)!r}, got {images.ndim}")
     columns = {name: array for name, array in held.items() if array.shape == images.shape[:1]}
     return LabelledImages(images, pd.DataFrame(columns, index=range(len(images))))
+
+
+def _check_declared(path: Path) -> None:
+    """Raise a `TableError` if what an npz file declares is beyond reason, before any of it is inflated."""
+    with zipfile.ZipFile(path) as archive:
+        _check_size(path, sum(info.file_size for info in archive.infolist()))
+        for info in archive.infolist():
+            with archive.open(info) as member:
+                version = np.lib.format.read_magic(member)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
+                shape, _, stored = (read or np.lib.format.read_array_header_2_0)(member)
+            if math.prod(shape) * stored.itemsize > info.file_size:
+                raise TableError(f"{str(path)!r} is damaged: an array is shorter than its header says")
+            if any(side > MAX_SIDE for side in shape[1:]):
+                raise TableError(f"expected images of at most {MAX_SIDE} pixels a side in {str(path)!r}")
+
+
+def _check_size(path: Path, n_bytes: int) -> None:
+    """Refuse a small file that would fill the memory; images that are all alike shrink a thousandfold."""
+    if n_bytes > max(MAX_INFLATED_BYTES, MAX_RATIO * path.stat().st_size):
+        raise TableError(
+            f"{str(path)!r} would inflate to {n_bytes / 2**30:.3g} GiB, {MAX_RATIO} times its size: "
+            "it is damaged, or made to fill the memory"
+        )
 
 
 def _read_idx_pair(path: Path) -> LabelledImages:
@@ -197,18 +235,21 @@ def _read_idx(path: Path, *, n_axes: int) -> PixelArray:
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     try:
         with opener(path, "rb") as file:
-            data = file.read()
+            header = file.read(4 + 4 * n_axes)
+            if header[:4] != bytes([0, 0, _IDX_BYTES, n_axes]) or len(header) < 4 + 4 * n_axes:
+                raise TableError(f"{str(path)!r} is no idx file of unsigned bytes with {n_axes} axes")
+            axes = tuple(int(side) for side in np.frombuffer(header, ">u4", offset=4))
+            if any(side > MAX_SIDE for side in axes[1:]):
+                raise TableError(f"expected images of at most {MAX_SIDE} pixels a side in {str(path)!r}")
+            _check_size(path, math.prod(axes))
+            data = file.read(math.prod(axes) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise TableError(
             f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or 'damaged'}"
         ) from None
-    header = 4 + 4 * n_axes
-    if data[:4] != bytes([0, 0, _IDX_BYTES, n_axes]) or len(data) < header:
-        raise TableError(f"{str(path)!r} is no idx file of unsigned bytes with {n_axes} axes")
-    axes = np.frombuffer(data, ">u4", count=n_axes, offset=4).astype(np.int64)
-    if len(data) - header != axes.prod():
+    if len(data) != math.prod(axes):
         raise TableError(f"{str(path)!r} is damaged: its length is not what its header says")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(axes)
+    return np.frombuffer(data, np.uint8).reshape(axes)
 
 
 # -- pictures ------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from privsynth.errors import TableError
+from privsynth.errors import PrivsynthError, TableError
 from privsynth.schema import Schema
 from privsynth.schema.dialect import CsvDialect
 
@@ -193,6 +193,9 @@ class Kind:
     in_folders: bool = False
 
 
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+
+
 @contextmanager
 def reading(what: str) -> Iterator[None]:
     """Turn whatever goes wrong while a table is read into a `TableError` that quotes no record."""
@@ -200,7 +203,9 @@ def reading(what: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise TableError(f"there is no file {what!r}") from None
-    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
+    except PrivsynthError:
+        raise
+    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException, *_DAMAGED) as error:
         reason = "it is damaged or of another format than its name says"  # their own words may quote records
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror

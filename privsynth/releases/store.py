@@ -22,9 +22,11 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from privsynth.errors import ModelFileError, StoreInUseError, TableError
+from privsynth.errors.json_text import json_value
 from privsynth.errors.sqlite_reasons import is_of_the_disk, reason
 
 Array = NDArray[Any]
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)  # of parts that do not fit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,7 @@ class ReleaseStore:
             self._load(self._database)
         except StoreInUseError:
             raise
-        except (sqlite3.DatabaseError, SafetensorError, ValueError, LookupError, TypeError) as error:
+        except (sqlite3.Error, SafetensorError, *_DAMAGED) as error:
             self.close()
             if isinstance(error, sqlite3.Error) and is_of_the_disk(error) and path.is_file():
                 raise _refused(path, error) from None
@@ -153,12 +155,12 @@ class ReleaseStore:
         )
         database.execute("CREATE TABLE IF NOT EXISTS checkpoint (key TEXT PRIMARY KEY, arrays BLOB NOT NULL)")
         self.meta = {
-            name: json.loads(value) for name, value in database.execute("SELECT name, value FROM meta")
+            name: json_value(value) for name, value in database.execute("SELECT name, value FROM meta")
         }
         rows = database.execute("SELECT header, arrays FROM releases ORDER BY seq").fetchall()
         checkpoints = database.execute("SELECT key, arrays FROM checkpoint").fetchall()
         self._checkpoints = {key: load_tensors(blob) for key, blob in checkpoints}
-        self._releases = [release_from(json.loads(header), load_tensors(blob)) for header, blob in rows]
+        self._releases = [release_from(json_value(header), load_tensors(blob)) for header, blob in rows]
 
     def set_meta(self, **values: Any) -> None:
         """Keep public facts about the run beside its releases."""

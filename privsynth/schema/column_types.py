@@ -327,6 +327,8 @@ class Boolean(Discrete):
 
 def _check_plain(column: ColumnFacts, field: str, values: tuple[Category, ...]) -> None:
     """Check that all are texts, finite numbers or booleans; 1 and true together would be one value."""
+    if not isinstance(values, tuple):
+        raise SchemaError(f"column {column.name!r}: expected {field!r} to be a list, got {values!r}")
     kinds = {
         bool if isinstance(v, bool) else float if isinstance(v, int | float) else type(v) for v in values
     }

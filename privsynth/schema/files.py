@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from privsynth.errors import SchemaError
+from privsynth.errors.json_text import check_bounds, json_value
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {  # those of JSON and no others: in YAML 1.1 the category "no" would be false, and 010 would be 8
@@ -34,14 +35,23 @@ def read_fields(path: str | Path) -> Any:
     kind = "YAML" if is_yaml(path) else "JSON"
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        return _of_yaml(text) if is_yaml(path) else json.loads(text, object_pairs_hook=_no_duplicates)
+        fields = _of_yaml(text) if is_yaml(path) else json_value(text, object_pairs_hook=_no_duplicates)
+        check_bounds(fields)
+        return fields
     except FileNotFoundError:
         raise SchemaError(f"there is no schema file {str(path)!r}") from None
     except OSError as error:
         raise SchemaError(f"the schema file {str(path)!r} cannot be read: {error.strerror}") from None
+    except SchemaError:
+        raise
     except (UnicodeDecodeError, json.JSONDecodeError, _NotYamlError):
         raise SchemaError(
             f"the schema file {str(path)!r} cannot be read: it is not {kind} in UTF-8"
+        ) from None
+    except (ValueError, RecursionError):
+        raise SchemaError(
+            f"the schema file {str(path)!r} cannot be read: it is nested too deeply or too large, or has a "
+            "number beyond 1e308"
         ) from None
 
 
@@ -89,15 +99,16 @@ def _of_yaml(text: str) -> Any:
 
     for name, pattern in _SCALARS.items():
         JsonLoader.add_implicit_resolver(_TAG + name, re.compile(rf"^(?:{pattern})$"), None)
-    loader = JsonLoader(text)
     try:
-        return loader.get_single_data()
+        loader = JsonLoader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except SchemaError:
         raise
     except (yaml.YAMLError, ValueError):
         raise _NotYamlError from None
-    finally:
-        loader.dispose()
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,12 +15,23 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 
 from privsynth.errors import ModelFileError
+from privsynth.errors.json_text import json_value
 from privsynth.io.atomic import written_aside
 from privsynth.releases.store import Release, release_from, tensor_bytes
 
 FORMAT_VERSION = 1
 MEMBERS = ("manifest.json", "weights.safetensors", "releases.safetensors")
 MAX_MEMBER_BYTES = 2 * 2**30
+DAMAGED = (  # what parts of a file that do not fit may raise
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    MemoryError,
+    NotImplementedError,
+)
 
 Array = NDArray[Any]
 
@@ -82,7 +93,7 @@ def read_model_file(path: str | Path) -> ModelFile:
             if any(info.file_size > MAX_MEMBER_BYTES for info in infos):
                 raise ModelFileError(f"{str(path)!r} is too large to be a privsynth model")
             manifest_json, weights, releases = (archive.read(name) for name in MEMBERS)
-        manifest = json.loads(manifest_json)
+        manifest = json_value(manifest_json)
         version = manifest["format_version"]
         if not isinstance(version, int) or version < 1:
             raise ValueError("no version of the format")
@@ -102,7 +113,7 @@ def read_model_file(path: str | Path) -> ModelFile:
         raise ModelFileError(f"there is no model file {str(path)!r}") from None
     except OSError as error:
         raise ModelFileError(f"{str(path)!r} cannot be read: {error.strerror or 'it is damaged'}") from None
-    except (zipfile.BadZipFile, SafetensorError, ValueError, LookupError, TypeError, EOFError) as error:
+    except (*DAMAGED, zipfile.BadZipFile, SafetensorError, EOFError) as error:
         raise ModelFileError(
             f"{str(path)!r} is damaged or not a privsynth model ({type(error).__name__})"
         ) from None

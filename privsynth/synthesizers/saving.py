@@ -21,7 +21,7 @@ from privsynth.synthesizers.contract import Fitted, Model, Settings
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.distributed import JointStore
 from privsynth.synthesizers.fitting import Door, Make, door_to_table, model_of_releases
-from privsynth.synthesizers.model_file import ModelFile, read_model_file, write_model_file
+from privsynth.synthesizers.model_file import DAMAGED, ModelFile, read_model_file, write_model_file
 
 PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
 
@@ -130,7 +130,7 @@ class Saved(Fitted[Model], ABC):
             model = cls._model_from(settings, manifest, contents.weights)
             statement = {"given": model.schema.given, **manifest["guarantee"]}  # older files do not say it
             synthesizer._adopt(settings, manifest["seed"], contents.releases, model, statement)
-        except (KeyError, TypeError, ValueError) as error:
+        except DAMAGED as error:
             raise ModelFileError(
                 f"{str(path)!r} is damaged: its parts do not fit ({type(error).__name__})"
             ) from None

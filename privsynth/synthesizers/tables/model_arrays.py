@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
@@ -12,6 +13,7 @@ from privsynth.models.tables.mixture import ProductMixture
 from privsynth.sampling.grouped import ValueGroups
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Schema
+from privsynth.schema.column_types import NumberLine
 
 
 def model_arrays(model: TableModel) -> dict[str, NDArray[Any]]:
@@ -55,20 +57,33 @@ def _domain_from(
     schema: Schema, name: str, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> Domain:
     column = schema.columns[name]
+    if ("values" in facts) == isinstance(column.kind, NumberLine):
+        raise ValueError("a domain of another type than its column")
     if "values" in facts:
         return DiscreteDomain(column, tuple(facts["values"]), facts["has_other"], facts["has_missing"])
     prefix = f"domain/{name}"
     grid = NumericGrid(
         facts["low"], facts["high"], facts["discrete"], arrays[f"{prefix}/edges"], arrays[f"{prefix}/spikes"]
     )
+    bin_of_cell, cell_weight = arrays[f"{prefix}/bin_of_cell"], arrays[f"{prefix}/cell_weight"]
+    if not bin_of_cell.shape == cell_weight.shape == (grid.n_cells,) or not (
+        bin_of_cell.dtype == np.int64 and (bin_of_cell < grid.n_cells).all() and (bin_of_cell >= 0).all()
+    ):
+        raise ValueError("no bins of these cells")  # more of them than cells would ask for any memory
+    if not (_are_weights(cell_weight) and np.isfinite(grid.edges).all()):
+        raise ValueError("no weights of these cells")
     return NumericDomain(
         column,
         grid,
-        arrays[f"{prefix}/bin_of_cell"],
-        arrays[f"{prefix}/cell_weight"],
+        bin_of_cell,
+        cell_weight,
         facts["has_missing"],
         facts.get("bounds_found", True),
     )
+
+
+def _are_weights(values: NDArray[Any]) -> bool:
+    return bool(np.isfinite(values).all() and (values >= 0).all())
 
 
 def _groups_from(domains: Mapping[str, Domain], arrays: Mapping[str, NDArray[Any]]) -> dict[str, ValueGroups]:
@@ -76,6 +91,10 @@ def _groups_from(domains: Mapping[str, Domain], arrays: Mapping[str, NDArray[Any
     for name, domain in domains.items():
         if f"groups/{name}/share" in arrays and isinstance(domain, DiscreteDomain):
             group_of_code, share = (arrays[f"groups/{name}/{part}"] for part in ("group_of_code", "share"))
+            if not group_of_code.shape == share.shape == (domain.size,) or (group_of_code < 0).any():
+                raise ValueError("no groups of these codes")
+            if not _are_weights(share):
+                raise ValueError("no shares of these groups")
             groups[name] = ValueGroups(domain, group_of_code, share)
     return groups
 
@@ -102,6 +121,14 @@ def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], sch
         KeyError, TypeError, ValueError: If the parts do not fit.
     """
     domains = {name: _domain_from(schema, name, of, arrays) for name, of in facts["domains"].items()}
+    groups = _groups_from(domains, arrays)
+    if {column.name for column in schema.modelled} - set(domains):
+        raise ValueError("a column has no domain")
+    for name, domain in domains.items():
+        n_codes = int(groups[name].group_of_code.max()) + 1 if name in groups else domain.size
+        block = arrays[f"mixture/{name}"]
+        if block.ndim != 2 or block.shape[1] != n_codes or not (_are_weights(block) and block.sum(1).all()):
+            raise ValueError("no shares of these codes")
     return TableModel(
         schema,
         domains,
@@ -110,5 +137,5 @@ def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], sch
         facts["n_units_std"],
         tuple(Measured(tuple(m["columns"]), m["noise_std"]) for m in facts["measured"]),
         {tuple(c["columns"]): tuple(map(tuple, c["found"])) for c in facts.get("combinations", [])},
-        _groups_from(domains, arrays),
+        groups,
     )
