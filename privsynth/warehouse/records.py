@@ -150,14 +150,15 @@ class RecordsInEngine:
 
     # -- values ------------------------------------------------------------------------------------------
 
-    def observed(self, columns: Sequence[Column]) -> tuple[list[NDArray[Any]], IntArray]:
+    def observed(self, columns: Sequence[Column], at_least: int = 1) -> tuple[list[NDArray[Any]], IntArray]:
         """See `SensitiveRecords`."""
         held = [self._records.columns[column.name] for column in columns]
         names = [f"{c.ticks} AS o{i}" for i, c in enumerate(held)]
         by = ", ".join(c.ticks for c in held)
         missing = f" WHERE {by} IS NOT NULL" if len(held) == 1 else ""
         counted = f"SELECT {', '.join(names)}, {self._records.weight} AS n FROM {self._records.name}"
-        query = f"{counted}{missing} GROUP BY {by}"
+        having = f" HAVING {self._records.weight} >= {int(at_least)}" if at_least > 1 else ""
+        query = f"{counted}{missing} GROUP BY {by}{having}"
         *found, counts = self._session.ask(query)
         codes, values = zip(*map(_values_of, held, found), strict=True)
         order = np.lexsort(codes[::-1])

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.warehouse [ROWS] [duckdb|postgres ...]
 
 By hand means: as a person would write it who has the bins already, one GROUP BY over the table's own columns
-each table that the fit counted, its bins as CASE or width_bucket. One thread. Of DuckDB, in this process,
-process, seconds are of the processor; of PostgreSQL of the clock.
+for each table that the fit counted, bins by CASE or width_bucket. One thread. Seconds are the processor's for
+DuckDB, which runs in this process, and of the clock for PostgreSQL.
 """
 
 from __future__ import annotations

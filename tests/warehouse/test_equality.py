@@ -61,10 +61,12 @@ def test_all_tables_values_and_bounds_are_those_of_memory(load: Any, persons: bo
             (ours,), (theirs,) = engine.tables([(column.name,)], bins), memory.tables([(column.name,)], bins)
             np.testing.assert_array_equal(ours, theirs)
         for several in ([column], [column, of.columns["town"], of.columns["age"]]):
-            (ours_of, our_counts), (values, counts) = engine.observed(several), memory.observed(several)
-            held = counts > 0
-            np.testing.assert_array_equal(our_counts, counts[held])
-            assert [of_.tolist() for of_ in ours_of] == [of_[held].tolist() for of_ in values]
+            for at_least in (1, 5 * engine.weighting.units_per_one):
+                ours_of, our_counts = engine.observed(several, at_least)
+                values, counts = memory.observed(several)
+                held = counts >= at_least
+                np.testing.assert_array_equal(our_counts, counts[held])
+                assert [of_.tolist() for of_ in ours_of] == [of_[held].tolist() for of_ in values]
     engine.close()
 
 

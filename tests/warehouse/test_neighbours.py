@@ -91,8 +91,10 @@ def test_one_person_moves_a_cut_table_by_at_most_its_norm(connection: Any) -> No
     whole = counted(connection, frame, "salt", norm)
     for rows in persons_of(frame):
         without = counted(connection, frame.drop(index=rows), "salt", norm)
-        for table, other in zip(whole, without, strict=True):
-            assert np.linalg.norm(table - other) <= norm * CUT_GRID
+        alone = counted(connection, frame.iloc[rows], "salt", norm)
+        for table, other, own in zip(whole, without, alone, strict=True):
+            assert np.linalg.norm(own) <= norm * CUT_GRID
+            np.testing.assert_array_equal(table - other, own)  # whoever else is there
 
 
 def test_where_rows_stand_decides_nothing(connection: Any) -> None:
