@@ -318,6 +318,13 @@ def sample(
     on_unsupported: Annotated[
         OnUnsupported | None, typer.Option(help="What to do with cells without support; 'error' by default.")
     ] = None,
+    spreadsheet_safe: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet-safe",
+            help="In CSV files, put an apostrophe before texts that a spreadsheet would take for formulas.",
+        ),
+    ] = False,
     sheet: Sheet = None,
     seed: Seed = None,
     force: Force = False,
@@ -351,9 +358,16 @@ def sample(
             seed=seed,
             force=force,
             as_json=as_json,
-            refused={"--complete": complete, "--next": n_next, "--sheet": sheet},
+            refused={
+                "--complete": complete,
+                "--next": n_next,
+                "--sheet": sheet,
+                "--spreadsheet-safe": spreadsheet_safe or None,
+            },
         )
         return
+    if spreadsheet_safe and (synthesizer.schema_.image is not None or complete is not None):
+        raise ParameterError("--spreadsheet-safe is for tables that are drawn; leave it out")
     check_sample_output(synthesizer, output, force=force)
     check_sheet(sheet, synthesizer.name, force=force)
     columns = [column.name for column in synthesizer.schema_.output_columns]
@@ -371,8 +385,9 @@ def sample(
     else:
         what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
         with progress_said(at_least=PROGRESS_ROWS) as progress:
+            of_tables: dict[str, Any] = {"in_spreadsheets": True} if spreadsheet_safe else {}
             n_rows = synthesizer.sample_to(
-                output, **wanted, random_state=seed, force=force, progress=progress
+                output, **wanted, **of_tables, random_state=seed, force=force, progress=progress
             )
         drawing = drawing_by(synthesizer, wanted)
     write_sheet(synthesizer, sheet, force=force, seed=seed)

@@ -20,6 +20,7 @@ from privsynth.io.engines import ENGINES
 from privsynth.io.frames import FRAMES
 from privsynth.io.parquet_files import PARQUET_FILES
 from privsynth.io.source import Kind, ReadOptions, Source, Table
+from privsynth.io.spreadsheets import spreadsheet_safe
 from privsynth.schema import Schema
 
 KINDS: tuple[Kind, ...] = (  # the first that takes what is given opens it
@@ -140,13 +141,16 @@ def table_format(path: str | Path) -> TableFormat:
     raise TableError(f"expected a file name ending in .csv, .csv.gz or .parquet, got {str(path)!r}")
 
 
-def write_table(frame: pd.DataFrame, path: str | Path, *, force: bool = False) -> None:
+def write_table(
+    frame: pd.DataFrame, path: str | Path, *, force: bool = False, in_spreadsheets: bool = False
+) -> None:
     """Write a table as CSV, gzipped CSV or Parquet, by the file's name; the same table gives the same bytes.
 
     Args:
         frame: The table; its index is left out.
         path: Where to; written aside first, then renamed.
         force: Replace an existing file.
+        in_spreadsheets: In CSV files, keep texts from being taken for formulas (`spreadsheet_safe`).
 
     Raises:
         TableError: If the name announces no known format, the file exists and ``force`` is false, or the
@@ -160,6 +164,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, *, force: bool = False) -
         if kind == "parquet":
             pyarrow.parquet.write_table(as_arrow(frame), aside)
         else:
+            frame = spreadsheet_safe(frame) if in_spreadsheets else frame
             with aside.open("wb") as file:
                 _write_csv(frame, file, compress=kind == "csv.gz")
 

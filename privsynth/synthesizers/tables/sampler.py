@@ -13,7 +13,8 @@ from privsynth.errors import ParameterError, RequestError
 from privsynth.errors.arguments import whole_number
 from privsynth.io.blocks import in_batches, write_blocks
 from privsynth.io.source import Table
-from privsynth.io.tables import read_table
+from privsynth.io.spreadsheets import spreadsheet_safe
+from privsynth.io.tables import read_table, table_format
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
 from privsynth.sampling.going_on import rows_that_follow
 from privsynth.sampling.histories import SequenceModel, check_of_persons, draw_histories, expected_rows
@@ -107,6 +108,7 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         *,
         random_state: int | None = None,
         force: bool = False,
+        in_spreadsheets: bool = False,
         progress: Progress | None = None,
         **asked: Unpack[SampleOptions],
     ) -> int:
@@ -120,6 +122,8 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
             n: Number of rows, as for `sample`.
             random_state: Fixes the rows drawn.
             force: Replace an existing file.
+            in_spreadsheets: In CSV files, keep texts from being taken for formulas: an apostrophe stands
+                before those that begin with ``= + - @``, a tab, a carriage return or an apostrophe.
             progress: Called with a message, the rows written, and the rows planned.
             **asked: What is asked for, as for `sample`.
 
@@ -139,8 +143,9 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         types.attrs |= self._told(request, plan)
         report = progress or (lambda message, done, total: None)
         total = self._expected_rows(plan)
+        blocks, is_csv = self._blocks(plan, rng), table_format(path) != "parquet"
         return write_blocks(
-            self._blocks(plan, rng),
+            map(spreadsheet_safe, blocks) if in_spreadsheets and is_csv else blocks,
             path,
             types=types,
             force=force,
