@@ -301,6 +301,7 @@ class Synthesizer(Saved[Model], Estimator):
             is_secret=is_secret,
             not_found=model.not_found,
             noiseless_stops=store.meta["noiseless_stops"],
+            snapshots=store.meta.get("snapshots", 0),
             interrupted=None if interrupted is None else str(interrupted),
         )
         self._adopt(asked.settings, int(store.meta["seed"]), tuple(store), model, statement)

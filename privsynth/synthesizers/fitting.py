@@ -32,6 +32,7 @@ from privsynth.synthesizers.run import (
     ledger_run,
     remember_configuration,
 )
+from privsynth.warehouse.records import RecordsInEngine
 
 Make = Callable[[Any, int, Progress], Model]
 """Takes what a recipe needs from a door, with a seed, and returns the model."""
@@ -108,12 +109,15 @@ def model_of_records(
         is_read = account is None or not account.is_finished
         reading = nullcontext if account is None else account.reading
         with reading():
+            records = read() if is_read else None
+            if isinstance(records, RecordsInEngine):  # as the table is now
+                store.set_meta(snapshots=store.meta.get("snapshots", 0) + 1)
             curator = door(
                 schema=asked.schema,
                 allowance=allowance(whole, store),
                 limit=whole,
                 store=store,
-                records=read() if is_read else None,
+                records=records,
                 charge=(lambda event, key: None) if account is None else account.charge,
                 secret=secret,
                 ranks=ranks,

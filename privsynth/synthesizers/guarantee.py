@@ -35,6 +35,7 @@ def guarantee_statement(
     not_found: Iterable[str] = (),
     interrupted: str | None = None,
     noiseless_stops: int = 0,
+    snapshots: int = 0,
 ) -> dict[str, Any]:
     """Return the statement, JSON-able; see `DESIGN` of the report's ``guarantee``.
 
@@ -52,6 +53,7 @@ def guarantee_statement(
         not_found: What the schema keeps private and the budget did not find.
         interrupted: Where a training was stopped before its end; None if it was not.
         noiseless_stops: How often records had stopped a run on this data set when this one ended.
+        snapshots: How often a table in an engine was taken as it was: more than once if the run was resumed.
 
     Privacy:
         Post-processing.
@@ -66,6 +68,12 @@ def guarantee_statement(
         times = "once" if noiseless_stops == 1 else f"{noiseless_stops} times"
         not_covered.insert(
             0, f"that records stopped a run on this data set, which happened {times}, each time without noise"
+        )
+    if snapshots > 1:
+        not_covered.insert(
+            0,
+            "that records may have changed between releases: the run was resumed, and took the table as it "
+            "was each time",
         )
     if dataset is None:
         not_covered.insert(0, "other runs on the same table: it was given without a data set name")

@@ -183,6 +183,22 @@ def test_nothing_is_left_in_the_engine(load: Any) -> None:
     assert connection.execute(known).fetchall() == []
 
 
+def test_the_guarantee_of_a_resumed_run_says_that_records_may_have_changed(tmp_path: Path) -> None:
+    table, of = in_duckdb(messy(), TYPES), schema(persons=False)
+    kept = {"dataset": "visits", "ledger": tmp_path / "ledger", "releases_path": tmp_path / "m.partial"}
+
+    def interrupt(message: str, done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fitted(table, of, **kept, progress=interrupt)
+    resumed, whole = fitted(table, of, **kept), fitted(table, of)
+    said = "records may have changed between releases"
+    assert any(said in text for text in resumed.guarantee_["not_covered"])
+    assert not any(said in text for text in whole.guarantee_["not_covered"])
+
+
 # -- what is refused -----------------------------------------------------------------------------------
 
 
