@@ -10,7 +10,7 @@ import pytest
 
 import privsynth
 from privsynth.accounting.budget import Spend, Unit
-from privsynth.attacks.private_audit import SHARES, AuditAccount, AuditBudget, figures, paid_audit
+from privsynth.attacks.private_audit import SHARES, AuditAccount, AuditBudget, counts, figures, paid_audit
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, TableError
 from privsynth.ledger.ledger import Ledger
 from privsynth.privacy import curator
@@ -79,7 +79,7 @@ def test_an_audit_above_the_limit_or_of_another_unit_is_refused_before_anything_
         raise AssertionError("counted without a charge")
 
     monkeypatch.setattr(curator, "add_gaussian_noise", never)
-    monkeypatch.setattr(curator, "RecordsInMemory", never)
+    monkeypatch.setattr(counts, "hold", never)
     monkeypatch.setattr(figures, "nearest", never)
     ledger.set_limit("clinic", epsilon=0.5, delta=1e-6)
     with pytest.raises(BudgetExceededError, match=r"above the limit epsilon=0\.5"):
