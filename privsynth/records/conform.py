@@ -104,10 +104,11 @@ def conform(
     if persons is not None and schema.is_sequential:
         of_persons = rules_of_persons(columns, persons, schema)
         broken += [f"column {name!r}: {rule}" for name, rules in of_persons.items() for rule in rules]
-        columns |= share_first_values(columns, persons, schema) if of_persons else {}
+        is_settled = on_violation == "clip"  # not where something is broken, which others' rows decide
+        columns |= share_first_values(columns, persons, schema) if is_settled else {}
         of_rows = broken_rows(columns, persons, schema)
         broken += [f"column {name!r}: {rule}" for name, rules in of_rows.items() for rule in rules]
-        columns |= settle_rows(columns, persons, schema) if of_rows else {}
+        columns |= settle_rows(columns, persons, schema) if is_settled else {}
     if broken and on_violation == "error":
         raise broken_schema(subject, broken)
     return Records(pd.DataFrame(columns, copy=False), persons)

@@ -266,7 +266,7 @@ def _keeping_to_rules(
             f"the table {name!r} breaks its schema: {said}. Mend the tables or the schema, or clip what "
             'breaks it with --on-violation clip (on_violation="clip")'
         )
-    if not broken:
+    if on_violation == "error":
         return records
     frame = records.frame.copy()
     for moved, settled in settle_rows(columns, persons, of).items():

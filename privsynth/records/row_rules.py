@@ -122,7 +122,8 @@ def _below_order(
     own, order = name.removeprefix(PREVIOUS), schema.order
     ticks = state.ticks[own][last]
     if order in rule.columns:
-        n_links = rule.columns.index(str(order)) - rule.columns.index(name)
+        between = rule.columns[rule.columns.index(name) + 1 : rule.columns.index(str(order))]
+        n_links = 1 + sum(~np.isnan(state.ticks[of][now]) for of in between)  # what is missing is no link
         highest = state.ticks[str(order)][now] - n_links * (
             rule.strict and schema.columns[own].step is not None
         )
@@ -175,20 +176,22 @@ class Settling:
             limit = np.full(len(rows), -sign * np.inf)
             along = list(enumerate(self._rule.columns))[::sign]
             for i, name in along:
-                limit = self._next(limit, sign)
+                beyond = self._next(limit, sign)
                 if name in known:
-                    limit = np.fmax(limit, known[name]) if sign > 0 else np.fmin(limit, known[name])
+                    held = np.fmax(beyond, known[name]) if sign > 0 else np.fmin(beyond, known[name])
+                    limit = np.where(np.isnan(known[name]), limit, held)
                 elif i in moved and any((i - j) * sign > 0 for j in fixed):
-                    limit = self._moved(name, rows, limit, sign)
+                    ticks = self._moved(name, rows, beyond, sign)
+                    limit = np.where(np.isnan(ticks), limit, ticks)
 
     def _moved(self, name: str, rows: IntArray, limit: FloatArray, sign: int) -> FloatArray:
-        """Move a column where it lies before a limit; return the limit of what comes after it."""
+        """Move a column where it lies before a limit; return its ticks."""
         column, ticks = self._columns[name], self.ticks[name][rows]
         ends = [np.nan if end is None else as_ticks(np.array([end]), column.step)[0] for end in column.bounds]
         past = ticks < limit if sign > 0 else ticks > limit
         held = np.fmax(np.fmin(limit, ends[1]), ends[0])
-        self.ticks[name][rows] = ticks = np.where(past, held, ticks)
-        return np.where(np.isnan(ticks), limit, ticks)
+        self.ticks[name][rows] = moved = np.where(past, held, ticks)
+        return moved
 
     def _next(self, limit: FloatArray, sign: int) -> FloatArray:
         if not self._rule.strict:

@@ -132,5 +132,37 @@ def test_a_person_changes_no_row_but_their_own_and_is_settled_wholly(rules) -> N
         assert seen == sorted(less + own)
 
 
+@pytest.mark.parametrize(
+    "of_rule",
+    [
+        rule("prev.left", "mid", "end", strict=True),
+        rule("prev.left", "mid", "day", strict=True),
+        rule("end", "mid", "prev.left", strict=True),
+    ],
+    ids=str,
+)
+def test_a_missing_field_is_no_link_of_a_strict_chain(of_rule) -> None:
+    """Else rows that keep to a rule move, once another person's do not."""
+    line = {"type": "integer", "low": 0, "high": 20}
+    columns = {name: COLUMNS[name] for name in ("who", "day", "left")} | {"mid": line, "end": line}
+    of, n_kept = Schema(columns, max_records_per_person=4, constraints=[of_rule]), 0
+    rng = np.random.default_rng(3)
+    breaks = pd.DataFrame(
+        {"who": ["b"] * 3, "day": [1, 2, 3], "left": [5, 9, 0], "mid": [5, 5, 5], "end": [5, 1, 20]}
+    )
+    for _ in range(60):
+        drawn = {name: rng.integers(0, 6, 2).astype(float) for name in ("left", "mid", "end")}
+        table = pd.DataFrame({"who": ["a"] * 2, "day": [2, 4], **drawn})
+        table["mid"] = table["mid"].where(rng.random(2) < 0.5)  # against the schema: clipped, it stays so
+        alone = conform(table, of, on_violation="clip").frame
+        beside = conform(pd.concat([table, breaks]), of, on_violation="clip").frame
+        pd.testing.assert_frame_equal(beside.iloc[:2], alone)
+        stored = {name: table[name].to_numpy(dtype=np.float64) for name in alone}
+        if not broken_rows(stored, np.zeros(2, dtype=np.int64), of):
+            n_kept += 1
+            pd.testing.assert_frame_equal(alone, table[list(alone)], check_dtype=False)
+    assert n_kept > 5
+
+
 def test_an_empty_table_is_settled() -> None:
     assert len(settled(TABLE.iloc[:0], schema(rule("prev.age", "age")))) == 0
