@@ -14,6 +14,7 @@ import numpy as np
 SPACES = "".join(map(chr, [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)]))
 SPACES += "\u2028\u2029\u202f\u205f\u3000"
 _LARGEST = float(np.finfo(np.float64).max)
+_LAST_SECOND = 9_000_000_000_000  # near the year 287,000: DuckDB's own clock ends a little later
 
 
 class Dialect:
@@ -49,6 +50,10 @@ class Dialect:
         """Return a number as a double."""
         return f"CAST({value} AS {self.double})"
 
+    def decimal_as_double(self, value: str) -> str:
+        """Return a decimal as the nearest double, an infinite one where it is larger than all."""
+        return self.as_double(self.as_text(value))
+
     def parsed(self, text: str) -> str:
         """Return a text that is a number, as `matches` has made sure, as a double."""
         return self.as_double(text)
@@ -80,7 +85,8 @@ class Dialect:
     def seconds(self, moment: str, *, zone: str | None) -> str:
         """Return a date or time as whole seconds since 1970, rounded down, as the clock in a zone shows them.
 
-        Infinite ones are infinite. ``zone`` is None for times that have no zone.
+        Infinite ones, and those beyond what the engine counts seconds of, are infinite. ``zone`` is None for
+        times that have no zone.
         """
         raise NotImplementedError
 
@@ -168,9 +174,13 @@ class DuckDB(Dialect):
         return f"regexp_full_match({text}, '{pattern}')"
 
     def seconds(self, moment: str, *, zone: str | None) -> str:
-        at = f"CAST({moment} AS TIMESTAMP)" if zone is None else f"timezone({self.text(zone)}, {moment})"
-        infinity = self.number(math.inf)
-        return f"CASE WHEN NOT isfinite({at}) THEN {infinity} ELSE epoch(date_trunc('second', {at})) END"
+        at = f"TRY_CAST({moment} AS TIMESTAMP)"
+        is_beyond = f"({moment} IS NOT NULL AND {at} IS NULL)"
+        if zone is not None:
+            at = f"timezone({self.text(zone)}, {moment})"
+            is_beyond = f"(isfinite({moment}) AND abs(epoch({moment})) > {_LAST_SECOND})"
+        infinity, seconds = self.number(math.inf), f"epoch(date_trunc('second', {at}))"
+        return f"CASE WHEN {is_beyond} OR NOT isfinite({at}) THEN {infinity} ELSE {seconds} END"
 
     def begin(self) -> list[str]:
         return ["BEGIN TRANSACTION"]
@@ -208,7 +218,20 @@ class PostgreSQL(Dialect):
 
     def seconds(self, moment: str, *, zone: str | None) -> str:
         at = f"CAST({moment} AS TIMESTAMP)" if zone is None else f"timezone({self.text(zone)}, {moment})"
-        return f"CAST(EXTRACT(EPOCH FROM date_trunc('second', {at})) AS {self.double})"
+        seconds = f"CAST(EXTRACT(EPOCH FROM date_trunc('second', {at})) AS {self.double})"
+        first, last = (f"CAST('{year}' AS TIMESTAMP)" for year in ("4713-01-01 BC", "294276-01-01"))
+        below = f"WHEN {moment} < {first} THEN {self.number(-math.inf)}"
+        return f"CASE WHEN {moment} > {last} THEN {self.number(math.inf)} {below} ELSE {seconds} END"
+
+    def decimal_as_double(self, value: str) -> str:
+        """Return the same: what no double holds is an error otherwise."""
+        size, nan = f"ABS({value})", "CAST('NaN' AS NUMERIC)"
+        most, least = (f"CAST('{number}' AS NUMERIC)" for number in (repr(_LARGEST), "2.5e-324"))
+        infinite = f"CASE WHEN {value} > 0 THEN {self.number(math.inf)} ELSE {self.number(-math.inf)} END"
+        return (
+            f"CASE WHEN {value} <> {nan} AND {size} > {most} THEN {infinite} "
+            f"WHEN {size} < {least} THEN {self.number(0.0)} ELSE {super().decimal_as_double(value)} END"
+        )
 
     def cell(self, number: str, edges: Sequence[float], codes: Sequence[int]) -> str:
         """Return the same by a binary search, which is what ``width_bucket`` of an array does."""

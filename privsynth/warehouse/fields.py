@@ -81,14 +81,15 @@ def text_of(raw: str, stored: Any, d: Dialect) -> str | None:
         return f"CASE WHEN {raw} THEN 'true' WHEN NOT {raw} THEN 'false' END"
     if stored.is_integer() or stored.is_uuid() or stored.is_date():
         return d.as_text(raw)
-    if stored.is_floating() or stored.is_decimal():
-        number = raw if stored.is_floating() else d.as_double(d.as_text(raw))
-        is_whole = f"{number} = FLOOR({number}) AND ABS({number}) < {d.number(MAX_GRID_INTEGER)}"
-        whole = d.as_text(d.as_whole(number))
+    if stored.is_decimal():  # whole ones digit by digit: ids may be longer than a double is exact
+        number, is_nan = d.decimal_as_double(raw), f"{d.as_text(raw)} = 'NaN'"
+        whole = f"WHEN {raw} = FLOOR({raw}) THEN {d.as_text(f'FLOOR({raw})')}"
+        return f"CASE WHEN {is_nan} THEN NULL {whole} ELSE {d.as_text(number)} END"
+    if stored.is_floating():
+        is_whole = f"{raw} = FLOOR({raw}) AND ABS({raw}) < {d.number(MAX_GRID_INTEGER)}"
+        whole = d.as_text(d.as_whole(raw))
         nan = d.number(math.nan)
-        return (
-            f"CASE WHEN {number} = {nan} THEN NULL WHEN {is_whole} THEN {whole} ELSE {d.as_text(number)} END"
-        )
+        return f"CASE WHEN {raw} = {nan} THEN NULL WHEN {is_whole} THEN {whole} ELSE {d.as_text(raw)} END"
     return None
 
 
@@ -156,7 +157,9 @@ def _stored_number(column: Column, stored: Any, d: Dialect, raw: str) -> str:
         return f"CASE WHEN {raw} THEN {d.number(1.0)} WHEN NOT {raw} THEN {d.number(0.0)} END"
     if stored.is_integer():
         return d.as_double(raw)
-    if stored.is_decimal() or stored.is_float32() or stored.is_float16():
+    if stored.is_decimal():
+        return d.decimal_as_double(raw)
+    if stored.is_float32() or stored.is_float16():
         return d.as_double(d.as_text(raw))  # by the shortest decimals
     if stored.is_floating():
         return raw
