@@ -82,10 +82,12 @@ def changed_columns(before: Mapping[str, Any], after: Mapping[str, Any]) -> froz
     for constraint in [*stated[0], *stated[1]]:
         if constraint not in stated[0] or constraint not in stated[1]:
             changed.update(constraint["columns"])
+            changed.update(name.removeprefix(PREVIOUS) for name in constraint["columns"])  # it may be moved
     tables = [before.get("workload", []), after.get("workload", [])]
+    is_reordered = sorted(tables[0]) == sorted(tables[1]) and tables[0] != tables[1]
     for table in [*tables[0], *tables[1]]:
-        if table not in tables[0] or table not in tables[1]:
-            changed.update(table)
+        if is_reordered or table not in tables[0] or table not in tables[1]:
+            changed.update(table)  # tables are released together, and known by their places
     rest = {*before, *after} - {"columns", "constraints", "workload", *_OF_NO_RELEASE}
     common = [[name for name in side if name in old and name in new] for side in (old, new)]
     is_alike = _of_persons(old) == _of_persons(new) and common[0] == common[1]

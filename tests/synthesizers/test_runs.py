@@ -424,6 +424,23 @@ def test_a_column_makes_its_own_tables_void_and_those_of_the_row_before(name):
     assert void == {"x": ["x", "prev.x"], "prev.x": ["prev.x"]}[name]
 
 
+def test_declared_tables_in_another_order_are_not_taken_for_each_other():
+    """They are stored by their places, and two of one shape would trade their counts."""
+    event = {"purpose": "p", "mechanism": "gaussian", "noise_multiplier": 2.0, "count": 2, "delta": 0.0}
+    releases = [Release(key="workload/tables", event=event, columns=("a", "b", "c", "d"))]
+    declared = {"columns": {name: {"type": "boolean"} for name in "abcd"}}
+    before, after = (declared | {"workload": w} for w in ([["a", "b"], ["c", "d"]], [["c", "d"], ["a", "b"]]))
+    assert [release.void for release in amended(releases, before, after)] == [True]
+    assert [release.void for release in amended(releases, before, before)] == [False]
+
+
+def test_a_rule_that_came_changes_the_column_that_it_names_of_the_row_before():
+    """Where the order stands above it, that is what gives way."""
+    rule = {"kind": "inequality", "columns": ["prev.left", "day"]}
+    declared = {"columns": {name: {"type": "integer"} for name in ("left", "day", "x")}}
+    assert changed_columns(declared, declared | {"constraints": [rule]}) == {"left", "prev.left", "day"}
+
+
 def test_what_an_amended_run_plans_with_costs_what_is_left():
     """A plan of ten equal parts has bought four, of which two are void: six and those two are to come."""
 
