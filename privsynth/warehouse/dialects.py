@@ -159,7 +159,8 @@ class DuckDB(Dialect):
         return "'" + "".join(f"\\x{byte:02X}" for byte in text.encode()) + "'::BLOB"
 
     def clean(self, text: str) -> str:
-        return f"trim(nfc_normalize({text}), {self.text(SPACES)})"
+        composed = f"CASE WHEN contains({text}, chr(0)) THEN {text} ELSE nfc_normalize({text}) END"
+        return f"trim({composed}, {self.text(SPACES)})"  # nfc_normalize ends a text at its first NUL
 
     def key(self, text: str) -> str:
         return f"encode({text})"

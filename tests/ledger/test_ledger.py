@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -730,6 +731,14 @@ def test_a_stop_keeps_the_reservation_until_the_run_is_resumed_or_closed(ledger:
     assert (ledger.noiseless_stops(other), ledger.datasets()[0].noiseless_stops) == (2, 2)
     with pytest.raises(LedgerError, match="expected a run that is open"):
         ledger.stop(run)
+
+
+def test_what_stops_a_run_that_was_closed_meanwhile_quotes_no_record(ledger: Ledger) -> None:
+    run = reserve(ledger)
+    with pytest.raises(LedgerError, match="is closed") as told, ledger.reading(run):  # noqa: PT012
+        ledger.close(run)  # from elsewhere
+        raise ValueError("the value of a record")
+    assert "value of a record" not in "".join(traceback.format_exception(told.value))
 
 
 def test_a_stopped_run_is_taken_over_once_and_only_by_its_like(ledger: Ledger) -> None:

@@ -104,6 +104,12 @@ def test_where_rows_stand_decides_nothing(connection: Any) -> None:
         np.testing.assert_array_equal(table, other)
 
 
+def test_persons_whose_ids_differ_behind_a_nul_are_not_one(connection: Any) -> None:
+    ids = ["\u00e9\0a", "\u00e9\0b", "e\0a", "e\0b", "\u00e9", "e\u0301 ", "\u00e9"]
+    whole = counted(connection, pd.DataFrame({"who": ids, "town": "Ulm", "age": 1.0}), "salt")
+    assert whole[0] == 5 * PERSON_GRID
+
+
 def test_each_row_of_a_person_is_used_about_as_often(connection: Any) -> None:
     """Of 6 rows, 2 are used: in 60 draws each is expected 20 times, with a standard deviation of 3.7."""
     towns = [f"town {i}" for i in range(6)]
