@@ -297,10 +297,7 @@ class Ledger:
         try:
             yield
         except Exception as error:
-            try:
-                self.stop(run)
-            except LedgerError as refused:  # its context would show what the records made fail
-                raise refused from None
+            self.stop(run)
             if isinstance(error, PrivsynthError):
                 stopped = type(error)(f"{error}. {STOPPED_BY_RECORDS}")
                 stopped.next = error.next  # which its message says already

@@ -132,7 +132,7 @@ def run_row(database: sqlite3.Connection, run: str, *, expected: tuple[str, ...]
     if expected and row["status"] not in expected:
         raise LedgerError(
             f"expected a run that is {' or '.join(expected)}, but run {run!r} is {row['status']}"
-        )
+        ) from None  # what failed before may quote records
     return row
 
 
