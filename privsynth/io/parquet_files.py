@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
@@ -99,17 +100,32 @@ def _unified(schemas: list[pa.Schema], files: Files) -> pa.Schema:
     is_alike = all({*schema.names} == {*schemas[0].names} for schema in schemas)
     if not is_alike and not files.is_folder:
         raise TableError(f"the files {files.text!r} do not have the same columns; write them alike")
+    names = schemas[0].names
     try:
-        return pa.unify_schemas(schemas, promote_options="permissive")
+        unified = pa.unify_schemas(schemas, promote_options="permissive")
+        names = [field.name for field in unified if pa.types.is_floating(field.type)]
     except pa.ArrowException:
-        pass
-    for name in schemas[0].names:
-        stored = {schema.field(name).type for schema in schemas if name in schema.names}
+        unified = None
+    for name in names:
+        stored = dict.fromkeys(schema.field(name).type for schema in schemas if name in schema.names)
         try:
-            pa.unify_schemas([pa.schema([(name, t)]) for t in stored], promote_options="permissive")
+            common = pa.unify_schemas([pa.schema([(name, t)]) for t in stored], promote_options="permissive")
+            goes_together = not _loses_digits(stored, common.field(0).type)
         except pa.ArrowException:
+            goes_together = False
+        if not goes_together:
             raise TableError(
                 f"the files in {files.text!r} store column {name!r} in types that do not go together "
                 f"({', '.join(sorted(map(str, stored)))}); write it in one type"
-            ) from None
-    raise TableError(f"the files in {files.text!r} do not have the same columns; write them alike")
+            )
+    if unified is None:
+        raise TableError(f"the files in {files.text!r} do not have the same columns; write them alike")
+    return unified
+
+
+def _loses_digits(stored: Iterable[pa.DataType], common: pa.DataType) -> bool:
+    """Whether decimals have more digits than the floats that they would become, so that ids become one."""
+    if not pa.types.is_floating(common):
+        return False
+    digits = np.finfo(common.to_pandas_dtype()).precision
+    return any(pa.types.is_decimal(kind) and kind.precision > digits for kind in stored)

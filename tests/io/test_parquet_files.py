@@ -144,6 +144,18 @@ def test_a_value_is_the_one_that_was_stored_whatever_stands_beside_it(
         assert listed(open_table(path).column("x")) == values
 
 
+def test_long_decimals_beside_floats_are_refused_or_two_ids_would_become_one(tmp_path: Path) -> None:
+    paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
+    for precision, floats in ((20, pa.float64()), (9, pa.float32())):
+        ids = pa.array([Decimal(10**8 + 1), Decimal(10**8)], pa.decimal128(precision, 0))
+        pq.write_table(pa.table({"who": ids}), paths[0])
+        pq.write_table(pa.table({"who": pa.array([0.5, None], floats)}), paths[1])
+        with pytest.raises(TableError, match=r"'who' in types that do not go together \(decimal128.*; write"):
+            open_table(paths)
+    pq.write_table(pa.table({"who": pa.array([0.5, None])}), paths[1])
+    assert listed(open_table(paths).column("who")) == [1e8 + 1, 1e8, 0.5, None]
+
+
 def test_texts_that_are_no_unicode_cannot_be_written_and_that_is_said() -> None:
     with pytest.raises(TableError, match="column 'x' holds texts that are no Unicode") as caught:
         as_arrow(pd.DataFrame({"x": ["SECRET\ud800"]}))
