@@ -23,7 +23,7 @@ from tests.audit.test_mechanisms import FALSE_ALARM
 
 EPSILON, DELTA = 4.0, 1e-5
 CAP, MANY = 20, 30
-RUNS = 100  # in each world
+RUNS = 60  # in each world
 SETTINGS = MarginalSettings(
     n_rounds=2, steps_per_round=5, final_steps=5, fit=FitOptions(n_components=16), selection_share=0.1
 )
