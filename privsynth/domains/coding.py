@@ -92,7 +92,8 @@ class NumberCoding:
     def _code_of_tick(self) -> IntArray:
         """The code of every tick from ``low`` to ``high``, and last that of missing."""
         cell = cells_of(np.arange(self.low, self.high + 1), self.edges, self.low, self.high)
-        return np.append(self.code_of_cell[cell], self.missing)
+        codes = np.append(self.code_of_cell, self.missing)  # a line may have no cells
+        return np.append(codes[cell], self.missing)
 
 
 Coding = TextCoding | NumberCoding

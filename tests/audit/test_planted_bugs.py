@@ -375,10 +375,11 @@ def threshold_for_one_row_each(patch: Patch) -> None:
     """Every value of a person weighs a third, but the threshold is that of one row, for delta alone."""
     honest = discovery.discovery_threshold
 
-    def bug(noise_multiplier: float, *, delta: float, max_records: int, units_per_one: int) -> int:
-        return (
-            honest(noise_multiplier, delta=delta, max_records=1, units_per_one=units_per_one) - units_per_one
-        )
+    def bug(
+        noise_multiplier: float, *, delta: float, max_records: int, units_per_one: int, **rest: int
+    ) -> int:
+        of_one = honest(noise_multiplier, delta=delta, max_records=1, units_per_one=units_per_one, **rest)
+        return of_one - units_per_one
 
     patch.setattr(discovery, "discovery_threshold", bug)
 

@@ -64,7 +64,8 @@ def rebuilt(kind, folder, tape):
     configuration, told = stored.meta["configuration"], []
     again = maker(kind)(epsilon=configuration["epsilon"], delta=configuration["delta"])
     schema, store = Schema.from_dict(configuration["schema"]), ReleaseStore()
-    store.set_meta(seed=stored.meta["seed"], added_delta=stored.meta["added_delta"])
+    of_run = ("seed", "added_delta", "ledger_link")
+    store.set_meta(**{name: stored.meta[name] for name in of_run})
     for release in stored:
         store.append(release)
     stored.close()
@@ -88,6 +89,7 @@ def rebuilt(kind, folder, tape):
     )
     again.device_, again.added_delta_ = "cpu", store.meta["added_delta"]
     again.fingerprint_ = again.fingerprint(None, schema=schema, dataset=configuration["dataset"])
+    again.ledger_link_ = store.meta["ledger_link"]
     again._adopt(again.settings, store.meta["seed"], tuple(store), model, statement)
     again.save(folder / "again.privsynth")
     return told, store
@@ -131,6 +133,7 @@ def test_what_is_kept_beside_the_releases_is_known_before_a_record_is_read(kind,
         meta = dict(store.meta)
         store.close()
         assert len(str(meta.pop("run"))) == 32
+        assert set(meta.pop("ledger_link")) == {"chain", "head", "number"}
         assert meta.pop("ledger") == str((folder / "ledger.sqlite").resolve())
         for name in [name for name in meta if name.endswith(("/begun", "/kept"))]:
             assert meta.pop(name) == synthesizer.settings.n_steps

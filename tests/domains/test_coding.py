@@ -74,6 +74,15 @@ def test_a_row_more_leaves_the_codes_of_the_others_alone(coding, data):
     assert coding.encode(column(values[1:])).tolist() == coding.encode(column(values))[1:].tolist()
 
 
+@pytest.mark.parametrize("step", [1.0, 0.5, None])
+def test_a_line_without_cells_has_the_code_of_missing_alone(step):
+    empty = np.empty(0)
+    coding = NumberCoding(
+        step=step, low=0.0, high=0.0, edges=empty, code_of_cell=empty.astype(np.int64), missing=0, size=1
+    )
+    assert coding.encode(pd.Series([np.nan, 0.0, 7.0])).tolist() == [0, 0, 0]
+
+
 def test_a_mapping_that_runs_code_is_replaced_by_its_contents():
     class Counting(dict):
         asked = 0
