@@ -14,7 +14,9 @@ RecordsPath = Annotated[
     str,
     typer.Argument(
         metavar="TABLE",
-        help=f"{TABLES}; images: a folder of PNG or JPEG, an .npz or an idx file; linked tables: a folder.",
+        help=f"{TABLES}; images: a folder of PNG or JPEG, an .npz or an idx file; linked tables: a folder; "
+        "for fit by marginal, a table in an engine: duckdb://PATH#TABLE or "
+        "postgresql://USER@HOST/DATABASE#TABLE.",
     ),
 ]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `privsynth fit`.")]

@@ -61,6 +61,7 @@ def schema(
     import csv
 
     from privsynth.io.atomic import written_aside
+    from privsynth.io.files import is_url
     from privsynth.records.drafting import draft
     from privsynth.schema.code_books import OF_ALL, schema_from_code_book
     from privsynth.schema.dialect import CsvDialect
@@ -110,7 +111,12 @@ def schema(
     next_steps = [
         f"`privsynth check {quote(table or 'TABLE')} --schema {output}` shows what in it breaks the schema"
     ]
-    if table is not None:
+    if is_url(table):  # the values of a table in an engine stay there
+        next_steps = [
+            f"no value was read: fill in {output} by hand, or turn a code book into it (`privsynth schema "
+            f"--from FILE -o {output} --force`); then `privsynth fit` takes the same address"
+        ]
+    elif table is not None:
         next_steps = [
             *_ways_on(table, output, infer=infer, is_stored=is_stored, is_open=bool(undeclared)),
             *next_steps,

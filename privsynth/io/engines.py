@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import pandas as pd
 
@@ -96,7 +97,7 @@ def _takes(given: object) -> bool:
 
 
 ENGINES = Kind(
-    "a table in an engine: an ibis.Table, duckdb:///PATH#TABLE or postgresql://USER@HOST/DATABASE#TABLE",
+    "a table in an engine: an ibis.Table, duckdb://PATH#TABLE or postgresql://USER@HOST/DATABASE#TABLE",
     EngineSource,
     _takes,
 )
@@ -127,14 +128,31 @@ def _open_address(address: str) -> Any:
     except ImportError:
         raise TableError(f"tables in {engine} are read through Ibis: {TO_INSTALL}") from None
     except Exception:  # whose words may hold a password
-        raise TableError(
-            f"{engine} cannot be reached at this address: look at its path or host, database and user, and "
-            "whether another program holds it open for writing"
-        ) from None
+        raise TableError(f"{engine} cannot be reached at this address: {_why_not(engine, parts)}") from None
     try:
         return connection.table(name, database=above[0]) if above else connection.table(name)
     except Exception:
-        raise TableError(f"there is no table {name!r} in the {engine} at this address") from None
+        whole = ".".join((*above, name))
+        raise TableError(f"there is no table {whole!r} in the {engine} at this address") from None
+
+
+def _why_not(engine: str, parts: SplitResult) -> str:
+    """Say what to look at where an engine does not answer; quotes a path, and no user or password."""
+    if engine != "DuckDB":
+        return "look at its host and port, database and user, and whether it is running"
+    path = Path(unquote(parts.netloc + parts.path))
+    if path.is_file():
+        return "look whether its file is one of DuckDB, and whether another program holds it open for writing"
+    here = Path(path.name) if path.is_absolute() else path
+    if path.is_absolute() and here.is_file():
+        return (
+            f"there is no file {str(path)!r}, because three slashes begin at the root; the one in this "
+            f"folder is duckdb://{here}#{unquote(parts.fragment)}"
+        )
+    return (
+        f"there is no file {str(path)!r}. Paths behind duckdb:// begin in this folder, those behind "
+        "duckdb:/// at the root"
+    )
 
 
 def _backend_of(table: Any) -> Any:

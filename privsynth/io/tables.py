@@ -116,6 +116,10 @@ def _unknown_source(given: object) -> str:
         end = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
         if len(given.paths) > 1:
             return f"expected files of one kind, that all end in {end}, got {given.text!r}"
+        if Path(given.text).is_dir():
+            return (
+                f"expected a folder of Parquet files or a file name ending in {end}; {given.text!r} has none"
+            )
         return f"expected a file name ending in {end}, got {given.text!r}"
     got = type(given).__name__
     if files.is_url(given):

@@ -388,3 +388,13 @@ def test_the_name_of_a_file_that_matches_stays_out_of_messages(tmp_path: Path) -
             open_table(str(tmp_path / "*" / "x.csv"))
     for text in (*told, str(ragged.value), str(empty.value)):
         assert "SECRET" not in text
+
+
+def test_a_folder_without_tables_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "visits").mkdir()
+    (tmp_path / "visits" / "note.txt").write_text("SECRET")
+    with pytest.raises(
+        TableError, match=r"expected a folder of Parquet files or .*visits' has none"
+    ) as refused:
+        open_table(tmp_path / "visits")
+    assert "SECRET" not in str(refused.value)

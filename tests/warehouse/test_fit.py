@@ -15,7 +15,7 @@ import pytest
 
 import privsynth
 from privsynth.cli import main
-from privsynth.errors import BudgetExceededError, SchemaError, TableError
+from privsynth.errors import BudgetExceededError, ParameterError, SchemaError, TableError
 from privsynth.io.engines import EngineSource
 from privsynth.io.tables import open_table, table_name
 from privsynth.ledger.ledger import Ledger
@@ -240,6 +240,47 @@ def test_an_address_that_leads_nowhere_is_told_without_its_password(address: str
     with pytest.raises(TableError, match=message) as refused:
         open_table(address)
     assert "SECRET" not in str(refused.value)
+
+
+def test_an_address_of_no_file_says_where_paths_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    in_duckdb(messy(20), TYPES, tmp_path / "clinic.duckdb")._find_backend().disconnect()
+    (tmp_path / "notes.duckdb").write_text("SECRET")
+    for address, message in (
+        ("duckdb:///clinic.duckdb#visits", r"root; the one in this folder is duckdb://clinic\.duckdb#visits"),
+        (
+            "duckdb://clinics.duckdb#visits",
+            r"no file 'clinics\.duckdb'. Paths behind duckdb:// begin in this",
+        ),
+        ("duckdb://notes.duckdb#visits", "whether its file is one of DuckDB"),
+        ("duckdb://clinic.duckdb#old.visits", r"no table 'old\.visits'"),
+    ):
+        with pytest.raises(TableError, match=message) as refused:
+            open_table(address)
+        assert "SECRET" not in str(refused.value)
+    assert "sex" in open_table("duckdb://clinic.duckdb#visits").names
+
+
+def test_a_draft_of_a_table_in_an_engine_names_only_what_works(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_duckdb(messy(20), TYPES, tmp_path / "clinic.duckdb")._find_backend().disconnect()
+    with pytest.raises(SystemExit) as ended:
+        main(["schema", f"duckdb://{tmp_path}/clinic.duckdb#visits", "-o", str(tmp_path / "drafted.json")])
+    said = capsys.readouterr().err
+    assert not ended.value.code
+    assert "`privsynth fit` takes the same address" in said
+    assert "--infer" not in said
+    assert "privsynth check" not in said
+
+
+def test_streaming_a_table_in_an_engine_is_refused_with_what_works(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match=r"counted where it is.* leave --stream out"):
+        privsynth.MarginalSynthesizer(epsilon=1.0).fit(
+            in_duckdb(messy(20), TYPES), schema=schema(persons=False), stream=True
+        )
 
 
 def test_the_command_line_fits_a_table_by_its_address(tmp_path: Path, server: Postgres) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.errors import SchemaError
+from privsynth.errors import ParameterError, SchemaError
 from privsynth.io.engines import EngineSource
 from privsynth.io.source import Source, Table
 from privsynth.io.tables import open_table
@@ -80,6 +80,11 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
         return opened
 
     def _in_parts(self, opened: Source, schema: Schema, stream: bool | None) -> Source | InParts:
+        if stream and isinstance(opened, EngineSource):
+            raise ParameterError(
+                f"a table in {opened.what} is counted where it is, and memory does not grow with its rows: "
+                "leave --stream out (stream=None)"
+            )
         can = self.reads_in_parts and not schema.is_sequential and not isinstance(opened, EngineSource)
         if not can:
             super()._in_parts(opened, schema, stream)
