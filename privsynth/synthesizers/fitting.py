@@ -32,7 +32,6 @@ from privsynth.synthesizers.run import (
     ledger_run,
     remember_configuration,
 )
-from privsynth.warehouse.records import RecordsInEngine
 
 Make = Callable[[Any, int, Progress], Model]
 """Takes what a recipe needs from a door, with a seed, and returns the model."""
@@ -110,8 +109,9 @@ def model_of_records(
         reading = nullcontext if account is None else account.reading
         with reading():
             records = read() if is_read else None
-            if isinstance(records, RecordsInEngine):  # as the table is now
-                store.set_meta(snapshots=store.meta.get("snapshots", 0) + 1)
+            if is_read:  # the table as it is now, which may not be as it was when the run was interrupted
+                before = store.meta.get("snapshots", int(any(True for _ in store)))
+                store.set_meta(snapshots=before + 1)
             curator = door(
                 schema=asked.schema,
                 allowance=allowance(whole, store),

@@ -53,7 +53,7 @@ def guarantee_statement(
         not_found: What the schema keeps private and the budget did not find.
         interrupted: Where a training was stopped before its end; None if it was not.
         noiseless_stops: How often records had stopped a run on this data set when this one ended.
-        snapshots: How often a table in an engine was taken as it was: more than once if the run was resumed.
+        snapshots: How often the records were read: more than once if the run was resumed.
 
     Privacy:
         Post-processing.

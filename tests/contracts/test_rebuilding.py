@@ -145,6 +145,7 @@ def test_what_is_kept_beside_the_releases_is_known_before_a_record_is_read(kind,
         "added_delta",
         "on_violation",
         "noiseless_stops",
+        "snapshots",
     }
 
 

@@ -116,6 +116,35 @@ def test_the_same_call_resumes_the_stopped_run_and_the_guarantee_counts_the_stop
     assert "happened once, each time without noise" in mended.guarantee_["not_covered"][0]
 
 
+def test_the_guarantee_of_a_resumed_run_says_that_records_may_have_changed(ledger, tmp_path):
+    def interrupt(message, done, total):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    partial = tmp_path / "m.partial"
+
+    def fit(n, progress=None):
+        synthesizer = MarginalSynthesizer(epsilon=1.0, settings=QUICK)
+        return synthesizer.fit(
+            patients(n),
+            schema=PATIENTS,
+            dataset="p",
+            ledger=ledger,
+            releases_path=partial,
+            progress=progress,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(300, interrupt)
+    resumed, replayed = fit(290), fit(290)
+    others = MarginalSynthesizer(epsilon=1.0, settings=QUICK).fit(
+        patients(300), schema=PATIENTS, dataset="q", ledger=ledger
+    )
+    said = "records may have changed between releases"
+    for model, is_said in ((resumed, True), (replayed, True), (others, False)):
+        assert any(said in text for text in model.guarantee_["not_covered"]) == is_said
+
+
 def test_what_fails_between_charge_and_answer_is_a_stop_too_and_the_run_goes_on(
     ledger, tmp_path, monkeypatch
 ):
