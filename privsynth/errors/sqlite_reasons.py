@@ -19,7 +19,13 @@ OF_THE_FILE = {
 }
 
 
-UNREADABLE = (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError)  # what a damaged file may raise
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError, json.JSONDecodeError)
+_IN_READING = (OSError, TypeError, LookupError, AttributeError, OverflowError)
+
+
+def unreadable(*, is_written: bool = False) -> tuple[type[Exception], ...]:
+    """Return what a damaged file may raise where it is only read, or written too."""
+    return _UNREADABLE if is_written else (*_UNREADABLE, *_IN_READING)
 
 
 def code_of(error: Exception) -> int:
@@ -31,7 +37,12 @@ def reason(error: Exception) -> str:
     """Return why SQLite refuses, and what to do: "the disk is full. Make room there, ..."."""
     if not isinstance(error, sqlite3.Error):
         return OF_THE_FILE[sqlite3.SQLITE_CORRUPT]
-    return (OF_THE_DISK | OF_THE_FILE).get(code_of(error), " ".join(str(error).split()))
+    return (OF_THE_DISK | OF_THE_FILE).get(code_of(error), words(error))
+
+
+def words(error: Exception) -> str:
+    """Return the words of an error in one line."""
+    return " ".join(str(error).split())
 
 
 def is_busy(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from privsynth.errors import LedgerError
-from privsynth.errors.sqlite_reasons import UNREADABLE, is_busy, reason
+from privsynth.errors.sqlite_reasons import is_busy, reason, unreadable, words
 from privsynth.io.hash_chain import TABLE, HashChain
 from privsynth.io.sqlite_files import connect, file_system, locks_work, make_whole
 
@@ -119,7 +119,7 @@ class LedgerFile:
                 if in_history and database.total_changes:
                     history(database).add()
                 database.execute("COMMIT")  # any exception before it closes the connection: a rollback
-        except UNREADABLE as error:
+        except unreadable(is_written=write) as error:
             raise LedgerError(f"{self._unusable}: {reason(error)}") from None
 
     def _check(self) -> None:
@@ -138,11 +138,11 @@ class LedgerFile:
                     raise sqlite3.DatabaseError(
                         "it lacks charges that it had, so more was spent than it says"
                     )
-        except (OSError, *UNREADABLE) as error:
+        except unreadable() as error:
             if is_busy(error):
                 self._require_locks()  # some mounts say of each lock that another one has it
                 raise LedgerError(f"{self._unusable}: {reason(error)}") from None
-            raise LedgerError(f"{str(self.path)!r} is not a usable ledger: {error}; {advice}") from None
+            raise LedgerError(f"'{self.path}' is not a usable ledger: {words(error)}; {advice}") from None
         if application != APPLICATION_ID:
             raise LedgerError(f"{str(self.path)!r} is not a privsynth ledger; {advice}")
         if check != "ok":

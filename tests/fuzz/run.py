@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import resource
 import sys
@@ -43,11 +44,15 @@ def unexpected(name: str, data: bytes, folder: Path) -> str | None:
     return None
 
 
-def tried(name: str, seconds: float, seed: int) -> Iterator[tuple[bytes, str | None]]:
-    """Try mutated files until the time is over."""
+def tried(
+    name: str, *, seed: int, seconds: float = math.inf, most: float = math.inf
+) -> Iterator[tuple[bytes, str | None]]:
+    """Try mutated files until the time is over, or so many were tried."""
     rng, seeds, end = random.Random(seed), TARGETS[name].seeds(), time.monotonic() + seconds
+    n = 0
     with tempfile.TemporaryDirectory() as folder:
-        while time.monotonic() < end:
+        while time.monotonic() < end and n < most:
+            n += 1
             data = mutated(rng.choice(seeds), rng)
             yield data, unexpected(name, data, Path(folder))
 
@@ -56,7 +61,7 @@ def main(name: str, seconds: float) -> int:
     """Fuzz a target; keep one file of each kind of finding, and print what was found."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     n, found = 0, dict[str, int]()
-    for data, wrong in tried(name, seconds, seed=time.time_ns()):
+    for data, wrong in tried(name, seconds=seconds, seed=time.time_ns()):
         n += 1
         if wrong is not None:
             if wrong not in found:
