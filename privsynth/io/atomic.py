@@ -19,7 +19,7 @@ from privsynth.errors import TableError
 try:
     import fcntl
 except ImportError:  # Windows, where a file that is open cannot be renamed
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # where there is none
 
 _DIGITS = 8
 

@@ -92,7 +92,7 @@ class Source(ABC):
     def require_rows(self) -> None:  # noqa: B027  # most need not
         """Raise a `TableError` if the rows stay where they are, as in an engine; public."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:  # noqa: B027  # most hold nothing open
         """Give back what was opened, such as a connection; files and frames hold nothing."""
 
     def frame(self) -> pd.DataFrame:

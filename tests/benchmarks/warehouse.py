@@ -89,7 +89,7 @@ def listening(clock: Clock) -> None:
         clock.asked.append((list(sets), dict(codings), self))
         return tables(self, sets, codings)
 
-    Session._run, RecordsInEngine.tables = timed, noted  # type: ignore[method-assign]
+    Session._run, RecordsInEngine.tables = timed, noted  # type: ignore[method-assign]  # timed
 
 
 def by_hand(connection: Any, clock: Clock, name: str) -> tuple[float, int]:
@@ -133,7 +133,7 @@ def measure(engine: str, ibis_table: Any, n: int) -> None:
             ibis_table, schema=schema(), dataset=None
         )
     total, own = time.perf_counter() - start, time.process_time() - begun
-    Session._run, RecordsInEngine.tables = run, tables  # type: ignore[method-assign]
+    Session._run, RecordsInEngine.tables = run, tables  # type: ignore[method-assign]  # timed
     hand, n_tables = by_hand(ibis_table._find_backend().con, clock, ibis_table.get_name())
     print(
         f"{engine}, {n:,} rows: fit {total:.1f} s (this process {own:.1f} CPU s); in the engine "

@@ -208,7 +208,7 @@ def test_only_codings_that_look_up_each_value_by_itself_are_taken() -> None:
         size = 2
 
     with pytest.raises(TypeError, match="codings are data"):
-        next(in_parts(messy(20), RECORDS).tables([("sex",)], {"sex": Other()}))  # type: ignore[dict-item]
+        next(in_parts(messy(20), RECORDS).tables([("sex",)], {"sex": Other()}))  # type: ignore[dict-item]  # the point
 
 
 # -- the schema ------------------------------------------------------------------------------------------

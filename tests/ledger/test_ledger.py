@@ -735,7 +735,7 @@ def test_a_stop_keeps_the_reservation_until_the_run_is_resumed_or_closed(ledger:
 
 def test_what_stops_a_run_that_was_closed_meanwhile_quotes_no_record(ledger: Ledger) -> None:
     run = reserve(ledger)
-    with pytest.raises(LedgerError, match="is closed") as told, ledger.reading(run):  # noqa: PT012
+    with pytest.raises(LedgerError, match="is closed") as told, ledger.reading(run):  # noqa: PT012  # what fails inside is the point
         ledger.close(run)  # from elsewhere
         raise ValueError("the value of a record")
     assert "value of a record" not in "".join(traceback.format_exception(told.value))

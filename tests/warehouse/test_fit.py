@@ -92,11 +92,11 @@ def test_what_breaks_the_schema_is_told_in_the_words_of_memory(load: Any) -> Non
         conform(as_memory(frame), of)
     source = open_table(load(frame, TYPES))
     with pytest.raises(SchemaError) as in_engine:
-        RecordsInEngine(source, of, "error")  # type: ignore[arg-type]
+        RecordsInEngine(source, of, "error")  # type: ignore[arg-type]  # a source of an engine
     assert str(in_engine.value) == str(in_memory_.value)
     assert "a value is" in str(in_engine.value)
     with pytest.raises(TableError, match="the table has no rows"):
-        RecordsInEngine(open_table(load(frame[:0], TYPES)), of, "error")  # type: ignore[arg-type]
+        RecordsInEngine(open_table(load(frame[:0], TYPES)), of, "error")  # type: ignore[arg-type]  # a source of an engine
 
 
 SECRETS = ("Zennor", "p-secret-7", "8417.25", "1933-05-06")

@@ -45,7 +45,7 @@ def counted(connection: Any, frame: pd.DataFrame, salt: str, norm: float | None 
     columns = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in TYPES.items())
     connection.con.execute(f"CREATE TABLE visits AS SELECT {columns} FROM given")
     source = open_table(connection.table("visits"))
-    records = RecordsInEngine(source, OF, "clip", salt=salt)  # type: ignore[arg-type]
+    records = RecordsInEngine(source, OF, "clip", salt=salt)  # type: ignore[arg-type]  # a source of an engine
     if norm is None:
         tables = [*records.tables(SETS, CODINGS)]
     else:
@@ -118,7 +118,7 @@ def test_each_row_of_a_person_is_used_about_as_often(connection: Any) -> None:
     coding = {"town": coding_of_texts(towns), "age": CODINGS["age"]}
     used = np.zeros(6)
     for salt in range(60):
-        records = RecordsInEngine(source, OF, "clip", salt=str(salt))  # type: ignore[arg-type]
+        records = RecordsInEngine(source, OF, "clip", salt=str(salt))  # type: ignore[arg-type]  # a source of an engine
         used += next(records.tables([("town",)], coding))[:6] * CAP / PERSON_GRID
         records.close()
     assert used.sum() == 60 * CAP
@@ -131,7 +131,7 @@ def test_salts_are_fresh(connection: Any) -> None:
     coding = {"town": coding_of_texts(frame["town"]), "age": CODINGS["age"]}
     tables = []
     for _ in range(4):
-        records = RecordsInEngine(source, OF, "clip")  # type: ignore[arg-type]
+        records = RecordsInEngine(source, OF, "clip")  # type: ignore[arg-type]  # a source of an engine
         tables.append(next(records.tables([("town",)], coding)))
         records.close()
     assert any((one != other).any() for one, other in itertools.combinations(tables, 2))
