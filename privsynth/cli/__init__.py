@@ -17,6 +17,7 @@ from privsynth.cli.demo import demo
 from privsynth.cli.ledger import ledger_app
 from privsynth.cli.options import Quiet
 from privsynth.cli.report import report
+from privsynth.cli.samples import sample
 
 app = CommandLine(
     name="privsynth",
@@ -34,7 +35,7 @@ for command in (
     models.plan,
     models.fit,
     models.show,
-    models.sample,
+    sample,
     audit,
     report,
 ):

@@ -34,3 +34,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON; an error is JS
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="No progress and no notes; warnings and errors are still said.")
 ]
+
+Sheet = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE.png", help="Contact sheet, for images: a row for each class and group."),
+]
