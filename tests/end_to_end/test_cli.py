@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,8 @@ from privsynth.cli import main
 from privsynth.ledger.ledger import Ledger
 from privsynth.schema import ROWS_OF_PERSONS
 from privsynth.synthesizers import load
+from tests.helpers import commands
+from tests.helpers.commands import Outcome
 from tests.helpers.tables import PATIENTS, patients
 
 COLUMNS = {
@@ -31,34 +32,13 @@ MARKER = "Zebra-77"  # stands in a record and must not be seen anywhere
 TOO_OLD = 7654321
 
 
-@dataclass(frozen=True)
-class Outcome:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def error(self) -> str:
-        """The one line that says what is wrong."""
-        (line,) = self.err.splitlines()
-        assert line.startswith("error: ")
-        return line
-
-
 Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
+def run() -> Run:
     """Call the command line in this process."""
-
-    def call(*arguments: object) -> Outcome:
-        with pytest.raises(SystemExit) as stopped:
-            main([str(argument) for argument in arguments])
-        printed = capsys.readouterr()
-        return Outcome(int(stopped.value.code or 0), printed.out, printed.err)
-
-    return call
+    return commands.run
 
 
 @pytest.fixture(autouse=True)

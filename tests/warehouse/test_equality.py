@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -19,23 +18,9 @@ from privsynth.privacy.units import PERSON_GRID
 from privsynth.records.coerce import read_persons
 from privsynth.schema import Schema
 from privsynth.warehouse.records import RecordsInEngine
-from tests.helpers.engines import Postgres, in_duckdb, postgres
 from tests.warehouse.messy import TYPES, all_sets, codings, in_memory, messy, schema
 
 SALT = "a salt of this test"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as started:
-        yield started
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def load(request: pytest.FixtureRequest) -> Any:
-    if request.param == "duckdb":
-        return in_duckdb
-    return request.getfixturevalue("server").table
 
 
 def opened(table: Any) -> EngineSource:

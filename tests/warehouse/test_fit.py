@@ -6,7 +6,6 @@ import ast
 import itertools
 import logging
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +23,12 @@ from privsynth.schema import Schema
 from privsynth.synthesizers import fitting
 from privsynth.warehouse.records import RecordsInEngine
 from privsynth.warehouse.session import Session
-from tests.helpers.engines import Postgres, in_duckdb, postgres
+from tests.helpers.engines import Postgres, in_duckdb
 from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import QUICK
 from tests.warehouse.messy import COLUMNS, PERSONS, TYPES, as_memory, in_memory, messy, schema
 
 MOST_QUERIES = 130  # a fit
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres() as started:
-        yield started
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def load(request: pytest.FixtureRequest) -> Any:
-    if request.param == "duckdb":
-        return in_duckdb
-    return request.getfixturevalue("server").table
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from privsynth.metrics.common.compared_families import CompareFamilies
 from privsynth.metrics.common.distances import distance_by_chance, distances, mean_figure, some_pairs
 from privsynth.metrics.common.families import Families, LinkedTables, load_linked_tables
 from privsynth.metrics.common.marginals import Coded
+from privsynth.metrics.common.sides import Sides
 from privsynth.metrics.fidelity.sdmetrics_links import MAX_ROWS, compare_links_by_sdmetrics
 from privsynth.records.codes import Discretiser, joint_cells
 from privsynth.records.linked import Tables
@@ -91,7 +91,12 @@ def assess_links(tables: LinkedTables, *, max_rows: int = MAX_ROWS, random_state
         Not private: figures of real records.
     """
     generator = np.random.default_rng([random_state, 5])
-    compared = CompareFamilies.of(tables, generator)
+    compared = Sides.of(
+        tables.real,
+        synthetic=tables.synthetic,
+        floor=tables.real.dealt(generator),
+        ceiling=tables.holdout,
+    )
     return {
         "status": "assessed",
         "n_persons": {side: families.n_persons for side, families in tables.sides.items()},
@@ -102,7 +107,7 @@ def assess_links(tables: LinkedTables, *, max_rows: int = MAX_ROWS, random_state
     }
 
 
-def _link(compared: CompareFamilies, name: str, tables: LinkedTables) -> dict[str, Any]:
+def _link(compared: Sides[Families], name: str, tables: LinkedTables) -> dict[str, Any]:
     table = tables.schema.tables[name]
     totals, pairs = _totals(compared, name), _pairs(compared, name)
     return {
@@ -136,7 +141,7 @@ def _counted(families: Families, name: str) -> np.ndarray:
     return np.minimum(families.n_children(name), families.schema.tables[name].max_records_per_parent)
 
 
-def _children(compared: CompareFamilies, name: str) -> dict[str, Any]:
+def _children(compared: Sides[Families], name: str) -> dict[str, Any]:
     size = {COUNT: compared.source.schema.tables[name].max_records_per_parent + 1}
     parent = str(compared.source.schema.tables[name].parent)
 
@@ -157,7 +162,7 @@ def _children(compared: CompareFamilies, name: str) -> dict[str, Any]:
     }
 
 
-def _children_given(compared: CompareFamilies, name: str) -> dict[str, Any]:
+def _children_given(compared: Sides[Families], name: str) -> dict[str, Any]:
     """Return how the number of rows goes with the columns of the row that they belong to, as a mean."""
     parent = str(compared.source.schema.tables[name].parent)
     frame = compared.source.frames[parent]
@@ -173,7 +178,7 @@ def _children_given(compared: CompareFamilies, name: str) -> dict[str, Any]:
     return mean_figure([distances(source, judged, [column, COUNT], sizes) for column in columns])
 
 
-def _pairs(compared: CompareFamilies, name: str) -> list[dict[str, Any]]:
+def _pairs(compared: Sides[Families], name: str) -> list[dict[str, Any]]:
     """Return how the columns of a table go with those of the tables above, worst last as they come."""
     source = compared.source
     above = [(table, column) for table in source.rows_above(name) for column in source.frames[table].columns]
@@ -196,7 +201,7 @@ def _pairs(compared: CompareFamilies, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _totals(compared: CompareFamilies, name: str) -> list[dict[str, Any]]:
+def _totals(compared: Sides[Families], name: str) -> list[dict[str, Any]]:
     """Return how the rows of a person, and the sums of their numbers, are distributed over persons."""
     source = compared.source
     columns = [

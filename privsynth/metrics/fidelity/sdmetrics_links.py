@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from privsynth.metrics.common.baselines import figures_of
-from privsynth.metrics.common.compared_families import CompareFamilies
 from privsynth.metrics.common.families import Families
+from privsynth.metrics.common.sides import Sides
 from privsynth.metrics.fidelity.sdmetrics_reports import plain, scores_of_tables, sdtypes
 from privsynth.schema.linked import LinkedSchema
 
@@ -20,7 +20,7 @@ _KEY, _PARENT = "\x00key", "\x00parent"  # no column is named so
 
 
 def compare_links_by_sdmetrics(
-    compared: CompareFamilies, generator: np.random.Generator, *, max_rows: int = MAX_ROWS
+    compared: Sides[Families], generator: np.random.Generator, *, max_rows: int = MAX_ROWS
 ) -> dict[str, dict[str, Any]]:
     """Return the quality of all tables together and its properties as figures, 1 = best.
 

@@ -8,19 +8,18 @@ counts once.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from privsynth.io.source import Table
-from privsynth.metrics.common.baselines import Compared
 from privsynth.metrics.common.distances import distance_by_chance, distances, mean_figure, some_pairs
 from privsynth.metrics.common.estimates import figure, not_assessed
 from privsynth.metrics.common.histories import Histories, events_of, weights_of
 from privsynth.metrics.common.learners import BOOSTING
 from privsynth.metrics.common.marginals import Coded
+from privsynth.metrics.common.sides import Sides
 from privsynth.metrics.common.tables import Tables, load_tables
 from privsynth.metrics.fidelity.autocorrelation import compare_autocorrelations
 from privsynth.metrics.fidelity.history_two_sample import tell_histories_apart
@@ -28,6 +27,7 @@ from privsynth.metrics.fidelity.sdmetrics_sequences import compare_by_sdmetrics
 from privsynth.metrics.fidelity.timelines import draw_timelines
 from privsynth.metrics.utility.next_event import assess_next_event
 from privsynth.records.codes import Discretiser
+from privsynth.records.conform import Records
 from privsynth.schema import Schema
 
 LAGS = (1, 2)
@@ -40,35 +40,6 @@ INTERVALS = (
     "of persons from this generator, not another fit. Distances carry no interval; the holdout shows what "
     "sampling error alone does to them, and has fewer persons than the real table as a rule."
 )
-
-
-@dataclass(frozen=True)
-class Compare:
-    """Histories to judge, and those that they are held against.
-
-    Attributes:
-        source: Of the persons that the generator was fitted to.
-        judged: ``synthetic``; ``ceiling``, the holdout's, if there is one; ``floor``, independent rows.
-    """
-
-    source: Histories
-    judged: dict[Compared, Histories]
-
-    @classmethod
-    def of(cls, tables: Tables, generator: np.random.Generator) -> Compare:
-        """Put the rows of all tables in order.
-
-        Privacy:
-            Not private: holds real records.
-        """
-        source = Histories.of(tables.real, tables.schema, generator)
-        judged: dict[Compared, Histories] = {
-            "synthetic": Histories.of(tables.synthetic, tables.schema, generator),
-            "floor": source.dealt(generator),
-        }
-        if tables.holdout is not None:
-            judged["ceiling"] = Histories.of(tables.holdout, tables.schema, generator)
-        return cls(source, judged)
 
 
 def sequences(
@@ -117,7 +88,7 @@ def assess_sequences(
     """
     if not tables.schema.is_sequential:
         return not_assessed(NOT_SEQUENTIAL)
-    compared = Compare.of(tables, np.random.default_rng(random_state))
+    compared = sides_of(tables, np.random.default_rng(random_state))
     return {
         **compare_histories(compared, n_bootstrap=n_bootstrap, random_state=random_state),
         "next_event": assess_next_event(
@@ -137,7 +108,7 @@ def assess_sequences(
 
 
 def compare_histories(
-    compared: Compare, *, n_bootstrap: int = N_BOOTSTRAP, random_state: int = 0
+    compared: Sides[Histories], *, n_bootstrap: int = N_BOOTSTRAP, random_state: int = 0
 ) -> dict[str, Any]:
     """Return the figures of histories.
 
@@ -186,7 +157,23 @@ def compare_histories(
     }
 
 
-def records_per_person(compared: Compare) -> dict[str, Any]:
+def sides_of(tables: Tables, generator: np.random.Generator) -> Sides[Histories]:
+    """Put the rows of all tables in order.
+
+    Privacy:
+        Not private: holds real records.
+    """
+
+    def of(table: Records) -> Histories:
+        return Histories.of(table, tables.schema, generator)
+
+    source, synthetic = of(tables.real), of(tables.synthetic)
+    floor = source.dealt(generator)
+    ceiling = None if tables.holdout is None else of(tables.holdout)
+    return Sides.of(source, synthetic=synthetic, floor=floor, ceiling=ceiling)
+
+
+def records_per_person(compared: Sides[Histories]) -> dict[str, Any]:
     """Return the distance of the numbers of records, top-coded at the schema's cap, as a figure.
 
     Privacy:
@@ -208,7 +195,7 @@ def records_per_person(compared: Compare) -> dict[str, Any]:
     return figure(found["synthetic"], ceiling=found.get("ceiling")) | {"by_chance": by_chance}
 
 
-def _lags(compared: Compare) -> list[dict[str, Any]]:
+def _lags(compared: Sides[Histories]) -> list[dict[str, Any]]:
     names = [column.name for column in events_of(compared.source.schema)]
     source = compared.source
     discretiser = Discretiser.fit(source.frame[names], weights_of(source.persons), n_bins=N_LAG_BINS)
@@ -240,7 +227,7 @@ def _lagged(histories: Histories, discretiser: Discretiser, lag: int) -> Coded |
     return Coded(before | at, pairs.weights / pairs.weights.sum())
 
 
-def _gaps(compared: Compare) -> dict[str, Any]:
+def _gaps(compared: Sides[Histories]) -> dict[str, Any]:
     moved, persons = compared.source.gaps()
     discretiser = Discretiser.fit(pd.DataFrame({"gap": moved}), weights_of(persons), n_bins=N_BINS)
 
@@ -252,7 +239,7 @@ def _gaps(compared: Compare) -> dict[str, Any]:
     return distances(coded(compared.source), judged, ["gap"], discretiser.sizes)
 
 
-def _totals(compared: Compare) -> list[dict[str, Any]]:
+def _totals(compared: Sides[Histories]) -> list[dict[str, Any]]:
     names = [c.name for c in events_of(compared.source.schema) if c.type in ("integer", "real")]
     of_source = compared.source.totals(names)
     discretiser = Discretiser.fit(of_source, np.ones(len(of_source)), n_bins=N_BINS)

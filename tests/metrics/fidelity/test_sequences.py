@@ -12,7 +12,7 @@ from privsynth.errors import SchemaError
 from privsynth.metrics import sequences
 from privsynth.metrics.common.tables import load_tables
 from privsynth.metrics.fidelity.autocorrelation import correlation
-from privsynth.metrics.fidelity.sequences import Compare, records_per_person
+from privsynth.metrics.fidelity.sequences import records_per_person, sides_of
 from privsynth.report.report import plain
 from privsynth.schema import Schema
 from tests.helpers.histories import COLUMNS, SCHEMA, WITHOUT_ORDER, draw_histories
@@ -137,7 +137,7 @@ def test_records_per_person_are_compared_exactly_and_top_coded() -> None:
 def test_sampling_alone_moves_records_per_person_as_far_as_said() -> None:
     pairs = [(draw_histories(300, 2 * i), draw_histories(300, 2 * i + 1)) for i in range(40)]
     found = [
-        Compare.of(load_tables(real, other, schema=SCHEMA), np.random.default_rng(0)) for real, other in pairs
+        sides_of(load_tables(real, other, schema=SCHEMA), np.random.default_rng(0)) for real, other in pairs
     ]
     told = [records_per_person(compared) for compared in found]
     mean, by_chance = (np.mean([each[key] for each in told]) for key in ("value", "by_chance"))
