@@ -299,9 +299,7 @@ class Walk:
             for chain in chains:
                 low, high = chain.limits(name, ticks, low, high)
             ends[name] = (low, np.maximum(high, low))
-            if chains:
-                distances = (low - start, high - start) if sign == RISES else (start - high, start - low)
-                within[GAP + name] = distances
+            within[GAP + name] = (low - start, high - start) if sign == RISES else (start - high, start - low)
         drawn = self.completion.draw(
             known, logs, rng, columns=[GAP + name for name in moves], within=within, moving=moving.keys()
         )

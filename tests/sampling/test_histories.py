@@ -106,3 +106,13 @@ def test_about_how_many_rows_persons_have() -> None:
     model = model_of([{**component, "n_records": {1: 0.5, 3: 0.5}} for component in ALTERNATES])
     assert expected_rows(model, 1000) == 3000
     assert len(drawn(model, 1000)) == 3000
+
+
+def test_where_the_line_ends_rows_do_not_pile_up() -> None:
+    """Rows move on by one to five days, from the third of six: each of the days that are left as often."""
+    third, gaps = {"start.day": {2: 1.0}}, dict.fromkeys(range(5), 0.2)
+    model = model_of([{**FIRST_ROWS, **third}, {"first": {0: 1.0}, "gap.day": gaps, **third}])
+    last = drawn(model, 3000, conditions={"n_records": 2}).groupby("who")["day"].last()
+    counts = last.value_counts()
+    assert sorted(counts.index) == [4, 5, 6]
+    assert (abs(counts - 1000) < 6 * np.sqrt(1000)).all()
