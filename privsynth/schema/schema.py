@@ -322,8 +322,9 @@ class Schema:
         """Read a schema from JSON-able objects; unknown keys are errors."""
         if isinstance(fields, Mapping) and "tables" in fields:
             raise SchemaError(
-                "the schema describes linked tables, and one table is expected here; read it with "
-                "LinkedSchema, and fit its tables with LinkedSynthesizer"
+                "the schema describes linked tables, and one table is expected here; `privsynth plan`, "
+                "`split`, `fit` and `audit` take it with a folder of tables, as LinkedSchema and "
+                "LinkedSynthesizer do in Python"
             )
         if not isinstance(fields, Mapping) or "columns" not in fields:
             raise SchemaError(
