@@ -107,6 +107,7 @@ def test_rows_of_every_child_table_hold_components_as_often_as_its_model_says(fi
         n = numbers_of_rows(model, name, clients)
         some = np.flatnonzero(n > 0)
         known = known_of(model, name, clients, some, n[some])
-        assert off(model, name, known, n[some]) < 0.8 * off(plain, name, known, n[some])
+        before = off(plain, name, known, n[some])
+        assert off(model, name, known, n[some]) < max(0.8 * before, 1e-3)  # where there is anything to mend
     again = calibrated_tables(plain).calibration
     assert all((again[name] == factors).all() for name, factors in model.calibration.items())
