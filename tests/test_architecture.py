@@ -176,7 +176,7 @@ def test_what_a_reviewer_has_to_read_stays_small() -> None:
         ("counting", 600),
         ("warehouse", 900),
         ("accounting", 400),
-        ("ledger", 600),
+        ("ledger", 900),  # in a file and on a server, which a third of it is about
     ):
         files = [path for path in (PACKAGE / part).rglob("*.py") if path.name != "distributed.py"]
         assert 100 < sum(lines_of_code(path.read_text(encoding="utf-8")) for path in files) < most, part

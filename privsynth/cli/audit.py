@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from privsynth.cli.console import check_output_folder, print_result, say_step
-from privsynth.cli.options import AsJson, Delta, Force, LedgerPath, SchemaPath
+from privsynth.cli.options import AsJson, Delta, Force, LedgerPlace, SchemaPath
 
 if TYPE_CHECKING:
     from privsynth.attacks.private_audit import AuditBudget
@@ -67,7 +67,7 @@ def audit(
             help="Data set to charge in the ledger; else the model's, or the name of the real table."
         ),
     ] = None,
-    ledger: LedgerPath = None,
+    ledger: LedgerPlace = None,
     fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 5 on such a verdict or worse.")] = None,
     force: Force = False,
     as_json: AsJson = False,

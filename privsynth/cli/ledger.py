@@ -10,7 +10,7 @@ import typer
 
 from privsynth.cli.commands import CommandLine
 from privsynth.cli.console import print_result, say
-from privsynth.cli.options import AsJson, LedgerPath
+from privsynth.cli.options import AsJson, LedgerPlace
 from privsynth.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -27,20 +27,18 @@ DatasetName = Annotated[str, typer.Option("--dataset", help="Name of the data se
 
 @ledger_app.command()
 def show(
-    ledger: LedgerPath = None,
+    ledger: LedgerPlace = None,
     dataset: Annotated[str | None, typer.Option("--dataset", help="Only this data set.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every data set, its limit and its runs."""
-    from privsynth.ledger.file import ledger_path
     from privsynth.ledger.ledger import Ledger
 
-    path = ledger_path(ledger)
-    all_of_them = Ledger(path).datasets() if path.exists() else []
-    summaries = [s for s in all_of_them if dataset in (None, s.dataset)]
+    book = Ledger(ledger, make=False)
+    summaries = [s for s in book.datasets() if dataset in (None, s.dataset)]
     if not summaries:
-        say(f"the ledger {str(path)!r} holds no {f'data set {dataset!r}' if dataset else 'data set'} yet")
-    fields = {"ledger": str(path), "datasets": [_fields(s) for s in summaries]}
+        say(f"the ledger {book.name!r} holds no {f'data set {dataset!r}' if dataset else 'data set'} yet")
+    fields = {"ledger": book.name, "datasets": [_fields(s) for s in summaries]}
     print_result(fields, "\n\n".join(_describe(s) for s in summaries), as_json=as_json)
 
 
@@ -49,7 +47,7 @@ def limit(
     dataset: DatasetName,
     epsilon: Annotated[float | None, typer.Option(help="What all runs may spend together.")] = None,
     delta: Annotated[float, typer.Option(help="What all runs may spend together.")] = 1e-6,
-    ledger: LedgerPath = None,
+    ledger: LedgerPlace = None,
     as_json: AsJson = False,
 ) -> None:
     """Set the limit of a data set; without --epsilon, show it."""
@@ -67,7 +65,7 @@ def limit(
 def close(
     dataset: DatasetName,
     run: Annotated[str | None, typer.Option(help="Id of the run, if several are open.")] = None,
-    ledger: LedgerPath = None,
+    ledger: LedgerPlace = None,
     as_json: AsJson = False,
 ) -> None:
     """End a run that will not be resumed.
@@ -88,6 +86,20 @@ def close(
     book.close(chosen[0])
     (ended,) = [r for s in book.datasets() for r in s.runs if r.run == chosen[0]]
     print_result(dataclasses.asdict(ended), f"closed\n{_describe_run(ended)}", as_json=as_json)
+
+
+@ledger_app.command()
+def roles(ledger: LedgerPlace = None) -> None:
+    """Print the SQL by which the owner of a database of PostgreSQL makes a team's ledger and its roles.
+
+    Members of privsynth_writer may fit, of privsynth_steward set limits, of privsynth_reader read. No role
+    may change or remove a row. What is there already stays as it is.
+    """
+    from privsynth.ledger.places import schema_of
+    from privsynth.ledger.server import script
+
+    sql = script(schema_of(ledger))
+    print_result({"sql": sql}, sql.rstrip(), as_json=False)
 
 
 def _fields(summary: DatasetSummary) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from privsynth.cli.options import (
     AsJson,
     Delta,
     Force,
-    LedgerPath,
+    LedgerPlace,
     ModelPath,
     RecordsPath,
     SchemaPath,
@@ -99,7 +99,7 @@ def fit(
     schema_path: Annotated[Path | None, typer.Option("--schema", help="Schema JSON.")] = None,
     delta: Delta = 1e-6,
     synthesizer: Annotated[SynthesizerName, typer.Option()] = BY_DEFAULT,
-    ledger: LedgerPath = None,
+    ledger: LedgerPlace = None,
     dataset: Annotated[
         str | None, typer.Option(help="Name in the ledger; by default the file name without suffixes.")
     ] = None,
@@ -285,7 +285,7 @@ def _is_fitted(output: Path, fingerprint: str) -> bool:
     return finished and manifest.get("fingerprint") == fingerprint
 
 
-def _check_ledger_of(model: Path, ledger: Path | None) -> None:
+def _check_ledger_of(model: Path, ledger: str | None) -> None:
     """Refuse a ledger that lacks what the model, which a fit shall replace, was charged in it."""
     from privsynth.ledger.ledger import Ledger
     from privsynth.synthesizers.model_file import read_model_file

@@ -21,9 +21,14 @@ RecordsPath = Annotated[
 ]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `privsynth fit`.")]
 SchemaPath = Annotated[Path, typer.Option("--schema", help="Schema JSON.")]
-LedgerPath = Annotated[
-    Path | None,
-    typer.Option("--ledger", help="Ledger file; else $PRIVSYNTH_LEDGER, else in your data folder."),
+LedgerPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="FILE",
+        help="Ledger file, or a team's: postgresql://USER@HOST/DATABASE; else $PRIVSYNTH_LEDGER, else in "
+        "your data folder.",
+    ),
 ]
 Delta = Annotated[
     float, typer.Option(help="Probability that the guarantee fails; never derived from the data.")

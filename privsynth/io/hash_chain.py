@@ -1,8 +1,9 @@
-"""A history in an SQLite file, a chain of hashes: by it an older copy in the file's place is found.
+"""A history in a database, a chain of hashes: by it an older copy in the database's place is found.
 
-Each link covers the rows that were added since the last one to tables whose rows are only ever added. Who
-saw a link finds out later whether the file still has it. This finds mishaps; it does not stop who computes
-the chain anew.
+Each link covers the rows that were added since the last one to tables whose rows are only ever added and are
+numbered. Who saw a link finds out later whether the database still has it. This finds mishaps; it does not
+stop who computes the chain anew. Two links of one number cannot both be written, so that of two writers who
+know nothing of each other one is refused.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from privsynth.io.databases import Database
 
 TABLE = """CREATE TABLE history (
     number INTEGER PRIMARY KEY, rows TEXT NOT NULL, salt TEXT NOT NULL, head TEXT NOT NULL)"""
@@ -23,13 +25,14 @@ class HashChain:
 
     Args:
         database: An open database.
-        columns: For each table, those of its columns that never change once a row is there.
+        columns: For each table with a column ``number``, those of its columns that a link covers. A link that
+            was written before a table was there says nothing of it.
 
     Privacy:
         Public: reads what a public file holds.
     """
 
-    def __init__(self, database: sqlite3.Connection, columns: Mapping[str, str]) -> None:
+    def __init__(self, database: Database, columns: Mapping[str, str]) -> None:
         self._database, self._columns = database, columns
 
     def add(self) -> None:
@@ -39,20 +42,31 @@ class HashChain:
         ).fetchone()
         number, before, head = (found[0], json.loads(found[1]), found[2]) if found else (0, {}, "")
         after, salt = self._ends(), secrets.token_hex(16)
-        head = self._head(head, salt, before, after)
+        new = {
+            table: self._rows(table, before.get(table, 0)) if after[table] > before.get(table, 0) else []
+            for table in after
+        }
+        head = _hash(head, salt, ([row[1:] for row in rows] for rows in new.values()))
         link = (number + 1, json.dumps(after), salt, head)
         self._database.execute("INSERT INTO history VALUES (?, ?, ?, ?)", link)
 
     def is_whole(self) -> bool:
         """Whether the rows are those that the links saw, all of them and as they were."""
-        head, before, expected = "", dict[str, int](), 1
-        for number, rows, salt, stored in self._database.execute("SELECT * FROM history ORDER BY number"):
-            after = json.loads(rows)
-            head = self._head(head, salt, before, after)
+        rows = {table: self._rows(table, 0) for table in self._columns}
+        head, seen, before = "", dict.fromkeys(self._columns, 0), dict.fromkeys(self._columns, 0)
+        links = self._database.execute("SELECT number, rows, salt, head FROM history ORDER BY number")
+        for expected, (number, ends, salt, stored) in enumerate(links.fetchall(), start=1):
+            before, new = json.loads(ends), []
+            for table in (table for table in self._columns if table in before):
+                begin = end = seen[table]
+                while end < len(rows[table]) and rows[table][end][0] <= before[table]:
+                    end += 1
+                seen[table] = end
+                new.append([row[1:] for row in rows[table][begin:end]])
+            head = _hash(head, salt, new)
             if (number, head) != (expected, stored):
                 return False
-            before, expected = after, expected + 1
-        return expected > 1 and before == self._ends()
+        return before == {table: rows[table][-1][0] if rows[table] else 0 for table in before}
 
     def last(self) -> dict[str, Any]:
         """Return the last link: of which chain, its number, and its hash."""
@@ -66,23 +80,23 @@ class HashChain:
         found = self._database.execute("SELECT head FROM history WHERE number = ?", (link["number"],))
         return link["chain"] == self._name() and found.fetchone() != (link["head"],)
 
-    def _name(self) -> str:
-        return str(self._database.execute("SELECT salt FROM history WHERE number = 1").fetchone()[0])
+    def _name(self) -> str | None:
+        found = self._database.execute("SELECT salt FROM history WHERE number = 1").fetchone()
+        return str(found[0]) if found else None
 
     def _ends(self) -> dict[str, int]:
         """Return the number of each table's last row."""
-        found = {
-            table: self._database.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0]
-            for table in self._columns
-        }
-        return {table: end or 0 for table, end in found.items()}
+        ends = ", ".join(f"(SELECT max(number) FROM {table})" for table in self._columns)
+        found = self._database.execute(f"SELECT {ends}").fetchone()
+        return {table: end or 0 for table, end in zip(self._columns, found, strict=True)}
 
-    def _head(self, head: str, salt: str, before: Mapping[str, int], after: Mapping[str, int]) -> str:
-        new = [
-            self._database.execute(
-                f"SELECT {columns} FROM {table} WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
-                (before.get(table, 0), after.get(table, 0)),
-            ).fetchall()
-            for table, columns in self._columns.items()
-        ]
-        return hashlib.sha256(json.dumps([head, salt, new]).encode()).hexdigest()
+    def _rows(self, table: str, after: int) -> list[tuple[Any, ...]]:
+        """Return the rows behind a number: of each its own number, and what is covered."""
+        return self._database.execute(
+            f"SELECT number, {self._columns[table]} FROM {table} WHERE number > ? ORDER BY number", (after,)
+        ).fetchall()
+
+
+def _hash(head: str, salt: str, new: Iterable[list[tuple[Any, ...]]]) -> str:
+    """Return the hash of a link: of the one before, its salt, and the new rows of each table."""
+    return hashlib.sha256(json.dumps([head, salt, list(new)]).encode()).hexdigest()

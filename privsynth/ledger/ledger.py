@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
 import unicodedata
 import uuid
 from collections.abc import Iterator, Mapping
@@ -23,25 +22,30 @@ from typing import Any
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event, SampledGaussian
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError, TableError
-from privsynth.ledger.file import LedgerFile, history, ledger_path
+from privsynth.io.databases import Database
+from privsynth.ledger.file import LedgerFile
 from privsynth.ledger.limits import check_limit, within_rest
+from privsynth.ledger.places import opened
 from privsynth.ledger.rows import (
     DatasetSummary,
     block_of,
     charged_by,
+    dataset_names,
     dataset_summary,
     event_json,
     is_bound,
     limit_of,
+    most,
     now,
-    plan_of,
-    reserved_by,
     reserved_by_all,
     run_row,
-    set_run,
+    set_state,
+    shown,
     stops_of,
     today,
+    unit_of,
 )
+from privsynth.ledger.tables import CURRENT_RUNS, history
 
 STOPPED_BY_RECORDS = (
     "What this run reserved stays reserved, and the ledger counts the stop, because it tells something about "
@@ -51,29 +55,47 @@ STOPPED_BY_RECORDS = (
 
 
 class Ledger:
-    """The spends of all runs on all data sets, kept in one SQLite file.
+    """The spends of all runs on all data sets, kept in one SQLite file, or for a team in PostgreSQL.
 
     Every method is one transaction: it is durable on return, or has changed nothing. Processes may use the
-    same file at once. A run that crashed stays reserved until it is resumed or closed.
+    same ledger at once. A run that crashed stays reserved until it is resumed or closed.
 
     Args:
-        path: The file; else ``$PRIVSYNTH_LEDGER``, else ``ledger.sqlite`` in the user's data folder.
+        place: A file, or ``postgresql://USER@HOST/DATABASE``, where ``#SCHEMA`` names another schema than
+            ``privsynth``; else ``$PRIVSYNTH_LEDGER``, else ``ledger.sqlite`` in the user's data folder.
+        make: Whether it is made if it is not there; else it has no data sets, and takes none.
 
     Raises:
-        LedgerError: If the file cannot be made or is not a usable ledger.
+        LedgerError: If it cannot be made or is not a usable ledger.
 
     Privacy:
         Public: holds events, budgets and names, never a value of a record. It cannot stop someone who
         renames a data set or deletes the file.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
-        self._file = LedgerFile(ledger_path(path))
+    def __init__(self, place: str | Path | None = None, *, make: bool = True) -> None:
+        self._store = opened(place, make=make)
+
+    @property
+    def name(self) -> str:
+        """Where the ledger is, as messages call it: the file, or the address without user and password."""
+        return self._store.name
+
+    @property
+    def home(self) -> str:
+        """What tells the ledger from others, as a run's file of paid releases keeps it."""
+        return self._store.home
 
     @property
     def path(self) -> Path:
-        """Where the ledger lies."""
-        return self._file.path
+        """The ledger's file.
+
+        Raises:
+            LedgerError: If it is in PostgreSQL.
+        """
+        if not isinstance(self._store, LedgerFile):
+            raise LedgerError(f"the ledger {self.name!r} is no file; ask for its name")
+        return self._store.path
 
     # -- a run, in the order of its life ---------------------------------------------------------------
 
@@ -113,30 +135,25 @@ class Ledger:
         """
         name, plan = _checked_name(dataset), Spend.of_budget(epsilon=epsilon, delta=delta)
         run = run or uuid.uuid4().hex
-        with self._file.transaction(write=True) as database:
+        with self._store.transaction(write=True) as database:
             _fix_unit(database, name, unit)
             if part_of_rest is not None:
                 plan = within_rest(database, name, plan, part_of_rest)
             check_limit(
                 database, name, plan, (epsilon, delta), f"a run of epsilon={epsilon:g}, delta={delta:g}"
             )
-            row = (
-                run,
-                name,
-                description,
-                epsilon,
-                delta,
-                now(),
-                *dataclasses.astuple(plan),
-                plan.added_delta,
+            database.execute(
+                "INSERT INTO runs (id, dataset, description, epsilon, delta, started, planned_delta) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run, name, description, epsilon, delta, now(), plan.added_delta),
             )
-            database.execute("INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?)", row)
+            set_state(database, run, "open", plan)
         return run
 
     def plan(self, run: str) -> Spend:
         """Return all that a run may spend."""
-        with self._file.transaction(write=False) as database:
-            return plan_of(run_row(database, run))
+        with self._store.transaction(write=False) as database:
+            return run_row(database, run).plan
 
     def charge(self, run: str, event: Event, key: str) -> int:
         """Charge an event, before the read that it pays for.
@@ -155,26 +172,27 @@ class Ledger:
             BudgetExceededError: If the run's events would pass its reservation.
         """
         cost = Spend.of_event(event)
-        with self._file.transaction(write=True) as database:
+        with self._store.transaction(write=True) as database:
             row = run_row(database, run, expected=("open",))
             n_events, charged = charged_by(database, run)
-            if not (charged + cost).fits(reserved_by(row)):
+            if not (charged + cost).fits(row.reserved):
                 raise BudgetExceededError(
-                    f"{event.purpose!r} would bring this run to {(charged + cost).stated(row['delta'])}, "
-                    f"above its epsilon={row['epsilon']:g} at delta={row['delta']:g}; stopped before it, "
+                    f"{event.purpose!r} would bring this run to {(charged + cost).stated(row.delta)}, "
+                    f"above its epsilon={row.epsilon:g} at delta={row.delta:g}; stopped before it, "
                     f"after {n_events} events, within budget"
                 )
             database.execute(
-                "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO events (run, sequence, key, event, mu_squared, delta, charged) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (run, n_events + 1, key, event_json(event), *dataclasses.astuple(cost), today()),
             )
             if isinstance(event, SampledGaussian):
-                database.execute("INSERT INTO steps VALUES (?, ?, ?, 0, 0)", (run, n_events + 1, event.count))
+                database.execute("INSERT INTO blocks VALUES (?, ?, ?)", (run, n_events + 1, event.count))
         return n_events + 1
 
     def begun(self, run: str, key: str, event: Event) -> int:
         """Return how many gradient steps of a charged block are spent."""
-        with self._file.transaction(write=False) as database:
+        with self._store.transaction(write=False) as database:
             return block_of(database, run, key, event)[1]
 
     def advance(self, run: str, key: str, event: Event, n_begun: int) -> None:
@@ -185,7 +203,7 @@ class Ledger:
                 caller goes on from a copy, or beside another process.
             BudgetExceededError: If the block's steps are used up.
         """
-        with self._file.transaction(write=True, in_history=False) as database:
+        with self._store.transaction(write=True, in_history=False) as database:
             run_row(database, run, expected=("open",))
             sequence, spent, n_steps = block_of(database, run, key, event)
             if spent != n_begun - 1:
@@ -196,32 +214,31 @@ class Ledger:
                 )
             if spent >= n_steps:
                 raise BudgetExceededError(f"all {n_steps} private steps of this block are spent")
-            database.execute(
-                "UPDATE steps SET begun = ? WHERE run = ? AND sequence = ?", (n_begun, run, sequence)
-            )
+            database.execute("INSERT INTO steps VALUES (?, ?, ?)", (run, sequence, n_begun))
 
     def keep(self, run: str, key: str, event: Event, n_steps: int) -> None:
         """Note that a checkpoint holds the first ``n_steps`` steps of a block: older ones are copies."""
-        with self._file.transaction(write=True, in_history=False) as database:
+        with self._store.transaction(write=True, in_history=False) as database:
             sequence = block_of(database, run, key, event)[0]
-            database.execute(
-                "UPDATE steps SET kept = max(kept, ?) WHERE run = ? AND sequence = ?",
-                (n_steps, run, sequence),
-            )
+            if n_steps > most(database, "kept", run, sequence):
+                database.execute("INSERT INTO checkpoints VALUES (?, ?, ?)", (run, sequence, n_steps))
 
     def blocks(self, run: str) -> dict[str, tuple[int, int]]:
         """Return of each key's last block of steps how many are spent, and how many its checkpoint holds."""
-        with self._file.transaction(write=False) as database:
+        with self._store.transaction(write=False) as database:
             rows = database.execute(
-                "SELECT key, begun, kept FROM steps JOIN events USING (run, sequence) WHERE run = ? "
+                "SELECT key, sequence FROM blocks JOIN events USING (run, sequence) WHERE run = ? "
                 "ORDER BY sequence",
                 (run,),
             ).fetchall()
-        return {key: (begun, kept) for key, begun, kept in rows}
+            last = dict(rows)
+            return {
+                k: (most(database, "begun", run, n), most(database, "kept", run, n)) for k, n in last.items()
+            }
 
     def last_link(self) -> dict[str, Any]:
         """Return the last link of the ledger's history, for `check_link`."""
-        with self._file.transaction(write=False) as database:
+        with self._store.transaction(write=False) as database:
             return history(database).last()
 
     def check_link(self, link: Mapping[str, Any] | None, what: str) -> None:
@@ -231,22 +248,22 @@ class Ledger:
             link: What `last_link` returned then; None if the file is of an older version.
             what: Names the file.
         """
-        with self._file.transaction(write=False) as database:
+        with self._store.transaction(write=False) as database:
             if link is not None and history(database).has_lost(link):
                 raise LedgerError(
-                    f"the ledger {str(self.path)!r} is an older copy: it lacks charges that it had when "
+                    f"the ledger {self.name!r} is an older copy: it lacks charges that it had when "
                     f"{what} was written, so more is spent than it says. Put the newer ledger back"
                 )
 
     def status(self, run: str) -> str | None:
         """Return open, suspended, finished or closed; None for an unknown run."""
-        with self._file.transaction(write=False) as database:
-            row = database.execute("SELECT status FROM runs WHERE id = ?", (run,)).fetchone()
-        return str(row[0]) if row else None
+        with self._store.transaction(write=False) as database:
+            row = database.execute(f"SELECT status FROM {CURRENT_RUNS} WHERE id = ?", (run,)).fetchone()
+        return shown(row[0]) if row else None
 
     def events(self, run: str) -> list[tuple[int, str, Event]]:
         """Return what the run has charged, in order: number, key, event."""
-        with self._file.transaction(write=False) as database:
+        with self._store.transaction(write=False) as database:
             run_row(database, run)
             rows = database.execute(
                 "SELECT sequence, key, event FROM events WHERE run = ? ORDER BY sequence", (run,)
@@ -276,20 +293,19 @@ class Ledger:
             LedgerError: If the run is finished, closed or unknown, or of another unit.
             BudgetExceededError: If other runs have used the budget meanwhile.
         """
-        with self._file.transaction(write=True) as database:
+        with self._store.transaction(write=True) as database:
             row = run_row(database, run, expected=("open", "suspended"))
             if unit is not None:
-                _fix_unit(database, row["dataset"], unit, except_run=run)
-            asked = row["epsilon"], row["delta"]
-            check_limit(database, row["dataset"], plan_of(row), asked, "resuming the run", except_run=run)
-            set_run(database, run, "open", plan_of(row))
-            database.execute("UPDATE stops SET is_over = 1 WHERE run = ?", (run,))
+                _fix_unit(database, row.dataset, unit, except_run=run)
+            asked = row.epsilon, row.delta
+            check_limit(database, row.dataset, row.plan, asked, "resuming the run", except_run=run)
+            if (row.status, row.reserved) != ("open", row.plan):
+                set_state(database, run, "open", row.plan)
 
     def stop(self, run: str) -> None:
         """Note that records stopped an open run, a signal without noise: its reservation stays charged."""
-        with self._file.transaction(write=True) as database:
-            run_row(database, run, expected=("open",))
-            database.execute("INSERT INTO stops VALUES (?, ?, 0)", (run, today()))
+        with self._store.transaction(write=True) as database:
+            set_state(database, run, "stopped", run_row(database, run, expected=("open",)).reserved)
 
     @contextmanager
     def reading(self, run: str) -> Iterator[None]:
@@ -315,28 +331,29 @@ class Ledger:
         stop stays counted.
         """
         name = _checked_name(dataset)
-        with self._file.transaction(write=True) as database:
+        with self._store.transaction(write=True) as database:
             found = database.execute(
-                "SELECT id FROM runs WHERE dataset = ? AND epsilon = ? AND delta = ? AND description = ? AND "
-                "status = 'open' AND id IN (SELECT run FROM stops WHERE is_over = 0) AND "
-                "id NOT IN (SELECT run FROM events) ORDER BY rowid LIMIT 1",
+                f"SELECT id FROM {CURRENT_RUNS} WHERE dataset = ? AND epsilon = ? AND delta = ? AND "
+                "description = ? AND status = 'stopped' AND "
+                "NOT EXISTS (SELECT 1 FROM events WHERE events.run = id) ORDER BY runs.number LIMIT 1",
                 (name, epsilon, delta, description),
             ).fetchone()
             if found is None:
                 return None
-            _fix_unit(database, name, unit, except_run=found[0])
-            database.execute("UPDATE stops SET is_over = 1 WHERE run = ?", found)
-        return str(found[0])
+            row = run_row(database, found[0])
+            _fix_unit(database, name, unit, except_run=row.id)
+            set_state(database, row.id, "open", row.reserved)
+        return row.id
 
     def noiseless_stops(self, run: str) -> int:
         """Return how often records stopped a run on the data set of this one, itself included."""
-        with self._file.transaction(write=False) as database:
-            return stops_of(database, str(run_row(database, run)["dataset"]))
+        with self._store.transaction(write=False) as database:
+            return stops_of(database, run_row(database, run).dataset)
 
     def _shrink(self, run: str, status: str, *, expected: tuple[str, ...]) -> None:
-        with self._file.transaction(write=True) as database:
+        with self._store.transaction(write=True) as database:
             run_row(database, run, expected=expected)
-            set_run(database, run, status, charged_by(database, run)[1])
+            set_state(database, run, status, charged_by(database, run)[1])
 
     # -- a data set ------------------------------------------------------------------------------------
 
@@ -348,7 +365,7 @@ class Ledger:
             BudgetExceededError: If more than that is reserved already.
         """
         name, limit = _checked_name(dataset), Spend.of_budget(epsilon=epsilon, delta=delta)
-        with self._file.transaction(write=True) as database:
+        with self._store.transaction(write=True) as database:
             reserved = reserved_by_all(database, name)
             if not reserved.fits(limit):
                 raise BudgetExceededError(
@@ -356,34 +373,34 @@ class Ledger:
                     f"more than the limit epsilon={epsilon:g} at delta={delta:g}; close open runs, or set a "
                     "higher limit: what was spent cannot be taken back"
                 )
-            bound = is_bound(database, name)
-            database.execute(
-                "INSERT INTO datasets VALUES (?, NULL, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
-                "limit_epsilon = excluded.limit_epsilon, limit_delta = excluded.limit_delta, "
-                "limit_came_first = CASE WHEN limit_epsilon = excluded.limit_epsilon AND "
-                "limit_delta = excluded.limit_delta THEN limit_came_first ELSE excluded.limit_came_first END",
-                (name, epsilon, delta, not bound),
-            )
+            if limit_of(database, name) != (epsilon, delta):
+                database.execute(
+                    "INSERT INTO limits (dataset, epsilon, delta, came_first) VALUES (?, ?, ?, ?)",
+                    (name, epsilon, delta, int(not is_bound(database, name))),
+                )
 
     def limit(self, dataset: str) -> tuple[float, float] | None:
         """Return ``(epsilon, delta)`` that all runs on a data set may spend together, None if unlimited."""
-        with self._file.transaction(write=False) as database:
+        with self._store.transaction(write=False) as database:
             return limit_of(database, _checked_name(dataset))
 
     def datasets(self) -> list[DatasetSummary]:
         """Return every data set with its runs, by name."""
-        with self._file.transaction(write=False) as database:
-            names = database.execute("SELECT name FROM datasets ORDER BY name").fetchall()
-            return [dataset_summary(database, name) for (name,) in names]
+        if not self._store.is_there:
+            return []
+        with self._store.transaction(write=False) as database:
+            return [dataset_summary(database, name) for name in dataset_names(database)]
 
 
 # -- steps inside a transaction -----------------------------------------------------------------------
 
 
-def _fix_unit(database: sqlite3.Connection, name: str, unit: Unit, *, except_run: str = "") -> None:
+def _fix_unit(database: Database, name: str, unit: Unit, *, except_run: str = "") -> None:
     """Check the unit against the data set's; nothing reserved or spent leaves it free to be set."""
-    row = database.execute("SELECT unit FROM datasets WHERE name = ?", (name,)).fetchone()
-    if row and row[0] is not None and (fixed := Unit(**json.loads(row[0]))) != unit:
+    fixed = unit_of(database, name)
+    if fixed == unit:
+        return
+    if fixed is not None:
         if except_run and charged_by(database, except_run)[0]:
             except_run = ""  # what it was charged for is bound by the old unit
         if is_bound(database, name, except_run=except_run):
@@ -392,9 +409,7 @@ def _fix_unit(database: sqlite3.Connection, name: str, unit: Unit, *, except_run
                 "same person column and max_records_per_person: guarantees of other units do not compose"
             )
     database.execute(
-        "INSERT INTO datasets (name, unit) VALUES (?, ?) "
-        "ON CONFLICT (name) DO UPDATE SET unit = excluded.unit",
-        (name, json.dumps(dataclasses.asdict(unit))),
+        "INSERT INTO units (dataset, unit) VALUES (?, ?)", (name, json.dumps(dataclasses.asdict(unit)))
     )
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import shlex
-import sqlite3
 
 from privsynth.accounting.budget import Spend
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_epsilon, rounded_down
 from privsynth.errors import BudgetExceededError
+from privsynth.io.databases import Database
 from privsynth.ledger.rows import limit_of, reserved_by_all
 
 LEAST_PART_LEFT = 1e-4  # of a delta, or of the limit's: with less than that left it is used up
 LEAST_EPSILON = 1e-3  # with less than that left it is used up
 
 
-def within_rest(database: sqlite3.Connection, name: str, plan: Spend, part: float) -> Spend:
+def within_rest(database: Database, name: str, plan: Spend, part: float) -> Spend:
     """Return the plan with at most a part of what is left of the limit's added delta."""
     limit = limit_of(database, name)
     if limit is None:
@@ -28,7 +28,7 @@ def within_rest(database: sqlite3.Connection, name: str, plan: Spend, part: floa
 
 
 def check_limit(
-    database: sqlite3.Connection,
+    database: Database,
     name: str,
     plan: Spend,
     asked: tuple[float, float],

@@ -1,16 +1,19 @@
-"""What is read from and written into the tables of a ledger file, within a transaction."""
+"""What is read from and added to the tables of a ledger, within a transaction."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 import math
-import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event
 from privsynth.errors import LedgerError
+from privsynth.io.databases import Database
+from privsynth.ledger.tables import CURRENT_RUNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,124 +73,182 @@ class DatasetSummary:
     noiseless_stops: int = 0
 
 
-def is_bound(database: sqlite3.Connection, name: str, *, except_run: str = "") -> bool:
+@dataclass(frozen=True)
+class RunRow:
+    """A run as it stands.
+
+    Attributes:
+        plan: All that it may spend.
+        reserved: What it holds of the data set's limit.
+    """
+
+    id: str
+    dataset: str
+    description: str
+    epsilon: float
+    delta: float
+    started: str
+    plan: Spend
+    status: str
+    reserved: Spend
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> RunRow:
+        """Return the run of a row of `_COLUMNS`."""
+        id, dataset, description, epsilon, delta, started, planned_delta, status, *reserved = row
+        plan = Spend.of_budget(epsilon=epsilon, delta=delta)
+        if planned_delta is not None:
+            plan = Spend(plan.mu_squared, planned_delta)
+        return cls(id, dataset, description, epsilon, delta, started, plan, status, Spend(*reserved))
+
+
+_COLUMNS = (
+    "id, dataset, description, epsilon, delta, started, planned_delta, status, reserved_mu_squared, "
+    "reserved_delta"
+)
+
+
+def is_bound(database: Database, name: str, *, except_run: str = "") -> bool:
     """Whether a run on the data set has spent something, or may still."""
     found = database.execute(
-        "SELECT count(*) FROM runs WHERE dataset = ? AND id <> ? AND "
-        "(status IN ('open', 'suspended') OR reserved_mu_squared > 0 OR reserved_delta > 0)",
+        f"SELECT count(*) FROM {CURRENT_RUNS} WHERE dataset = ? AND id <> ? AND "
+        "(status IN ('open', 'stopped', 'suspended') OR reserved_mu_squared > 0 OR reserved_delta > 0)",
         (name, except_run),
     ).fetchone()
     return bool(found[0])
 
 
-def limit_of(database: sqlite3.Connection, name: str) -> tuple[float, float] | None:
+def unit_of(database: Database, name: str) -> Unit | None:
     row = database.execute(
-        "SELECT limit_epsilon, limit_delta FROM datasets WHERE name = ? AND limit_epsilon IS NOT NULL",
-        (name,),
+        "SELECT unit FROM units WHERE dataset = ? ORDER BY number DESC LIMIT 1", (name,)
     ).fetchone()
+    return Unit(**json.loads(row[0])) if row else None
+
+
+def limit_of(database: Database, name: str) -> tuple[float, float] | None:
+    row = _limit_row(database, name)
     return (row[0], row[1]) if row else None
 
 
-def reserved_by_all(database: sqlite3.Connection, name: str, *, except_run: str = "") -> Spend:
+def limit_came_first(database: Database, name: str) -> bool | None:
+    row = _limit_row(database, name)
+    return None if row is None or row[2] is None else bool(row[2])
+
+
+def _limit_row(database: Database, name: str) -> Any:
+    return database.execute(
+        "SELECT epsilon, delta, came_first FROM limits WHERE dataset = ? ORDER BY number DESC LIMIT 1",
+        (name,),
+    ).fetchone()
+
+
+def reserved_by_all(database: Database, name: str, *, except_run: str = "") -> Spend:
     rows = database.execute(
-        "SELECT reserved_mu_squared, reserved_delta FROM runs WHERE dataset = ? AND id <> ?",
+        f"SELECT reserved_mu_squared, reserved_delta FROM {CURRENT_RUNS} WHERE dataset = ? AND id <> ?",
         (name, except_run),
     ).fetchall()
     return Spend(math.fsum(row[0] for row in rows), math.fsum(row[1] for row in rows))
 
 
-def stops_of(database: sqlite3.Connection, name: str) -> int:
+def stops_of(database: Database, name: str) -> int:
     found = database.execute(
-        "SELECT count(*) FROM stops JOIN runs ON run = id WHERE dataset = ?", (name,)
+        "SELECT count(*) FROM states JOIN runs ON run = id WHERE dataset = ? AND status = 'stopped'", (name,)
     ).fetchone()
     return int(found[0])
 
 
-def block_of(database: sqlite3.Connection, run: str, key: str, event: Event) -> tuple[int, int, int]:
+def block_of(database: Database, run: str, key: str, event: Event) -> tuple[int, int, int]:
     """Return a block of gradient steps: its event's number, its steps begun, and their number in all."""
     found = database.execute(
-        "SELECT sequence, begun, n_steps FROM steps JOIN events USING (run, sequence) "
+        "SELECT sequence, n_steps FROM blocks JOIN events USING (run, sequence) "
         "WHERE run = ? AND key = ? AND event = ? ORDER BY sequence DESC LIMIT 1",
         (run, key, event_json(event)),
     ).fetchone()
     if found is None:
         raise LedgerError(f"the ledger has charged no block of steps {key!r} of this plan to run {run!r}")
-    sequence, begun, n_steps = found
-    return sequence, begun, n_steps
+    return found[0], most(database, "begun", run, found[0]), found[1]
 
 
-def charged_by(database: sqlite3.Connection, run: str) -> tuple[int, Spend]:
-    n_events, mu_squared, delta = database.execute(
-        "SELECT count(*), total(mu_squared), total(delta) FROM events WHERE run = ?", (run,)
+def most(database: Database, of: str, run: str, sequence: int) -> int:
+    """Return how many steps of a block are ``"begun"``, or ``"kept"`` by its checkpoint."""
+    table = {"begun": "steps", "kept": "checkpoints"}[of]
+    found = database.execute(
+        f"SELECT max({of}) FROM {table} WHERE run = ? AND sequence = ?", (run, sequence)
     ).fetchone()
-    return n_events, Spend(mu_squared, delta)
+    return int(found[0] or 0)
 
 
-def run_row(database: sqlite3.Connection, run: str, *, expected: tuple[str, ...] = ()) -> sqlite3.Row:
-    cursor = database.cursor()
-    cursor.row_factory = sqlite3.Row
-    row: sqlite3.Row | None = cursor.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
-    if row is None:
+def charged_by(database: Database, run: str) -> tuple[int, Spend]:
+    rows = database.execute("SELECT mu_squared, delta FROM events WHERE run = ?", (run,)).fetchall()
+    return len(rows), Spend(math.fsum(row[0] for row in rows), math.fsum(row[1] for row in rows))
+
+
+def run_row(database: Database, run: str, *, expected: tuple[str, ...] = ()) -> RunRow:
+    found = database.execute(f"SELECT {_COLUMNS} FROM {CURRENT_RUNS} WHERE id = ?", (run,)).fetchone()
+    if found is None:
         raise LedgerError(f"the ledger knows no run {run!r}; `privsynth ledger show` lists its runs")
-    if expected and row["status"] not in expected:
+    row = RunRow.of(found)
+    if expected and shown(row.status) not in expected:
         raise LedgerError(
-            f"expected a run that is {' or '.join(expected)}, but run {run!r} is {row['status']}"
+            f"expected a run that is {' or '.join(expected)}, but run {run!r} is {shown(row.status)}"
         ) from None  # what failed before may quote records
     return row
 
 
-def plan_of(row: sqlite3.Row) -> Spend:
-    whole, own = Spend.of_budget(epsilon=row["epsilon"], delta=row["delta"]), row["planned_delta"]
-    return whole if own is None else Spend(whole.mu_squared, own)
+def shown(status: str) -> str:
+    """Return the status of a run as it is told: one that records stopped is open."""
+    return "open" if status == "stopped" else status
 
 
-def reserved_by(row: sqlite3.Row) -> Spend:
-    return Spend(row["reserved_mu_squared"], row["reserved_delta"])
-
-
-def set_run(database: sqlite3.Connection, run: str, status: str, reserved: Spend) -> None:
+def set_state(database: Database, run: str, status: str, reserved: Spend) -> None:
+    """Add what a run is from now on, and what it holds."""
     database.execute(
-        "UPDATE runs SET status = ?, reserved_mu_squared = ?, reserved_delta = ? WHERE id = ?",
-        (status, reserved.mu_squared, reserved.added_delta, run),
+        "INSERT INTO states (run, status, reserved_mu_squared, reserved_delta, since) VALUES (?, ?, ?, ?, ?)",
+        (run, status, reserved.mu_squared, reserved.added_delta, today()),
     )
 
 
-def dataset_summary(database: sqlite3.Connection, name: str) -> DatasetSummary:
-    cursor = database.cursor()
-    cursor.row_factory = sqlite3.Row
-    rows = cursor.execute("SELECT * FROM runs WHERE dataset = ? ORDER BY rowid", (name,)).fetchall()
-    unit, came_first = database.execute(
-        "SELECT unit, limit_came_first FROM datasets WHERE name = ?", (name,)
-    ).fetchone()
+def dataset_names(database: Database) -> list[str]:
+    names = database.execute("SELECT dataset FROM units UNION SELECT dataset FROM limits").fetchall()
+    return sorted(name for (name,) in names)
+
+
+def dataset_summary(database: Database, name: str) -> DatasetSummary:
+    found = database.execute(
+        f"SELECT {_COLUMNS} FROM {CURRENT_RUNS} WHERE dataset = ? ORDER BY runs.number", (name,)
+    ).fetchall()
+    rows = [RunRow.of(row) for row in found]
     limit = limit_of(database, name)
-    delta = limit[1] if limit else max((row["delta"] for row in rows), default=0.0)
+    delta = limit[1] if limit else max((row.delta for row in rows), default=0.0)
     epsilon, delta = reserved_by_all(database, name).budget(delta)
     return DatasetSummary(
         dataset=name,
-        unit=Unit(**json.loads(unit)) if unit else None,
+        unit=unit_of(database, name),
         limit=limit,
         epsilon=epsilon,
         delta=delta,
         runs=tuple(run_summary(database, row) for row in rows),
-        limit_came_first=None if limit is None or came_first is None else bool(came_first),
+        limit_came_first=limit_came_first(database, name),
         noiseless_stops=stops_of(database, name),
     )
 
 
-def run_summary(database: sqlite3.Connection, row: sqlite3.Row) -> RunSummary:
-    n_events, charged = charged_by(database, row["id"])
-    stops = database.execute("SELECT is_over FROM stops WHERE run = ?", (row["id"],)).fetchall()
+def run_summary(database: Database, row: RunRow) -> RunSummary:
+    n_events, charged = charged_by(database, row.id)
+    n_stops = database.execute(
+        "SELECT count(*) FROM states WHERE run = ? AND status = 'stopped'", (row.id,)
+    ).fetchone()[0]
     return RunSummary(
-        run=row["id"],
-        description=row["description"],
-        status=row["status"],
-        started=row["started"],
-        epsilon=row["epsilon"],
-        delta=row["delta"],
+        run=row.id,
+        description=row.description,
+        status=shown(row.status),
+        started=row.started,
+        epsilon=row.epsilon,
+        delta=row.delta,
         n_events=n_events,
-        epsilon_spent=charged.budget(row["delta"])[0],
-        noiseless_stops=len(stops),
-        is_stopped=row["status"] == "open" and any(not is_over for (is_over,) in stops),
+        epsilon_spent=charged.budget(row.delta)[0],
+        noiseless_stops=n_stops,
+        is_stopped=row.status == "stopped",
     )
 
 

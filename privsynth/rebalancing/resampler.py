@@ -86,7 +86,7 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         mode: ``"replace"`` returns synthetic rows only: private. ``"augment"`` returns the real rows and as
             many synthetic ones as their classes lack: *not private*, which a warning and ``is_private_`` say.
         dataset: Name under which the ledger composes runs; see `Synthesizer.fit`.
-        ledger: The ledger or its file; see `Synthesizer.fit`.
+        ledger: The ledger, its file, or its address in PostgreSQL; see `Synthesizer.fit`.
         on_violation: What to do with a value, a label included, that breaks the schema: ``"error"`` stops,
             which is a signal about the records that no guarantee covers; ``"clip"`` as `Synthesizer.fit`
             does, a label that is none becoming missing. Rows without a label are learnt, and not returned.

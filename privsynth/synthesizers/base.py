@@ -170,7 +170,7 @@ class Synthesizer(Saved[Model], Estimator):
             schema: What is public about them; that of the constructor by default.
             dataset: Name under which the ledger composes runs; a file's name by default. A frame without
                 a name does not compose with other runs, and the guarantee says so.
-            ledger: The ledger or its file; the user's own by default.
+            ledger: The ledger, its file, or its address in PostgreSQL; the user's own by default.
             on_violation: Whether a record that breaks the schema is an error, or is clipped to it.
             releases_path: File that keeps paid releases as they come, so that the same call resumes after
                 an interruption. The caller deletes it once the model is saved.

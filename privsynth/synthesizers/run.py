@@ -160,8 +160,8 @@ def _opened(
     description: str,
 ) -> Account:
     """Reserve a run of its own, or resume the one that the store belongs to."""
-    home = store.meta.get("ledger", str(book.path.resolve()))
-    if home != str(book.path.resolve()):
+    home = store.meta.get("ledger", book.home)
+    if home != book.home:
         raise LedgerError(
             "the interrupted run was charged to another ledger; resume it with the same --ledger, or pass "
             "--restart to discard its paid releases (they stay spent there)"
@@ -297,7 +297,7 @@ def _check_not_behind(book: Ledger, run: str, store: ReleaseStore) -> None:
         store.n_kept(key) > begun for key, begun in taken.items()
     ):
         raise LedgerError(
-            f"the ledger {str(book.path)!r} is an older copy: it lacks charges of this run whose releases "
+            f"the ledger {book.name!r} is an older copy: it lacks charges of this run whose releases "
             "are here, so more is spent than it says. Put the newer ledger back"
         )
     if any(store.n_kept(key) < kept for key, (_, kept) in book.blocks(run).items()):

@@ -60,7 +60,7 @@ def test_a_full_disk_says_so_and_the_same_command_goes_on_when_there_is_room(
     limit = [*COMMAND, "ledger", "limit", "--dataset", "t", "--epsilon", "1", "--delta", "1e-6"]
     limit += ["--ledger", "ledgers/l.sqlite"]
     assert subprocess.run(limit, cwd=tmp_path, capture_output=True).returncode == 0
-    said = failed(limit, tmp_path, full, "ledgers", 5000)
+    said = failed([*limit, "--epsilon", "2"], tmp_path, full, "ledgers", 5000)
     assert "ledgers/l.sqlite' cannot be used, and nothing more was read: the disk is full. Make room" in said
     said = failed(fit, tmp_path, full, "models", 200_000)
     assert "the paid releases cannot be kept in 'models/m.partial': the disk is full. Make room" in said

@@ -73,7 +73,10 @@ def test_another_ledger_says_nothing_of_a_link(path: Path, tmp_path: Path) -> No
         "UPDATE events SET event = replace(event, '20.0', '40.0')",
         "UPDATE runs SET epsilon = epsilon / 2",
         "DELETE FROM history WHERE number = 3",
-        "INSERT INTO events SELECT run, 9, key, event, mu_squared, delta, charged FROM events LIMIT 1",
+        "INSERT INTO events SELECT 9, run, 9, key, event, mu_squared, delta, charged FROM events LIMIT 1",
+        "UPDATE states SET reserved_mu_squared = 0 WHERE number = 2",
+        "DELETE FROM states WHERE status = 'finished'",
+        "UPDATE units SET unit = replace(unit, 'record', 'person')",
     ],
 )
 def test_spends_that_are_missing_or_changed_are_found_when_it_is_opened(path: Path, statement: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sqlite3
@@ -11,24 +12,38 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from privsynth.accounting.events import Event, Exponential, Gaussian, SampledGaussian, ThresholdedGaussian
 from privsynth.accounting.gdp import gdp_epsilon, gdp_mu
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
 from privsynth.io import sqlite_files
 from privsynth.ledger import file as ledger_file
-from privsynth.ledger.file import ledger_path
 from privsynth.ledger.ledger import Ledger, Unit
+from privsynth.ledger.places import ledger_place
+from privsynth.ledger.tables import FORMAT
+from tests.helpers.engines import Postgres
+from tests.ledger.places import again, content, on_server, place_of, rows
 
 RECORD = Unit(unit="record")
 PERSON = Unit(unit="person", person_column="zper", max_records_per_person=5)
+THIRD = Path(__file__).parents[1] / "older_files" / "third" / "ledger"
 DELTA = 1e-5 / 0.9  # its Gaussian part is 1e-5, for which reference values are published
 
 
@@ -43,16 +58,6 @@ def discovery(mu_squared: float, delta: float) -> Event:
 def reserve(ledger: Ledger, epsilon: float = 1.0, delta: float = DELTA, **changes: object) -> str:
     facts: dict[str, object] = {"dataset": "adult", "unit": RECORD, "description": "marginal"} | changes
     return ledger.reserve(epsilon=epsilon, delta=delta, **facts)
-
-
-def content(ledger: Ledger) -> list[str]:
-    with sqlite3.connect(ledger.path) as database:
-        return list(database.iterdump())
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.sqlite")
 
 
 # -- reservations and the limit ---------------------------------------------------------------------
@@ -201,7 +206,7 @@ def test_events_come_back_in_order_with_their_keys(ledger: Ledger) -> None:
     ]
     numbers = [ledger.charge(run, event, f"key {i}") for i, event in enumerate(events)]
     assert numbers == [1, 2, 3]
-    assert Ledger(ledger.path).events(run) == [(i + 1, f"key {i}", event) for i, event in enumerate(events)]
+    assert again(ledger).events(run) == [(i + 1, f"key {i}", event) for i, event in enumerate(events)]
 
 
 def test_a_run_spends_its_reservation_to_the_end_and_no_further(ledger: Ledger) -> None:
@@ -258,7 +263,9 @@ def test_a_run_may_bring_the_id_that_its_caller_wrote_down_first(ledger: Ledger)
     assert reserve(ledger, run="beef") == "beef"
     assert ledger.status("beef") == "open"
     before = content(ledger)
-    with pytest.raises(LedgerError, match="nothing more was read: UNIQUE constraint failed"):
+    with pytest.raises(
+        LedgerError, match=r"nothing more was read: (UNIQUE constraint failed|an entry of that name is there)"
+    ):
         reserve(ledger, run="beef")
     assert content(ledger) == before
 
@@ -312,7 +319,7 @@ def test_a_crashed_run_stays_reserved_until_resumed_or_closed(ledger: Ledger) ->
     ledger.set_limit("adult", epsilon=1.0, delta=DELTA)
     run = reserve(ledger)
     with pytest.raises(BudgetExceededError, match="close crashed runs"):
-        reserve(Ledger(ledger.path), 0.5)
+        reserve(again(ledger), 0.5)
     ledger.resume(run)  # not counted twice
     ledger.close(run)
     reserve(ledger)
@@ -360,10 +367,10 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
 def test_where_the_ledger_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.delenv("PRIVSYNTH_LEDGER", raising=False)
-    assert ledger_path().parts[-2:] == ("privsynth", "ledger.sqlite")
+    assert ledger_place().parts[-2:] == ("privsynth", "ledger.sqlite")
     monkeypatch.setenv("PRIVSYNTH_LEDGER", "by/environment")
-    assert ledger_path() == Path("by/environment")
-    assert ledger_path("by/argument") == Path("by/argument")
+    assert ledger_place() == Path("by/environment")
+    assert ledger_place("by/argument") == Path("by/argument")
 
 
 @pytest.mark.parametrize("damage", ["text", "one byte", "empty", "torn page", "other program", "newer"])
@@ -384,7 +391,7 @@ def test_a_file_that_is_not_a_usable_ledger_is_named_and_left_alone(tmp_path: Pa
             ledger.finish(reserve(ledger, description="x" * 1000))
         if damage == "newer":
             with sqlite3.connect(path) as database:
-                database.execute(f"PRAGMA user_version = {ledger_file.FORMAT + 1}")
+                database.execute(f"PRAGMA user_version = {FORMAT + 1}")
         else:
             torn = bytearray(path.read_bytes())
             torn[4096 : 3 * 4096] = bytes(2 * 4096)
@@ -414,9 +421,10 @@ def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-def test_a_ledger_that_vanishes_or_stays_locked_is_an_error_not_an_empty_ledger(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_vanishes_or_stays_locked_is_an_error_not_an_empty_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
     monkeypatch.setattr(sqlite_files, "BUSY_TIMEOUT_SECONDS", 0.1)
     holder = sqlite3.connect(ledger.path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -435,6 +443,10 @@ RESERVE_AS_OFTEN_AS_ALLOWED = """
 import sys
 from privsynth.errors import BudgetExceededError
 from privsynth.ledger.ledger import Ledger, Unit
+from privsynth.ledger.places import ledger_place
+from privsynth.ledger.tables import FORMAT
+from tests.helpers.engines import Postgres
+from tests.ledger.places import again, content, on_server, place_of, rows
 ledger, n = Ledger(sys.argv[1]), 0
 sys.stdin.readline()
 for _ in range(15):
@@ -451,7 +463,7 @@ def test_two_processes_that_reserve_at_once_stay_within_the_limit(ledger: Ledger
     expected = 12  # of 30 tries; the limit is made to have room for twelve and a half
     epsilon = gdp_epsilon(math.sqrt(12.5) * gdp_mu(0.5, 0.9e-8), 0.9e-6)
     ledger.set_limit("adult", epsilon=epsilon, delta=1e-6)
-    command = [sys.executable, "-c", RESERVE_AS_OFTEN_AS_ALLOWED, str(ledger.path)]
+    command = [sys.executable, "-c", RESERVE_AS_OFTEN_AS_ALLOWED, place_of(ledger)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     both = [subprocess.Popen(command, **pipes) for _ in range(2)]
     for process in both:
@@ -461,8 +473,10 @@ def test_two_processes_that_reserve_at_once_stay_within_the_limit(ledger: Ledger
     assert ledger.datasets()[0].epsilon <= epsilon
 
 
-def test_threads_that_make_one_ledger_at_once_and_charge_one_run_stay_within_it(tmp_path: Path) -> None:
-    path, start = tmp_path / "ledger.sqlite", threading.Barrier(4)
+def test_threads_that_make_one_ledger_at_once_and_charge_one_run_stay_within_it(
+    fresh_place: Callable[[], str], tmp_path: Path
+) -> None:
+    path, start = fresh_place(), threading.Barrier(4)
     two_fifths = gaussian(0.4 * gdp_mu(1.0, 1e-5) ** 2)
 
     def make_and_reserve(_: int) -> str:
@@ -481,11 +495,11 @@ def test_threads_that_make_one_ledger_at_once_and_charge_one_run_stay_within_it(
         charged = list(pool.map(charge, [runs[0]] * 4))
     assert {run.run for run in Ledger(path).datasets()[0].runs} == set(runs)
     assert (sum(charged), len(Ledger(path).events(runs[0]))) == (2, 2)
-    assert [p.name for p in tmp_path.iterdir()] == ["ledger.sqlite"]
+    assert {p.name for p in tmp_path.iterdir()} <= {"ledger.sqlite"}
 
 
-def test_a_charge_survives_a_power_cut(ledger: Ledger) -> None:
-    with ledger_file.LedgerFile(ledger.path).transaction(write=True) as database:
+def test_a_charge_survives_a_power_cut(tmp_path: Path) -> None:
+    with ledger_file.LedgerFile(tmp_path / "ledger.sqlite").transaction(write=True) as database:
         assert database.execute("PRAGMA synchronous").fetchone() == (3,)  # EXTRA: the folder is synced too
 
 
@@ -501,7 +515,7 @@ def test_a_process_killed_right_after_the_charge_leaves_the_event(ledger: Ledger
         "ledger.charge(run, Gaussian(purpose='n', noise_multiplier=20.0), 'n')\n"
         "os._exit(9)\n"
     )
-    killed = subprocess.run([sys.executable, "-c", script, str(ledger.path)], capture_output=True, text=True)
+    killed = subprocess.run([sys.executable, "-c", script, place_of(ledger)], capture_output=True, text=True)
     run = killed.stdout.strip()
     assert killed.returncode == 9
     assert [key for _, key, _ in ledger.events(run)] == ["n"]
@@ -521,12 +535,15 @@ class AnySequence(RuleBasedStateMachine):
 
     @initialize()
     def open_a_ledger(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.ledger = Ledger(Path(self.folder.name) / "ledger.sqlite")
+        self.ledger = self.fresh()
         self.ledger.set_limit("adult", epsilon=self.LIMIT[0], delta=self.LIMIT[1])
         self.plans: dict[str, tuple[float, float]] = {}
         self.spent: dict[str, list[float]] = {}
         self.is_open: dict[str, bool] = {}
+
+    def fresh(self) -> Ledger:
+        self.folder = tempfile.TemporaryDirectory()
+        return Ledger(Path(self.folder.name) / "ledger.sqlite")
 
     def held(self, *, but: str = "") -> tuple[float, float]:
         each = [
@@ -619,6 +636,15 @@ TestAnySequence.settings = settings(
 )
 
 
+def test_any_sequence_on_a_server(server: Postgres) -> None:
+    class OnServer(AnySequence):
+        def fresh(self) -> Ledger:
+            return Ledger(on_server(server))
+
+    few = settings(max_examples=10, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    run_state_machine_as_test(OnServer, settings=few)
+
+
 # -- gradient steps, stops, delta under a limit, claims ----------------------------------------------
 
 
@@ -639,7 +665,7 @@ def test_each_step_of_a_block_is_spent_once_and_no_more_than_were_paid(ledger: L
         assert ledger.begun(run, "steps", steps()) == n_begun - 1
         for wrong in {n_begun - 1, n_begun + 1}:  # another process is behind, or ahead
             with pytest.raises(LedgerError, match="another process has taken steps"):
-                Ledger(ledger.path).advance(run, "steps", steps(), wrong)
+                again(ledger).advance(run, "steps", steps(), wrong)
         ledger.advance(run, "steps", steps(), n_begun)
     with pytest.raises(BudgetExceededError, match="all 5 private steps"):
         ledger.advance(run, "steps", steps(), 6)
@@ -677,7 +703,7 @@ def test_two_processes_that_take_steps_at_once_take_each_once(ledger: Ledger) ->
         taken = 0
         for n_begun in range(1, 21):
             try:
-                Ledger(ledger.path).advance(run, "steps", steps(count=20), n_begun)
+                again(ledger).advance(run, "steps", steps(count=20), n_begun)
             except LedgerError:
                 continue
             taken += 1
@@ -689,11 +715,8 @@ def test_two_processes_that_take_steps_at_once_take_each_once(ledger: Ledger) ->
 
 def first_format(path: Path) -> Ledger:
     """Return a ledger as the first version wrote it, with a block of steps in a suspended run."""
-    made = Ledger(path)
-    run = reserve(made, run="beef")
-    made.charge(run, steps(), "steps")
-    made.suspend(run)
     with sqlite3.connect(path) as database:
+        database.executescript(THIRD.with_suffix(".sql").read_text())
         database.execute("DROP TABLE steps")
         database.execute("DROP TABLE stops")
         database.execute("DROP TABLE history")
@@ -707,13 +730,54 @@ def first_format(path: Path) -> Ledger:
 
 def test_of_a_block_that_the_first_version_charged_all_steps_count_as_taken(tmp_path: Path) -> None:
     ledger = first_format(tmp_path / "old.sqlite")
-    assert ledger.blocks("beef") == {"steps": (5, 0)}
-    ledger.resume("beef")
+    assert ledger.blocks("suspended") == {"steps": (5, 0)}
+    ledger.resume("suspended")
     with pytest.raises(BudgetExceededError, match="all 5 private steps"):
-        ledger.advance("beef", "steps", steps(), 6)
-    assert ledger.plan("beef").added_delta == pytest.approx(0.1 * DELTA)
+        ledger.advance("suspended", "steps", steps(), 6)
+    assert ledger.plan("suspended").added_delta == pytest.approx(0.1 * 1e-6)
     assert ledger.datasets()[0].noiseless_stops == 0
     Ledger(tmp_path / "old.sqlite")  # brought up to date once
+
+
+def third_format(path: Path) -> None:
+    """Make a file as format 3 was, with runs in all states and limits that came first or not."""
+    with sqlite3.connect(path) as database:
+        database.executescript(THIRD.with_suffix(".sql").read_text())
+    database.close()
+
+
+def test_a_ledger_of_the_third_format_says_what_it_said_and_goes_on(tmp_path: Path) -> None:
+    third_format(tmp_path / "old.sqlite")
+    told = json.loads(THIRD.with_suffix(".json").read_text())
+    ledger = Ledger(tmp_path / "old.sqlite")
+    assert json.loads(json.dumps([asdict(d) for d in ledger.datasets()])) == told["datasets"]
+    assert ledger.blocks("suspended") == {"steps": (3, 2)}
+    ledger.check_link(told["link"], "the model")
+    with pytest.raises(BudgetExceededError):
+        reserve(ledger, 5.0, 1e-6, dataset="clinic")
+    ledger.resume("stopped")
+    assert Ledger(tmp_path / "old.sqlite").noiseless_stops("stopped") == 3
+
+
+def test_a_ledger_of_the_third_format_that_lacks_charges_is_refused_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    third_format(path)
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM events WHERE run = 'open'")
+    database.close()
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="it lacks charges that it had"):
+            Ledger(path)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_ledger_of_an_older_format_that_may_not_be_written_is_not_read_wrongly(tmp_path: Path) -> None:
+    third_format(tmp_path / "old.sqlite")
+    (tmp_path / "old.sqlite").chmod(0o400)
+    with pytest.raises(LedgerError, match=r"has format 3, .* may not be written here. Open it where it may"):
+        Ledger(tmp_path / "old.sqlite")
 
 
 def test_a_stop_keeps_the_reservation_until_the_run_is_resumed_or_closed(ledger: Ledger) -> None:
@@ -824,9 +888,5 @@ def test_what_comes_after_a_read_is_dated_by_its_day(ledger: Ledger) -> None:
     run = reserve(ledger)
     ledger.charge(run, gaussian(0.01), "n")
     ledger.stop(run)
-    with sqlite3.connect(ledger.path) as database:
-        dates = [
-            *database.execute("SELECT charged FROM events"),
-            *database.execute("SELECT stopped FROM stops"),
-        ]
-    assert [len(date) for (date,) in dates] == [len("2026-11-30")] * 2
+    dates = [row[-1] for table in ("events", "states") for row in rows(ledger, table)]
+    assert [len(date) for date in dates] == [len("2026-11-30")] * 3

@@ -25,7 +25,7 @@ class AuditBudget:
         epsilon: Asked for, > 0.
         delta: Asked for, in (0, 1).
         dataset: Name of the data set in the ledger, the one that the fit was charged to.
-        ledger: The ledger or its file; the user's own by default.
+        ledger: The ledger, its file, or its address in PostgreSQL; the user's own by default.
         secret: Source of the noise; anything but `OsEntropy` voids the guarantee.
     """
 
