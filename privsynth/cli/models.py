@@ -120,6 +120,14 @@ def fit(
             "files of 128 MB and more.",
         ),
     ] = None,
+    rows_may_leave: Annotated[
+        bool,
+        typer.Option(
+            "--rows-may-leave",
+            help="Let a synthesizer that learns from rows fetch those of a table in an engine, coded; the "
+            "guarantee says so.",
+        ),
+    ] = False,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
     ] = False,
@@ -184,6 +192,7 @@ def fit(
                 restart=restart,
                 progress=progress,
                 stream=stream,
+                rows_may_leave=rows_may_leave,
             )
         _save(model, output, partial)
     except FitInterrupted as stopped:

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
+from privsynth.counting.coded_rows import CodedColumns
 from privsynth.counting.joint import check_codings, encoded, summed_over, whole_of_each
 from privsynth.domains.coding import Codes, Coding, as_ticks, narrow
 from privsynth.privacy.randomness import SecureRandom
@@ -85,14 +85,10 @@ class RecordsInMemory:
         with_missing = [np.array([*of, None], dtype=object) for of in values]
         return [of[at] for of, at in zip(with_missing, each, strict=True)], counts
 
-    def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
+    def rows(self, codings: Mapping[str, Coding]) -> CodedColumns:
         """See `SensitiveRecords`."""
         self._use(codings)
-        codes = torch.from_numpy(np.column_stack([self._encoded(name) for name in codings]).astype(np.int64))
-        if self._images is None:
-            return codes
-        pixels = torch.from_numpy(self._images.astype(np.int16)).flatten(1)
-        return torch.cat([codes.to(torch.int16), pixels], dim=1)
+        return CodedColumns([self._encoded(name) for name in codings], self.weighting, self._images)
 
     def once(self, what: Hashable, draw: Callable[[SecureRandom], T]) -> T:
         """See `SensitiveRecords`."""

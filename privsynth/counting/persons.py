@@ -97,13 +97,21 @@ class StreamedWeights:
             raise TableError(CHANGED)
         self._used = used_in
 
+    def rows_of_units(self, n_rows: int) -> IntArray:
+        """Return how many rows of each person are used, of ``n_rows`` in all; those of nobody come last.
+
+        Privacy:
+            Not private: stays inside the curator.
+        """
+        return np.concatenate([self._n_used, np.ones(n_rows - self.n_kept, dtype=np.int64)])
+
     def _chosen(self, persons: IntArray, n_seen: IntArray) -> NDArray[np.bool_]:
         """Return which rows of a batch are used, given how many rows of each person stood before it."""
         chosen = np.ones(len(persons), dtype=bool)
         rows = np.flatnonzero(self._place[persons] >= 0)
         of = persons[rows]
         place = self._place[of]
-        chosen[rows] = hashes(self._seeds[place], n_seen[of] + _place_within(of)) <= self._last[place]
+        chosen[rows] = hashes(self._seeds[place], n_seen[of] + place_within(of)) <= self._last[place]
         return chosen
 
 
@@ -155,6 +163,6 @@ def _last_of_many(seed: np.uint64, n_rows: int, max_records: int) -> np.uint64:
     return np.uint64(smallest.max())
 
 
-def _place_within(of: IntArray) -> IntArray:
+def place_within(of: IntArray) -> IntArray:
     """Return how many rows before each one are of the same person."""
     return np.asarray(pd.Series(of).groupby(of, sort=False).cumcount(), dtype=np.int64)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
+from privsynth.counting.coded_rows import CodedColumns, RowFile
 from privsynth.counting.joint import Columns, check_codings, encoded, summed_over, whole_of_each
-from privsynth.counting.persons import StreamedWeights
+from privsynth.counting.persons import StreamedWeights, place_within
 from privsynth.counting.values import N_BUCKETS, ValueCounts, buckets
 from privsynth.domains.coding import Codes, Coding
-from privsynth.errors import ParameterError
+from privsynth.errors import TableError
 from privsynth.privacy.randomness import SecureRandom
 from privsynth.privacy.units import PERSON_GRID, Weighting, add_rows, count_cut_table, counts_inside
-from privsynth.records.streams import Batch, CanonicalColumn, Stream
+from privsynth.records.streams import CHANGED, Batch, CanonicalColumn, Stream
 from privsynth.schema import Column
 
 MANY_VALUES = 2**20  # beyond so many values rare ones are sorted out before they are counted
@@ -50,13 +51,12 @@ class StreamedRecords:
             self.weighting = Weighting(None, None, PERSON_GRID, max_records_per_person)
         self._codings: dict[str, Coding] = {}
         self._tables: dict[Columns, IntArray] = {}
+        self._held: CodedColumns | None = None
         self._drawn: dict[Hashable, Any] = {}
 
     def tables(self, sets: Sequence[Columns], codings: Mapping[str, Coding]) -> Iterator[IntArray]:
         """See `SensitiveRecords`: one pass counts all that were not counted before."""
-        check_codings(codings)
-        if self._codings != dict(codings):
-            self._codings, self._tables = dict(codings), {}
+        self._use(codings)
         wholes = whole_of_each([columns for columns in sets if columns not in self._tables], codings)
         counted = self._counted(list(dict.fromkeys(wholes.values())), codings)
         steps = 1 if self._weights is not None else self.weighting.units_per_one
@@ -117,16 +117,34 @@ class StreamedRecords:
         for batch, weights, _ in self._rows([column.name for column in columns]):
             yield [batch.columns[column.name] for column in columns], weights
 
-    def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
-        """Refuse: rows are counted, and not held.
+    def rows(self, codings: Mapping[str, Coding]) -> CodedColumns:
+        """See `SensitiveRecords`: coded in one pass, each person's rows side by side, into a private file."""
+        self._use(codings)
+        if self._held is None:
+            self._held = self._written(codings)
+        return self._held
 
-        Raises:
-            ParameterError: Always.
-        """
-        raise ParameterError(
-            "what learns from single rows needs them in memory, and this table is read in parts; leave "
-            "stream=True (--stream) out, or fit MarginalSynthesizer (marginal)"
-        )
+    def _written(self, codings: Mapping[str, Coding]) -> CodedColumns:
+        n_rows = sum(batch.n_rows for batch, _, _ in self._rows([]))
+        file = RowFile(codings, n_rows)
+        sizes = None if self._weights is None else self._weights.rows_of_units(n_rows)
+        free = None if sizes is None else np.cumsum(sizes) - sizes  # where the next row of each unit goes
+        n_written = 0
+        for n, codes, _, units in self._coded(list(codings), codings):
+            if (n_written := n_written + n) > n_rows:
+                raise TableError(CHANGED)
+            at: slice | IntArray = slice(n_written - n, n_written)
+            if units is not None and free is not None:
+                at = free[units] + place_within(units)
+                np.add.at(free, units, 1)
+            file.write(at, codes)
+        return file.rows(replace(self.weighting, sizes=sizes))
+
+    def _use(self, codings: Mapping[str, Coding]) -> None:
+        """Take up codings; tables and rows belong to one set of them."""
+        check_codings(codings)
+        if list(self._codings.items()) != list(codings.items()):  # rows have their order
+            self._codings, self._tables, self._held = dict(codings), {}, None
 
     def once(self, what: Hashable, draw: Callable[[SecureRandom], T]) -> T:
         """See `SensitiveRecords`."""

@@ -84,8 +84,9 @@ class EngineSource(Source):
         """Refuse: they stay where they are."""
         raise TableError(
             f"the rows of a table in {self.what} stay there: marginal (MarginalSynthesizer) is fitted to "
-            "them by counts alone. For what needs rows, such as check, split or audit, write them to a "
-            "Parquet file, or give the rows themselves (to_pyarrow() of an ibis.Table)"
+            "them by counts alone, and fit takes them along with --rows-may-leave (rows_may_leave=True). For "
+            "what else needs rows, such as check, split or audit, write them to a Parquet file, or give the "
+            "rows themselves (to_pyarrow() of an ibis.Table)"
         )
 
 

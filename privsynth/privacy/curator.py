@@ -177,7 +177,6 @@ class Curator:
         self._blocks[key] = GradientSteps(
             block.plan,
             records=rows,
-            weighting=None if held is None else held.weighting,
             secret=self._secret,
             advance=partial(self._counter.advance, key, event),
             keep=partial(self._counter.keep, key, event),

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import math
 import os
+from bisect import bisect_right
+from fractions import Fraction
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +21,8 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 
+_WHOLE = 2**128
+_MOST_IN_PART = 2**12
 _AT_ONCE = 2**15  # normals in one go: what fits into a processor's cache is drawn twice as fast
 
 
@@ -78,12 +83,50 @@ def uniforms(n: int, secret: SecureRandom) -> FloatArray:
 def bernoullis(n: int, rate: float, secret: SecureRandom) -> NDArray[np.int64]:
     """Return the positions, sorted, that ``n`` independent draws of probability ``rate`` hit.
 
-    A 32-bit word below ``floor(rate * 2^32)`` is a hit: its probability is ``rate``, or less by up to 2^-32.
+    Drawn are the gaps between hits, so that what it takes grows with the hits and not with ``n``. The
+    probability of a hit is ``rate``, or less by up to 2^-126, given all draws before it; of a rate below
+    2^-64 there are none.
     """
-    words = np.frombuffer(secret.read(4 * n), dtype="<u4")
-    if rate >= 1.0:
-        return np.arange(n)
-    return np.flatnonzero(words < np.uint32(rate * 2.0**32))
+    if rate >= 1.0 or rate < 2.0**-64:
+        return np.arange(n if rate >= 1.0 else 0)
+    unhit = _probabilities_of_no_hit(rate)
+    begin = np.arange(0, n, len(unhit))  # of the next gap in each part, which ends with its part
+    end = np.minimum(begin + len(unhit), n)
+    hits = [begin[:0]]
+    while len(begin):
+        at = begin + _gaps(len(begin), unhit, secret)
+        is_hit = at < end
+        hits.append(at[is_hit])
+        begin, end = at[is_hit] + 1, end[is_hit]
+    return np.sort(np.concatenate(hits))
+
+
+@lru_cache(maxsize=64)
+def _probabilities_of_no_hit(rate: float) -> tuple[int, ...]:
+    """Return ``2^128`` times the probability that the first ``k`` draws all miss, falling, for k = 1, 2, ...
+
+    Whole numbers, each rounded up from the one before: a hit is never likelier than ``rate``. There are so
+    few that none but the last falls below a third of ``2^128``, and rounding stays that small.
+    """
+    hit = int(Fraction(rate) * _WHOLE)
+    left = [_WHOLE]
+    for _ in range(min(int(1.0 / rate), _MOST_IN_PART)):
+        left.append(left[-1] - left[-1] * hit // _WHOLE)
+    return tuple(left[1:])
+
+
+def _gaps(n: int, unhit: tuple[int, ...], secret: SecureRandom) -> NDArray[np.int64]:
+    """Return how many draws miss before the next hit, ``(n,)``, at most ``len(unhit)``.
+
+    By inversion of 128-bit uniforms; the lower half is drawn only where the upper one does not decide.
+    """
+    rising = unhit[::-1]
+    upper = np.array([left >> 64 for left in rising], dtype=np.uint64)
+    words = np.frombuffer(secret.read(8 * n), dtype="<u8")
+    n_below = np.searchsorted(upper, words, side="right")
+    for i in np.flatnonzero(n_below > np.searchsorted(upper, words, side="left")):
+        n_below[i] = bisect_right(rising, (int(words[i]) << 64) + int.from_bytes(secret.read(8), "little"))
+    return len(unhit) - n_below
 
 
 def standard_normals(n: int, secret: SecureRandom) -> FloatArray:

@@ -21,6 +21,29 @@ IntArray = NDArray[np.int64]
 T = TypeVar("T")
 
 
+class CodedRows(Protocol):
+    """Single rows, as the codes of their columns.
+
+    Privacy:
+        Not private: stays inside the curator.
+    """
+
+    weighting: Weighting
+    """Which unit each row is of, and how much it weighs."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        ...
+
+    def take(self, rows: IntArray | slice) -> torch.Tensor:
+        """Return some rows by their positions, with -1 outside a domain.
+
+        Returns:
+            ``(n_taken, n_columns)`` int64; with images int16, each row's pixels behind its codes.
+        """
+        ...
+
+
 class SensitiveRecords(Protocol):
     """What a mechanism may ask of real records, wherever they lie.
 
@@ -50,12 +73,8 @@ class SensitiveRecords(Protocol):
         """
         ...
 
-    def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
-        """Return each row as the codes of its columns, in the order of ``codings``, -1 outside a domain.
-
-        Returns:
-            ``(n_rows, n_columns)`` int64; with images int16, the pixels of each row's image behind its codes.
-        """
+    def rows(self, codings: Mapping[str, Coding]) -> CodedRows:
+        """Return each row as the codes of its columns, in the order of ``codings``."""
         ...
 
     def once(self, what: Hashable, draw: Callable[[SecureRandom], T]) -> T:

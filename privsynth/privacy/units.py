@@ -38,6 +38,7 @@ class Weighting:
         units_per_one: Grid steps in one unit; public.
         max_records: Largest number of rows of one unit; public.
         persons: Person of each kept row, ``(n_kept,)`` codes; None when a row is a unit.
+        sizes: Where the rows of each unit lie next to each other: how many they are, ``(n_units,)``.
     """
 
     rows: NDArray[np.int64] | None
@@ -45,6 +46,15 @@ class Weighting:
     units_per_one: int
     max_records: int
     persons: NDArray[np.int64] | None = None
+    sizes: NDArray[np.int64] | None = None
+
+    def of_rows(self) -> NDArray[np.int64] | None:
+        """Return the weight of each kept row in grid steps, ``(n_kept,)``; None is one unit each.
+
+        Privacy:
+            Not private: stays inside the curator.
+        """
+        return self.weights if self.sizes is None else np.repeat(self.units_per_one // self.sizes, self.sizes)
 
     def poisson_sample(self, sample_rate: float, *, n_rows: int, secret: SecureRandom) -> NDArray[np.int64]:
         """Draw the batch of one gradient step: each unit with ``sample_rate``, independently of all others.
@@ -62,16 +72,19 @@ class Weighting:
         Privacy:
             Not private: stays inside the curator.
         """
-        if self.persons is None:
+        if self.persons is None and self.sizes is None:
             return bernoullis(n_rows, sample_rate, secret)
-        order, starts, sizes = self._by_person
+        order, starts, sizes = self._by_unit
         drawn = bernoullis(len(starts), sample_rate, secret)
         which = np.floor(uniforms(len(drawn), secret) * sizes[drawn]).astype(np.int64)
-        return order[starts[drawn] + which]
+        at = starts[drawn] + which
+        return at if order is None else order[at]
 
     @cached_property
-    def _by_person(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return kept rows in the order of persons, and where each person's begin and how many they are."""
+    def _by_unit(self) -> tuple[NDArray[np.int64] | None, NDArray[np.int64], NDArray[np.int64]]:
+        """Return kept rows in the order of units (None: they are), where each one's begin, and how many."""
+        if self.sizes is not None:
+            return None, np.cumsum(self.sizes) - self.sizes, self.sizes
         assert self.persons is not None
         order = np.argsort(self.persons, kind="stable")
         _, starts, sizes = np.unique(self.persons[order], return_index=True, return_counts=True)

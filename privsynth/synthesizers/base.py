@@ -40,7 +40,7 @@ from privsynth.synthesizers.run import dataset_name, discard_run
 from privsynth.synthesizers.saving import Saved
 
 SAFE_DELTA_FACTOR = 10.0
-NO_STREAM = "needs its records in memory; fit a table without sequences by MarginalSynthesizer (marginal)"
+NO_STREAM = "needs its records in memory; only a table without sequences is read in parts"
 
 
 class Synthesizer(Saved[Model], Estimator):
@@ -116,15 +116,20 @@ class Synthesizer(Saved[Model], Estimator):
             Public: reads names, and how columns are stored.
         """
 
-    def _in_parts(self, opened: Any, schema: Any, stream: bool | None) -> Any:
-        """Return what `_open` returned, or what reads it in parts, which `_read` then is given.
+    def _reader(self, opened: Any, schema: Any, *, stream: bool | None, rows_may_leave: bool) -> Any:
+        """Return what `_open` returned, or what reads it in another way, which `_read` then is given.
 
         Raises:
-            ParameterError: If ``stream`` asks for what this recipe cannot do.
+            ParameterError: If what is asked for does not go with the recipe or the source.
 
         Privacy:
             Public: reads the sizes of files.
         """
+        if rows_may_leave:
+            raise ParameterError(
+                "expected rows_may_leave=False (no --rows-may-leave): it is for a table in an engine, and "
+                "the rows of this source are read here in any case"
+            )
         if stream:
             raise ParameterError(f"expected stream=None (no --stream): {self.name} {NO_STREAM}")
         return opened
@@ -150,6 +155,7 @@ class Synthesizer(Saved[Model], Estimator):
         progress: Progress | None = None,
         secret: SecureRandom | None = None,
         stream: bool | None = None,
+        rows_may_leave: bool = False,
     ) -> Self:
         """Fit to records: check arguments and column names, reserve the budget, then read.
 
@@ -178,8 +184,10 @@ class Synthesizer(Saved[Model], Estimator):
             progress: Called with a message, the rounds done, and the rounds planned.
             secret: Source of the noise; anything but `OsEntropy` voids the guarantee.
             stream: Whether a table is read in parts, in a pass for each question, so that memory does not
-                grow with its rows: for a recipe of counts, without sequences. By default large Parquet files
-                are. What is released follows the same law either way.
+                grow with its rows; not with sequences. By default large Parquet files are. What is released
+                follows the same law either way.
+            rows_may_leave: Whether a recipe that learns from rows may fetch those of a table in an engine,
+                coded, once; the guarantee then says so. Without it they stay there.
 
         Raises:
             ParameterError, SchemaError, TableError: If the input is unusable.
@@ -198,7 +206,8 @@ class Synthesizer(Saved[Model], Estimator):
         with joint_fit(self.device) as ranks, idle_processors_only():
             self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
             is_first = ranks is None or ranks.is_first
-            opened = self._in_parts(self._open(source, schema), schema, stream) if is_first else None
+            opened = self._open(source, schema) if is_first else None
+            reader = is_first and self._reader(opened, schema, stream=stream, rows_may_leave=rows_may_leave)
             if restart and releases_path is not None and is_first:
                 discard_run(releases_path, ledger)
             store = JointStore(releases_path if is_first else None)
@@ -209,7 +218,7 @@ class Synthesizer(Saved[Model], Estimator):
                 if is_first:
                     model = model_of_records(
                         make,
-                        partial(self._read, opened, schema, on_violation),
+                        partial(self._read, reader, schema, on_violation),
                         asked,
                         store,
                         ranks,
@@ -302,6 +311,7 @@ class Synthesizer(Saved[Model], Estimator):
             not_found=model.not_found,
             noiseless_stops=store.meta["noiseless_stops"],
             snapshots=store.meta.get("snapshots", 0),
+            rows_left=store.meta.get("rows_left", False),
             interrupted=None if interrupted is None else str(interrupted),
         )
         self._adopt(asked.settings, int(store.meta["seed"]), tuple(store), model, statement)

@@ -32,6 +32,7 @@ from privsynth.synthesizers.run import (
     ledger_run,
     remember_configuration,
 )
+from privsynth.warehouse.records import RecordsInEngine
 
 Make = Callable[[Any, int, Progress], Model]
 """Takes what a recipe needs from a door, with a seed, and returns the model."""
@@ -112,6 +113,8 @@ def model_of_records(
             if is_read:  # the table as it is now, which may not be as it was when the run was interrupted
                 before = store.meta.get("snapshots", int(any(True for _ in store)))
                 store.set_meta(snapshots=before + 1)
+                if isinstance(records, RecordsInEngine) and records.rows_may_leave:
+                    store.set_meta(rows_left=True)
             curator = door(
                 schema=asked.schema,
                 allowance=allowance(whole, store),

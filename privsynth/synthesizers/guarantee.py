@@ -36,6 +36,7 @@ def guarantee_statement(
     interrupted: str | None = None,
     noiseless_stops: int = 0,
     snapshots: int = 0,
+    rows_left: bool = False,
 ) -> dict[str, Any]:
     """Return the statement, JSON-able; see `DESIGN` of the report's ``guarantee``.
 
@@ -54,6 +55,7 @@ def guarantee_statement(
         interrupted: Where a training was stopped before its end; None if it was not.
         noiseless_stops: How often records had stopped a run on this data set when this one ended.
         snapshots: How often the records were read: more than once if the run was resumed.
+        rows_left: Whether rows of a table in an engine were fetched from it.
 
     Privacy:
         Post-processing.
@@ -74,6 +76,12 @@ def guarantee_statement(
             0,
             "that records may have changed between releases: the run was resumed, and took the table as it "
             "was each time",
+        )
+    if rows_left:
+        not_covered.insert(
+            0,
+            "that coded rows left their engine, as was allowed, and were kept in a private file where the "
+            "fit ran",
         )
     if dataset is None:
         not_covered.insert(0, "other runs on the same table: it was given without a data set name")

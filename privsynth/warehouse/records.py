@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from privsynth.counting.coded_rows import CodedColumns, RowFile
 from privsynth.counting.joint import check_codings, summed_over, whole_of_each
 from privsynth.domains.coding import Coding, NumberCoding
-from privsynth.errors import TableError
 from privsynth.io.engines import EngineSource
-from privsynth.privacy.randomness import SecureRandom
+from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.privacy.units import CUT_GRID, PERSON_GRID, Weighting
 from privsynth.records.conform import OnViolation
 from privsynth.schema import Column, Schema
@@ -37,6 +37,7 @@ class RecordsInEngine:
         source: The table, opened.
         schema: What is public about it; complete.
         on_violation: As for `privsynth.records.conform.conform`.
+        rows_may_leave: Whether `rows` answers.
         salt: Of the choice of a person's rows; a fresh one by default. For tests.
 
     Raises:
@@ -47,8 +48,15 @@ class RecordsInEngine:
     """
 
     def __init__(
-        self, source: EngineSource, schema: Schema, on_violation: OnViolation, *, salt: str | None = None
+        self,
+        source: EngineSource,
+        schema: Schema,
+        on_violation: OnViolation,
+        *,
+        rows_may_leave: bool = False,
+        salt: str | None = None,
     ) -> None:
+        self._source, self.rows_may_leave = source, rows_may_leave
         self._session = Session(source)
         try:
             self._records = keep_canonical(self._session, source, schema, on_violation, salt=salt)
@@ -62,6 +70,8 @@ class RecordsInEngine:
         self._codings: dict[str, Coding] = {}
         self._coded: str | None = None
         self._tables: dict[Columns, IntArray] = {}
+        self._rows: CodedColumns | None = None
+        self._drawn: dict[Hashable, Any] = {}  # from the system's entropy, as all that is not noise
 
     @property
     def n_queries(self) -> int:
@@ -146,6 +156,7 @@ class RecordsInEngine:
             for i, (name, coding) in enumerate(self._codings.items())
         ]
         coded += [WEIGHT] if self._records.has_persons else []
+        coded += [PERSON] if self._records.has_persons and self.rows_may_leave else []
         return self._session.keep("codes", f"SELECT {', '.join(coded)} FROM {self._records.name}")
 
     # -- values ------------------------------------------------------------------------------------------
@@ -164,20 +175,48 @@ class RecordsInEngine:
         order = np.lexsort(codes[::-1])
         return [of[order] for of in values], counts[order].astype(np.int64)
 
-    def rows(self, codings: Mapping[str, Coding]) -> torch.Tensor:
-        """Refuse: no row leaves the engine."""
-        self._refuse()
+    def rows(self, codings: Mapping[str, Coding]) -> CodedColumns:
+        """See `SensitiveRecords`: fetched once, each person's rows side by side, into a private file.
+
+        Raises:
+            TableError: If they may not leave the engine.
+        """
+        if not self.rows_may_leave:
+            self._source.require_rows()
+        self._use(codings)
+        if self._rows is None:
+            self._rows = self._fetched()
+        return self._rows
+
+    def _fetched(self) -> CodedColumns:
+        """Fetch the codes of all rows; names of persons stay behind, where each one's rows begin does not."""
+        if self._coded is None:
+            self._coded = self._keep_codes()
+        n_rows = int(self._session.ask(f"SELECT COUNT(*) AS n FROM {self._coded}")[0][0])
+        columns = [f"c{i}" for i in range(len(self._codings))]
+        query = f"SELECT {', '.join(columns)} FROM {self._coded}"
+        if self._records.has_persons:
+            nth = f"ROW_NUMBER() OVER (PARTITION BY {PERSON} ORDER BY {columns[0]})"
+            numbered = f"SELECT {', '.join(columns)}, {PERSON}, {nth} AS n FROM {self._coded}"
+            first = f"CASE WHEN {PERSON} IS NULL OR n = 1 THEN 1 ELSE 0 END"
+            query = f"SELECT {', '.join(columns)}, {first} AS f FROM ({numbered}) AS s ORDER BY {PERSON}, n"
+        file, n_read = RowFile(self._codings, n_rows), 0
+        begins: list[IntArray] = []
+        for part in self._session.rows(query):
+            at = slice(n_read, n_read + len(part[0]))
+            file.write(at, [codes - 1 for codes in part[: len(columns)]])
+            if self._records.has_persons:
+                begins.append(np.flatnonzero(part[-1]) + n_read)
+            n_read = at.stop
+        sizes = np.diff(np.r_[np.concatenate(begins), n_rows]) if begins else None
+        return file.rows(replace(self.weighting, sizes=sizes))
 
     def once(self, what: Hashable, draw: Callable[[SecureRandom], T]) -> T:
-        """Refuse: what is drawn once a run is drawn for rows."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise TableError(
-            "this synthesizer learns from rows, and those of a table in an engine stay there. Fit marginal "
-            "(MarginalSynthesizer), or read the table into memory (a Parquet file, or to_pyarrow() of an "
-            "ibis.Table)"
-        )
+        """See `SensitiveRecords`."""
+        if what not in self._drawn:
+            self._drawn[what] = draw(OsEntropy().for_step(0))
+        drawn: T = self._drawn[what]
+        return drawn
 
     # -- codes -------------------------------------------------------------------------------------------
 
@@ -195,10 +234,11 @@ class RecordsInEngine:
     def _use(self, codings: Mapping[str, Coding]) -> None:
         """Take up codings; codes and tables belong to one set of them."""
         check_codings(codings)
-        if self._codings != dict(codings):
+        if list(self._codings.items()) != list(codings.items()):  # rows have their order
             if self._coded is not None:
                 self._session.drop(self._coded)
             self._codings, self._coded, self._tables = dict(codings), None, {}
+            self._rows = None
 
 
 def _packed(sizes: Sequence[int], *places: int) -> str:

@@ -61,7 +61,9 @@ def plain_pass(folder: Path) -> dict[str, Any]:
     return found
 
 
-def measure(n_rows: int, *, ways: list[bool], settings: dict[str, Any], at: Path) -> dict[str, Any]:
+def measure(
+    n_rows: int, *, synthesizer: str, ways: list[bool], settings: dict[str, Any], at: Path
+) -> dict[str, Any]:
     """Make a folder, fit it in each way, and return what that took."""
     with tempfile.TemporaryDirectory(dir=at) as home:
         folder, schema = Path(home) / "made", Path(home) / "schema.json"
@@ -70,7 +72,7 @@ def measure(n_rows: int, *, ways: list[bool], settings: dict[str, Any], at: Path
         out: dict[str, Any] = {"rows": n_rows, "settings": settings, "plain": plain_pass(folder)}
         for stream in ways:
             fit = Fit(
-                synthesizer="marginal",
+                synthesizer=synthesizer,
                 settings=settings,
                 train=str(folder),
                 schema=str(schema),
@@ -116,6 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 5_000_000, 10_000_000, 50_000_000])
     parser.add_argument("--whole", action="store_true", help="fit in memory, too")
+    parser.add_argument("--synthesizer", default="marginal")
     parser.add_argument("--settings", type=json.loads, default={}, help="settings to change, as JSON")
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
@@ -124,7 +127,9 @@ def main(arguments: list[str] | None = None) -> None:
     ways = [True, False] if given.whole else [True]
     for n_rows in given.rows:
         runs = [run for run in runs if run["rows"] != n_rows]
-        runs.append(measure(n_rows, ways=ways, settings=given.settings, at=given.out))
+        runs.append(
+            measure(n_rows, synthesizer=given.synthesizer, ways=ways, settings=given.settings, at=given.out)
+        )
         kept.write_text(json.dumps(runs, indent=1))
     (given.out / "out_of_core.md").write_text(markdown(runs))
     (given.out / "out_of_core.html").write_text(page(runs))

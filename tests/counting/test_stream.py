@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from privsynth.counting.memory import RecordsInMemory
 from privsynth.counting.persons import StreamedWeights, hashes, last_used, seed_of
 from privsynth.counting.stream import StreamedRecords
 from privsynth.domains.doubling import doubling_bins
-from privsynth.errors import ParameterError, SchemaError, TableError
+from privsynth.errors import SchemaError, TableError
 from privsynth.io.tables import open_table
 from privsynth.privacy.units import PERSON_GRID, Weighting
 from privsynth.records import spool, streams
@@ -127,6 +128,60 @@ def test_no_cell_of_any_table_differs(source: str, unit: str, tmp_path: Path) ->
     for name in ("age", "cost", "dose", "seen"):
         bins = {name: doubling_bins(schema.columns[name].step)}
         assert np.array_equal(*(next(h.tables([(name,)], bins)) for h in (held, streamed)))
+
+
+@of_each_unit
+@of_each_source
+def test_rows_are_those_of_memory_and_each_unit_has_its_own_side_by_side(
+    source: str, unit: str, tmp_path: Path
+) -> None:
+    schema, frame = OF_UNITS[unit], messy()
+    given = SOURCES[source](frame, tmp_path / "rows")
+    whole = SOURCES[source](frame, tmp_path / "again")
+    by, everything = codings(), slice(None)
+    records = in_parts(given, schema)
+    held, streamed = in_memory(whole, schema).rows(by), records.rows(by)
+    expected, found = held.take(everything).numpy(), streamed.take(everything).numpy()
+    assert len(held) == len(streamed) == len(found)
+    assert records.rows(by) is streamed
+    turned = records.rows(dict(reversed(by.items())))
+    assert np.array_equal(turned.take(everything).numpy(), found[:, ::-1])
+    weights = streamed.weighting.of_rows()
+    if unit == "record":
+        assert np.array_equal(expected, found)
+        assert weights is None
+        return
+    sizes = streamed.weighting.sizes
+    persons = held.weighting.persons
+    assert sizes is not None
+    assert persons is not None
+    units = np.split(found, np.cumsum(sizes)[:-1])
+    of_memory = [expected[persons == person] for person in np.unique(persons)]
+    assert sorted(rows.tolist() for rows in units) == sorted(rows.tolist() for rows in of_memory)
+    assert weights is not None
+    assert sorted(weights) == sorted(held.weighting.weights)
+    assert streamed.weighting.sizes is sizes
+    picked = np.array([len(found) - 1, 0, 3])
+    assert np.array_equal(streamed.take(picked).numpy(), found[picked])
+    drawn = streamed.weighting.poisson_sample(1.0, n_rows=len(found), secret=PredictableSourceForTests(0))
+    assert np.array_equal(np.searchsorted(np.cumsum(sizes), drawn, side="right"), np.arange(len(sizes)))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux alone tells what is mapped")
+def test_coded_rows_lie_in_a_file_that_has_no_name_in_as_few_bytes_as_they_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, at = parquet(messy(), tmp_path / "rows"), tmp_path / "temporary"
+    at.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(at))
+    rows = in_parts(given, RECORDS).rows(codings())
+    assert list(at.iterdir()) == []
+    mapped = [
+        line for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines() if str(at) in line
+    ]
+    assert len(mapped) == 1
+    assert mapped[0].endswith("(deleted)")
+    assert all(column.itemsize <= 2 for column in rows._columns)
 
 
 @of_each_unit
@@ -305,9 +360,18 @@ def test_a_person_with_other_rows_than_were_counted_is_refused() -> None:
         next(records.tables([()], {}))
 
 
-def test_rows_are_not_handed_out() -> None:
-    with pytest.raises(ParameterError, match="leave stream=True"):
-        of_rows(["a"]).rows(codings())
+def test_rows_that_were_added_between_two_passes_are_refused(tmp_path: Path) -> None:
+    records = in_parts(messy(), RECORDS)
+    honest, n_passes = records._rows, []
+
+    def growing(names: Any) -> Any:
+        n_passes.append(1)
+        parts = list(honest(names))
+        yield from parts if len(n_passes) == 1 else [*parts, parts[0]]
+
+    records._rows = growing
+    with pytest.raises(TableError, match="the records were changed"):
+        records.rows(codings())
 
 
 # -- files -----------------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ from scipy.stats import binom, chi2
 from torch import nn
 
 from privsynth.accounting.step_plan import StepPlan
+from privsynth.counting.coded_rows import RowsOfTensor
 from privsynth.models.mixing import check_records_do_not_mix
 from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
-from privsynth.privacy.units import weigh_records
+from privsynth.privacy.units import Weighting, weigh_records
 
 FALSE_ALARM = 1e-6
 
@@ -99,8 +100,7 @@ def block(
     """Return a block of steps on records that are units of their own."""
     return GradientSteps(
         step_plan,
-        records=records,
-        weighting=weigh_records(None, max_records_per_person=None, secret=OsEntropy()),
+        records=RowsOfTensor(records, Weighting(None, None, 1, 1)),
         secret=secret or OsEntropy(),
         advance=advance,
         n_begun=n_begun,

@@ -17,13 +17,14 @@ from unittest.mock import patch
 import torch
 
 from privsynth.accounting.step_plan import StepPlan
+from privsynth.counting.coded_rows import RowsOfTensor
 from privsynth.models.tables.gan import GanOptions
 from privsynth.privacy.distributed import Ranks
 from privsynth.privacy.mechanisms import noise
 from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import OsEntropy
-from privsynth.privacy.units import weigh_records
+from privsynth.privacy.units import Weighting
 from privsynth.synthesizers.tables.dpgan import DPGANSettings, DPGANSynthesizer
 from tests.helpers import gradient_steps as checks
 from tests.helpers.tables import PATIENTS, patients
@@ -89,8 +90,7 @@ def joint_blocks(ranks: Ranks) -> Callable[..., GradientSteps]:
     def block(step_plan: StepPlan, records: torch.Tensor) -> GradientSteps:
         return GradientSteps(
             step_plan,
-            records=records if ranks.is_first else None,
-            weighting=weigh_records(None, max_records_per_person=None, secret=OsEntropy()),
+            records=RowsOfTensor(records, Weighting(None, None, 1, 1)) if ranks.is_first else None,
             secret=OsEntropy(),
             advance=lambda n: None,
             ranks=ranks,

@@ -24,7 +24,7 @@ from privsynth.privacy.units import Weighting
 FIRST = ""  # what is drawn before anything is charged: the cut of each person's rows
 BYTES_OF_A_NORMAL = 8  # a pair is made of two 64-bit words
 BYTES_OF_A_UNIFORM = 8
-BYTES_OF_A_COIN = 4  # whether a unit enters a batch
+BYTES_OF_A_GAP = 8  # how many units there are before the next one that enters a batch
 
 Call = Callable[[], Any]
 Arguments = dict[str, Any]
@@ -101,8 +101,8 @@ class Watch:
 
     def _batch(self, call: Call, arguments: Arguments) -> Any:
         rows, persons = call(), arguments["self"].persons
-        n_units = arguments["n_rows"] if persons is None else len(np.unique(persons))
-        self.needed[self._key] += BYTES_OF_A_COIN * n_units
+        if arguments["sample_rate"] < 1.0:
+            self.needed[self._key] += BYTES_OF_A_GAP * len(rows)
         if persons is not None:
             self.needed[self._key] += BYTES_OF_A_UNIFORM * len(rows)  # which row of each
         if self._is_step:

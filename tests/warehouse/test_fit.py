@@ -14,21 +14,29 @@ import pytest
 
 import privsynth
 from privsynth.cli import main
+from privsynth.domains.coding import coding_of_texts
 from privsynth.errors import BudgetExceededError, ParameterError, SchemaError, TableError
 from privsynth.io.engines import EngineSource
 from privsynth.io.tables import open_table, table_name
 from privsynth.ledger.ledger import Ledger
+from privsynth.models.tables.gan import GanOptions
 from privsynth.records.conform import conform
 from privsynth.schema import Schema
 from privsynth.synthesizers import fitting
+from privsynth.synthesizers.tables.dpgan import DPGANSettings
+from privsynth.synthesizers.tables.pategan import PATEGANSettings
 from privsynth.warehouse.records import RecordsInEngine
 from privsynth.warehouse.session import Session
 from tests.helpers.engines import Postgres, in_duckdb
 from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import QUICK
-from tests.warehouse.messy import COLUMNS, PERSONS, TYPES, as_memory, in_memory, messy, schema
+from tests.warehouse.messy import COLUMNS, PERSONS, TYPES, as_memory, codings, in_memory, messy, schema
 
 MOST_QUERIES = 130  # a fit
+FEW: dict[Any, Any] = {
+    privsynth.DPGANSynthesizer: DPGANSettings(n_steps=3, gan=GanOptions(n_states=64, hidden=(8,))),
+    privsynth.PATEGANSynthesizer: PATEGANSettings(n_rounds=2, n_states=64, queries_per_round=20),
+}
 
 
 @pytest.fixture
@@ -196,6 +204,64 @@ def test_who_learns_from_rows_is_refused_before_anything_is_reserved(kind: Any, 
             in_duckdb(messy(), TYPES), schema=schema(persons=False), dataset="visits", ledger=ledger
         )
     assert ledger.datasets() == []
+
+
+@pytest.mark.parametrize("persons", [False, True], ids=["records", "persons"])
+def test_rows_that_may_leave_are_those_of_memory_person_by_person(load: Any, persons: bool) -> None:
+    of, frame = schema(persons=persons), messy()
+    held = in_memory(frame, of, salt="salt")
+    source = open_table(load(frame, TYPES))
+    engine = RecordsInEngine(source, of, "clip", salt="salt", rows_may_leave=True)  # type: ignore[arg-type]  # a source of an engine
+    by = codings(of, held, joint=True)
+    expected, rows = held.rows(by), engine.rows(by)
+    found, sizes = rows.take(slice(None)).numpy(), rows.weighting.sizes
+    assert len(rows) == len(expected) == len(found)
+    begins = np.arange(len(found)) if sizes is None else np.cumsum(sizes) - sizes
+    of_unit = np.split(found, begins[1:])
+    codes, numbers = expected.take(slice(None)).numpy(), expected.weighting.persons
+    units = np.arange(len(codes)) if numbers is None else numbers
+    of_memory = [codes[units == unit] for unit in np.unique(units)]
+    assert as_bags(of_unit) == as_bags(of_memory)
+    assert (sizes is None) is not persons
+    engine.close()
+    assert rows.take(np.array([0])).tolist() == [found[0].tolist()]  # it is fetched once
+
+
+def as_bags(units: list[Any]) -> list[Any]:
+    """Rows in no order within a unit, and units in none."""
+    return sorted(sorted(rows.tolist()) for rows in units)
+
+
+def test_rows_do_not_leave_unless_they_may(load: Any) -> None:
+    engine = RecordsInEngine(open_table(load(messy(), TYPES)), schema(persons=False), "clip")  # type: ignore[arg-type]  # a source of an engine
+    with pytest.raises(TableError, match="stay there"):
+        engine.rows({"sex": coding_of_texts(["F", "M"])})
+    engine.close()
+
+
+@pytest.mark.parametrize("kind", [privsynth.DPGANSynthesizer, privsynth.PATEGANSynthesizer])
+def test_who_learns_from_rows_may_fetch_them_and_the_guarantee_says_so(kind: Any, tmp_path: Path) -> None:
+    synthesizer, said = kind(epsilon=20.0, settings=FEW[kind], random_state=0), "coded rows left their engine"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of delta, and of what is hardly known: the table is small
+        synthesizer.fit(
+            in_duckdb(messy(), TYPES),
+            schema=schema(persons=True),
+            on_violation="clip",
+            dataset="visits",
+            ledger=tmp_path / "ledger.sqlite",
+            rows_may_leave=True,
+        )
+    assert sum(said in text for text in synthesizer.guarantee_["not_covered"]) == 1
+    assert len(synthesizer.sample(20)) == 20
+    counted = fitted(
+        in_duckdb(messy(), TYPES),
+        schema(persons=True),
+        dataset="w",
+        ledger=tmp_path / "l",
+        rows_may_leave=True,
+    )
+    assert not any(said in text for text in counted.guarantee_["not_covered"])  # no row was asked for
 
 
 def test_sequences_and_linked_tables_are_refused() -> None:

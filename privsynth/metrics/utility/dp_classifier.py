@@ -24,6 +24,7 @@ from torch import nn
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_mu
 from privsynth.accounting.step_plan import StepPlan
+from privsynth.counting.coded_rows import RowsOfTensor
 from privsynth.metrics.common.image_classifiers import CNN, LINEAR, MLP, ImageClassifier, as_input, build
 from privsynth.privacy.mechanisms.clipping import RecordClipper
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
@@ -120,7 +121,7 @@ def train_directly(
     pixels = as_input(images[kept]).flatten(1)
     records = torch.cat([pixels, torch.from_numpy(labels[kept].astype(np.float32))[:, None]], dim=1)
     steps = GradientSteps(
-        plan, records=records, weighting=weighting, secret=secret, advance=lambda n_begun: None
+        plan, records=RowsOfTensor(records, weighting), secret=secret, advance=lambda n_begun: None
     )
     return ImageClassifier(_descend(network, steps, settings, images.shape[1:]), n_classes)
 

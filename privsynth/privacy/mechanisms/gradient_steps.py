@@ -28,8 +28,7 @@ from privsynth.privacy.mechanisms.base import Answer, DrawingMechanism
 from privsynth.privacy.mechanisms.clipping import STEADY, STEPS_PER_NORM, RecordClipper
 from privsynth.privacy.mechanisms.noise import add_gaussian_noise
 from privsynth.privacy.randomness import SecureRandom
-from privsynth.privacy.records import SensitiveRecords
-from privsynth.privacy.units import Weighting
+from privsynth.privacy.records import CodedRows, SensitiveRecords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +102,7 @@ class GradientSteps:
 
     Args:
         plan: Public parameters.
-        records: Encoded real records, ``(n_rows, ...)``; None replays ``tape``.
-        weighting: Which rows a unit holds.
+        records: Real rows, coded, and which unit each is of; None replays ``tape``.
         secret: Source of batches and noise.
         advance: Writes the number of steps begun durably, before a step draws; what it wrote is spent.
         keep: Is told how many steps a checkpoint holds.
@@ -120,8 +118,7 @@ class GradientSteps:
         self,
         plan: StepPlan,
         *,
-        records: torch.Tensor | None,
-        weighting: Weighting | None,
+        records: CodedRows | None,
         secret: SecureRandom,
         advance: Callable[[int], None],
         keep: Callable[[int], None] = lambda n_steps: None,
@@ -132,7 +129,6 @@ class GradientSteps:
         self.plan = plan
         self.n_begun = n_begun
         self._records = records
-        self._weighting = weighting
         self._secret = secret
         self._advance, self.keep = advance, keep
         self._tape, self._ranks = tape, ranks
@@ -177,12 +173,12 @@ class GradientSteps:
             for p, gradient in zip(parameters, gradients, strict=True):
                 p.grad = gradient
             return
-        assert self._weighting is not None
         self._advance(step + 1)
         self.n_begun = step + 1
         secret = self._secret.for_step(step)
-        rows = self._weighting.poisson_sample(self.plan.sample_rate, n_rows=len(self._records), secret=secret)
-        batch = self._records.index_select(0, torch.from_numpy(rows)).to(parameters[0].device)
+        held, rate = self._records, self.plan.sample_rate
+        batch = held.take(held.weighting.poisson_sample(rate, n_rows=len(held), secret=secret))
+        batch = batch.to(parameters[0].device)
         sums = summed_by(self._ranks, summed, batch)
         try:
             for p, total in zip(parameters, sums, strict=True):

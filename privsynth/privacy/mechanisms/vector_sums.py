@@ -51,17 +51,17 @@ class VectorSums(NoisyMechanism):
 
     def exact(self, records: SensitiveRecords) -> Exact:
         """See `NoisyMechanism`."""
-        weighting = records.weighting
+        held = records.rows(self.codings)
         sums = sum_vectors(
             self.embedding,
-            records.rows(self.codings),
-            weighting.weights,
+            held.take(slice(None)),
+            held.weighting.of_rows(),
             n_cells=self.n_cells,
             n_values=self.n_values,
         )
         return Exact(
             arrays={"sums": sums},
-            steps_per_unit=weighting.units_per_one * STEPS_PER_ONE,
+            steps_per_unit=held.weighting.units_per_one * STEPS_PER_ONE,
         )
 
 

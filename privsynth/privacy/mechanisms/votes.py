@@ -62,8 +62,14 @@ class TeacherEnsemble:
         """
         return np.floor(uniforms(n_units, secret) * self.n_teachers).astype(np.int64)
 
-    def divide(self, records: torch.Tensor, teachers: IntArray) -> tuple[torch.Tensor, torch.Tensor]:
+    def divide(
+        self, take: Callable[[IntArray], torch.Tensor], teachers: IntArray
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return each teacher's records, ``(n_teachers, part_size, n_columns)``, and which are present.
+
+        Args:
+            take: Returns the records of some units, ``(n, n_columns)``.
+            teachers: The teacher of each unit, ``(n_units,)``.
 
         Privacy:
             Not private. The shape is public, so one record more changes nothing about other teachers.
@@ -72,8 +78,9 @@ class TeacherEnsemble:
         sorted_teachers = teachers[order]
         place = np.arange(len(order)) - np.searchsorted(sorted_teachers, sorted_teachers)
         order, sorted_teachers, place = (x[place < self.part_size] for x in (order, sorted_teachers, place))
+        records = take(order)
         parts = torch.full((self.n_teachers, self.part_size, records.shape[1]), -1, dtype=records.dtype)
-        parts[sorted_teachers, place] = records[order]
+        parts[sorted_teachers, place] = records
         present = torch.zeros(self.n_teachers, self.part_size, dtype=torch.bool)
         present[sorted_teachers, place] = True
         return parts, present
@@ -107,14 +114,14 @@ class Votes(NoisyMechanism):
 
     def exact(self, records: SensitiveRecords) -> Exact:
         """See `NoisyMechanism`: one unit changes one teacher, so each count by at most 1."""
-        codes = records.rows(self.codings)
+        held = records.rows(self.codings)
 
         def assign(secret: SecureRandom) -> tuple[IntArray, IntArray]:
-            rows = records.weighting.poisson_sample(1.0, n_rows=len(codes), secret=secret)
+            rows = held.weighting.poisson_sample(1.0, n_rows=len(held), secret=secret)
             return rows, self.ensemble.assign(len(rows), secret)
 
         rows, teachers = records.once(self.ensemble, assign)
-        parts, present = self.ensemble.divide(codes[torch.from_numpy(rows)], teachers)
+        parts, present = self.ensemble.divide(lambda at: held.take(rows[at]), teachers)
         votes = count_votes(self.teacher, parts, present, n_queries=self.n_queries)
         return Exact(arrays={"votes": votes}, steps_per_unit=1, is_each_value_a_release=True)
 

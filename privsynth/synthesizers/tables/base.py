@@ -41,6 +41,13 @@ class InParts:
     source: Source
 
 
+@dataclass(frozen=True)
+class WithRows:
+    """A table in an engine whose rows may be fetched, coded."""
+
+    source: EngineSource
+
+
 def check_workload(schema: Schema, kind: type) -> None:
     """Raise a `SchemaError` if the schema declares tables that a synthesizer does not measure.
 
@@ -62,7 +69,7 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
 
     schema_: Schema
     measures_workload: ClassVar[bool] = False
-    reads_in_parts: ClassVar[bool] = False  # whether all that the recipe asks for are counts
+    learns_from_rows: ClassVar[bool] = True  # and not from counts alone
 
     def _open(self, source: Table, schema: Schema) -> Source:
         if schema.image is not None:
@@ -73,29 +80,35 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
         check_workload(schema, type(self))
         opened = open_table(source, needed_columns(schema), schema=schema)
         check_has_columns(opened.names, schema, "the table")
-        if not self.reads_in_parts:
-            opened.require_rows()
         if isinstance(opened, EngineSource):
             check_readable(opened, schema)
         return opened
 
-    def _in_parts(self, opened: Source, schema: Schema, stream: bool | None) -> Source | InParts:
-        if stream and isinstance(opened, EngineSource):
-            raise ParameterError(
-                f"a table in {opened.what} is counted where it is, and memory does not grow with its rows: "
-                "leave --stream out (stream=None)"
-            )
-        can = self.reads_in_parts and not schema.is_sequential and not isinstance(opened, EngineSource)
-        if not can:
-            super()._in_parts(opened, schema, stream)
+    def _reader(
+        self, opened: Source, schema: Schema, *, stream: bool | None, rows_may_leave: bool
+    ) -> Source | InParts | WithRows:
+        if isinstance(opened, EngineSource):
+            if stream:
+                raise ParameterError(
+                    f"a table in {opened.what} is counted where it is, and memory does not grow with its "
+                    "rows: leave --stream out (stream=None)"
+                )
+            if self.learns_from_rows and not rows_may_leave:
+                opened.require_rows()
+            return WithRows(opened) if self.learns_from_rows else opened
+        if schema.is_sequential or rows_may_leave:
+            super()._reader(opened, schema, stream=stream, rows_may_leave=rows_may_leave)
         is_large = opened.n_bytes is not None and opened.n_bytes >= STREAM_FROM_BYTES
-        return InParts(opened) if can and (is_large if stream is None else stream) else opened
+        in_parts = not schema.is_sequential and (is_large if stream is None else stream)
+        return InParts(opened) if in_parts else opened
 
     def _read(
-        self, opened: Source | InParts, schema: Schema, on_violation: OnViolation
+        self, opened: Source | InParts | WithRows, schema: Schema, on_violation: OnViolation
     ) -> Records | Stream | RecordsInEngine:
         if isinstance(opened, InParts):
             return open_stream(opened.source, schema, on_violation=on_violation)
+        if isinstance(opened, WithRows):
+            return RecordsInEngine(opened.source, schema, on_violation, rows_may_leave=True)
         if isinstance(opened, EngineSource):
             return RecordsInEngine(opened, schema, on_violation)
         records = conform(opened, schema, on_violation=on_violation)

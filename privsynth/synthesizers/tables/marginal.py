@@ -41,7 +41,7 @@ class MarginalSynthesizer(TableSynthesizer):
     name = "marginal"
     measures_workload = True
     settings_type = MarginalSettings
-    reads_in_parts = True
+    learns_from_rows = False
 
     @classmethod
     def plan_for(cls, schema: Schema, settings: MarginalSettings, allowance: Spend, n_rows: int) -> FitPlan:
