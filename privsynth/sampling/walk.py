@@ -241,7 +241,7 @@ class Walk:
         if before is not None:
             new = self._moved(known, logs, before, limits, rng)
         else:
-            new = {} if order is None else {order: known[START + order]}
+            new = {} if order is None else {order: self._begins(known[START + order])}
         logs = _added(self.completion.log_weights(new, n), logs) if new else logs
         known = known | new
         tally = self.tally
@@ -256,6 +256,10 @@ class Walk:
         drawn = self.completion.draw(known, logs, rng, columns=self._own, note=note, within=within)
         drawn = {name: drawn[name] for name in self._own}
         return drawn | settled(self._chains, _ticks_of(known), _ticks_in(drawn, self.model.domains))
+
+    def _begins(self, start: Known) -> Known:
+        """Return where persons' rows begin as where their first rows stand."""
+        return Known.of(self.model.domains[str(self.schema.order)], _known_ticks(start))
 
     def _before(self, before: dict[str, Known] | None, n: int) -> dict[str, Known]:
         """Return the row before as a row knows it; of first rows what inequalities ask, which is missing."""

@@ -70,18 +70,20 @@ def coarsened(fine: Domain, counts: FloatArray, noise: float, n_bins: int) -> tu
 
 
 def coarsened_as(
-    coarse: tuple[Domain, Measurement], fine: Domain, counts: FloatArray, noise: float
+    coarse: tuple[Domain, Measurement], fine: Domain, counts: FloatArray, noise: float, n_bins: int
 ) -> tuple[Domain, Measurement]:
     """Return a column's domain, from that of the column whose values it takes, and its 1-way measurement.
 
     What stands before is given and never drawn, so it is told apart less finely: number lines keep
-    `MOST_BINS_BEFORE` bins of about equal mass.
+    `MOST_BINS_BEFORE` bins of about equal mass. Where persons' rows begin is drawn, and elsewhere than most
+    rows are: of the same values it has bins of its own.
 
     Args:
         coarse: Final domain and measurement of the column whose values it takes.
         fine: As for `coarsened`.
         counts: As for `coarsened`.
         noise: As for `coarsened`.
+        n_bins: As for `coarsened`.
 
     Privacy:
         Post-processing of a release.
@@ -95,10 +97,9 @@ def coarsened_as(
     assert isinstance(fine, NumericDomain)
     if not domain.n_bins:
         return missing_only(column, counts, noise)
-    if name.startswith(PREVIOUS):
-        merged = _merged_bins(domain, measured.counts[: domain.n_bins], MOST_BINS_BEFORE)
-    else:
-        merged = np.arange(domain.n_bins)
+    if not name.startswith(PREVIOUS):
+        return coarsened(fine, counts, noise, n_bins)
+    merged = _merged_bins(domain, measured.counts[: domain.n_bins], MOST_BINS_BEFORE)
     bin_of_cell = merged[domain.bin_of_cell]
     size = int(merged.max()) + 1
     missing = counts[fine.grid.n_cells :]

@@ -109,7 +109,7 @@ def find_domains(
     for domain, counts, noise in sorted(released, key=lambda part: part[0].column.values_of is not None):
         column = domain.column
         if column.values_of is not None:
-            coarse[column.name] = coarsened_as(coarse[column.values_of], domain, counts, noise)
+            coarse[column.name] = coarsened_as(coarse[column.values_of], domain, counts, noise, n_bins)
         elif is_missing_only(domain, counts, noise, n_units, n_units_std):
             coarse[column.name] = missing_only(column, counts, noise)
         else:
