@@ -3,7 +3,7 @@
 Each link covers the rows that were added since the last one to tables whose rows are only ever added and are
 numbered. Who saw a link finds out later whether the database still has it. This finds mishaps; it does not
 stop who computes the chain anew. Two links of one number cannot both be written, so that of two writers who
-know nothing of each other one is refused.
+read the same last link one is refused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from privsynth.io.databases import Database
 
 TABLE = """CREATE TABLE history (
     number INTEGER PRIMARY KEY, rows TEXT NOT NULL, salt TEXT NOT NULL, head TEXT NOT NULL)"""
+
+
+Newest = tuple[int, dict[str, int], str]  # a link's number, the last number of each table, and its hash
 
 
 class HashChain:
@@ -35,12 +38,21 @@ class HashChain:
     def __init__(self, database: Database, columns: Mapping[str, str]) -> None:
         self._database, self._columns = database, columns
 
-    def add(self) -> None:
-        """Add a link over what is new since the last one; random salt tells one future from another."""
+    def newest(self) -> Newest:
+        """Return the last link, for `add`."""
         found = self._database.execute(
             "SELECT number, rows, head FROM history ORDER BY number DESC LIMIT 1"
         ).fetchone()
-        number, before, head = (found[0], json.loads(found[1]), found[2]) if found else (0, {}, "")
+        return (found[0], json.loads(found[1]), found[2]) if found else (0, {}, "")
+
+    def add(self, newest: Newest | None = None) -> None:
+        """Add a link over what is new since the last one; random salt tells one future from another.
+
+        Args:
+            newest: The last link when the transaction began: who wrote since has written the next one, and
+                the database refuses this one. None where no other can have written.
+        """
+        number, before, head = newest or self.newest()
         after, salt = self._ends(), secrets.token_hex(16)
         new = {
             table: self._rows(table, before.get(table, 0)) if after[table] > before.get(table, 0) else []

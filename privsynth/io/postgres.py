@@ -28,6 +28,7 @@ DEFAULTS: dict[
     "application_name": "privsynth",
 }
 _SCHEMA = re.compile("[a-z_][a-z0-9_]{0,39}")
+_PORTS = re.compile("[0-9,]*")
 
 
 class ServerRefusal(Exception):
@@ -81,7 +82,7 @@ class Server:
             facts = conninfo_to_dict(plain)
             self._address = make_conninfo(plain, **{k: v for k, v in DEFAULTS.items() if k not in facts})
             self.schema = parts.fragment or schema
-            if not _SCHEMA.fullmatch(self.schema):
+            if not _SCHEMA.fullmatch(self.schema) or not _PORTS.fullmatch(str(facts.get("port", ""))):
                 raise ValueError
         except (ValueError, psycopg.Error):
             raise ServerRefusal(UNREADABLE) from None

@@ -3,9 +3,11 @@
 Who writes holds a lock of the database (an advisory lock, which any role may take and which ends with the
 transaction or its connection) from before the first read until after the commit; under READ COMMITTED every
 statement behind it sees all that was committed before it was granted. So writers go one after the other, as
-in SQLite. A lock for each data set would let no more through: the links of the history are one line. Nothing
-rests on every writer taking the lock: two links of one number, or two steps of one number, cannot both be
-written. Rows are only added; a trigger refuses all else, and the role for fits has no right to it.
+in SQLite. A lock for each data set would let no more through: the links of the history are one line. And of
+writers who were let in together all but one would be refused: each adds the link that follows the one it read
+first, or the step after the last one, and neither can be there twice.
+
+Rows are only added: a trigger refuses all else, and the role for fits has no right to it.
 """
 
 from __future__ import annotations
@@ -82,9 +84,10 @@ class LedgerServer:
         )
         try:
             with self._server.transaction(begin) as database:
+                newest = history(database).newest() if write and in_history else None
                 yield database
-                if in_history and database.total_changes:
-                    history(database).add()
+                if newest is not None and database.total_changes:
+                    history(database).add(newest)
         except ServerRefusal as refusal:
             raise LedgerError(
                 f"the ledger {self.name!r} cannot be used, and nothing more was read: {refusal}"
@@ -97,7 +100,9 @@ class LedgerServer:
             if _is_missing(database, self.schema):
                 self.is_there = False
             else:
-                version, self.home = database.execute("SELECT format, ledger FROM about").fetchone()
+                # by its whole name: a schema that may not be used is as if it were not on the path
+                about = database.execute(f"SELECT format, ledger FROM {self.schema}.about")
+                version, self.home = about.fetchone()
                 if version > FORMAT:
                     raise LedgerError(
                         f"the ledger {self.name!r} has format {version}, this version of privsynth knows up "
@@ -113,7 +118,7 @@ class LedgerServer:
             self._check(make=False)
 
     def _make(self) -> None:
-        with self.transaction(write=True, in_history=False) as database:
+        with self.transaction(write=True, in_history=False) as database:  # there is no history yet
             if not _is_missing(database, self.schema):
                 return  # another process was faster
             found = database.execute(

@@ -71,20 +71,29 @@ class Postgres:
         """Make its files and start it."""
         if os.getuid() == 0:
             shutil.chown(self.folder, "nobody", "nogroup")
-        data, log = str(self.folder / "data"), str(self.log)
+        data = str(self.folder / "data")
         locale = ("--encoding=UTF8", "--locale=C.UTF-8")
         self.run("initdb", "-D", data, "-U", "privsynth", "-A", "trust", "--no-sync", *locale)
+        self.resume()
+
+    def resume(self) -> None:
+        """Start it on the files that are there."""
         options = (
             f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off "
             "-c log_statement=all -c max_connections=20 -c shared_buffers=16MB"
         )
-        self.run("pg_ctl", "-D", data, "-o", options, "-l", log, "-w", "start")
+        data = str(self.folder / "data")
+        self.run("pg_ctl", "-D", data, "-o", options, "-l", str(self.log), "-w", "start")
+
+    def halt(self) -> None:
+        """Stop it as a crash would, whoever is connected."""
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
 
     def stop(self) -> None:
         """Stop it."""
         for connection in self._connections:
             connection.close()
-        self.run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+        self.halt()
 
     def connect(self) -> Any:
         """Return a connection of its driver."""

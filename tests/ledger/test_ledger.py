@@ -641,7 +641,7 @@ def test_any_sequence_on_a_server(server: Postgres) -> None:
         def fresh(self) -> Ledger:
             return Ledger(on_server(server))
 
-    few = settings(max_examples=10, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+    few = settings(max_examples=4, stateful_step_count=25, suppress_health_check=list(HealthCheck))
     run_state_machine_as_test(OnServer, settings=few)
 
 
