@@ -22,8 +22,8 @@ from privsynth.cli.options import (
     Delta,
     Force,
     LedgerPlace,
+    MaybeRecordsPath,
     ModelPath,
-    RecordsPath,
     SchemaPath,
     Sheet,
 )
@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 SynthesizerName = StrEnum("SynthesizerName", {name: name for name in NAMES})  # type: ignore[misc]  # its members are known at run time
 BY_DEFAULT = next(iter(SynthesizerName))
+
+
+DEFAULT_DELTA = 1e-6
 
 
 class Device(StrEnum):
@@ -93,11 +96,13 @@ def plan(
 
 
 def fit(
-    table: RecordsPath,
-    epsilon: Annotated[str, typer.Option(metavar="E|none", help="Budget; 'none' fits without privacy.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="MODEL", help="Where the model goes.")],
+    table: MaybeRecordsPath = None,
+    epsilon: Annotated[
+        str | None, typer.Option(metavar="E|none", help="Budget; 'none' fits without privacy.")
+    ] = None,
     schema_path: Annotated[Path | None, typer.Option("--schema", help="Schema JSON.")] = None,
-    delta: Delta = 1e-6,
+    delta: Delta = DEFAULT_DELTA,
     synthesizer: Annotated[SynthesizerName, typer.Option()] = BY_DEFAULT,
     ledger: LedgerPlace = None,
     dataset: Annotated[
@@ -128,6 +133,14 @@ def fit(
             "guarantee says so.",
         ),
     ] = False,
+    releases: Annotated[
+        Path | None,
+        typer.Option(
+            "--releases",
+            metavar="FOLDER",
+            help="Noisy tables that were released elsewhere, in the place of TABLE: no record is read.",
+        ),
+    ] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard an interrupted run; what it charged stays spent.")
     ] = False,
@@ -141,11 +154,34 @@ def fit(
     """
     from privsynth.cli.images import check_sheet, with_grids, write_sheet
     from privsynth.cli.linked import read_schema
+    from privsynth.cli.releases import fit_releases, refuse_beside_releases
     from privsynth.privacy.distributed import RankStoppedError, is_helper
     from privsynth.schema.linked import LinkedSchema
     from privsynth.synthesizers import LinkedSynthesizer, load, synthesizer_class
     from privsynth.synthesizers.interruption import FitInterrupted
 
+    if releases is not None:
+        fields = {
+            "TABLE": table,
+            "--epsilon": epsilon,
+            "--ledger": ledger,
+            "--dataset": dataset,
+            "--sheet": sheet,
+            "--grids": grids,
+            "--stream": stream,
+            "--rows-may-leave": rows_may_leave or None,
+            "--restart": restart or None,
+            "--delta": None if delta == DEFAULT_DELTA else delta,
+            "--on-violation": None if on_violation is OnViolation.ERROR else on_violation.value,
+            "--synthesizer": None if synthesizer == BY_DEFAULT else synthesizer.value,
+        }
+        refuse_beside_releases(fields)
+        fit_releases(releases, schema_path, output, device=device.value, force=force, as_json=as_json)
+        return
+    if table is None:
+        raise typer.BadParameter("missing; or give --releases FOLDER, of noisy tables", param_hint="'TABLE'")
+    if epsilon is None:
+        raise typer.BadParameter("missing", param_hint="'--epsilon'")
     if schema_path is None:
         raise SchemaError(
             f"fit needs a --schema; `privsynth schema {quote(table)} -o schema.json` drafts one: declare in "
@@ -235,9 +271,7 @@ def show(
         _write_declared(synthesizer, tables, force=force)
     guarantee, lost = synthesizer.guarantee_, synthesizer.lost_columns()
     fields = guarantee | ({"lost_columns": lost} if lost else {})
-    print_result(
-        fields, describe_guarantee(guarantee, lost, synthesizer.schema_.rows_of_persons), as_json=as_json
-    )
+    print_result(fields, describe_guarantee(guarantee, lost, synthesizer.rows_of_persons), as_json=as_json)
 
 
 def _write_declared(synthesizer: Any, folder: Path, *, force: bool) -> None:

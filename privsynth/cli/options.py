@@ -10,15 +10,14 @@ import typer
 TABLES = "CSV (.csv, .csv.gz) or Parquet file, folder of Parquet, or quoted pattern ('visits-*.csv')"
 # texts, not paths: a path would take one slash out of what names a table elsewhere, as duckdb://
 TablePath = Annotated[str, typer.Argument(metavar="TABLE", help=f"{TABLES}.")]
-RecordsPath = Annotated[
-    str,
-    typer.Argument(
-        metavar="TABLE",
-        help=f"{TABLES}; images: a folder of PNG or JPEG, an .npz or an idx file; linked tables: a folder; "
-        "for fit by marginal, a table in an engine: duckdb://PATH#TABLE or "
-        "postgresql://USER@HOST/DATABASE#TABLE.",
-    ),
-]
+_RECORDS = typer.Argument(
+    metavar="TABLE",
+    help=f"{TABLES}; images: a folder of PNG or JPEG, an .npz or an idx file; linked tables: a folder; "
+    "for fit by marginal, a table in an engine: duckdb://PATH#TABLE or "
+    "postgresql://USER@HOST/DATABASE#TABLE.",
+)
+RecordsPath = Annotated[str, _RECORDS]
+MaybeRecordsPath = Annotated[str | None, _RECORDS]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file written by `privsynth fit`.")]
 SchemaPath = Annotated[Path, typer.Option("--schema", help="Schema JSON.")]
 LedgerPlace = Annotated[

@@ -184,7 +184,7 @@ def _print_drawn(
 ) -> None:
     """Say what was written, what is not in it, and what the guarantee does not cover of it."""
     left_out = [name for name in synthesizer.schema_.columns if name not in columns]
-    unit, rows_of_persons = synthesizer.schema_.unit, synthesizer.schema_.rows_of_persons
+    unit, rows_of_persons = synthesizer.schema_.unit, synthesizer.rows_of_persons
     persons = drawing.get("persons")
     for sentence in synthesizer.lost_columns():
         warn(sentence)

@@ -29,9 +29,17 @@ def describe_guarantee(
         at = f"at delta {guarantee['delta']:g}"
         if guarantee.get("given"):
             at += f", given {guarantee['given']}"
+        asked = f"asked for: epsilon {guarantee['epsilon']:g} {at}"
+        spent = f"spent: epsilon {shown_epsilon(guarantee['epsilon_spent'])} {at}"
+        if guarantee.get("stated_by") is not None:  # nobody asked for it here, and nothing was spent here
+            told = shown_epsilon(guarantee["epsilon"])
+            asked, spent = (
+                f"stated: epsilon {told} {at}",
+                "spent here: nothing; it is in no ledger of privsynth",
+            )
         lines += [
-            f"asked for: epsilon {guarantee['epsilon']:g} {at}",
-            f"spent: epsilon {shown_epsilon(guarantee['epsilon_spent'])} {at}",
+            asked,
+            spent,
             f"unit: {guarantee['unit']}, neighbours: {guarantee['neighbours']}",
             f"accountant: {guarantee['accountant']}",
         ]
@@ -39,7 +47,9 @@ def describe_guarantee(
         lines.append(f"interrupted: {guarantee['interrupted']}; what was charged for all of them stays spent")
     if guarantee["unit"] == "person":
         lines.append(f"rows: {rows_of_persons}")
-    lines += _listed("read from the records", _describe_events(guarantee["events"]))
+    is_stated = guarantee.get("stated_by") is not None
+    read = "released elsewhere" if is_stated else "read from the records"
+    lines += _listed(read, _describe_events(guarantee["events"]))
     lines += _listed("declared public", guarantee["public"])
     if lost_columns:
         lines += _listed("not found under the budget", list(lost_columns))

@@ -59,7 +59,18 @@ def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows"
     one = "person" if guarantee.get("unit") == "person" else "record"
     was_in = f"one person's {things} were" if one == "person" else "one record was"
     allowed = 100 * allowed_tpr(_GAME_FPR, epsilon, delta)
+    stated_by = guarantee.get("stated_by")
+    stated = (
+        [
+            f"What follows is the word of {stated_by}, who released the noisy tables that the model is made of. "
+            "No record was read for it here, and nothing of that word was checked."
+        ]
+        if stated_by is not None
+        else []
+    )
+    change = "replacing" if guarantee.get("neighbours") == "replace_one" else "adding or removing"
     return [
+        *stated,
         f"Whoever sees the synthetic {things}, or the model file itself, learns almost the same whether or "
         f"not {was_in} among the real records. That holds for every {one}, against any attacker, whatever "
         "they know already and whatever they compute.",
@@ -70,7 +81,7 @@ def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows"
         f"For membership inference: at a false positive rate of 1 in 100 {one}s, the true positive rate is "
         f"at most {allowed:.3g} in 100.",
         f"It does not hide what is true of people in general: that is what the {things} are for. Two sets of "
-        f"records are neighbours when they differ by adding or removing one {one}; several {one}s together, "
+        f"records are neighbours when they differ by {change} one {one}; several {one}s together, "
         "such as a household, are protected less.",
     ]
 

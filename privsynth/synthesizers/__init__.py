@@ -22,8 +22,11 @@ NAMES: dict[str, str] = {  # on the command line: the class, and the module unde
 }
 
 OF_LINKED_TABLES = {"linked": "linked.marginal.LinkedSynthesizer"}  # taken where a schema describes several
+OF_RELEASES = {"releases": "elsewhere.synthesizer.ReleasesSynthesizer"}  # taken where no record is read
 
 if TYPE_CHECKING:  # what `NAMES` gives, for type checkers and editors; a test compares the two
+    from privsynth.synthesizers.elsewhere.synthesizer import ReleasesSettings as ReleasesSettings
+    from privsynth.synthesizers.elsewhere.synthesizer import ReleasesSynthesizer as ReleasesSynthesizer
     from privsynth.synthesizers.images.base import ImageSynthesizer
     from privsynth.synthesizers.images.diffusion import (
         ImageDiffusionSettings as ImageDiffusionSettings,
@@ -52,7 +55,7 @@ if TYPE_CHECKING:  # what `NAMES` gives, for type checkers and editors; a test c
     TABLE_SYNTHESIZERS: dict[str, type[TableSynthesizer]]
     IMAGE_SYNTHESIZERS: dict[str, type[ImageSynthesizer]]
 
-_ALL = NAMES | OF_LINKED_TABLES
+_ALL = NAMES | OF_LINKED_TABLES | OF_RELEASES
 _BY_CLASS = {where.rpartition(".")[2]: name for name, where in _ALL.items()}
 _BY_SETTINGS = {of_class.replace("Synthesizer", "Settings"): name for of_class, name in _BY_CLASS.items()}
 
@@ -88,11 +91,12 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def load(path: str | Path) -> AnySynthesizer | LinkedSynthesizer:
+def load(path: str | Path) -> AnySynthesizer | LinkedSynthesizer | ReleasesSynthesizer:
     """Read a model file and return the synthesizer that wrote it, ready to sample.
 
     Returns:
-        A `TableSynthesizer`, an `ImageSynthesizer`, or a `LinkedSynthesizer`, as the file says.
+        A `TableSynthesizer`, an `ImageSynthesizer`, a `LinkedSynthesizer` or a `ReleasesSynthesizer`, as the
+        file says.
 
     Raises:
         ModelFileError: If the file is missing, damaged, of another kind, or from a newer version.
@@ -106,5 +110,5 @@ def load(path: str | Path) -> AnySynthesizer | LinkedSynthesizer:
     name = _BY_CLASS.get(str(contents.manifest.get("class")))
     if name is None:
         raise ModelFileError(f"{str(path)!r} holds a model of an unknown class; update privsynth")
-    found: AnySynthesizer | LinkedSynthesizer = _class(name).from_file(path, contents)
+    found: AnySynthesizer | LinkedSynthesizer | ReleasesSynthesizer = _class(name).from_file(path, contents)
     return found

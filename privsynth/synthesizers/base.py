@@ -33,7 +33,7 @@ from privsynth.synthesizers.contract import FitPlan, Model, Progress
 from privsynth.synthesizers.device import resolve_device
 from privsynth.synthesizers.distributed import JointStore, joint_fit
 from privsynth.synthesizers.estimator import Estimator
-from privsynth.synthesizers.fitting import Make, model_of_records, model_of_releases
+from privsynth.synthesizers.fitting import Door, Make, door_to_table, model_of_records, model_of_releases
 from privsynth.synthesizers.guarantee import guarantee_statement
 from privsynth.synthesizers.interruption import FitInterrupted
 from privsynth.synthesizers.run import dataset_name, discard_run
@@ -286,9 +286,32 @@ class Synthesizer(Saved[Model], Estimator):
         )
 
     def _maker(self, settings: Any, device: str) -> Make[Model]:
+        """Return what makes the model, on this device."""
         return lambda curator, seed, progress: self._make(
             curator, settings, seed=seed, device=device, progress=progress
         )
+
+    @staticmethod
+    def _door(settings: Any) -> Door:
+        """Return what makes of records the door, or doors, to them."""
+        return door_to_table
+
+    @staticmethod
+    def _of_table(model: Model, schema: Any) -> Model:
+        """Return the model of a table with this schema, given that of what its records were learnt from."""
+        return model
+
+    def _rebuilt(self) -> Model:
+        store = JointStore()
+        store.set_meta(seed=self.seed_)
+        if self.added_delta_ is not None:
+            store.set_meta(added_delta=self.added_delta_)
+        for release in self.releases_:
+            store.append(release)
+        make = self._maker(self.settings_, resolve_device(self.device_))
+        budget = whole_budget(self.epsilon, self.delta)
+        model = model_of_releases(make, self.schema_, budget, store, door=self._door(self.settings_))
+        return self._of_table(model, self.schema_)
 
     def _take(
         self,

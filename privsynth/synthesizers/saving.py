@@ -16,11 +16,7 @@ from privsynth.errors import ModelFileError
 from privsynth.releases.store import Release
 from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
-from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.contract import Fitted, Model, Settings
-from privsynth.synthesizers.device import resolve_device
-from privsynth.synthesizers.distributed import JointStore
-from privsynth.synthesizers.fitting import Door, Make, door_to_table, model_of_releases
 from privsynth.synthesizers.model_file import DAMAGED, ModelFile, read_model_file, write_model_file
 
 PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
@@ -30,6 +26,7 @@ class Saved(Fitted[Model], ABC):
     """What a synthesizer holds once it is fitted, and how that is written, read and rebuilt."""
 
     settings_type: ClassVar[type[Settings]]
+    arguments: ClassVar[tuple[str, ...]] = ("epsilon", "delta", "random_state")
     epsilon: float | None
     delta: float
     schema_: Schema | LinkedSchema
@@ -43,18 +40,8 @@ class Saved(Fitted[Model], ABC):
     ledger_link_: dict[str, Any] | None
 
     @abstractmethod
-    def _maker(self, settings: Any, device: str) -> Make[Model]:
-        """Return what makes the model, on this device."""
-
-    @staticmethod
-    def _door(settings: Any) -> Door:
-        """Return what makes of records the door, or doors, to them."""
-        return door_to_table
-
-    @staticmethod
-    def _of_table(model: Model, schema: Any) -> Model:
-        """Return the model of a table with this schema, given that of what its records were learnt from."""
-        return model
+    def _rebuilt(self) -> Model:
+        """Return the model as releases, settings and seed give it again."""
 
     @staticmethod
     @abstractmethod
@@ -90,6 +77,12 @@ class Saved(Fitted[Model], ABC):
         self.model_ = model
         self.guarantee_ = statement
 
+    @property
+    def rows_of_persons(self) -> str | None:
+        """What a synthetic row means where the unit is a person; None where it is a record."""
+        said: str | None = self.guarantee_.get("rows")
+        return said or self.schema_.rows_of_persons
+
     def save(self, path: str | Path, *, force: bool = False) -> None:
         """Write the model file: guarantee, weights, releases; nothing of a record.
 
@@ -124,8 +117,8 @@ class Saved(Fitted[Model], ABC):
         """Rebuild a synthesizer from the contents of its file."""
         manifest = contents.manifest
         try:
-            arguments = {name: manifest[name] for name in ("epsilon", "delta", "random_state")}
-            synthesizer = cls(**arguments)
+            synthesizer = cls(**{name: manifest[name] for name in cls.arguments})
+            synthesizer.epsilon, synthesizer.delta = manifest["epsilon"], manifest["delta"]
             settings = cls.settings_type.from_dict(manifest["settings"])
             model = cls._model_from(settings, manifest, contents.weights)
             statement = {"given": model.schema.given, **manifest["guarantee"]}  # older files do not say it
@@ -149,14 +142,5 @@ class Saved(Fitted[Model], ABC):
         Privacy:
             Post-processing.
         """
-        store = JointStore()
-        store.set_meta(seed=self.seed_)
-        if self.added_delta_ is not None:
-            store.set_meta(added_delta=self.added_delta_)
-        for release in self.releases_:
-            store.append(release)
-        make = self._maker(self.settings_, resolve_device(self.device_))
-        budget = whole_budget(self.epsilon, self.delta)
-        door = self._door(self.settings_)
-        model = model_of_releases(make, self.schema_, budget, store, door=door)
-        return self._arrays_of(self._of_table(model, self.schema_))
+        self._fitted()
+        return self._arrays_of(self._rebuilt())

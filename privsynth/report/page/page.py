@@ -97,6 +97,9 @@ def _rows_of_persons(report: dict[str, Any]) -> str | None:
     sizes = [size for size in report.get("tables", {}).values() if size]
     has_persons = any(size["n_units"] != size["n_rows"] for size in sizes)
     unit = (report.get("guarantee") or {}).get("unit")
+    said: str | None = (report.get("guarantee") or {}).get("rows")
+    if said is not None:
+        return said
     if kind_of(report) == "linked":
         return ROWS_OF_LINKED
     if report["settings"].get("sequences"):

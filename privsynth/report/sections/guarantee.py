@@ -43,6 +43,13 @@ def guarantee_verdict(guarantee: Figures | None, n_units: int | None, words: Wor
     epsilon, delta = claim
     evidence = f"epsilon = {epsilon:g}, delta = {delta:g} for one {guarantee.get('unit', 'record')}"
     evidence += given_in_words(guarantee)
+    if guarantee.get("stated_by") is not None:
+        return verdict(
+            question,
+            "not_assessed",
+            f"{evidence}. The model is made of noisy tables that were released elsewhere.",
+            f"Ask {guarantee['stated_by']} how the tables were made, and who has checked that.",
+        )
     if n_units is not None and delta * 10 * n_units > 1:
         return verdict(
             question,

@@ -197,7 +197,7 @@ def measure_base(
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins, given=given)
     condition = _measure_condition(curator, domains, settings.condition_share)
     return BaseMeasurements(
-        domains, FittedCodes.of(domains, whole=_whole(schema, domains)), condition, combinations
+        domains, FittedCodes.of(domains, whole=whole_columns(schema, domains)), condition, combinations
     )
 
 
@@ -250,7 +250,7 @@ def expected_width(column: Column, n_bins: int) -> int:
     return 2 if column.type == "boolean" else n_bins
 
 
-def _whole(schema: Schema, domains: Domains) -> tuple[str, ...]:
+def whole_columns(schema: Schema, domains: Domains) -> tuple[str, ...]:
     """Return the columns whose values a fit keeps apart: target and groups, if they are not too many."""
     columns = condition_columns(schema)
     n_cells = math.prod(domains.by_column[name].size for name in columns)
@@ -258,7 +258,7 @@ def _whole(schema: Schema, domains: Domains) -> tuple[str, ...]:
 
 
 def _measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:
-    columns = _whole(curator.schema, domains)
+    columns = whole_columns(curator.schema, domains)
     if len(columns) < 2:
         return None
     noise = noise_for(share * curator.allowance.mu_squared)

@@ -181,7 +181,7 @@ def fit_marginals(
         options=settings.fit,
         seed=seed,
         device=device,
-        context=_context(curator.schema, domains),
+        context=context_of(curator.schema, domains),
         least_variance=CERTAIN if of_view else 0.0,
     )
     rows = RowBefore(curator.schema, domains.by_column, codes.one_way) if of_view else None
@@ -338,7 +338,7 @@ def cut_norm(schema: Schema, columns: tuple[str, ...], settings: MarginalSetting
     return norm if norm <= LARGEST_NORM else 1.0
 
 
-def _context(schema: Schema, domains: Domains) -> str | None:
+def context_of(schema: Schema, domains: Domains) -> str | None:
     """Return the target if it has few classes: dependence of other columns is measured within them."""
     for column in schema.modelled:
         if column.role == "target" and domains.by_column[column.name].size <= MAX_CLASSES:

@@ -1,0 +1,1 @@
+"""Models of noisy tables that others released: what is stated of them, their cells, and a fit to them."""
