@@ -62,8 +62,8 @@ def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows"
     stated_by = guarantee.get("stated_by")
     stated = (
         [
-            f"What follows is the word of {stated_by}, who released the noisy tables that the model is made of. "
-            "No record was read for it here, and nothing of that word was checked."
+            f"What follows is the word of {stated_by}, who released the noisy tables that the model is made "
+            "of. No record was read for it here, and nothing of that word was checked."
         ]
         if stated_by is not None
         else []

@@ -25,6 +25,9 @@ from privsynth.records.images import read_images
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.sampling.request import SampleRequest
 from privsynth.schema import Schema
+from privsynth.synthesizers.elsewhere.statement import NAME, read_statement
+from privsynth.synthesizers.elsewhere.synthesizer import read_releases
+from tests.helpers.elsewhere import VISITS, counted, state, table, visits
 from tests.helpers.linked import SCHEMA as LINKED
 from tests.helpers.tables import PATIENTS, patients
 
@@ -77,6 +80,17 @@ def _idx(path: Path) -> None:
     _images(path)
 
 
+def _statement(path: Path) -> None:
+    (path.parent / NAME).write_bytes(path.read_bytes())
+    (path.parent / "sex-age.csv").write_bytes(_cells_seeds()[0])
+    read_releases(path.parent, read_statement(path.parent), VISITS)
+
+
+def _cells(path: Path) -> None:
+    stated = state(path.parent, [table(["sex", "age"], 10.0, cells=path.name)])
+    read_releases(stated, read_statement(stated), VISITS)
+
+
 def _store(path: Path) -> None:
     store = ReleaseStore(path)
     try:
@@ -116,6 +130,18 @@ def _parquet_seeds() -> list[bytes]:
 
 def _csv_seeds() -> list[bytes]:
     return [b"age,sex\n41,F\n42,M\n", 'a;b\n"x;y";1,5\n'.encode("utf-16"), b'\xef\xbb\xbfa\tb\n"q""q"\t2\n']
+
+
+def _statement_seeds() -> list[bytes]:
+    def make(path: Path) -> None:
+        state(path.parent, [table(["sex", "age"], 10.0)], epsilon=1.0)
+        (path.parent / NAME).rename(path)
+
+    return _made(make)
+
+
+def _cells_seeds() -> list[bytes]:
+    return [counted(visits(50), ["sex", "age"]).to_csv(index=False).encode()]
 
 
 def _npz_seeds() -> list[bytes]:
@@ -166,6 +192,8 @@ TARGETS = {
     "npz": Target(".npz", _npz_seeds, _images),
     "idx": Target("-images-idx3-ubyte", _idx_seeds, _idx),
     "partial": Target(".partial", _store_seeds, _store),
+    "statement": Target(".json", _statement_seeds, _statement),
+    "cells": Target(".csv", _cells_seeds, _cells),
     "ledger": Target(".sqlite", _ledger_seeds, _ledger),
 }
 
