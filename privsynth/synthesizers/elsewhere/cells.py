@@ -23,11 +23,12 @@ from privsynth.io.tables import open_table
 from privsynth.records.coerce import MISSING_RULE, conform_column
 from privsynth.releases.store import Release
 from privsynth.schema import PRIVATE, Column, Schema, category_text, whole_steps
-from privsynth.synthesizers.elsewhere.statement import StatedTable, Statement, own_file
+from privsynth.synthesizers.elsewhere.statement import LARGEST, StatedTable, Statement, own_file
 
 MAX_FILE_BYTES = 2**28
 MAX_CELLS = 2**22  # of one table
 MAX_CELLS_IN_ALL = 2**24
+LEAST_VARIANCE = 1e-12  # next to none: what is stated to have less has none
 MECHANISM = "stated"  # of the event of a release made elsewhere: no mechanism of ours, and of no known kind
 
 FloatArray = NDArray[np.float64]
@@ -312,8 +313,8 @@ def _numbers(raw: pd.Series, name: str, where: str) -> FloatArray:
     column = Column(name=name, type="real", low=PRIVATE, high=PRIVATE)
     numbers, broken = conform_column(raw.reset_index(drop=True), column)
     out = np.asarray(numbers, dtype=np.float64)
-    if broken or not np.isfinite(out).all():
-        raise TableError(f"{where}: column {name!r}: expected a finite number in every row")
+    if broken or not (np.abs(out) <= LARGEST).all():  # NaN is not
+        raise TableError(f"{where}: column {name!r}: expected a number within {LARGEST:g} in every row")
     return out
 
 
@@ -325,8 +326,8 @@ def _variance(table: StatedTable, frame: Mapping[str, pd.Series], n_rows: int, w
     if (values <= 0).any():
         raise TableError(f"{where}: column {stated!r}: expected a number above 0 in every row, for its noise")
     variance = values if table.std is None else values**2
-    if not (np.isfinite(variance).all() and (variance > 0).all()):
-        raise TableError(f"{where}: the variance of the noise is out of the range of numbers")
+    if (variance < LEAST_VARIANCE).any():
+        raise TableError(f"{where}: expected noise of a variance of at least {LEAST_VARIANCE:g}")
     return np.asarray(variance, dtype=np.float64)
 
 

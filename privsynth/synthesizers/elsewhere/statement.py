@@ -7,7 +7,6 @@ here is that the word is complete, and that it does not contradict itself.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ NAME = "releases.json"
 VERSION = 1
 MAX_BYTES = 2**24  # of the statement
 MAX_TABLES = 4096
+LARGEST = 1e15  # of any number that is stated or counted
 MAX_EDGES = 4097  # of one column in one table
 MECHANISMS = ("gaussian", "discrete_gaussian", "laplace", "geometric", "other")
 NEIGHBOURS = ("add_or_remove_one", "replace_one")
@@ -142,11 +142,11 @@ class _Fields:
         return str(value)
 
     def number(self, name: str, expected: str = "a number above 0", *, least: float = 0.0) -> float | None:
-        """Return a finite number above ``least``; None where there is none."""
+        """Return a number above ``least``, up to `LARGEST`; None where there is none."""
         value = self.fields.get(name)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < math.inf:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least < value <= LARGEST:
             raise self.wrong(name, expected)
         return float(value)
 

@@ -71,6 +71,8 @@ def of_table(**changed: Any) -> Callable[[dict[str, Any]], object]:
         (of_table(variance=100.0), r"either 'std' or 'variance'"),
         (of_table(std=-1.0), r"'std' to be a number above 0, got -1.0"),
         (of_table(std=None, variance=0), r"'variance' to be a number above 0, got 0"),
+        (of_table(std=1e-7, cost={"epsilon": 1e3}), r"noise of a variance of at least 1e-12"),
+        (of_table(cost={"mu": 1e200}), r"'mu' to be a number above 0"),
         (of_table(std="noise"), r"there is no column 'noise'"),
         (of_table(cost={"mu": 0.1, "rho": 0.1}), r"'cost' to hold one of mu, rho and epsilon"),
         (of_table(cost={"mu": 0.1, "delta": 0.1}), r"a delta belongs to an epsilon"),
@@ -131,10 +133,10 @@ def put(column: str, value: Any) -> Callable[[Path], None]:
         (edit(lambda f: pd.concat([f, f.iloc[[2]]])), r"cells overlap: row 11 is a cell that stands there"),
         (edit(lambda f: f.drop(columns="count")), r"there is no column 'count'"),
         (edit(lambda f: f.drop(columns="age")), r"there is no column 'age'"),
-        (put("count", ""), r"column 'count': expected a finite number in every row"),
-        (put("count", "nan"), r"column 'count': expected a finite number in every row"),
-        (put("count", "inf"), r"column 'count': expected a finite number in every row"),
-        (put("count", "many"), r"column 'count': expected a finite number in every row"),
+        (put("count", ""), r"column 'count': expected a number within 1e\+15 in every row"),
+        (put("count", "nan"), r"column 'count': expected a number within 1e\+15 in every row"),
+        (put("count", "inf"), r"column 'count': expected a number within 1e\+15 in every row"),
+        (put("count", "many"), r"column 'count': expected a number within 1e\+15 in every row"),
         (put("sex", "X"), r"column 'sex': a value is not among its categories"),
         (put("sex", ""), r"column 'sex': a field is missing"),
         (put("age", 61), r"row 4: expected 'age' to be the lower end of a bin"),
@@ -260,5 +262,5 @@ def test_on_the_command_line_a_bad_folder_is_one_line(folder: Path, tmp_path: Pa
     )
     refused = run(*arguments)
     assert refused.code == 2
-    assert "expected a finite number in every row" in refused.error
+    assert "expected a number within 1e+15 in every row" in refused.error
     assert not (tmp_path / "m.privsynth").exists()
