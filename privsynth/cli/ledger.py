@@ -146,7 +146,8 @@ def _describe_run(run: RunSummary) -> str:
     from privsynth.accounting.budget import shown_epsilon
 
     return (
-        f"run {run.run} {run.status}: {run.description}; started {run.started}, "
+        f"run {run.run} {run.status}: {run.description}; started {run.started}"
+        f"{f' by {run.who}' if run.who else ''}, "
         f"asked for epsilon {run.epsilon:g} at delta {run.delta:g}, "
         f"spent so far {shown_epsilon(run.epsilon_spent)} (not a claim)"
         + (

@@ -14,7 +14,7 @@ from pathlib import Path
 from privsynth.errors import LedgerError
 from privsynth.errors.sqlite_reasons import is_busy, reason, unreadable, words
 from privsynth.io.sqlite_files import connect, file_system, locks_work, make_whole
-from privsynth.ledger.tables import FILE_SYSTEMS, FORMAT, NUMBER_IN_SQLITE, created, history, since
+from privsynth.ledger.tables import FILE_SYSTEMS, FORMAT, IN_SQLITE, created, history, since
 
 APPLICATION_ID = 0x70727673  # "prvs", so that another program's SQLite file is told apart
 MINIMUM_SIZE = 512  # bytes; the smallest page of an SQLite file
@@ -147,7 +147,7 @@ class LedgerFile:
 
 
 def _fill(database: sqlite3.Connection) -> None:
-    for statement in (*created(NUMBER_IN_SQLITE), FILE_SYSTEMS):
+    for statement in (*created(*IN_SQLITE), FILE_SYSTEMS):
         database.execute(statement)
     history(database).add()
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -25,6 +25,7 @@ class RunSummary:
         description: What it was for.
         status: open, suspended, finished or closed.
         started: When it first reserved, ISO-8601 in UTC.
+        who: The user of a server who reserved it; None in a file.
         epsilon: Asked for.
         delta: Asked for.
         n_events: Events charged.
@@ -44,6 +45,7 @@ class RunSummary:
     epsilon_spent: float
     noiseless_stops: int = 0
     is_stopped: bool = False
+    who: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +90,7 @@ class RunRow:
     epsilon: float
     delta: float
     started: str
+    who: str | None
     plan: Spend
     status: str
     reserved: Spend
@@ -95,16 +98,16 @@ class RunRow:
     @classmethod
     def of(cls, row: Sequence[Any]) -> RunRow:
         """Return the run of a row of `_COLUMNS`."""
-        id, dataset, description, epsilon, delta, started, planned_delta, status, *reserved = row
+        id, dataset, description, epsilon, delta, started, who, planned_delta, status, *reserved = row
         plan = Spend.of_budget(epsilon=epsilon, delta=delta)
         if planned_delta is not None:
             plan = Spend(plan.mu_squared, planned_delta)
-        return cls(id, dataset, description, epsilon, delta, started, plan, status, Spend(*reserved))
+        return cls(id, dataset, description, epsilon, delta, started, who, plan, status, Spend(*reserved))
 
 
 _COLUMNS = (
-    "id, dataset, description, epsilon, delta, started, planned_delta, status, reserved_mu_squared, "
-    "reserved_delta"
+    "id, dataset, description, epsilon, delta, started, runs.who, planned_delta, status, "
+    "reserved_mu_squared, reserved_delta"
 )
 
 
@@ -249,6 +252,7 @@ def run_summary(database: Database, row: RunRow) -> RunSummary:
         epsilon_spent=charged.budget(row.delta)[0],
         noiseless_stops=n_stops,
         is_stopped=row.status == "stopped",
+        who=row.who,
     )
 
 

@@ -25,6 +25,12 @@ LOCK = 0x70727673  # "prvs"; the second half of the lock's key is the schema
 PATIENCE_SECONDS = 60  # for the lock, and for a writer that stands still while it holds it
 
 _NUMBER = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+_WHO = "TEXT NOT NULL DEFAULT session_user"
+_COLUMNS = {  # that are given; the others no role but the owner may make up
+    "limits": " (dataset, epsilon, delta, came_first)",
+    "runs": " (id, dataset, description, epsilon, delta, started, planned_delta)",
+    "states": " (run, status, reserved_mu_squared, reserved_delta, since)",
+}
 _BY_STEWARDS = ("limits", "history")
 _BY_WRITERS = (*(table for table in TABLES if table != "limits"), "history")
 _BEGIN = """BEGIN ISOLATION LEVEL {kind};
@@ -147,7 +153,7 @@ def making(schema: str) -> str:
         f"FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse();"
         for table in tables
     )
-    made = ";\n".join(created(_NUMBER, exists="IF NOT EXISTS "))
+    made = ";\n".join(created(_NUMBER, _WHO, exists="IF NOT EXISTS "))
     return f"""CREATE SCHEMA IF NOT EXISTS {schema};
 SET LOCAL search_path TO {schema}, pg_temp;
 {made};
@@ -167,9 +173,12 @@ def roles(schema: str) -> str:
         f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {schema}_{role};"
         for role in ("reader", "writer", "steward")
     )
-    return f"""{made}
-GRANT INSERT ON {_list(schema, _BY_WRITERS)} TO {schema}_writer;
-GRANT INSERT ON {_list(schema, _BY_STEWARDS)} TO {schema}_steward;"""
+    granted = "\n".join(
+        f"GRANT INSERT{_COLUMNS.get(table, '')} ON {schema}.{table} TO {schema}_{role};"
+        for role, tables in (("writer", _BY_WRITERS), ("steward", _BY_STEWARDS))
+        for table in tables
+    )
+    return f"{made}\n{granted}"
 
 
 def script(schema: str = SCHEMA) -> str:
@@ -181,7 +190,3 @@ def script(schema: str = SCHEMA) -> str:
         schema: Where the ledger is; letters, digits and underscores.
     """
     return f"BEGIN;\n{making(schema)}\n{roles(schema)}\nCOMMIT;\n"
-
-
-def _list(schema: str, tables: tuple[str, ...]) -> str:
-    return ", ".join(f"{schema}.{table}" for table in tables)

@@ -13,18 +13,19 @@ FORMAT = 4
 
 STATUSES = "'open', 'stopped', 'suspended', 'finished', 'closed'"  # stopped: open, and its records stopped it
 
-# `number` is an ever larger whole number, written as the engine at hand declares one
+# `number` is an ever larger whole number, and `who` the user of a server that added the row, NULL in a file;
+# the engine fills both
 TABLES = {
     "units": "number {number}, dataset TEXT NOT NULL, unit TEXT NOT NULL",
     "limits": """number {number}, dataset TEXT NOT NULL, epsilon DOUBLE PRECISION NOT NULL,
-        delta DOUBLE PRECISION NOT NULL, came_first INTEGER""",  # NULL: not known
+        delta DOUBLE PRECISION NOT NULL, came_first INTEGER, who {who}""",  # NULL: not known
     "runs": """number {number}, id TEXT NOT NULL UNIQUE, dataset TEXT NOT NULL, description TEXT NOT NULL,
         epsilon DOUBLE PRECISION NOT NULL, delta DOUBLE PRECISION NOT NULL, started TEXT NOT NULL,
-        planned_delta DOUBLE PRECISION""",  # NULL: the share of its delta that is set aside
+        planned_delta DOUBLE PRECISION, who {who}""",  # NULL: the share of its delta that is set aside
     "states": f"""number {{number}}, run TEXT NOT NULL REFERENCES runs (id),
         status TEXT NOT NULL CHECK (status IN ({STATUSES})),
         reserved_mu_squared DOUBLE PRECISION NOT NULL, reserved_delta DOUBLE PRECISION NOT NULL,
-        since TEXT NOT NULL""",
+        since TEXT NOT NULL, who {{who}}""",
     "events": """number {number}, run TEXT NOT NULL REFERENCES runs (id), sequence INTEGER NOT NULL,
         key TEXT NOT NULL, event TEXT NOT NULL, mu_squared DOUBLE PRECISION NOT NULL,
         delta DOUBLE PRECISION NOT NULL, charged TEXT NOT NULL, UNIQUE (run, sequence)""",
@@ -58,21 +59,22 @@ def history(database: Database) -> HashChain:
     return HashChain(database, _IN_HISTORY)
 
 
-def created(number: str, *, exists: str = "") -> list[str]:
+def created(number: str, who: str, *, exists: str = "") -> list[str]:
     """Return the statements that make all tables.
 
     Args:
         number: How the engine declares an ever larger whole number.
+        who: How it declares the name of who adds a row.
         exists: ``"IF NOT EXISTS "``, to leave what is there as it is.
     """
-    tables = [f"CREATE TABLE {exists}{t} ({c.format(number=number)})" for t, c in TABLES.items()]
+    tables = [f"CREATE TABLE {exists}{t} ({c.format(number=number, who=who)})" for t, c in TABLES.items()]
     of_history = HISTORY.replace("CREATE TABLE ", f"CREATE TABLE {exists}")
     return [*tables, of_history, *(index.format(exists=exists) for index in INDICES)]
 
 
 # -- how older formats, which SQLite files alone have, become this one -------------------------------------
 
-NUMBER_IN_SQLITE = "INTEGER PRIMARY KEY"
+IN_SQLITE = ("INTEGER PRIMARY KEY", "TEXT")
 FILE_SYSTEMS = "CREATE TABLE file_systems (name TEXT PRIMARY KEY)"
 
 # Format 2 counts gradient steps and noiseless stops. Of a block that format 1 charged nobody but a file that
@@ -102,13 +104,13 @@ _STOPS_SINCE_3 = (
 )
 _SINCE_3 = (
     *(f"ALTER TABLE {table} RENAME TO old_{table}" for table in _OLD),
-    *created(NUMBER_IN_SQLITE, exists="IF NOT EXISTS "),
+    *created(*IN_SQLITE, exists="IF NOT EXISTS "),
     """INSERT INTO units (dataset, unit)
         SELECT name, unit FROM old_datasets WHERE unit IS NOT NULL ORDER BY rowid""",
     """INSERT INTO limits (dataset, epsilon, delta, came_first)
         SELECT name, limit_epsilon, limit_delta, limit_came_first FROM old_datasets
         WHERE limit_epsilon IS NOT NULL ORDER BY rowid""",
-    """INSERT INTO runs
+    """INSERT INTO runs (number, id, dataset, description, epsilon, delta, started, planned_delta)
         SELECT rowid, id, dataset, description, epsilon, delta, started, planned_delta FROM old_runs""",
     f"{_STATES_SINCE_3} run, {_STOPS_SINCE_3} WHERE is_over OR status <> 'open' ORDER BY old_stops.rowid",
     f"""{_STATES_SINCE_3} id, status, reserved_mu_squared, reserved_delta, substr(started, 1, 10)

@@ -7,9 +7,10 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,11 @@ import numpy as np
 import pandas as pd
 
 import privsynth
+from privsynth.accounting.events import Gaussian
 from privsynth.cli.linked import read_schema
 from privsynth.cli.request import read_request_file
 from privsynth.io.tables import open_table
-from privsynth.ledger.ledger import Ledger
+from privsynth.ledger.ledger import Ledger, Unit
 from privsynth.records.images import read_images
 from privsynth.releases.store import Release, ReleaseStore
 from privsynth.sampling.request import SampleRequest
@@ -179,7 +181,18 @@ def _store_seeds() -> list[bytes]:
 
 
 def _ledger_seeds() -> list[bytes]:
-    return [(OLDER / "ledger.sqlite").read_bytes()]
+    def make(path: Path) -> None:
+        ledger = Ledger(path)
+        ledger.set_limit("d", epsilon=9.0, delta=1e-5)
+        run = ledger.reserve(dataset="d", unit=Unit(unit="record"), epsilon=1.0, delta=1e-6, description="")
+        ledger.charge(run, Gaussian(purpose="counts", noise_multiplier=20.0), "k")
+        ledger.stop(run)
+
+    def make_third(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript((OLDER.parent / "third" / "ledger.sql").read_text())
+
+    return [(OLDER / "ledger.sqlite").read_bytes(), *_made(make), *_made(make_third)]
 
 
 TARGETS = {

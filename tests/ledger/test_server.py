@@ -167,10 +167,13 @@ def test_a_writer_fits_a_steward_sets_limits_and_a_reader_reads(users: Callable[
     (summary,) = Ledger(reader).datasets()
     assert (summary.limit, summary.limit_came_first) == ((1.2, 1e-5), True)
     assert [(r.status, r.n_events) for r in summary.runs] == [("finished", len(model.releases_))]
+    assert summary.runs[0].who == f"{schema_of(writer)}_a_writer"
+    assert f" by {summary.runs[0].who}, asked for" in run("ledger", "show", "--ledger", reader).out
     no_right = "its user may not do this. `privsynth ledger roles` prints what its owner runs"
     for refused in (
         lambda: Ledger(writer).set_limit("clinic", epsilon=9.0, delta=1e-5),
         lambda: reserve(Ledger(steward), dataset="other"),
+        lambda: as_somebody_else(Ledger(writer), summary.runs[0].run),
         lambda: reserve(Ledger(reader), dataset="other"),
         lambda: Ledger(users("nobody")).datasets(),
         lambda: Ledger(users("nobody").partition("#")[0] + "#not_there"),
@@ -178,6 +181,12 @@ def test_a_writer_fits_a_steward_sets_limits_and_a_reader_reads(users: Callable[
         with pytest.raises(LedgerError, match=no_right):
             refused()
     assert [summary] == Ledger(reader).datasets()
+
+
+def as_somebody_else(ledger: Ledger, of: str) -> None:
+    with ledger._store.transaction(write=True) as database:
+        columns = "run, status, reserved_mu_squared, reserved_delta, since"
+        database.execute(f"INSERT INTO states ({columns}, who) VALUES (?, 'closed', 0, 0, '', 'eve')", (of,))
 
 
 @pytest.mark.parametrize("who", ["writer", "steward", "owner"])
