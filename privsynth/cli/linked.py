@@ -49,6 +49,7 @@ def sample_linked(
     *,
     seed: int | None,
     force: bool,
+    jobs: int | None,
     as_json: bool,
     refused: dict[str, object],
 ) -> None:
@@ -60,6 +61,7 @@ def sample_linked(
         wanted: What is asked for of persons.
         seed: Makes the result repeatable.
         force: Replace existing files.
+        jobs: How many processes draw; one if None.
         as_json: Print JSON.
         refused: Flags that mean nothing here, by name; None where they are not set.
 
@@ -76,7 +78,13 @@ def sample_linked(
     check_output_folder(folder, names, force=force)
     with progress_said(at_least=PROGRESS_ROWS) as progress:
         sizes = synthesizer.sample_to(
-            folder, **wanted, suffix=SUFFIX, random_state=seed, force=force, progress=progress
+            folder,
+            **wanted,
+            suffix=SUFFIX,
+            random_state=seed,
+            force=force,
+            jobs=1 if jobs is None else jobs,
+            progress=progress,
         )
     drawing = {"rebalancing_cost": None, "not_covered": []} | synthesizer.drawing(**wanted)
     for sentence in synthesizer.lost_columns():

@@ -93,6 +93,10 @@ def sample(
             help="In CSV files, put an apostrophe before texts that a spreadsheet would take for formulas.",
         ),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processes that draw; the rows are the same whatever their number."),
+    ] = None,
     sheet: Sheet = None,
     seed: Seed = None,
     force: Force = False,
@@ -125,6 +129,7 @@ def sample(
             wanted,
             seed=seed,
             force=force,
+            jobs=jobs,
             as_json=as_json,
             refused={
                 "--complete": complete,
@@ -136,6 +141,8 @@ def sample(
         return
     if spreadsheet_safe and (synthesizer.schema_.image is not None or complete is not None):
         raise ParameterError("--spreadsheet-safe is for tables that are drawn; leave it out")
+    if jobs is not None and (synthesizer.schema_.image is not None or complete is not None):
+        raise ParameterError("--jobs is for tables that are drawn; leave it out")
     check_sample_output(synthesizer, output, force=force)
     check_sheet(sheet, synthesizer.name, force=force)
     columns = [column.name for column in synthesizer.schema_.output_columns]
@@ -154,6 +161,7 @@ def sample(
         what = "synthetic rows" if synthesizer.schema_.image is None else "synthetic images"
         with progress_said(at_least=PROGRESS_ROWS) as progress:
             of_tables: dict[str, Any] = {"in_spreadsheets": True} if spreadsheet_safe else {}
+            of_tables |= {} if jobs is None else {"jobs": jobs}
             n_rows = synthesizer.sample_to(
                 output, **wanted, **of_tables, random_state=seed, force=force, progress=progress
             )

@@ -331,3 +331,16 @@ def labels_to_values(codes: IntArray, labels: Sequence[Category | None]) -> pd.S
     if None not in labels:
         table = table.infer_objects()
     return table.take(codes).reset_index(drop=True)
+
+
+def labels_listed(codes: IntArray, labels: Sequence[Category | None]) -> pd.Series:
+    """Return the same values as a categorical: each label is held once, and a code for each row."""
+    known = dict.fromkeys(label for label in labels if label is not None)
+    code_of = {label: code for code, label in enumerate(known)}
+    kind = np.int8 if len(known) <= 127 else np.int32
+    table = np.array([-1 if label is None else code_of[label] for label in labels], dtype=kind)
+    categories = pd.Index([*known], dtype=object)
+    if None not in labels:
+        categories = categories.infer_objects()
+    dtype = pd.CategoricalDtype(categories)
+    return pd.Series(pd.Categorical.from_codes(table[codes], dtype=dtype, validate=False), copy=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 RUN = 64  # codes that `draw_each` takes together
+COUNTED = 4  # codes a draw up to which counting how often each comes is faster than looking draws up
 
 
 class Distributions:
@@ -19,8 +22,8 @@ class Distributions:
     (systematic sampling: Madow and Madow 1944, "On the theory of systematic sampling"). So a table of rows
     holds less chance than rows drawn one by one would.
 
-    The cumulative weights of all rows lie on one line, a unit each; a level stays below the end of its unit
-    also where the sum is rounded, so a code of weight zero is never drawn.
+    The m levels of a row lie evenly spaced on its cumulative weights, moved by one random shift. They stay
+    below the end of the row's unit also where sums are rounded, so a code of weight zero is never drawn.
 
     Args:
         weights: At least zero, not normalised, ``(n_rows, n_codes)``; nothing may be drawn from a row of
@@ -33,13 +36,18 @@ class Distributions:
     """
 
     def __init__(self, weights: NDArray[np.floating]) -> None:
-        self._n_rows, n_codes = weights.shape
-        self._first = np.arange(self._n_rows) * n_codes  # where the codes of each row begin
-        line = np.cumsum(weights, axis=1, dtype=np.float64)
-        total = line[:, -1:].copy()
-        np.divide(line, total, out=line, where=total > 0)
-        line += np.arange(self._n_rows)[:, None]
-        self._line = line.ravel()
+        self._n_rows, self._n_codes = weights.shape
+        self._first = np.arange(self._n_rows) * self._n_codes  # where the codes of each row begin
+        within = np.cumsum(weights, axis=1, dtype=np.float64)
+        total = within[:, -1:].copy()
+        np.divide(within, total, out=within, where=total > 0)
+        self._up_to: FloatArray | None = np.where(within < 1.0, within, 2.0)  # beyond any rounding
+
+    @cached_property
+    def _line(self) -> FloatArray:
+        assert self._up_to is not None
+        line: FloatArray = np.minimum(self._up_to, 1.0) + np.arange(self._n_rows)[:, None]
+        return line.reshape(-1)
 
     @classmethod
     def of_runs(cls, weights: FloatArray, row: IntArray, *, n_rows: int) -> Distributions:
@@ -58,6 +66,7 @@ class Distributions:
         before, total = sums[begin], sums[end] - sums[begin]
         within = np.divide(sums[1:] - before[row], total[row], out=np.zeros(len(row)), where=total[row] > 0)
         runs = cls(np.ones((n_rows, 1)))
+        runs._up_to = None
         runs._first = np.zeros(n_rows, dtype=np.int64)
         runs._line = row + within
         return runs
@@ -65,16 +74,40 @@ class Distributions:
     def draw(self, rows: IntArray, rng: np.random.Generator) -> IntArray:
         """Draw a code from the distribution of each row named, in any order, ``(n,)``."""
         order = rng.permutation(len(rows))
-        order = order[np.argsort(rows[order].astype(np.min_scalar_type(self._n_rows)), kind="stable")]
-        row = rows[order]
+        kept = rows[order].astype(np.min_scalar_type(self._n_rows))
+        order = order[np.argsort(kept, kind="stable")]  # rows together, those of one in random order
         size = np.bincount(rows, minlength=self._n_rows)
-        rank = np.arange(len(rows)) - (np.cumsum(size) - size)[row]
         shift = rng.random((self._n_rows,))
-        level = (rank + shift[row]) / size[row]
-        level = row + (1.0 - np.spacing(float(self._n_rows))) * level
         codes = np.empty(len(rows), dtype=np.int64)
-        codes[order] = np.searchsorted(self._line, level, side="right") - self._first[row]
+        named = np.flatnonzero(size)
+        if self._up_to is not None and len(named) * self._n_codes <= COUNTED * len(rows):
+            up_to = self._up_to if len(named) == self._n_rows else self._up_to[named]
+            codes[order] = _counted(up_to, size[named], shift[named])
+        else:
+            codes[order] = self._searched(np.repeat(named, size[named]), size, shift)
         return codes
+
+    def _searched(self, row: IntArray, size: IntArray, shift: FloatArray) -> IntArray:
+        """Return the same by looking each draw up: for few draws over many codes."""
+        rank = np.arange(len(row)) - (np.cumsum(size) - size)[row]
+        level = row + (1.0 - np.spacing(float(self._n_rows))) * ((rank + shift[row]) / size[row])
+        return np.searchsorted(self._line, level, side="right") - self._first[row]
+
+
+def _counted(up_to: FloatArray, size: IntArray, shift: FloatArray) -> IntArray:
+    """Return the codes of rows one after the other, from how often each comes.
+
+    Args:
+        up_to: Cumulative shares of each row's codes, 2 from the last one that has any on, ``(n, n_codes)``.
+        size: Draws of each row, at least 1, ``(n,)``.
+        shift: Where the first draw of each lies, in [0, 1), ``(n,)``.
+    """
+    counts = up_to * size[:, None]
+    counts -= shift[:, None]
+    np.minimum(np.ceil(counts, out=counts), size[:, None], out=counts)
+    each = counts.astype(np.int64)
+    each[:, 1:] -= each[:, :-1].copy()
+    return np.repeat(np.tile(np.arange(up_to.shape[1]), len(up_to)), each.reshape(-1))
 
 
 def draw_each(weights: NDArray[np.floating], rng: np.random.Generator) -> IntArray:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from privsynth.domains.systematic import Distributions, draw_each
 from privsynth.errors import RequestError, UnsupportedRequestError
+from privsynth.sampling.blocks import BLOCK_ROWS
 from privsynth.sampling.bound_rows import (
     Bound,
     BoundRows,
@@ -27,7 +28,7 @@ from privsynth.sampling.factors import Drawn, Factor
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.intervals import IntervalColumn
 from privsynth.sampling.posterior import LogWeights, Posterior, as_weights
-from privsynth.sampling.rows import BLOCK_ROWS, to_frame
+from privsynth.sampling.rows import to_frame
 from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel
 
 IntArray = NDArray[np.int64]

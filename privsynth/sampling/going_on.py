@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from privsynth.domains.encoding import DiscreteDomain, Domain
 from privsynth.domains.systematic import Distributions
 from privsynth.errors import RequestError
+from privsynth.sampling.blocks import BLOCK_ROWS
 from privsynth.sampling.bound_rows import Known, known_of
 from privsynth.sampling.completion import foreign_columns
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel
 from privsynth.sampling.posterior import as_weights
-from privsynth.sampling.rows import BLOCK_ROWS, to_frame
+from privsynth.sampling.rows import to_frame
 from privsynth.sampling.table_model import CELLS_AT_ONCE
 from privsynth.sampling.walk import Walk, numbers_of
 from privsynth.schema.sequences import FIRST, N_RECORDS, START, columns_of_persons, columns_of_rows

@@ -6,7 +6,7 @@ each next one given the person and the row before: exactly, by the mixture given
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from privsynth.domains.encoding import Domain, NumericDomain
 from privsynth.errors import RequestError
+from privsynth.sampling.blocks import BLOCK_ROWS, Block, Drawing, Made, Part, PartSize
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.request import SampleRequest
-from privsynth.sampling.rows import BLOCK_ROWS, coded_blocks, to_frame
+from privsynth.sampling.rows import draw_cells, frames_of
 from privsynth.sampling.table_model import TableModel
 from privsynth.sampling.walk import Walk, numbers_of
 from privsynth.schema import Schema
@@ -92,6 +93,59 @@ class SequenceModel:
         self.rows.require_feasible()
 
 
+@dataclass(frozen=True)
+class Histories(Drawing):
+    """Draws persons with all their rows: those of one together, and in their order.
+
+    Attributes:
+        model: The fitted model.
+        plan: Persons to draw: a plan over `SequenceModel.persons`.
+        most: How many persons make a block.
+    """
+
+    model: SequenceModel
+    plan: Plan
+    most: int
+
+    @property
+    def tables(self) -> dict[str, TableModel]:
+        """See `Drawing`."""
+        return {"": self.model.table}
+
+    @cached_property
+    def _walk(self) -> Walk:
+        return Walk(self.model.schema, self.model.rows, self.model.calibration)
+
+    def draw(self, block: Block) -> dict[str, Part]:
+        """See `Drawing`."""
+        rng = block.generator()
+        drawn, person = self._walk.rows(draw_cells(self.plan, block.sizes, rng), rng)
+        return {"": Part(drawn, len(person), person)}
+
+    def made(self, rng: np.random.Generator) -> Made:
+        """See `Drawing`."""
+        schema, n = self.model.schema, self.plan.n_rows
+        names = [c.name for c in schema.columns.values() if not c.per and c.role != "person_id"]
+        of_rows = GeneratedColumns(schema, n, rng, columns=names)
+        of_persons = GeneratedColumns(self.plan.prepared.model.schema, n, rng)
+
+        def make(n: int, sizes: Mapping[str, PartSize]) -> dict[str, dict[str, pd.Series]]:
+            person = sizes[""].above
+            shared = {
+                name: values.iloc[person].reset_index(drop=True)
+                for name, values in of_persons.next(n).items()
+            }
+            return {"": shared | of_rows.next(sizes[""].n_rows)}
+
+        return make
+
+
+def histories_of(model: SequenceModel, plan: Plan) -> Histories:
+    """Return what draws the persons of a plan with all their rows, in blocks of whole persons."""
+    most = min(max(1, BLOCK_ROWS // most_records(model.schema)), PERSONS_AT_ONCE)
+    return Histories(model, plan, most)
+
+
 def draw_histories(model: SequenceModel, plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
     """Draw the persons of a plan with all their rows, block after block of whole persons.
 
@@ -100,14 +154,7 @@ def draw_histories(model: SequenceModel, plan: Plan, rng: np.random.Generator) -
         plan: Persons to draw: a plan over `SequenceModel.persons`.
         rng: Source of the draws.
     """
-    of_rows = [c.name for c in model.schema.columns.values() if not c.per and c.role != "person_id"]
-    made_of_rows = GeneratedColumns(model.schema, plan.n_rows, rng, columns=of_rows)
-    most = min(max(1, BLOCK_ROWS // most_records(model.schema)), PERSONS_AT_ONCE)
-    walk = Walk(model.schema, model.rows, model.calibration)
-    for persons, made in coded_blocks(plan, rng, most=most):
-        drawn, person = walk.rows(persons, rng)
-        texts = {name: values.iloc[person].reset_index(drop=True) for name, values in made.items()}
-        yield to_frame(model.table, drawn, texts | made_of_rows.next(len(person)))
+    return (frames[""] for frames in frames_of(histories_of(model, plan), rng))
 
 
 def expected_rows(model: SequenceModel, n_persons: int) -> int:

@@ -14,13 +14,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain
+from privsynth.sampling.blocks import BLOCK_ROWS, Block, Drawing, Made, Part, PartSize
 from privsynth.sampling.bound_rows import Known
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.histories import PERSONS_AT_ONCE, SequenceModel, mean_of_counts
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.posterior import LogWeights
-from privsynth.sampling.rows import BLOCK_ROWS, coded_blocks, every_label, to_frame
+from privsynth.sampling.rows import draw_cells, every_label, frames_of
 from privsynth.sampling.table_model import TableModel
 from privsynth.sampling.walk import Walk, numbers_of
 from privsynth.schema import category_text
@@ -105,6 +106,70 @@ def draw_linked(model: LinkedModel, plan: Plan, rng: np.random.Generator) -> dic
     return {name: pd.concat([block[name] for block in blocks], ignore_index=True) for name in blocks[0]}
 
 
+@dataclass(frozen=True)
+class Families(Drawing):
+    """Draws persons and all that belongs to them.
+
+    Attributes:
+        model: The fitted model.
+        plan: Persons to draw: a plan over `LinkedModel.persons`.
+        most: How many persons make a block.
+    """
+
+    model: LinkedModel
+    plan: Plan
+    most: int
+
+    @property
+    def tables(self) -> dict[str, TableModel]:
+        """See `Drawing`."""
+        return self.model.tables
+
+    def draw(self, block: Block) -> dict[str, Part]:
+        """See `Drawing`."""
+        model, rng = self.model, block.generator()
+        seen: dict[str, dict[str, Coded]] = {}  # of each table, what those below it know of its rows
+        parts: dict[str, Part] = {}
+        for name, table in model.schema.tables.items():
+            above: dict[str, Coded] = {}
+            if table.parent is None:
+                drawn = draw_cells(self.plan, block.sizes, rng)
+                parts[name] = Part(drawn, block.n)
+            else:
+                drawn, parent = children(model, name, seen[table.parent], rng)
+                above = {column: of.of_rows(parent) for column, of in seen[table.parent].items()}
+                parts[name] = Part(drawn, len(parent), parent)
+            seen[name] = above | own_of(model, name, drawn)
+        return parts
+
+    def made(self, rng: np.random.Generator) -> Made:
+        """See `Drawing`."""
+        tables, n = self.model.schema.tables, self.plan.n_rows
+        columns = {
+            name: GeneratedColumns(
+                self.plan.prepared.model.schema if table.parent is None else table.schema, n, rng
+            )
+            for name, table in tables.items()
+        }
+
+        def make(n: int, sizes: Mapping[str, PartSize]) -> dict[str, dict[str, pd.Series]]:
+            out: dict[str, dict[str, pd.Series]] = {}
+            for name, table in tables.items():
+                out[name] = columns[name].next(sizes[name].n_rows)
+                if table.parent is not None:
+                    keys = out[table.parent][str(tables[table.parent].key)]
+                    out[name][str(table.parent_key)] = pd.Series(keys.take(sizes[name].above).to_numpy())
+            return out
+
+        return make
+
+
+def families_of(model: LinkedModel, plan: Plan) -> Families:
+    """Return what draws the persons of a plan and all that belongs to them, in blocks of whole persons."""
+    most = max(FEWEST_PERSONS, min(PERSONS_AT_ONCE, BLOCK_ROWS // model.schema.max_records_per_person))
+    return Families(model, plan, most)
+
+
 def draw_linked_blocks(
     model: LinkedModel, plan: Plan, rng: np.random.Generator
 ) -> Iterator[dict[str, pd.DataFrame]]:
@@ -120,14 +185,7 @@ def draw_linked_blocks(
     Yields:
         Table name to its rows: keys, the other columns of the schema; those of one parent together.
     """
-    of_tables = {
-        name: GeneratedColumns(table.schema, plan.n_rows, rng)
-        for name, table in model.schema.tables.items()
-        if table.parent is not None
-    }
-    most = max(FEWEST_PERSONS, min(PERSONS_AT_ONCE, BLOCK_ROWS // model.schema.max_records_per_person))
-    for persons in coded_blocks(plan, rng, most=most):
-        yield _family(model, persons, of_tables, rng)
+    return frames_of(families_of(model, plan), rng)
 
 
 def every_label_of_tables(model: LinkedModel) -> dict[str, pd.DataFrame]:
@@ -149,33 +207,6 @@ def expected_rows_of_tables(model: LinkedModel, n_persons: int) -> int:
             each[name] = each[table.parent] * mean_of_counts(view.domains[count], view.table((count,)))
             total += each[name]
     return round(total)
-
-
-def _family(
-    model: LinkedModel,
-    persons: tuple[dict[str, Drawn], dict[str, pd.Series]],
-    of_tables: Mapping[str, GeneratedColumns],
-    rng: np.random.Generator,
-) -> dict[str, pd.DataFrame]:
-    """Return persons with all that belongs to them."""
-    schema = model.schema
-    seen: dict[str, dict[str, Coded]] = {}  # of each table, what those below it know of its rows
-    frames: dict[str, pd.DataFrame] = {}
-    for name, table in schema.tables.items():
-        if table.parent is None:
-            drawn, made = persons
-            above, parent = {}, None
-        else:
-            drawn, parent = children(model, name, seen[table.parent], rng)
-            made = of_tables[name].next(len(parent))
-            above = {column: of.of_rows(parent) for column, of in seen[table.parent].items()}
-        seen[name] = above | own_of(model, name, drawn)
-        frame = to_frame(model.tables[name], drawn, made)
-        if table.parent is not None and parent is not None:
-            keys = frames[table.parent][str(schema.tables[table.parent].key)]
-            frame[str(table.parent_key)] = keys.take(parent).to_numpy()
-        frames[name] = frame
-    return frames
 
 
 def own_of(model: LinkedModel, name: str, drawn: Mapping[str, Drawn]) -> dict[str, Coded]:

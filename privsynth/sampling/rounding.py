@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_matrix, hstack, vstack
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -124,6 +122,9 @@ def whole_table(table: FloatArray, margins: Sequence[Margin], rng: np.random.Gen
 
 def _program(table: FloatArray, margins: Sequence[Margin]) -> IntArray:
     """Return the whole table with these margins that is nearest in absolute differences."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_matrix, hstack, vstack
+
     used = np.flatnonzero(table > 0)
     n = len(used)
     down = np.floor(table[used] + SLACK)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from privsynth.domains.encoding import Domain, NumericDomain, labels_to_values, ticks_to_values, to_ticks
+from privsynth.domains.encoding import (
+    Domain,
+    NumericDomain,
+    labels_listed,
+    labels_to_values,
+    ticks_to_values,
+    to_ticks,
+)
 from privsynth.domains.systematic import Distributions
+from privsynth.sampling.blocks import BLOCK_ROWS, Block, Drawing, Made, Part, PartSize
 from privsynth.sampling.factors import Drawn
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.plan import Plan
@@ -18,17 +27,51 @@ from privsynth.schema.constraints import Sum
 
 IntArray = NDArray[np.int64]
 
-BLOCK_ROWS = 2**16
+
+@dataclass(frozen=True)
+class Rows(Drawing):
+    """Draws rows that stand alone, all cells mixed in uniformly random order.
+
+    Any cut of the stream is in random order, and the cells' totals are exact.
+    """
+
+    plan: Plan
+    most: int
+
+    @property
+    def tables(self) -> dict[str, TableModel]:
+        """See `Drawing`."""
+        return {"": self.plan.prepared.model}
+
+    def draw(self, block: Block) -> dict[str, Part]:
+        """See `Drawing`."""
+        return {"": Part(draw_cells(self.plan, block.sizes, block.generator()), block.n)}
+
+    def made(self, rng: np.random.Generator) -> Made:
+        """See `Drawing`."""
+        columns = GeneratedColumns(self.plan.prepared.model.schema, self.plan.n_rows, rng)
+        return lambda n, sizes: {"": columns.next(n)}
+
+
+def rows_of(plan: Plan, *, most: int | None = None) -> Rows:
+    """Return what draws the rows of a plan in blocks of ``most``; of `BLOCK_ROWS` if None."""
+    return Rows(plan, most or BLOCK_ROWS)
+
+
+def frames_of(drawing: Drawing, rng: np.random.Generator) -> Iterator[dict[str, pd.DataFrame]]:
+    """Draw the tables of all blocks in this process, block after block."""
+    made = drawing.made(rng)
+    for block in drawing.blocks(rng):
+        parts = drawing.draw(block)
+        beside = made(block.n, {name: PartSize(part.n_rows, part.above) for name, part in parts.items()})
+        yield {
+            name: to_frame(drawing.tables[name], part.columns, beside[name]) for name, part in parts.items()
+        }
 
 
 def draw_blocks(plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
-    """Draw the rows of a plan, all cells mixed in uniformly random order, block after block.
-
-    How many rows of each cell fall into a block is hypergeometric, as in a shuffled deck; within the block
-    rows are shuffled. So any cut of the stream is in random order, and the cells' totals are exact.
-    """
-    for frame, _ in draw_coded_blocks(plan, rng):
-        yield frame
+    """Draw the rows of a plan, block after block."""
+    return (frames[""] for frames in frames_of(rows_of(plan), rng))
 
 
 def draw_coded_blocks(
@@ -52,22 +95,11 @@ def draw_rows(plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
 def coded_blocks(
     plan: Plan, rng: np.random.Generator, *, most: int | None = None
 ) -> Iterator[tuple[dict[str, Drawn], dict[str, pd.Series]]]:
-    """Draw codes and ticks, and make the columns beside them, block after block; one at least.
-
-    Args:
-        plan: What will be drawn.
-        rng: Source of the draws.
-        most: Rows of a block; `BLOCK_ROWS` if None.
-    """
-    made = GeneratedColumns(plan.prepared.model.schema, plan.n_rows, rng)
-    left, n_left = plan.sizes.copy(), plan.n_rows
-    while True:
-        n = min(n_left, most or BLOCK_ROWS)
-        sizes = left if n == n_left else rng.multivariate_hypergeometric(left, n, method="marginals")
-        yield _draw_block(plan, sizes, rng), made.next(n)
-        left, n_left = left - sizes, n_left - n
-        if not n_left:
-            return
+    """Draw codes and ticks, and make the columns beside them, block after block; one at least."""
+    drawing = rows_of(plan, most=most)
+    made = drawing.made(rng)
+    for block in drawing.blocks(rng):
+        yield dict(drawing.draw(block)[""].columns), made(block.n, {})[""]
 
 
 def every_label(model: TableModel) -> pd.DataFrame:
@@ -86,7 +118,8 @@ def every_label(model: TableModel) -> pd.DataFrame:
     return to_frame(model, drawn, GeneratedColumns(model.schema, n, np.random.default_rng(0)).next(n))
 
 
-def _draw_block(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+def draw_cells(plan: Plan, sizes: IntArray, rng: np.random.Generator) -> dict[str, Drawn]:
+    """Draw so many rows of each cell of a plan, shuffled."""
     cell = np.repeat(np.arange(len(sizes)), sizes)
     order = rng.permutation(len(cell)) if np.count_nonzero(sizes) > 1 else None
     first = [f for f in plan.prepared.factors if set(f.columns) & set(plan.decorrelated)]
@@ -155,20 +188,34 @@ def _draw_factor(
     return out
 
 
-def to_frame(model: TableModel, drawn: dict[str, Drawn], made: dict[str, pd.Series]) -> pd.DataFrame:
+def to_frame(model: TableModel, drawn: Mapping[str, Drawn], made: Mapping[str, pd.Series]) -> pd.DataFrame:
     """Return drawn codes and ticks, and the columns made beside them, as a synthetic table."""
-    sums = {c.columns[0]: c for c in model.schema.constraints if isinstance(c, Sum)}
-    columns = dict(made)
+    columns = {**made, **to_columns(model, drawn)}
+    return pd.DataFrame({c.name: columns[c.name] for c in model.schema.output_columns}, copy=False)
+
+
+def to_columns(
+    model: TableModel, drawn: Mapping[str, Drawn], *, listed: bool = False
+) -> dict[str, pd.Series]:
+    """Return drawn codes and ticks as columns of the synthetic table, with those computed from them.
+
+    Args:
+        model: The fitted model.
+        drawn: What was drawn of each modelled column.
+        listed: Return listed values as categoricals.
+    """
+    values_of = labels_listed if listed else labels_to_values
+    columns = {}
     for column in model.schema.modelled:
-        domain = model.domains[column.name]
-        values = drawn[column.name]
+        domain, values = model.domains[column.name], drawn[column.name]
         if isinstance(domain, NumericDomain):
             columns[column.name] = ticks_to_values(values.astype(np.float64, copy=False), column)
         else:
-            columns[column.name] = labels_to_values(values.astype(np.int64, copy=False), domain.labels)
-    for name, constraint in sums.items():
-        columns[name] = _sum(model, constraint, columns)
-    return pd.DataFrame({c.name: columns[c.name] for c in model.schema.output_columns}, copy=False)
+            columns[column.name] = values_of(values.astype(np.int64, copy=False), domain.labels)
+    for constraint in model.schema.constraints:
+        if isinstance(constraint, Sum):
+            columns[constraint.columns[0]] = _sum(model, constraint, columns)
+    return columns
 
 
 def _sum(model: TableModel, constraint: Sum, columns: dict[str, pd.Series]) -> pd.Series:

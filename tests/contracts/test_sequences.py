@@ -163,6 +163,8 @@ def test_blocks_hold_whole_persons_and_memory_does_not_grow_with_their_number(
     assert (np.diff([0, *said]) <= 50 * CAP).all()
     check_persons(rows := pd.read_csv(tmp_path / "x.csv", parse_dates=["day", "left"]), 430)
     assert len(rows) == n
+    model.sample_to(tmp_path / "y.csv", 430, random_state=2, jobs=2)
+    assert (tmp_path / "y.csv").read_bytes() == (tmp_path / "x.csv").read_bytes()
 
 
 @pytest.mark.parametrize(

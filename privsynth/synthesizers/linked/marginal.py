@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
 from privsynth.errors import SchemaError
+from privsynth.errors.arguments import whole_number
 from privsynth.io.atomic import in_folder
-from privsynth.io.blocks import write_tables
+from privsynth.io.blocks import TableFile
 from privsynth.io.source import Source
 from privsynth.records.conform import OnViolation, Records
 from privsynth.records.linked import Tables, open_linked, read_linked
@@ -23,9 +24,9 @@ from privsynth.sampling.generated_columns import check_generated_columns
 from privsynth.sampling.linked import (
     LinkedModel,
     draw_linked,
-    draw_linked_blocks,
     every_label_of_tables,
     expected_rows_of_tables,
+    families_of,
 )
 from privsynth.sampling.request import SampleOptions
 from privsynth.sampling.table_model import TableModel
@@ -33,6 +34,7 @@ from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.linked_views import linked_view
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.contract import FitPlan, Progress
+from privsynth.synthesizers.drawn_files import write_drawn
 from privsynth.synthesizers.fitting import Door
 from privsynth.synthesizers.linked.doors import Doors, doors_to_tables, part_of, shares_of_tables
 from privsynth.synthesizers.linked.handed_down import handed_down
@@ -195,6 +197,7 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
         suffix: str = ".csv",
         random_state: int | None = None,
         force: bool = False,
+        jobs: int = 1,
         progress: Progress | None = None,
         **asked: Unpack[SampleOptions],
     ) -> dict[str, int]:
@@ -209,6 +212,7 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
             suffix: Of the files: ``.csv``, ``.csv.gz`` or ``.parquet``.
             random_state: Fixes the rows drawn.
             force: Replace existing files.
+            jobs: How many processes draw, for many rows; they are the same whatever their number.
             progress: Called with a message, the rows written, and about how many there will be.
             **asked: What is asked for, as for `sample`.
 
@@ -218,10 +222,12 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
         Raises:
             TableError: If a file cannot be written, or exists and ``force`` is not set.
             RequestError, UnsupportedRequestError: As `sample`.
+            PrivsynthError: If a process that draws ends before its time.
 
         Privacy:
             As `sample`.
         """
+        jobs = whole_number("jobs", jobs, least=1)
         model, request = self._fitted(), self._request(n, asked)
         plan, rng = self._planned(request, random_state)
         types = every_label_of_tables(model)
@@ -229,15 +235,18 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
             of_table.attrs |= row_attrs(request, plan)
         report = progress or (lambda message, done, total: None)
         total = expected_rows_of_tables(model, plan.n_rows)
-        paths = {name: Path(folder) / f"{name}{suffix}" for name in model.schema.tables}
+        files = {
+            name: TableFile.like(Path(folder) / f"{name}{suffix}", types[name], table.schema.time_formats)
+            for name, table in model.schema.tables.items()
+        }
         with in_folder(folder):
-            return write_tables(
-                draw_linked_blocks(model, plan, rng),
-                paths,
-                types=types,
+            return write_drawn(
+                families_of(model, plan),
+                rng,
+                files,
+                jobs=jobs,
                 force=force,
                 progress=lambda done: report("rows written", done, max(done, total)),
-                time_formats={name: t.schema.time_formats for name, t in model.schema.tables.items()},
             )
 
     def lost_columns(self) -> list[str]:

@@ -11,18 +11,19 @@ import pandas as pd
 
 from privsynth.errors import ParameterError, RequestError
 from privsynth.errors.arguments import whole_number
-from privsynth.io.blocks import in_batches, write_blocks
+from privsynth.io.blocks import TableFile, in_batches, write_blocks
 from privsynth.io.source import Table
-from privsynth.io.spreadsheets import spreadsheet_safe
-from privsynth.io.tables import read_table, table_format
+from privsynth.io.tables import read_table
+from privsynth.sampling.blocks import Drawing
 from privsynth.sampling.completion import COMPLETED_NOT_COVERED, complete_rows
 from privsynth.sampling.going_on import rows_that_follow
-from privsynth.sampling.histories import SequenceModel, check_of_persons, draw_histories, expected_rows
+from privsynth.sampling.histories import SequenceModel, check_of_persons, expected_rows, histories_of
 from privsynth.sampling.plan import Plan
 from privsynth.sampling.request import SampleOptions, SampleRequest
-from privsynth.sampling.rows import draw_blocks, draw_rows, every_label
+from privsynth.sampling.rows import draw_rows, every_label, frames_of, rows_of
 from privsynth.sampling.table_model import TableModel
 from privsynth.synthesizers.contract import Progress
+from privsynth.synthesizers.drawn_files import write_drawn
 from privsynth.synthesizers.request_sampler import RequestSampler
 
 
@@ -109,6 +110,7 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         random_state: int | None = None,
         force: bool = False,
         in_spreadsheets: bool = False,
+        jobs: int = 1,
         progress: Progress | None = None,
         **asked: Unpack[SampleOptions],
     ) -> int:
@@ -124,6 +126,7 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
             force: Replace an existing file.
             in_spreadsheets: In CSV files, keep texts from being taken for formulas: an apostrophe stands
                 before those that begin with ``= + - @``, a tab, a carriage return or an apostrophe.
+            jobs: How many processes draw, for many rows; they are the same whatever their number.
             progress: Called with a message, the rows written, and the rows planned.
             **asked: What is asked for, as for `sample`.
 
@@ -133,25 +136,26 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         Raises:
             TableError: If the file cannot be written, or exists and ``force`` is not set.
             RequestError, UnsupportedRequestError: As `sample`.
+            PrivsynthError: If a process that draws ends before its time.
 
         Privacy:
             As `sample`.
         """
-        request = self._request(n, asked)
+        jobs, request = whole_number("jobs", jobs, least=1), self._request(n, asked)
         plan, rng = self._planned(request, random_state)
         types = every_label(self._of_rows)
         types.attrs |= self._told(request, plan)
         report = progress or (lambda message, done, total: None)
         total = self._expected_rows(plan)
-        blocks, is_csv = self._blocks(plan, rng), table_format(path) != "parquet"
-        return write_blocks(
-            map(spreadsheet_safe, blocks) if in_spreadsheets and is_csv else blocks,
-            path,
-            types=types,
+        file = TableFile.like(path, types, self._of_rows.schema.time_formats, in_spreadsheets=in_spreadsheets)
+        return write_drawn(
+            self._drawing(plan),
+            rng,
+            {"": file},
+            jobs=jobs,
             force=force,
             progress=lambda done: report("rows written", done, max(done, total)),
-            time_formats=self._of_rows.schema.time_formats,
-        )
+        )[""]
 
     def complete(
         self, frame: Table, *, n_next: int | None = None, random_state: int | None = None
@@ -250,14 +254,15 @@ class TableSampler(RequestSampler[TableModel | SequenceModel]):
         model = self._fitted()
         return expected_rows(model, plan.n_rows) if isinstance(model, SequenceModel) else plan.n_rows
 
-    def _blocks(self, plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+    def _drawing(self, plan: Plan) -> Drawing:
         model = self._fitted()
-        return (
-            draw_histories(model, plan, rng) if isinstance(model, SequenceModel) else draw_blocks(plan, rng)
-        )
+        return histories_of(model, plan) if isinstance(model, SequenceModel) else rows_of(plan)
+
+    def _blocks(self, plan: Plan, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+        return (frames[""] for frames in frames_of(self._drawing(plan), rng))
 
     def _drawn(self, plan: Plan, rng: np.random.Generator) -> pd.DataFrame:
         model = self._fitted()
         if not isinstance(model, SequenceModel):
             return draw_rows(plan, rng)
-        return pd.concat(list(draw_histories(model, plan, rng)), ignore_index=True)
+        return pd.concat(list(self._blocks(plan, rng)), ignore_index=True)

@@ -59,6 +59,14 @@ def test_files_hold_the_rows_of_one_sample(synthesizer, tmp_path, suffix) -> Non
         assert read(tmp_path / "out" / "client.parquet").attrs["rebalancing_cost"] is not None
 
 
+def test_files_are_the_same_whatever_the_number_of_processes(synthesizer, tmp_path) -> None:
+    for jobs in (1, 2):
+        synthesizer.sample_to(tmp_path / str(jobs), 320, random_state=4, balance=["sex"], jobs=jobs)
+    for name in synthesizer.schema_.tables:
+        one, two = ((tmp_path / str(jobs) / f"{name}.csv").read_bytes() for jobs in (1, 2))
+        assert one == two
+
+
 def test_blocks_hold_whole_persons_and_memory_does_not_grow_with_their_number(synthesizer) -> None:
     plan, rng = synthesizer._planned(synthesizer._request(500, {}), 1)
     blocks = drawing.draw_linked_blocks(synthesizer.model_, plan, rng)
