@@ -11,6 +11,7 @@ from scipy.stats import binom
 
 from privsynth.accounting.step_plan import StepPlan
 from privsynth.attacks.canaries import CanaryAudit, audit_by_canaries
+from privsynth.counting.coded_rows import RowsOfTensor
 from privsynth.errors import ParameterError
 from privsynth.privacy.mechanisms import noise
 from privsynth.privacy.mechanisms.clipping import RecordClipper
@@ -46,8 +47,10 @@ def steps_of(plan: StepPlan, secret: OsEntropy | PredictableSourceForTests) -> C
         )
         steps = GradientSteps(
             plan,
-            records=torch.from_numpy(10 * canaries),  # longer than the bound: clipped to it
-            weighting=Weighting(rows=None, weights=None, units_per_one=1, max_records=1),
+            records=RowsOfTensor(  # longer than the bound: clipped to it
+                torch.from_numpy(10 * canaries),
+                Weighting(rows=None, weights=None, units_per_one=1, max_records=1),
+            ),
             secret=secret,
             advance=lambda n_begun: None,
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ibis
@@ -19,7 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 import privsynth
+from privsynth.domains.coding import Coding, NumberCoding
 from privsynth.schema import Schema
+from privsynth.warehouse.dialects import Dialect, DuckDB, PostgreSQL
 from privsynth.warehouse.records import RecordsInEngine
 from privsynth.warehouse.session import Session
 from tests.helpers.engines import postgres
@@ -63,6 +66,8 @@ def table(n: int) -> pa.Table:
     return pa.table(columns)
 
 
+Asked = tuple[list[tuple[str, ...]], dict[str, Coding]]  # sets of columns, and how they are coded
+
 CLOCK = [time.process_time]  # whose seconds are counted
 
 
@@ -70,7 +75,8 @@ class Clock:
     """Seconds of processor in this process and of the clock in the engine's statements."""
 
     def __init__(self) -> None:
-        self.in_engine, self.n_statements, self.asked = 0.0, 0, []
+        self.in_engine, self.n_statements = 0.0, 0
+        self.asked: list[Asked] = []
 
 
 def listening(clock: Clock) -> None:
@@ -86,42 +92,37 @@ def listening(clock: Clock) -> None:
             clock.n_statements += 1
 
     def noted(self: RecordsInEngine, sets: Any, codings: Any) -> Any:
-        clock.asked.append((list(sets), dict(codings), self))
+        clock.asked.append((list(sets), dict(codings)))
         return tables(self, sets, codings)
 
     Session._run, RecordsInEngine.tables = timed, noted  # type: ignore[method-assign]  # timed
 
 
-def by_hand(connection: Any, clock: Clock, name: str) -> tuple[float, int]:
-    """Return the seconds that the tables of the last codings take, a GROUP BY each."""
-    codings = clock.asked[-1][1]
-    sets = {
-        columns
-        for asked, coded, _ in clock.asked
-        if coded == codings
-        for columns in asked
-        if len(columns) > 1
-    }
-    holder = clock.asked[-1][2]
-    d = holder._session.dialect
+def by_hand(
+    execute: Callable[[str], Any],
+    relation: str,
+    sets: Iterable[tuple[str, ...]],
+    codings: Mapping[str, Coding],
+    dialect: Dialect,
+) -> float:
+    """Return the seconds that some tables take, a GROUP BY each."""
     start = CLOCK[0]()
     for columns in sets:
         keys = []
         for column in columns:
             coding = codings[column]
-            if column[0] == "x":
+            if isinstance(coding, NumberCoding):
                 keep = np.flatnonzero(np.r_[True, np.diff(coding.code_of_cell) != 0])
-                keys.append(
-                    d.cell(f'CAST("{column}" AS {d.double})', coding.edges[keep].tolist(), range(len(keep)))
-                )
+                value = f'CAST("{column}" AS {dialect.double}) / {dialect.number(coding.step or 1.0)}'
+                keys.append(dialect.cell(value, coding.edges[keep].tolist(), range(len(keep))))
             else:
                 keys.append(f'"{column}"')
         groups = ", ".join(str(i + 1) for i in range(len(keys)))
-        connection.execute(f"SELECT {', '.join(keys)}, COUNT(*) FROM {name} GROUP BY {groups}").fetchall()
-    return CLOCK[0]() - start, len(sets)
+        execute(f"SELECT {', '.join(keys)}, COUNT(*) FROM {relation} GROUP BY {groups}").fetchall()
+    return CLOCK[0]() - start
 
 
-def measure(engine: str, ibis_table: Any, n: int) -> None:
+def measure(engine: str, dialect: Dialect, ibis_table: Any, n: int) -> None:
     """Fit, count by hand, and print both."""
     CLOCK[0] = time.process_time if engine == "DuckDB" else time.perf_counter
     clock, run, tables = Clock(), Session._run, RecordsInEngine.tables
@@ -134,10 +135,13 @@ def measure(engine: str, ibis_table: Any, n: int) -> None:
         )
     total, own = time.perf_counter() - start, time.process_time() - begun
     Session._run, RecordsInEngine.tables = run, tables  # type: ignore[method-assign]  # timed
-    hand, n_tables = by_hand(ibis_table._find_backend().con, clock, ibis_table.get_name())
+    execute = ibis_table._find_backend().con.execute
+    codings = clock.asked[-1][1]
+    sets = {columns for of, coded in clock.asked if coded == codings for columns in of if len(columns) > 1}
+    hand = by_hand(execute, ibis_table.get_name(), sets, codings, dialect)
     print(
         f"{engine}, {n:,} rows: fit {total:.1f} s (this process {own:.1f} CPU s); in the engine "
-        f"{clock.in_engine:.1f} s by {clock.n_statements} statements; {n_tables} tables by hand {hand:.1f} "
+        f"{clock.in_engine:.1f} s by {clock.n_statements} statements; {len(sets)} tables by hand {hand:.1f} "
         f"s: {clock.in_engine / hand:.2f} x"
     )
 
@@ -149,7 +153,7 @@ def main() -> None:
     rows = table(n)
     if "duckdb" in engines:
         connection = ibis.duckdb.connect(threads=1)
-        measure("DuckDB", connection.create_table("visits", rows), n)
+        measure("DuckDB", DuckDB(), connection.create_table("visits", rows), n)
     if "postgres" in engines:
         with postgres() as server:
             connection = server.connect()
@@ -161,7 +165,7 @@ def main() -> None:
                 for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
                     copy.write_row(row)
             connection.execute("VACUUM ANALYZE visits")
-            measure("PostgreSQL", ibis.postgres.from_connection(connection).table("visits"), n)
+            measure("PostgreSQL", PostgreSQL(), ibis.postgres.from_connection(connection).table("visits"), n)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class Postgres:
         """Start it on the files that are there."""
         options = (
             f"-c listen_addresses='' -c unix_socket_directories={self.folder} -c fsync=off "
-            "-c log_statement=all -c max_connections=20 -c shared_buffers=16MB"
+            "-c log_statement=all -c max_connections=60 -c shared_buffers=16MB"
         )
         data = str(self.folder / "data")
         self.run("pg_ctl", "-D", data, "-o", options, "-l", str(self.log), "-w", "start")
