@@ -44,6 +44,7 @@ class Forked:
 
     def __init__(self, folder: Path, act: Callable[[], object]) -> None:
         self.printed, self._started = folder / "printed", time.monotonic()
+        self.printed.write_text("")
         self._id = os.fork()
         if self._id:
             return
@@ -155,7 +156,8 @@ def writers(n: int, at: Workplace, kind: str) -> Row:
         try:
             ledger = Ledger(place)
             keys = [key for _, key, _ in ledger.events(lines[0])] if lines else []
-        except PrivsynthError:
+        except PrivsynthError as error:
+            print(f"writer, {kind}: {error}", file=sys.stderr, flush=True)
             half += 1
             continue
         lost += len({f"k{i}" for i in lines[1:]} - set(keys))
@@ -207,7 +209,7 @@ def samples(n: int, at: Workplace) -> Row:
     whole = at.seconds(lambda: Forked(at.folder, lambda: cli(command)))
     tried = half = 0
     rows = at.folder / "r.csv"
-    for _ in range(n):
+    while tried < n:
         tried += Forked(at.folder, lambda: cli(command)).killed_after(random.uniform(0.0, whole))
         half += rows.exists() and len(pd.read_csv(rows)) != N_ROWS
     return tried, 0, 0, half

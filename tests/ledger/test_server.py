@@ -173,7 +173,14 @@ def test_a_writer_fits_a_steward_sets_limits_and_a_reader_reads(users: Callable[
     for refused in (
         lambda: Ledger(writer).set_limit("clinic", epsilon=9.0, delta=1e-5),
         lambda: reserve(Ledger(steward), dataset="other"),
-        lambda: as_somebody_else(Ledger(writer), summary.runs[0].run),
+        lambda: insert(
+            Ledger(steward), "limits (dataset, epsilon, delta, who) VALUES ('clinic', 9, 0.1, 'eve')"
+        ),
+        lambda: insert(
+            Ledger(writer),
+            "states (run, status, reserved_mu_squared, reserved_delta, since, who) "
+            f"VALUES ('{summary.runs[0].run}', 'closed', 0, 0, '', 'eve')",
+        ),
         lambda: reserve(Ledger(reader), dataset="other"),
         lambda: Ledger(users("nobody")).datasets(),
         lambda: Ledger(users("nobody").partition("#")[0] + "#not_there"),
@@ -183,10 +190,9 @@ def test_a_writer_fits_a_steward_sets_limits_and_a_reader_reads(users: Callable[
     assert [summary] == Ledger(reader).datasets()
 
 
-def as_somebody_else(ledger: Ledger, of: str) -> None:
+def insert(ledger: Ledger, into: str) -> None:
     with ledger._store.transaction(write=True) as database:
-        columns = "run, status, reserved_mu_squared, reserved_delta, since"
-        database.execute(f"INSERT INTO states ({columns}, who) VALUES (?, 'closed', 0, 0, '', 'eve')", (of,))
+        database.execute(f"INSERT INTO {into}")
 
 
 @pytest.mark.parametrize("who", ["writer", "steward", "owner"])
