@@ -152,6 +152,14 @@ def is_address(given: object) -> bool:
     return isinstance(given, str) and given.partition("://")[0].lower() in SCHEMES and "://" in given
 
 
+def holds_password(given: object) -> bool:
+    """Whether an address says a password, for anyone who prints it."""
+    if not is_address(given):
+        return False
+    parts = urlsplit(str(given))
+    return ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query.lower()
+
+
 def _close_all(idle: list[tuple[int, Any]]) -> None:
     for process, connection in idle:
         if process == os.getpid():

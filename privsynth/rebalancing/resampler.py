@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from privsynth.domains.encoding import DiscreteDomain
 from privsynth.errors import ParameterError, SchemaError
 from privsynth.errors.seeds import random_generator
+from privsynth.io.postgres import holds_password
 from privsynth.rebalancing.containers import Container
 from privsynth.rebalancing.strategy import check_strategy, class_sizes
 from privsynth.records.conform import OnViolation, check_on_violation
@@ -86,7 +87,8 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
         mode: ``"replace"`` returns synthetic rows only: private. ``"augment"`` returns the real rows and as
             many synthetic ones as their classes lack: *not private*, which a warning and ``is_private_`` say.
         dataset: Name under which the ledger composes runs; see `Synthesizer.fit`.
-        ledger: The ledger, its file, or its address in PostgreSQL; see `Synthesizer.fit`.
+        ledger: The ledger, its file, or its address in PostgreSQL, without a password, because scikit-learn
+            prints arguments; see `Synthesizer.fit`.
         on_violation: What to do with a value, a label included, that breaks the schema: ``"error"`` stops,
             which is a signal about the records that no guarantee covers; ``"clip"`` as `Synthesizer.fit`
             does, a label that is none becoming missing. Rows without a label are learnt, and not returned.
@@ -171,6 +173,11 @@ class BalancedResampler(OneToOneFeatureMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any) -> Container:
         if self.mode not in MODES:
             raise ParameterError(f"expected mode 'replace' or 'augment', got {self.mode!r}")
+        if holds_password(self.ledger):
+            raise ParameterError(
+                "expected an address of the ledger without a password: scikit-learn prints what estimators "
+                "are given. Put it into PGPASSWORD or the file .pgpass, or the address into PRIVSYNTH_LEDGER"
+            )
         check_on_violation(self.on_violation)
         check_strategy(self.sampling_strategy)
         random_generator(self.random_state)

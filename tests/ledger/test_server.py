@@ -16,8 +16,10 @@ import pytest
 
 import privsynth
 from privsynth.accounting.events import Gaussian
-from privsynth.errors import BudgetExceededError, LedgerError
+from privsynth.attacks.private_audit import AuditBudget
+from privsynth.errors import BudgetExceededError, LedgerError, ParameterError
 from privsynth.io.hash_chain import HashChain
+from privsynth.io.postgres import holds_password
 from privsynth.ledger import ledger as ledger_module
 from privsynth.ledger import server as ledger_server
 from privsynth.ledger.ledger import Ledger, Unit
@@ -399,6 +401,17 @@ def test_an_address_that_does_not_serve_is_refused_without_its_password(address:
     assert SECRET not in str(caught.value)
     refused = run("ledger", "show", "--ledger", address.format(SECRET), "--json")
     assert (refused.code, SECRET in refused.out + refused.err) == (3, False)
+
+
+@pytest.mark.parametrize("address", ["postgresql://u:{}@h/d", "postgres://h/d?user=u&password={}"])
+def test_objects_that_are_printed_hold_no_password(address: str) -> None:
+    address = address.format(SECRET)
+    assert SECRET not in repr(AuditBudget(epsilon=1, delta=1e-6, dataset="d", ledger=address))
+    resampler = privsynth.BalancedResampler(schema=privsynth.Schema(SCHEMA), ledger=address)
+    with pytest.raises(ParameterError, match="without a password: scikit-learn prints") as caught:
+        resampler.fit(table()[["sex"]], table()["ill"])
+    assert SECRET not in str(caught.value)
+    assert not holds_password("postgresql://u@h/d")
 
 
 def test_a_database_that_is_missing_is_told_from_a_server_that_is(server: Postgres) -> None:

@@ -32,7 +32,7 @@ class AuditBudget:
     epsilon: float
     delta: float
     dataset: str
-    ledger: Ledger | str | Path | None = None
+    ledger: Ledger | str | Path | None = field(default=None, repr=False)  # an address may hold a password
     secret: SecureRandom = field(default_factory=OsEntropy)
 
     def __post_init__(self) -> None:
