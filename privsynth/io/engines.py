@@ -16,11 +16,12 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 import pandas as pd
 
 from privsynth.errors import TableError
+from privsynth.io import spark
 from privsynth.io.files import is_url
 from privsynth.io.source import Kind, ReadOptions, Source, check_column_names
 
-SCHEMES = ("duckdb", "postgresql", "postgres")
-ENGINES_BY_NAME = {"duckdb": "DuckDB", "postgres": "PostgreSQL"}
+SCHEMES = ("duckdb", "postgresql", "postgres", spark.SCHEME)
+ENGINES_BY_NAME = {"duckdb": "DuckDB", "postgres": "PostgreSQL", "pyspark": "Spark"}
 TO_INSTALL = 'pip install "privsynth[warehouse]"'
 
 
@@ -38,8 +39,7 @@ class EngineSource(Source):
     """
 
     def __init__(self, given: Any, options: ReadOptions) -> None:
-        is_address = isinstance(given, str)
-        self._table = _open_address(given) if is_address else given
+        self._table, close = _open_address(given) if isinstance(given, str) else (given, None)
         self.connection = _backend_of(self._table)
         self.engine = str(self.connection.name)
         if self.engine not in ENGINES_BY_NAME:
@@ -48,11 +48,16 @@ class EngineSource(Source):
                 f"exactly, got one of {self.engine}. Write it to Parquet files, or give its rows"
             )
         self._on_close: list[Callable[[], object]] = []
-        if is_address:  # the connection is ours, and is closed when it has served
-            self._on_close.append(weakref.finalize(self, self.connection.con.close))
+        if close is not None:  # the connection is ours, and is closed when it has served
+            self._on_close.append(weakref.finalize(self, close))
+        is_spark = self.engine == "pyspark"
+        if is_spark:
+            spark.check_session(self.connection)
         try:
             self.types = dict(self._table.schema().items())
             self.relation = _sql_of(self.connection, self._table)
+            if is_spark:
+                self.types = spark.types_of(self.connection, self.relation, self.types)
         except Exception:  # whose words may quote records
             raise TableError(f"the table of {self.what} cannot be asked for its columns") from None
         self.names = list(self.types)
@@ -98,15 +103,18 @@ def _takes(given: object) -> bool:
 
 
 ENGINES = Kind(
-    "a table in an engine: an ibis.Table, duckdb://PATH#TABLE or postgresql://USER@HOST/DATABASE#TABLE",
+    "a table in an engine: an ibis.Table, duckdb://PATH#TABLE, postgresql://USER@HOST/DATABASE#TABLE, "
+    "spark://PATH or spark://#TABLE",
     EngineSource,
     _takes,
 )
 
 
-def _open_address(address: str) -> Any:
-    """Return the table of Ibis at an address."""
+def _open_address(address: str) -> tuple[Any, Callable[[], object]]:
+    """Return the table of Ibis at an address, and what closes its connection."""
     parts = urlsplit(address)
+    if parts.scheme.lower() == spark.SCHEME:
+        return spark.open_session(parts)
     *above, name = unquote(parts.fragment).split(".")
     if not name or len(above) > 1:
         raise TableError(
@@ -131,7 +139,8 @@ def _open_address(address: str) -> Any:
     except Exception:  # whose words may hold a password
         raise TableError(f"{engine} cannot be reached at this address: {_why_not(engine, parts)}") from None
     try:
-        return connection.table(name, database=above[0]) if above else connection.table(name)
+        table = connection.table(name, database=above[0]) if above else connection.table(name)
+        return table, connection.con.close
     except Exception:
         whole = ".".join((*above, name))
         raise TableError(f"there is no table {whole!r} in the {engine} at this address") from None

@@ -16,7 +16,7 @@ from privsynth.privacy.units import PERSON_GRID
 from privsynth.records.conform import OnViolation, broken_schema
 from privsynth.schema import Column, Schema
 from privsynth.warehouse.dialects import Dialect
-from privsynth.warehouse.fields import Names, field_of, largest_that, person_key
+from privsynth.warehouse.fields import Names, field_of, largest_that, person_key, text_of_person
 from privsynth.warehouse.session import Session
 
 WEIGHT, PERSON = "w", "p"
@@ -133,20 +133,23 @@ def plan_of(source: EngineSource, schema: Schema, d: Dialect, *, salt: str) -> P
     Privacy:
         Public: a function of the schema, and of names and types of the table.
     """
-    fields, read, rounded, canonical = [], [], [], []
+    fields, stored, read, rounded, canonical = [], [], [], [], []
     for i, column in enumerate(schema.modelled):
-        names = Names(raw=d.name(column.name), read=f"x{i}", rounded=f"r{i}")
+        names = Names(raw=d.name(column.name), stored=f"y{i}", read=f"x{i}", rounded=f"r{i}")
         field = field_of(column, source.types[column.name], d, names)
         fields.append(field)
+        stored.append(f"{field.stored} AS y{i}")
         read.append(f"{field.read} AS x{i}")
         rounded.append(f"x{i}" if field.rounded is None else f"x{i}, {field.rounded} AS r{i}")
         canonical.append(f"{field.canonical} AS v{i}")
     has_persons = schema.person_id is not None
     if schema.person_id is not None:
-        read.append(f"{person_key(schema.person_id, source.types[schema.person_id], d)} AS {PERSON}")
+        stored.append(f"{text_of_person(schema.person_id, source.types[schema.person_id], d)} AS {PERSON}")
+        read.append(f"{person_key(PERSON, d)} AS {PERSON}")
         rounded.append(PERSON)
         canonical.append(PERSON)
-    first = _select(read, f"({source.relation}) AS s", d)
+    whole = _select(stored, f"({source.relation}) AS s", d)
+    first = _select(read, f"({whole}) AS s", d)
     second = _select(rounded, f"({first}) AS s", d)
     third = _select(canonical, f"({second}) AS s", d)
     columns = {
@@ -206,7 +209,7 @@ def chosen_rows(
     keyed = f"SELECT {values}, {PERSON}, h, n, m, {key} AS k FROM ({numbered}) AS s{d.barrier}"
     rank = f"ROW_NUMBER() OVER (PARTITION BY {PERSON} ORDER BY k, h, n)"
     ranked = f"SELECT {values}, {PERSON}, m, {rank} AS r FROM ({keyed}) AS s{d.barrier}"
-    share = f"FLOOR({d.number(PERSON_GRID)} / LEAST(m, {max_records}))"
+    share = d.floor(f"{d.number(PERSON_GRID)} / LEAST(m, {max_records})")
     weight = f"CAST(CASE WHEN {PERSON} IS NULL THEN {PERSON_GRID} ELSE {share} END AS INTEGER) AS {WEIGHT}"
     used = f"{PERSON} IS NULL OR r <= {max_records}"
     return f"SELECT {values}, {PERSON}, {weight} FROM ({ranked}) AS s WHERE {used}"
@@ -218,7 +221,7 @@ def _as_texts(column: CanonicalColumn, d: Dialect) -> str:
     if column.column.is_numeric:
         scale = 1.0 if column.column.step is not None else 65536.0
         near = f"LEAST(GREATEST({column.ticks}, {d.number(-_FARTHEST)}), {d.number(_FARTHEST)})"
-        text = d.as_text(d.as_whole(f"FLOOR({near} * {d.number(scale)})"))
+        text = d.as_text(d.as_whole(d.floor(f"{near} * {d.number(scale)}")))
     elif column.column.labels is not None:
         text = d.as_text(value)
     else:

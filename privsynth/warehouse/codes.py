@@ -27,7 +27,7 @@ def code_of_number(coding: NumberCoding, number: str, d: Dialect) -> str:
     is_unit = n > 2 and (np.diff(edges) == 1).all() and (codes == np.arange(n)).all()
     if is_unit and float(first).is_integer():
         least, most = d.number(0.0), d.number(float(n - 1))
-        low = f"FLOOR({inside}) - {d.number(first)}"
+        low = f"{d.floor(inside)} - {d.number(first)}"
         code = f"CAST(LEAST(GREATEST({low}, {least}), {most}) AS INTEGER)"
     else:
         code = d.cell(inside, edges.tolist(), codes.tolist())

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from privsynth.schema.plain_values import MAX_GRID_INTEGER
+
 # what `str.strip` of Python strips
 SPACES = "".join(map(chr, [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)]))
 SPACES += "\u2028\u2029\u202f\u205f\u3000"
 _LARGEST = float(np.finfo(np.float64).max)
-_LAST_SECOND = 9_000_000_000_000  # near the year 287,000: DuckDB's own clock ends a little later
+LAST_SECOND = 9_000_000_000_000  # near the year 287,000: DuckDB's own clock ends a little later
 
 
 class Dialect:
@@ -23,6 +25,7 @@ class Dialect:
     double = "DOUBLE"
     text_type = "VARCHAR"
     barrier = ""  # behind a subquery whose columns are not to be computed again where they are used
+    has_snapshots = True  # whether what is asked between `begin` and `end` sees one state of the table
 
     # -- names and public constants ----------------------------------------------------------------------
 
@@ -66,6 +69,27 @@ class Dialect:
         """Return a whole double as a 64-bit integer."""
         return f"CAST({value} AS BIGINT)"
 
+    def single_as_double(self, value: str) -> str:
+        """Return a number of single precision as the shortest decimals that are stored so."""
+        return self.as_double(self.as_text(value))
+
+    def decimal_as_text(self, value: str) -> str:
+        """Return a decimal as `category_text` writes it: a whole one digit by digit; NULL for NaN."""
+        number, is_nan = self.decimal_as_double(value), f"{self.as_text(value)} = 'NaN'"
+        whole = f"WHEN {value} = FLOOR({value}) THEN {self.as_text(f'FLOOR({value})')}"
+        return f"CASE WHEN {is_nan} THEN NULL {whole} ELSE {self.as_text(number)} END"
+
+    def float_as_text(self, value: str, *, is_single: bool) -> str:
+        """Return a float as `category_text` writes it; NULL for NaN."""
+        is_whole = f"{value} = FLOOR({value}) AND ABS({value}) < {self.number(MAX_GRID_INTEGER)}"
+        whole, nan = self.as_text(self.as_whole(value)), self.number(math.nan)
+        text = self.as_text(value)
+        return f"CASE WHEN {value} = {nan} THEN NULL WHEN {is_whole} THEN {whole} ELSE {text} END"
+
+    def without_zeros(self, text: str) -> str:
+        """Return a whole number that is written with decimals without them."""
+        return f"rtrim(rtrim({text}, '0'), '.')"
+
     def clean(self, text: str) -> str:
         """Return a text as `category_text` has it: composed (Unicode NFC), without blanks around it."""
         raise NotImplementedError
@@ -82,13 +106,17 @@ class Dialect:
         """Say whether all of a text matches a regular expression without quotes."""
         raise NotImplementedError
 
-    def seconds(self, moment: str, *, zone: str | None) -> str:
+    def seconds(self, moment: str, *, is_date: bool, zone: str | None) -> str:
         """Return a date or time as whole seconds since 1970, rounded down, as the clock in a zone shows them.
 
         Infinite ones, and those beyond what the engine counts seconds of, are infinite. ``zone`` is None for
-        times that have no zone.
+        dates, and for times that have no zone.
         """
         raise NotImplementedError
+
+    def floor(self, number: str) -> str:
+        """Return a double rounded down to a whole one, as a double."""
+        return f"FLOOR({number})"
 
     def finite(self, number: str) -> str:
         """Return a number, NULL where it is infinite."""
@@ -100,8 +128,8 @@ class Dialect:
 
     def rint(self, number: str) -> str:
         """Return a number rounded to a whole one, halves to even; engines' own functions differ in that."""
-        low, half, one = f"FLOOR({number})", self.number(0.5), self.number(1.0)
-        odd = f"{low} - 2 * FLOOR({low} / 2)"
+        low, half, one = self.floor(number), self.number(0.5), self.number(1.0)
+        odd = f"{low} - 2 * {self.floor(f'{low} / 2')}"
         return (
             f"CASE WHEN {number} - {low} > {half} THEN {low} + {one} "
             f"WHEN {number} - {low} < {half} THEN {low} ELSE {low} + ({odd}) END"
@@ -145,6 +173,10 @@ class Dialect:
         """Return the statement that keeps a query's rows in the engine until the session ends."""
         return f"CREATE TEMPORARY TABLE {self.name(name)} AS {query}"
 
+    def drop(self, name: str) -> str:
+        """Return the statement that drops what was kept under a quoted name."""
+        return f"DROP TABLE IF EXISTS {name}"
+
 
 class DuckDB(Dialect):
     """DuckDB."""
@@ -174,12 +206,12 @@ class DuckDB(Dialect):
     def matches(self, text: str, pattern: str) -> str:
         return f"regexp_full_match({text}, '{pattern}')"
 
-    def seconds(self, moment: str, *, zone: str | None) -> str:
+    def seconds(self, moment: str, *, is_date: bool, zone: str | None) -> str:
         at = f"TRY_CAST({moment} AS TIMESTAMP)"
         is_beyond = f"({moment} IS NOT NULL AND {at} IS NULL)"
         if zone is not None:
             at = f"timezone({self.text(zone)}, {moment})"
-            is_beyond = f"(isfinite({moment}) AND abs(epoch({moment})) > {_LAST_SECOND})"
+            is_beyond = f"(isfinite({moment}) AND abs(epoch({moment})) > {LAST_SECOND})"
         infinity, seconds = self.number(math.inf), f"epoch(date_trunc('second', {at}))"
         return f"CASE WHEN {is_beyond} OR NOT isfinite({at}) THEN {infinity} ELSE {seconds} END"
 
@@ -217,7 +249,7 @@ class PostgreSQL(Dialect):
     def matches(self, text: str, pattern: str) -> str:
         return f"{text} ~ '^({pattern})$'"
 
-    def seconds(self, moment: str, *, zone: str | None) -> str:
+    def seconds(self, moment: str, *, is_date: bool, zone: str | None) -> str:
         at = f"CAST({moment} AS TIMESTAMP)" if zone is None else f"timezone({self.text(zone)}, {moment})"
         seconds = f"CAST(EXTRACT(EPOCH FROM date_trunc('second', {at})) AS {self.double})"
         first, last = (f"CAST('{year}' AS TIMESTAMP)" for year in ("4713-01-01 BC", "294276-01-01"))
@@ -258,10 +290,6 @@ class PostgreSQL(Dialect):
 
     def end(self) -> list[str]:
         return ["COMMIT"]
-
-
-DIALECTS: dict[str, type[Dialect]] = {"duckdb": DuckDB, "postgres": PostgreSQL}
-"""Engines by the names that Ibis gives them."""
 
 
 def _is_odd(text: str) -> bool:

@@ -1,7 +1,7 @@
 """How a stored column is read in an engine, each field by itself: as `privsynth.records.coerce` reads it.
 
-A column goes through two stages, each one expression: *read*, what its field means, and *rounded*. Whether a
-rule is broken, and the canonical value, are said of these two.
+A column goes through three stages, each one expression: *stored*, its field as a text or a double, *read*,
+what it means, and *rounded*. Whether a rule is broken, and the canonical value, are said of the last two.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ class Field:
 
     Attributes:
         column: Its declaration.
-        read: What a stored field means: a double, NULL for missing; a position among labels, `MISSING` or
-            `UNKNOWN`; or, of a private list, the bytes of its text.
+        stored: A field as a text or a double; NULL for one that is empty.
+        read: What it means: a double, NULL for missing; a position among labels, `MISSING` or `UNKNOWN`; or,
+            of a private list, the bytes of its text.
         rounded: The same, on the column's grid, of the name under which ``read`` stands.
         rules: By sentence, whether a field breaks a rule.
         canonical: The canonical value: a double, a position, or bytes; NULL for missing.
@@ -39,6 +40,7 @@ class Field:
     """
 
     column: Column
+    stored: str
     read: str
     rounded: str | None
     rules: Mapping[str, str]
@@ -69,6 +71,7 @@ class Names:
     """Names of a column in the stages of its reading, quoted."""
 
     raw: str
+    stored: str
     read: str
     rounded: str
 
@@ -81,20 +84,15 @@ def text_of(raw: str, stored: Any, d: Dialect) -> str | None:
         return f"CASE WHEN {raw} THEN 'true' WHEN NOT {raw} THEN 'false' END"
     if stored.is_integer() or stored.is_uuid() or stored.is_date():
         return d.as_text(raw)
-    if stored.is_decimal():  # whole ones digit by digit: ids may be longer than a double is exact
-        number, is_nan = d.decimal_as_double(raw), f"{d.as_text(raw)} = 'NaN'"
-        whole = f"WHEN {raw} = FLOOR({raw}) THEN {d.as_text(f'FLOOR({raw})')}"
-        return f"CASE WHEN {is_nan} THEN NULL {whole} ELSE {d.as_text(number)} END"
+    if stored.is_decimal():  # ids may be longer than a double is exact
+        return d.decimal_as_text(raw)
     if stored.is_floating():
-        is_whole = f"{raw} = FLOOR({raw}) AND ABS({raw}) < {d.number(MAX_GRID_INTEGER)}"
-        whole = d.as_text(d.as_whole(raw))
-        nan = d.number(math.nan)
-        return f"CASE WHEN {raw} = {nan} THEN NULL WHEN {is_whole} THEN {whole} ELSE {d.as_text(raw)} END"
+        return d.float_as_text(raw, is_single=not stored.is_float64())
     return None
 
 
-def person_key(name: str, stored: Any, d: Dialect) -> str:
-    """Return the bytes by which a person matches, NULL for an empty id, whose row is a person of its own.
+def text_of_person(name: str, stored: Any, d: Dialect) -> str:
+    """Return the text of an id, which `person_key` takes.
 
     Raises:
         TableError: If such columns hold no ids that can be read in an engine.
@@ -102,6 +100,11 @@ def person_key(name: str, stored: Any, d: Dialect) -> str:
     text = text_of(d.name(name), stored, d)
     if text is None:
         raise TableError(_no_reading(name, "ids", stored))
+    return text
+
+
+def person_key(text: str, d: Dialect) -> str:
+    """Return the bytes by which a person matches, NULL for an empty id, whose row is a person of its own."""
     return f"CASE WHEN {text} <> '' THEN {d.key(text)} END"
 
 
@@ -110,7 +113,7 @@ def person_key(name: str, stored: Any, d: Dialect) -> str:
 
 def _number_line(column: Column, stored: Any, d: Dialect, names: Names) -> Field:
     reading = READINGS.get(column.type or "", NumberReading)(column)
-    number = _stored_number(column, stored, d, names.raw)
+    number = names.stored
     nothing = [math.nan, *(float(reading.number(text)) for text in column.missing_values)]
     is_missing = " OR ".join(f"{number} = {d.number(value)}" for value in dict.fromkeys(map(_same, nothing)))
     read = f"CASE WHEN {is_missing} THEN NULL ELSE {number} END"
@@ -138,7 +141,9 @@ def _number_line(column: Column, stored: Any, d: Dialect, names: Names) -> Field
     canonical = f"{canonical} + {d.number(0.0)}"  # -0.0 becomes 0.0
     if column.missing is False:
         rules[MISSING_RULE] = f"{x} IS NULL"
-    return Field(column, read, rounded, rules, canonical, ticks)
+    return Field(
+        column, _stored_number(column, stored, d, names.raw), read, rounded, rules, canonical, ticks
+    )
 
 
 def _same(number: float) -> float:
@@ -152,7 +157,8 @@ def _stored_number(column: Column, stored: Any, d: Dialect, raw: str) -> str:
             raise TableError(_no_reading(column.name, "times", stored))
         has_zone = stored.is_timestamp() and stored.timezone is not None
         zone = (column.time_format.zone or "UTC") if has_zone else None
-        return f"FLOOR({d.seconds(raw, zone=zone)} / {d.number(column.resolution_seconds)})"
+        seconds = d.seconds(raw, is_date=stored.is_date(), zone=zone)
+        return d.floor(f"({seconds}) / {d.number(column.resolution_seconds)}")
     if stored.is_boolean():
         return f"CASE WHEN {raw} THEN {d.number(1.0)} WHEN NOT {raw} THEN {d.number(0.0)} END"
     if stored.is_integer():
@@ -160,7 +166,7 @@ def _stored_number(column: Column, stored: Any, d: Dialect, raw: str) -> str:
     if stored.is_decimal():
         return d.decimal_as_double(raw)
     if stored.is_float32() or stored.is_float16():
-        return d.as_double(d.as_text(raw))  # by the shortest decimals
+        return d.single_as_double(raw)
     if stored.is_floating():
         return raw
     raise TableError(_no_reading(column.name, "numbers", stored))
@@ -193,15 +199,16 @@ def largest_that(stays_finite: Any) -> float:
 
 
 def _listed(column: Column, stored: Any, d: Dialect, names: Names) -> Field:
-    text = text_of(names.raw, stored, d)
-    if text is None:
+    as_stored, text = text_of(names.raw, stored, d), names.stored
+    if as_stored is None:
         raise TableError(_no_reading(column.name, "categories", stored))
     labels, blanks, key = column.labels, blanks_of(column), d.key(text)
     missing = {MISSING_RULE: ""} if column.missing is False else {}
     if labels is None:  # a private list: texts whatever the table stores
         is_blank = " OR ".join(f"{key} = {d.key_of(blank)}" for blank in sorted(blanks))
         read = f"CASE WHEN {is_blank} THEN NULL ELSE {key} END"
-        return Field(column, read, None, dict.fromkeys(missing, f"{names.read} IS NULL"), names.read)
+        missing = dict.fromkeys(missing, f"{names.read} IS NULL")
+        return Field(column, as_stored, read, None, missing, names.read)
     code_of = code_of_text(labels, is_boolean=column.type == "boolean")
     listed = dict.fromkeys(blanks, MISSING) | {t: c for t, c in code_of.items() if t not in blanks}
     read = d.code(key, list(listed.items()), UNKNOWN)
@@ -213,7 +220,7 @@ def _listed(column: Column, stored: Any, d: Dialect, names: Names) -> Field:
     other = next((code for text, code in code_of.items() if text.lower() == "other"), None)
     instead = "NULL" if other is None or column.type != "categorical" else str(other)
     canonical = f"CASE WHEN {x} = {UNKNOWN} THEN {instead} WHEN {x} = {MISSING} THEN NULL ELSE {x} END"
-    return Field(column, read, None, rules, canonical)
+    return Field(column, as_stored, read, None, rules, canonical)
 
 
 def _other_spellings(
@@ -234,8 +241,7 @@ def _other_spellings(
         pairs = " ".join(f"WHEN {d.parsed(text)} = {d.number(n)} THEN {c}" for n, c in numbers.items())
         found = f"CASE WHEN {d.matches(text, _NUMBER)} THEN CASE {pairs} ELSE {UNKNOWN} END ELSE {found} END"
     if whole:
-        short = f"rtrim(rtrim({text}, '0'), '.')"
-        of_whole = d.code(d.key(short), whole, UNKNOWN)
+        of_whole = d.code(d.key(d.without_zeros(text)), whole, UNKNOWN)
         found = f"CASE WHEN {d.matches(text, with_zeros)} THEN {of_whole} ELSE {found} END"
     return f"CASE WHEN {code} <> {UNKNOWN} THEN {code} ELSE {found} END" if numbers or whole else code
 

@@ -116,7 +116,7 @@ class RecordsInEngine:
         lengths = f"SELECT k, n, SQRT(SUM(n * n) OVER (PARTITION BY p)) AS l FROM ({own}) AS s"
         least = f"LEAST({d.number(1.0 / self.weighting.units_per_one)}, {d.number(norm)} / l)"
         scale = f"{least} * {d.number(CUT_GRID)} * {d.number(1.0 - 2.0**-40)}"
-        cut = f"CAST(SUM({d.as_whole(f'FLOOR(n * ({scale}))')}) AS BIGINT)"
+        cut = f"CAST(SUM({d.as_whole(d.floor(f'n * ({scale})'))}) AS BIGINT)"
         k, n = self._session.ask(f"SELECT k, {cut} AS n FROM ({lengths} UNION ALL {alone}) AS s GROUP BY k")
         return _filled(k, n, sizes)
 

@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.errors import TableError
 from privsynth.io.engines import EngineSource
-from privsynth.warehouse.dialects import DIALECTS
+from privsynth.warehouse.dialects import Dialect, DuckDB, PostgreSQL
+from privsynth.warehouse.drivers import DRIVERS
+from privsynth.warehouse.spark import Spark
 
 _LOG = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 2**16
+DIALECTS: dict[str, type[Dialect]] = {"duckdb": DuckDB, "postgres": PostgreSQL, "pyspark": Spark}
+"""Engines by the names that Ibis gives them."""
 
 _SENTENCES = {  # by classes of errors of all engines: their own words may quote records
     "QueryCanceled": "a query was cancelled, by statement_timeout or by someone",
@@ -37,6 +39,9 @@ _SENTENCES = {  # by classes of errors of all engines: their own words may quote
     "OperationalError": "the connection was lost",
     "InterfaceError": "the connection was lost",
     "ConnectionException": "the connection was lost",
+    "Py4JNetworkError": "the connection was lost",
+    "ConnectionError": "the connection was lost",
+    "AnalysisException": "the table, or a column of it, is not what it was any more",
     "IOException": "its files cannot be read or written, or it has no room left",
 }
 
@@ -54,7 +59,7 @@ class Session:
     def __init__(self, source: EngineSource) -> None:
         self._source, self.what = source, source.what
         self.dialect = DIALECTS[source.engine]()
-        self._connection: Any = source.connection.con
+        self._driver = DRIVERS[source.engine](source.connection)
         self._kept: list[str] = []
         self.n_queries = 0
         source.first_close(self.close)
@@ -67,12 +72,7 @@ class Session:
         """
         self.n_queries += 1
         with self._refusing():
-            answer = self._run(query)
-            if self._source.engine == "duckdb":
-                return list(map(_of_masked, answer.fetchnumpy().values()))
-            rows = answer.fetchall()
-            n_columns = len(answer.description)
-            return [_of_list([row[i] for row in rows]) for i in range(n_columns)]
+            return self._driver.columns(self._run(query))
 
     def rows(self, query: str) -> Iterator[list[NDArray[Any]]]:
         """Yield the columns of what a query answers, whole numbers without NULL, in parts.
@@ -85,14 +85,7 @@ class Session:
         """
         self.n_queries += 1
         with self._refusing():
-            if self._source.engine == "duckdb":
-                for batch in self._run(query).to_arrow_reader(ROWS_AT_ONCE):
-                    yield [column.to_numpy() for column in batch.columns]
-                return
-            with self.snapshot(), self._connection.cursor(name=f"privsynth_{secrets.token_hex(6)}") as cursor:
-                cursor.execute(query)
-                while rows := cursor.fetchmany(ROWS_AT_ONCE):
-                    yield list(np.array(rows, dtype=np.int64).T)
+            yield from self._driver.parts(query, self._run, self.snapshot)
 
     def tell(self, *statements: str) -> None:
         """Run statements that answer nothing."""
@@ -104,18 +97,24 @@ class Session:
         """Keep the rows of a query in the engine, for this session alone; return their name, quoted."""
         name = f"privsynth_{what}_{secrets.token_hex(6)}"
         self.n_queries += 1
-        self.tell(self.dialect.keep(name, query))
-        self._kept.append(self.dialect.name(name))
-        return self._kept[-1]
+        quoted = self.dialect.name(name)
+        with self._refusing():
+            self._driver.kept(quoted, self._run(self.dialect.keep(name, query)))
+        self._kept.append(quoted)
+        return quoted
 
     def drop(self, name: str) -> None:
         """Drop what was kept."""
         self._kept.remove(name)
-        self.tell(f"DROP TABLE {name}")
+        self.tell(self.dialect.drop(name))
+        self._driver.dropped(name)
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Within it all statements see the table as it was at its begin."""
+        """Within it all statements see the table as it was at its begin, if the engine can do that."""
+        if not self.dialect.has_snapshots:
+            yield
+            return
         self.tell(*self.dialect.begin())
         try:
             yield
@@ -128,20 +127,23 @@ class Session:
     def close(self) -> None:
         """Drop all that was kept."""
         kept, self._kept = self._kept, []
-        with suppress(Exception):  # of a connection that is gone: so is what was kept
+        with suppress(Exception), self._driver.quiet():  # a connection that is gone: so is what was kept
             for name in kept:
-                self._run(f"DROP TABLE IF EXISTS {name}")
+                self._driver.dropped(name)
+                self._run(self.dialect.drop(name))
 
     def _run(self, statement: str) -> Any:
         _LOG.debug("%s", statement)
-        return self._connection.execute(statement)
+        return self._driver.run(statement)
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
         try:
-            yield
+            with self._driver.quiet():
+                yield
         except Exception as error:
-            raise TableError(f"{self.what} did not answer: {_sentence(error)}") from None
+            why = self._driver.why(error) or _sentence(error)
+            raise TableError(f"{self.what} did not answer: {why}") from None
 
 
 def _sentence(error: Exception) -> str:
@@ -152,24 +154,3 @@ def _sentence(error: Exception) -> str:
     return (
         f"it refused a query ({type(error).__name__}); its own words may quote records and are not repeated"
     )
-
-
-def _of_masked(column: NDArray[Any]) -> NDArray[Any]:
-    if not np.ma.isMaskedArray(column) or not np.ma.is_masked(column):
-        return np.ma.getdata(column)
-    values = np.ma.getdata(column).astype(object)
-    values[np.ma.getmaskarray(column)] = None
-    return values
-
-
-def _of_list(values: list[Any]) -> NDArray[Any]:
-    kinds = set(map(type, values))
-    if kinds <= {int}:
-        return np.array(values, dtype=np.int64)
-    return np.array(values, dtype=np.float64) if kinds == {float} else _objects(values)
-
-
-def _objects(values: list[Any]) -> NDArray[Any]:
-    out = np.empty(len(values), dtype=object)
-    out[:] = values
-    return out

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,61 @@ def programs_of_postgres() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     beside = shutil.which("initdb")
     return found[-1].parent if found else Path(beside).resolve().parent if beside else None
+
+
+class Spark:
+    """A session of Spark in this process, whose settings are not those that would be convenient."""
+
+    def __init__(self, session: Any) -> None:
+        self.session, self.n_tables = session, 0
+
+    @property
+    def backend(self) -> Any:
+        """The connection of Ibis; which sets the zone of the session: it is set back."""
+        connected = ibis.pyspark.connect(self.session)
+        self.session.conf.set("spark.sql.session.timeZone", "America/Caracas")
+        return connected
+
+    def table(self, frame: pd.DataFrame, types: Mapping[str, str], name: str | None = None) -> Any:
+        """Return the Ibis table of a frame, of a name that was not there."""
+        self.n_tables += 1
+        name = name or f"visits_{self.n_tables}"
+        kinds = {"TIMESTAMPTZ": "TIMESTAMP", "TIMESTAMP": "TIMESTAMP_NTZ", "VARCHAR": "STRING", "BYTEA": "BINARY"}
+        stored = {column: kinds.get(kind, kind).replace("NUMERIC", "DECIMAL") for column, kind in types.items()}
+        rows = [
+            tuple(_as_spark_takes(plain(cell), stored[column]) for column, cell in zip(types, row, strict=True))
+            for row in frame.astype(object).itertuples(index=False)
+        ]
+        columns = ", ".join(f"`{column}` {kind}" for column, kind in stored.items())
+        self.session.createDataFrame(rows, columns).createTempView(name)
+        return self.backend.table(name)
+
+
+def _as_spark_takes(cell: Any, kind: str) -> Any:
+    if cell is None:
+        return None
+    if kind == "DOUBLE" or kind == "FLOAT":
+        return float(cell)
+    return Decimal(repr(cell)) if kind.startswith("DECIMAL") and isinstance(cell, float) else cell
+
+
+@contextmanager
+def spark(**settings: str) -> Iterator[Spark]:
+    """Start a session; skip without pyspark or Java."""
+    pytest.importorskip("pyspark", reason='Spark needs pip install "privsynth[spark]"')
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        pytest.skip("Java is not installed (Debian: openjdk-17-jre-headless)")
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[1]").config("spark.driver.bindAddress", "127.0.0.1")
+    usual = {"spark.ui.enabled": "false", "spark.log.level": "OFF", "spark.sql.shuffle.partitions": "2"}
+    for key, value in {**usual, **settings}.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    try:
+        yield Spark(session)
+    finally:
+        session.stop()
 
 
 @contextmanager
