@@ -161,6 +161,19 @@ class Dialect:
 
     # -- statements --------------------------------------------------------------------------------------
 
+    def grouped(self, table: str, keys: Sequence[str], weight: str, weighed: Sequence[str]) -> str:
+        """Return a query of the weight of each value of each of some keys: the key's number, value, weight.
+
+        Args:
+            table: That is counted.
+            keys: 64-bit integers of its columns.
+            weight: Sum of the weights of some rows.
+            weighed: Columns of which the weight is a sum.
+        """
+        return " UNION ALL ".join(
+            f"SELECT {i} AS s, {key} AS k, {weight} AS n FROM {table} GROUP BY 2" for i, key in enumerate(keys)
+        )
+
     def begin(self) -> list[str]:
         """Return what begins a transaction with one snapshot."""
         return []

@@ -136,13 +136,13 @@ class RecordsInEngine:
         if self._coded is None:
             self._coded = self._keep_codes()
         places = {name: i for i, name in enumerate(self._codings)}
-        queries = []
-        for i, columns in enumerate(sets):
+        keys = []
+        for columns in sets:
             sizes = [self._codings[name].size + 1 for name in columns]
-            key = _packed(sizes, *(places[name] for name in columns))
-            counted = f"{i} AS s, CAST({key} AS BIGINT) AS k, {self._records.weight} AS n"
-            queries.append(f"SELECT {counted} FROM {self._coded} GROUP BY 2")
-        s, k, n = self._session.ask(" UNION ALL ".join(queries))
+            keys.append(f"CAST({_packed(sizes, *(places[name] for name in columns))} AS BIGINT)")
+        weighed = [WEIGHT] if self._records.has_persons else []
+        query = self._session.dialect.grouped(self._coded, keys, self._records.weight, weighed)
+        s, k, n = self._session.ask(query)
         found = {}
         for i, columns in enumerate(sets):
             sizes = [self._codings[name].size + 1 for name in columns]

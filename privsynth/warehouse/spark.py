@@ -137,6 +137,11 @@ class Spark(Dialect):
         code = f"GET(ARRAY({', '.join(str(code) for _, code in listed)}), i)"
         return _searched(key, keys, f"IF(GET(ARRAY({', '.join(keys)}), i) = {key}, {code}, {other})")
 
+    def grouped(self, table: str, keys: Sequence[str], weight: str, weighed: Sequence[str]) -> str:
+        """Return the same in one pass: for each aggregate of a union, Spark would compile a program."""
+        of_each = ", ".join([f"POSEXPLODE(ARRAY({', '.join(keys)})) AS (s, k)", *weighed])
+        return f"SELECT s, k, {weight} AS n FROM (SELECT {of_each} FROM {table}) AS t GROUP BY s, k"
+
     def keep(self, name: str, query: str) -> str:
         """Return the query: its rows are kept by the session (`privsynth.warehouse.drivers`)."""
         return query

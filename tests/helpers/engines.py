@@ -167,7 +167,8 @@ def spark(**settings: str) -> Iterator[Spark]:
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[1]").config("spark.driver.bindAddress", "127.0.0.1")
-    usual = {"spark.ui.enabled": "false", "spark.log.level": "OFF", "spark.sql.shuffle.partitions": "2"}
+    usual = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    usual |= {"spark.log.level": "OFF", "spark.sql.shuffle.partitions": "2"}
     for key, value in {**usual, **settings}.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
