@@ -160,13 +160,15 @@ def table_name(given: object, kinds: Iterable[Kind]) -> str | None:
 
     Suffixes are left out, and of a pattern what follows its first sign: ``visits-*.csv.gz`` is ``visits``,
     and so are ``visits/*/*.csv`` and ``visits/sex=F/*.csv``: folders named by values are parts of one table.
-    That of an address is its table's, without the schema's.
+    That of an address is its table's, without the schema's, or that of the files it leads to.
 
     Privacy:
         Public: reads nothing.
     """
     if is_url(given):
-        return unquote(given.rpartition("#")[2]).rpartition(".")[2] if "#" in given else None
+        table = unquote(given.rpartition("#")[2]).rpartition(".")[2] if "#" in given else None
+        files = unquote(given.partition("://")[2])
+        return table if "#" in given or not files.strip("/") else table_name(files, kinds)
     if not isinstance(given, str | Path):
         return None
     *folders, name = Path(given).absolute().parts

@@ -20,7 +20,9 @@ _OLDEST = 4  # the first version with what is asked of it
 def check_session(backend: Any) -> None:
     """Raise a `TableError` unless tables of a connection of Ibis to Spark can be counted exactly; public."""
     if backend.mode != "batch":
-        raise TableError("expected a table of Spark that stands still, got one of a connection in streaming mode")
+        raise TableError(
+            "expected a table of Spark that stands still, got one of a connection in streaming mode"
+        )
     version = str(backend._session.version)
     if int(version.partition(".")[0]) < _OLDEST:
         raise TableError(f"expected Spark {_OLDEST} or later, got Spark {version}")
@@ -67,7 +69,11 @@ def open_session(parts: SplitResult) -> tuple[Any, Callable[[], object]]:
         from pyspark.sql import SparkSession
 
         existing = SparkSession.getActiveSession()
-        settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "OFF"}
+        settings = {
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.log.level": "OFF",
+        }
         builder = SparkSession.builder.appName("privsynth")
         for key, value in {} if existing else settings.items():
             builder = builder.config(key, value)
@@ -77,8 +83,8 @@ def open_session(parts: SplitResult) -> tuple[Any, Callable[[], object]]:
         raise TableError(f"tables in Spark are read through Ibis and pyspark: {TO_INSTALL}") from None
     except Exception:
         raise TableError(
-            "Spark could not be started: it needs Java 17 or later (JAVA_HOME), and settings (SPARK_CONF_DIR) "
-            "with which spark-submit works"
+            "Spark could not be started: it needs Java 17 or later (JAVA_HOME), and settings "
+            "(SPARK_CONF_DIR) with which spark-submit works"
         ) from None
     end = _nothing if existing else session.stop
     try:

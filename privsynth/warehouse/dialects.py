@@ -171,7 +171,8 @@ class Dialect:
             weighed: Columns of which the weight is a sum.
         """
         return " UNION ALL ".join(
-            f"SELECT {i} AS s, {key} AS k, {weight} AS n FROM {table} GROUP BY 2" for i, key in enumerate(keys)
+            f"SELECT {i} AS s, {key} AS k, {weight} AS n FROM {table} GROUP BY 2"
+            for i, key in enumerate(keys)
         )
 
     def begin(self) -> list[str]:

@@ -82,7 +82,9 @@ class SparkDriver(Driver):
     def columns(self, answer: Any) -> list[NDArray[Any]]:
         columns = answer.toArrow().combine_chunks().columns
         return [
-            column.to_numpy() if column.null_count == 0 and _is_number(column) else _objects(column.to_pylist())
+            column.to_numpy()
+            if column.null_count == 0 and _is_number(column)
+            else _objects(column.to_pylist())
             for column in columns
         ]
 
@@ -98,8 +100,8 @@ class SparkDriver(Driver):
     def kept(self, name: str, answer: Any) -> None:
         """Have the rows computed once, and forget how.
 
-        A view that is cached is computed again where a part of it was lost, from a table that may have changed
-        by then; these rows are lost instead, and the run with them.
+        A view that is cached is computed again where a part of it was lost, from a table that may have
+        changed by then; these rows are lost instead, and the run with them.
         """
         self._kept[name] = answer.localCheckpoint(eager=True)
         self._kept[name].createOrReplaceTempView(name.strip("`"))
@@ -113,12 +115,15 @@ class SparkDriver(Driver):
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        logger = logging.getLogger("SQLQueryContextLogger")  # of pyspark: it writes out whole errors
-        was, logger.disabled = logger.disabled, True
+        context, wire = map(logging.getLogger, ("SQLQueryContextLogger", "py4j"))  # both write out errors
+        was, level = context.disabled, wire.level
+        context.disabled = True
+        wire.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
-            logger.disabled = was
+            context.disabled = was
+            wire.setLevel(level)
 
     def why(self, error: Exception) -> str | None:
         if getattr(getattr(self._session, "_sc", None), "_jsc", self) is None:

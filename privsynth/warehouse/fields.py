@@ -141,9 +141,7 @@ def _number_line(column: Column, stored: Any, d: Dialect, names: Names) -> Field
     canonical = f"{canonical} + {d.number(0.0)}"  # -0.0 becomes 0.0
     if column.missing is False:
         rules[MISSING_RULE] = f"{x} IS NULL"
-    return Field(
-        column, _stored_number(column, stored, d, names.raw), read, rounded, rules, canonical, ticks
-    )
+    return Field(column, _stored_number(column, stored, d, names.raw), read, rounded, rules, canonical, ticks)
 
 
 def _same(number: float) -> float:

@@ -1,7 +1,8 @@
-"""How Spark writes what is asked of it: functions that are total, and that no setting of the session changes.
+"""How Spark writes what is asked of it: total functions, which no setting of the session changes.
 
-Casts that fail give NULL with and without ANSI mode; times are read without the zone of the session; constants
-are hexadecimal, so that no rule of escaping applies; texts are compared as bytes, whatever their collation.
+Casts that fail give NULL with and without ANSI mode; times are read without the zone of the session;
+constants are hexadecimal, so that no rule of escaping applies; texts are compared as bytes, whatever their
+collation.
 """
 
 from __future__ import annotations
@@ -31,9 +32,7 @@ class Spark(Dialect):
         return "`" + name.replace("`", "``") + "`"
 
     def number(self, number: float) -> str:
-        if not math.isfinite(number):
-            return f"CAST('{'NaN' if math.isnan(number) else repr(number).replace('inf', 'Infinity')}' AS DOUBLE)"
-        return f"{float(number)!r}D"
+        return f"{float(number)!r}D" if math.isfinite(number) else super().number(number)
 
     def text(self, text: str) -> str:
         return f"CAST({self.key_of(text)} AS {self.text_type})"
@@ -59,7 +58,9 @@ class Spark(Dialect):
         text, whole = self.as_text(value), "'^(-?[0-9]+)([.]0*)?$'"
         zero = f"WHEN {value} = 0 THEN '0'"  # which may be written with an exponent
         number = self.float_as_text(self.decimal_as_double(value), is_single=False)
-        return f"CASE {zero} WHEN {text} RLIKE {whole} THEN REGEXP_EXTRACT({text}, {whole}, 1) ELSE {number} END"
+        return (
+            f"CASE {zero} WHEN {text} RLIKE {whole} THEN REGEXP_EXTRACT({text}, {whole}, 1) ELSE {number} END"
+        )
 
     def float_as_text(self, value: str, *, is_single: bool) -> str:
         x = self.single_as_double(value) if is_single else value
@@ -117,7 +118,8 @@ class Spark(Dialect):
 
     def floor(self, number: str) -> str:
         """Return the same: FLOOR gives a 64-bit integer, which is not exact beyond what has a fraction."""
-        return f"(CASE WHEN ABS({number}) < 4503599627370496.0D THEN CAST(FLOOR({number}) AS DOUBLE) ELSE {number} END)"
+        has_fraction = f"ABS({number}) < 4503599627370496.0D"
+        return f"(CASE WHEN {has_fraction} THEN CAST(FLOOR({number}) AS DOUBLE) ELSE {number} END)"
 
     def rint(self, number: str) -> str:
         return f"RINT({number})"  # of Java: halves to even

@@ -139,10 +139,19 @@ class Spark:
         """Return the Ibis table of a frame, of a name that was not there."""
         self.n_tables += 1
         name = name or f"visits_{self.n_tables}"
-        kinds = {"TIMESTAMPTZ": "TIMESTAMP", "TIMESTAMP": "TIMESTAMP_NTZ", "VARCHAR": "STRING", "BYTEA": "BINARY"}
-        stored = {column: kinds.get(kind, kind).replace("NUMERIC", "DECIMAL") for column, kind in types.items()}
+        kinds = {
+            "TIMESTAMPTZ": "TIMESTAMP",
+            "TIMESTAMP": "TIMESTAMP_NTZ",
+            "VARCHAR": "STRING",
+            "BYTEA": "BINARY",
+        }
+        stored = {
+            column: kinds.get(kind, kind).replace("NUMERIC", "DECIMAL") for column, kind in types.items()
+        }
         rows = [
-            tuple(_as_spark_takes(plain(cell), stored[column]) for column, cell in zip(types, row, strict=True))
+            tuple(
+                _as_spark_takes(plain(cell), stored[column]) for column, cell in zip(types, row, strict=True)
+            )
             for row in frame.astype(object).itertuples(index=False)
         ]
         columns = ", ".join(f"`{column}` {kind}" for column, kind in stored.items())
