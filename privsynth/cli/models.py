@@ -133,6 +133,15 @@ def fit(
             "guarantee says so.",
         ),
     ] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start",
+            metavar="MODEL",
+            help="Go on from an earlier model of the same data set: its releases are measurements, and only "
+            "new ones are paid for.",
+        ),
+    ] = None,
     releases: Annotated[
         Path | None,
         typer.Option(
@@ -169,6 +178,7 @@ def fit(
             "--sheet": sheet,
             "--grids": grids,
             "--stream": stream,
+            "--start": start,
             "--rows-may-leave": rows_may_leave or None,
             "--restart": restart or None,
             "--delta": None if delta == DEFAULT_DELTA else delta,
@@ -199,12 +209,15 @@ def fit(
     model = kind(epsilon=_epsilon(epsilon), delta=delta, device=device.value)
     if is_helper():
         with suppress(RankStoppedError):  # the first rank says why, and its exit code is that of all
-            model.fit(table, schema=declared, dataset=dataset, on_violation=on_violation.value)
+            model.fit(table, schema=declared, dataset=dataset, on_violation=on_violation.value, start=start)
         return
     check_sheet(sheet, synthesizer.value, force=force)
     partial = output.with_name(output.name + ".partial")
     if not (force or restart or partial.exists()) and _is_fitted(
-        output, model.fingerprint(table, schema=declared, dataset=dataset, on_violation=on_violation.value)
+        output,
+        model.fingerprint(
+            table, schema=declared, dataset=dataset, on_violation=on_violation.value, start=start
+        ),
     ):
         say(
             f"{output} was fitted by this very command: it is kept, nothing was read and nothing was paid. "
@@ -229,6 +242,7 @@ def fit(
                 progress=progress,
                 stream=stream,
                 rows_may_leave=rows_may_leave,
+                start=start,
             )
         _save(model, output, partial)
     except FitInterrupted as stopped:

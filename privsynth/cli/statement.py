@@ -37,6 +37,10 @@ def describe_guarantee(
                 f"stated: epsilon {told} {at}",
                 "spent here: nothing; it is in no ledger of privsynth",
             )
+        if guarantee.get("runs"):
+            runs = (f"epsilon {run['epsilon']:g} at delta {run['delta']:g}" for run in guarantee["runs"])
+            asked = f"asked for, run by run: {', then '.join(runs)}"
+            spent = f"together: epsilon {shown_epsilon(guarantee['epsilon_spent'])} {at}"
         lines += [
             asked,
             spent,

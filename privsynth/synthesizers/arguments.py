@@ -54,6 +54,7 @@ class FitArguments:
         dataset: Name in the ledger, if there is one.
         on_violation: What happens to a record that breaks the schema.
         random_state: As given.
+        start: Fingerprint of the releases of an earlier fit that it goes on from; None if there is none.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class FitArguments:
     dataset: str | None
     on_violation: OnViolation
     random_state: int | None
+    start: str | None = None
 
     @property
     def budget(self) -> Spend:
@@ -81,6 +83,7 @@ class FitArguments:
             "dataset": self.dataset,
             "on_violation": self.on_violation,
             "random_state": self.random_state,
+            "start": self.start,
         }
         whole: dict[str, Any] = json.loads(json.dumps(fields))
         return whole
@@ -88,6 +91,8 @@ class FitArguments:
     def fingerprint(self, source: Any) -> str:
         """Return a hash that is equal for equal arguments and an equal name of the source's file."""
         whole = self.configuration()
+        if self.start is None:
+            del whole["start"]  # as it was when there were none
         whole["source"] = Path(source).name if isinstance(source, str | Path) else None
         if is_pattern(source):
             whole["source"] = str(source)

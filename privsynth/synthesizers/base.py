@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -22,6 +23,7 @@ from privsynth.ledger.ledger import Ledger
 from privsynth.models.threads import idle_processors_only
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import OnViolation, check_on_violation
+from privsynth.releases.store import Release
 from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
 from privsynth.synthesizers.arguments import (
@@ -156,6 +158,7 @@ class Synthesizer(Saved[Model], Estimator):
         secret: SecureRandom | None = None,
         stream: bool | None = None,
         rows_may_leave: bool = False,
+        start: Any = None,
     ) -> Self:
         """Fit to records: check arguments and column names, reserve the budget, then read.
 
@@ -188,6 +191,9 @@ class Synthesizer(Saved[Model], Estimator):
                 follows the same law either way.
             rows_may_leave: Whether a recipe that learns from rows may fetch those of a table in an engine,
                 coded, once; the guarantee then says so. Without it they stay there.
+            start: An earlier model of the same data set, fitted by `MarginalSynthesizer`, or its file: its
+                releases are taken as measurements, what it found is not found again, and this fit pays for
+                what it adds. The guarantee is that of both runs together, and says so.
 
         Raises:
             ParameterError, SchemaError, TableError: If the input is unusable.
@@ -203,6 +209,9 @@ class Synthesizer(Saved[Model], Estimator):
             self.schema if schema is None else schema, dataset_name(source, dataset), on_violation
         )
         schema, secret = asked.schema, secret or OsEntropy()
+        asked = self._going_on(start, asked)
+        if asked.epsilon is not None:
+            self._check_ledger_of_start(ledger)
         with joint_fit(self.device) as ranks, idle_processors_only():
             self.device_ = "cpu" if ranks is not None else resolve_device(self.device)
             is_first = ranks is None or ranks.is_first
@@ -253,13 +262,15 @@ class Synthesizer(Saved[Model], Estimator):
         schema: Schema | LinkedSchema,
         dataset: str | None = None,
         on_violation: OnViolation = "error",
+        start: Any = None,
     ) -> str:
         """Return what tells this fit from another: equal for equal settings, schema and name of the source.
 
         Privacy:
             Public: a hash of public settings; the source is not read.
         """
-        return self._asked(schema, dataset_name(source, dataset), on_violation).fingerprint(source)
+        asked = self._asked(schema, dataset_name(source, dataset), on_violation)
+        return self._going_on(start, asked).fingerprint(source)
 
     @staticmethod
     def _checked_schema(schema: Any) -> Schema | LinkedSchema:
@@ -285,6 +296,32 @@ class Synthesizer(Saved[Model], Estimator):
             random_state=self.random_state,
         )
 
+    def _going_on(self, start: Any, asked: FitArguments) -> FitArguments:
+        """Take an earlier model to go on from, if one is given, and return the arguments with it.
+
+        Raises:
+            ParameterError, SchemaError: If the fit cannot go on from it.
+
+        Privacy:
+            Public: reads what was released.
+        """
+        if start is not None:
+            raise ParameterError(
+                f"expected start=None (no --start): {self.name} cannot go on from an earlier model; fit a "
+                "table by marginal (MarginalSynthesizer)"
+            )
+        return asked
+
+    def _check_ledger_of_start(self, ledger: str | Path | Ledger | None) -> None:
+        """Raise a `LedgerError` if the ledger lacks what an earlier model was charged in it."""
+
+    def _take_over(self, asked: FitArguments) -> None:
+        """Add to what was adopted what an earlier model brings."""
+
+    def _own_releases(self) -> Sequence[Release]:
+        """Return the releases of the run itself."""
+        return self.releases_
+
     def _maker(self, settings: Any, device: str) -> Make[Model]:
         """Return what makes the model, on this device."""
         return lambda curator, seed, progress: self._make(
@@ -306,7 +343,7 @@ class Synthesizer(Saved[Model], Estimator):
         store.set_meta(seed=self.seed_)
         if self.added_delta_ is not None:
             store.set_meta(added_delta=self.added_delta_)
-        for release in self.releases_:
+        for release in self._own_releases():
             store.append(release)
         make = self._maker(self.settings_, resolve_device(self.device_))
         budget = whole_budget(self.epsilon, self.delta)
@@ -339,6 +376,7 @@ class Synthesizer(Saved[Model], Estimator):
         )
         self._adopt(asked.settings, int(store.meta["seed"]), tuple(store), model, statement)
         self.added_delta_ = store.meta.get("added_delta")
+        self._take_over(asked)
         self.ledger_link_ = store.meta.get("ledger_link")
         model.require_feasible()
         if interrupted is not None:

@@ -164,18 +164,22 @@ def _event_table(releases: Iterable[Release]) -> list[dict[str, Any]]:
     return list(rows.values())
 
 
-def _in_words(schema: Schema | LinkedSchema, epsilon: float | None, delta: float) -> str:
-    who = "record"
+def who_in_words(schema: Schema | LinkedSchema) -> str:
+    """Say whose presence is hidden."""
     if isinstance(schema, LinkedSchema):
-        who = f"{schema.person} with all rows below it ({_caps(schema)})"
-    elif schema.person_id is not None:
-        who = (
+        return f"{schema.person} with all rows below it ({_caps(schema)})"
+    if schema.person_id is not None:
+        return (
             f"person (one {schema.person_id!r}; up to {schema.max_records_per_person} rows of each are used)"
         )
+    return "record"
+
+
+def _in_words(schema: Schema | LinkedSchema, epsilon: float | None, delta: float) -> str:
     given, what = ("", "All") if schema.given is None else (f", given {schema.given}", "All else")
     return (
-        f"({epsilon:g}, {delta:g})-differential privacy for adding or removing one {who}{given}. {what} that "
-        "was read from the records, finding domains included, is inside this budget."
+        f"({epsilon:g}, {delta:g})-differential privacy for adding or removing one "
+        f"{who_in_words(schema)}{given}. {what} that was read from the records, finding domains included, is inside this budget."
     )
 
 

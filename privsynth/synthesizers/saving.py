@@ -60,6 +60,13 @@ class Saved(Fitted[Model], ABC):
     ) -> Model:
         """Rebuild a model; raises a `KeyError`, `TypeError` or `ValueError` if its parts do not fit."""
 
+    def _facts_of_start(self) -> dict[str, Any]:
+        """Return what the manifest says of an earlier model that the fit went on from; nothing if of none."""
+        return {}
+
+    def _take_start(self, manifest: Mapping[str, Any]) -> None:
+        """Read what `_facts_of_start` wrote; raises as `_model_from`."""
+
     def _adopt(
         self,
         settings: Any,
@@ -103,6 +110,7 @@ class Saved(Fitted[Model], ABC):
             "ledger_link": self.ledger_link_,
             "device": self.device_,
             **self._facts_of(model),
+            **self._facts_of_start(),
             "versions": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         }
         write_model_file(path, ModelFile(manifest, self._arrays_of(model), self.releases_), force=force)
@@ -123,6 +131,7 @@ class Saved(Fitted[Model], ABC):
             model = cls._model_from(settings, manifest, contents.weights)
             statement = {"given": model.schema.given, **manifest["guarantee"]}  # older files do not say it
             synthesizer._adopt(settings, manifest["seed"], contents.releases, model, statement)
+            synthesizer._take_start(manifest)
         except DAMAGED as error:
             raise ModelFileError(
                 f"{str(path)!r} is damaged: its parts do not fit ({type(error).__name__})"

@@ -13,6 +13,7 @@ from privsynth.domains.noisy_cells import denoise
 from privsynth.domains.shape import shape_in_bins
 from privsynth.errors import SchemaError, TableError
 from privsynth.models.tables.fitting import Measurement
+from privsynth.models.tables.merging import merged
 from privsynth.schema import Column, Schema, category_text
 from privsynth.synthesizers.elsewhere.cells import Axis, Cells
 from privsynth.synthesizers.tables.domains import Domains
@@ -68,16 +69,6 @@ def projected(table: Measurement, columns: Sequence[str]) -> Measurement:
 def pairs_of(table: Measurement) -> list[Measurement]:
     """Return the tables of all pairs of a table's columns."""
     return [projected(table, pair) for pair in combinations(table.columns, 2)]
-
-
-def merged(tables: Sequence[Measurement]) -> Measurement:
-    """Return several noisy tables of the same cells as one, each cell weighed by the precision it has."""
-    precision = [
-        1.0 / np.broadcast_to(np.asarray(t.variance, dtype=np.float64), t.counts.shape) for t in tables
-    ]
-    total = np.sum(precision, axis=0)
-    counts = np.sum([p * t.counts for p, t in zip(precision, tables, strict=True)], axis=0) / total
-    return Measurement(columns=tables[0].columns, counts=counts, variance=1.0 / total)
 
 
 def _number_of_units(tables: Sequence[Cells]) -> tuple[float, float]:

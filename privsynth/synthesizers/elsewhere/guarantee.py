@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from privsynth.accounting.budget import shown_epsilon
 from privsynth.errors import TableError
 from privsynth.releases.store import Release
 from privsynth.schema import Schema
@@ -75,8 +76,8 @@ def stated_guarantee(
     return {
         "private": True,
         "statement": (
-            f"({epsilon:.6g}, {delta:g})-differential privacy for {change} one {who}, given {given}. The "
-            f"model is made of {tables} released elsewhere{with_what}; no record was read for it, and no "
+            f"({shown_epsilon(epsilon)}, {delta:g})-differential privacy for {change} one {who}, given "
+            f"{given}. The model is made of {tables} released elsewhere{with_what}; no record was read for it, and no "
             "ledger was charged."
         ),
         "epsilon": epsilon,

@@ -195,7 +195,7 @@ def measure_base(
     )
     combinations = find_combinations(curator, schema, budget, n_units=n_units)
     domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins, given=given)
-    condition = _measure_condition(curator, domains, settings.condition_share)
+    condition = measure_condition(curator, domains, settings.condition_share)
     return BaseMeasurements(
         domains, FittedCodes.of(domains, whole=whole_columns(schema, domains)), condition, combinations
     )
@@ -257,7 +257,12 @@ def whole_columns(schema: Schema, domains: Domains) -> tuple[str, ...]:
     return columns if n_cells <= MAX_CONDITION_CELLS else ()
 
 
-def _measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:
+def measure_condition(curator: Curator, domains: Domains, share: float) -> Measurement | None:
+    """Release the joint table of target and groups; None if there is none, or it is too large.
+
+    Privacy:
+        Accounted: one Gaussian release.
+    """
     columns = whole_columns(curator.schema, domains)
     if len(columns) < 2:
         return None

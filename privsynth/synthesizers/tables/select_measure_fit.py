@@ -23,16 +23,15 @@ from privsynth.models.tables.mixture import ProductMixture
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.privacy.mechanisms.selection import TableSelection
-from privsynth.releases.store import Release
 from privsynth.schema import Schema
 from privsynth.synthesizers.contract import Progress
 from privsynth.synthesizers.tables.base_measurements import (
     BaseMeasurements,
     BaseMeasurementSettings,
-    count_units,
-    measure_base,
 )
+from privsynth.synthesizers.tables.beginning import begin, measured_tables
 from privsynth.synthesizers.tables.domains import Domains, Known
+from privsynth.synthesizers.tables.earlier import Earlier
 from privsynth.synthesizers.tables.row_before import (
     CERTAIN,
     RowBefore,
@@ -50,6 +49,7 @@ REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: wh
 MOST_BINS = 4.0  # times as many as at the reference strength
 BEFORE = "columns with themselves in the row before"
 MOST_OF_REST = 0.5  # of what the 1-way tables leave, that they may cost
+STEPS_BEFORE = 4  # times those of a round, to the tables of an earlier fit before more are chosen
 MAX_CLASSES = 4  # of a target within whose classes dependence is measured
 
 LEAST_NORM = 0.25  # persons repeat cells: of 60 rows hardly any lie further apart
@@ -148,6 +148,7 @@ def fit_marginals(
     share: float = 1.0,
     delta_share: float = 1.0,
     given: Mapping[str, Known] = MappingProxyType({}),
+    earlier: Earlier | None = None,
 ) -> FittedTable:
     """Run the recipe against a curator, with records or in replay.
 
@@ -160,19 +161,15 @@ def fit_marginals(
         share: Of the run's ``mu**2`` that the table may cost.
         delta_share: Part of the delta that adds up which discovery may use.
         given: What is known of columns that the tables above tell of.
+        earlier: The fit to go on from; None if there is none.
 
     Privacy:
         Accounted: by the curator, release by release; everything else is post-processing.
     """
     progress("finding domains", 0, settings.n_rounds)
     mu_squared = share * curator.allowance.mu_squared
-    n_units = count_units(curator, share * settings.units_share)
-    strength = n_units * math.sqrt(share * curator.limit.mu_squared)
-    of_view, n_bins = is_view(curator.schema), settings.n_bins
-    settings = settings.adapted_to(strength).within(share)
-    if of_view:  # many columns are given when a row is drawn, and more bins of each bring nothing
-        settings = replace(settings, n_bins=min(settings.n_bins, n_bins))
-    first = measure_base(curator, settings, n_units=n_units, delta_share=delta_share, given=given)
+    begun = begin(curator, settings, share=share, delta_share=delta_share, given=given, earlier=earlier)
+    settings, first, of_view = begun.settings, begun.first, is_view(curator.schema)
     domains, codes = first.domains, first.codes
     names = tuple(codes.by_column)
     fitter = MixtureFitter(
@@ -189,6 +186,10 @@ def fit_marginals(
     fitter.start(codes.one_way, domains.n_units, possible=possible)
     if first.condition is not None:
         fitter.add(first.condition)
+    for table in begun.tables:
+        fitter.add(table)
+    if begun.tables:
+        fitter.step_many(STEPS_BEFORE * settings.steps_per_round)
     if curator.schema.workload:
         part = _part_of_rest(curator, KEY_OF_WORKLOAD, settings.workload_share, mu_squared)
         for table in measure_workload(curator, domains, codes, mu_squared=part):
@@ -249,7 +250,7 @@ def _measure_before(
         noise_multiplier=noise,
         norms=_norms(curator.schema, pairs, settings),
     )
-    for table in _measurements(curator.release("counts/before", marginals)):
+    for table in measured_tables(curator.release("counts/before", marginals)):
         fitter.add(table)
 
 
@@ -299,7 +300,7 @@ def _measure_round(
         noise_multiplier=noise,
         norms=_norms(curator.schema, sets, settings),
     )
-    return _measurements(curator.release(f"{key}/measure", marginals))
+    return measured_tables(curator.release(f"{key}/measure", marginals))
 
 
 def _norms(
@@ -308,21 +309,6 @@ def _norms(
     """Return the norm of each set, none if no table is cut."""
     norms = tuple(cut_norm(schema, columns, settings) for columns in sets)
     return norms if min(norms, default=1.0) < 1.0 else ()
-
-
-def _measurements(release: Release) -> list[Measurement]:
-    """Return the tables of a release; none of older versions is cut."""
-    sets = release.facts.get("cut_sets", release.facts.get("sets", []))
-    norms = release.facts.get("norms", [1.0] * len(sets))
-    return [
-        Measurement(
-            columns=tuple(columns),
-            counts=release.arrays[str(i)],
-            variance=release.noise_multiplier**2,
-            norm=norm,
-        )
-        for i, (columns, norm) in enumerate(zip(sets, norms, strict=True))
-    ]
 
 
 def cut_norm(schema: Schema, columns: tuple[str, ...], settings: MarginalSettings) -> float:

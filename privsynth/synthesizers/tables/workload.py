@@ -62,11 +62,22 @@ def measure_workload(
         purpose=DECLARED, codings=codings_of(domains.by_column), sets=sets, noise_multiplier=noise
     )
     release = curator.release(KEY, tables)
+    return tables_of_workload(release, codes)
+
+
+def tables_of_workload(release: Release, codes: FittedCodes) -> list[Measurement]:
+    """Return the released tables over the codes of a fit, but for those of too many cells.
+
+    Privacy:
+        Post-processing.
+    """
     measured = []
-    for i, columns in enumerate(sets):
+    for i, columns in enumerate(release.facts["sets"]):
         if release.arrays[str(i)].size > MOST_FITTED:
             continue
-        table = Measurement(columns=columns, counts=release.arrays[str(i)], variance=noise**2)
+        table = Measurement(
+            columns=tuple(columns), counts=release.arrays[str(i)], variance=release.noise_multiplier**2
+        )
         for axis, name in enumerate(columns):
             if name in codes.groups:
                 table = grouped(codes.groups[name], table, axis=axis)

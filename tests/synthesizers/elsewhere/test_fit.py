@@ -300,6 +300,7 @@ def test_the_commands_take_it_and_no_ledger_is_touched(
         ("--synthesizer", "dpgan"),
         ("--on-violation", "clip"),
         ("--stream",),
+        ("--start", "m.privsynth"),
     ],
 )
 def test_what_means_nothing_without_records_is_refused(
