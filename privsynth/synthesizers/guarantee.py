@@ -179,7 +179,8 @@ def _in_words(schema: Schema | LinkedSchema, epsilon: float | None, delta: float
     given, what = ("", "All") if schema.given is None else (f", given {schema.given}", "All else")
     return (
         f"({epsilon:g}, {delta:g})-differential privacy for adding or removing one "
-        f"{who_in_words(schema)}{given}. {what} that was read from the records, finding domains included, is inside this budget."
+        f"{who_in_words(schema)}{given}. {what} that was read from the records, finding domains "
+        "included, is inside this budget."
     )
 
 

@@ -186,8 +186,8 @@ def joint_statement(own: dict[str, Any], schema: Schema, earlier: Earlier, last:
 
     Their sums of ``mu**2`` add up, and so does what each set aside of its delta: they compose as events do,
     not by their epsilons. That is adaptive composition, for which each budget has to be fixed whatever the
-    runs before gave; ``given`` says so wherever the epsilon stands. Without that, what holds is the limit of the
-    data set if one was fixed before the first run, and otherwise no number.
+    runs before gave; ``given`` says so wherever the epsilon stands. Without that, what holds is the limit of
+    the data set if one was fixed before the first run, and otherwise no number.
 
     Args:
         own: Statement of the last run alone.

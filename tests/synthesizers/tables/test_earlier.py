@@ -245,7 +245,7 @@ def test_what_is_not_private_is_nothing_to_go_on_from(book: Book) -> None:
 
 
 def test_a_ledger_that_lacks_the_earlier_run_is_refused(first: MarginalSynthesizer, tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="when the earlier model was written"):
+    with pytest.raises(LedgerError, match="is not the one that the earlier model was charged to"):
         Book(tmp_path).fit(1.0, start=first)
 
 
@@ -262,7 +262,7 @@ def test_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "it is kept" in again.err
     shown = run("show", tmp_path / "b.privsynth")
     assert "asked for, run by run: epsilon 1 at delta 1e-06, then epsilon 1 at delta 1e-06" in shown.out
-    assert "together: epsilon 1.44" in shown.out
+    assert "together: epsilon 1.4543 at delta 1.1e-06, given that the budget of each run" in shown.out
     told = json.loads(run("ledger", "show", "--json").out)
     assert json.dumps(told).count('"finished"') == 2
     wrong = run(*common, "--start", tmp_path / "none.privsynth", "-o", tmp_path / "c.privsynth")
