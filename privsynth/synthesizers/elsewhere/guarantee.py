@@ -77,8 +77,8 @@ def stated_guarantee(
         "private": True,
         "statement": (
             f"({shown_epsilon(epsilon)}, {delta:g})-differential privacy for {change} one {who}, given "
-            f"{given}. The model is made of {tables} released elsewhere{with_what}; no record was read for it, "
-            "and no ledger was charged."
+            f"{given}. The model is made of {tables} released elsewhere{with_what}; no record was read for "
+            "it, and no ledger was charged."
         ),
         "epsilon": epsilon,
         "epsilon_spent": epsilon,
