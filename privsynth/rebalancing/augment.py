@@ -21,7 +21,7 @@ from privsynth.errors.arguments import real_number
 from privsynth.io.source import Table
 from privsynth.rebalancing.search import Round, add_by_rounds
 from privsynth.rebalancing.task import FloatArray, IntArray, Scorer, Task
-from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.sampler import TableSampler
 
 __all__ = ["Augmentation", "Gain", "augment_for"]
 
@@ -78,7 +78,7 @@ class Augmentation:
 
 def augment_for(
     estimator: Any,
-    synthesizer: TableSynthesizer,
+    synthesizer: TableSampler,
     *,
     base: Table | int | None = None,
     target: str | None = None,

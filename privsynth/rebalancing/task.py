@@ -21,7 +21,7 @@ from privsynth.errors.seeds import checked_seed
 from privsynth.io.source import Table
 from privsynth.io.tables import read_table
 from privsynth.sampling.table_model import TableModel
-from privsynth.synthesizers.tables.base import TableSynthesizer
+from privsynth.synthesizers.tables.sampler import TableSampler
 
 CELL_ROWS = 1_000_000  # for which support is looked at, so that every cell is asked for
 
@@ -56,7 +56,7 @@ class Task:
 
     estimator: Any
     scorer: Scorer
-    synthesizer: TableSynthesizer
+    synthesizer: TableSampler
     columns: tuple[str, ...]
     target: str
     cut: tuple[str, ...]
@@ -74,7 +74,7 @@ class Task:
     def of(
         cls,
         estimator: Any,
-        synthesizer: TableSynthesizer,
+        synthesizer: TableSampler,
         *,
         target: str | None,
         groups: Sequence[str] | None,
@@ -85,7 +85,7 @@ class Task:
         random_state: int,
     ) -> Task:
         """Find the cells and the groups that can be judged; see `privsynth.augment_for`."""
-        if not isinstance(synthesizer, TableSynthesizer):
+        if not isinstance(synthesizer, TableSampler):
             raise ParameterError(f"expected a fitted table synthesizer, got {type(synthesizer).__name__}")
         check_is_fitted(synthesizer)
         cv, n_validation = (
@@ -145,7 +145,7 @@ class Task:
         if given is None or isinstance(given, int | np.integer):
             n = int(given) if isinstance(given, np.integer) else given
             return self.synthesizer.sample(n, random_state=self._seed())
-        table = read_table(given, self.synthesizer.schema_, is_real=False).reset_index(drop=True)
+        table = read_table(given, self.synthesizer.model_.schema, is_real=False).reset_index(drop=True)
         lacking = [name for name in self.columns if name not in table]
         if lacking or len(table) == 0:
             what = f"column {lacking[0]!r}" if lacking else "row"

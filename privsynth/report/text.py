@@ -68,6 +68,15 @@ def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows"
         if stated_by is not None
         else []
     )
+    n_runs = len(guarantee.get("runs") or ())
+    together = (
+        [
+            f"The model rests on {n_runs} runs on the real records, and this is the guarantee of all of them "
+            "together."
+        ]
+        if n_runs
+        else []
+    )
     change = "replacing" if guarantee.get("neighbours") == "replace_one" else "adding or removing"
     return [
         *stated,
@@ -78,6 +87,7 @@ def guarantee_in_words(guarantee: dict[str, Any] | None, *, things: str = "rows"
         f"{given_in_words(guarantee)}: no outcome becomes more than {_factor(epsilon)} times as "
         f"likely or as unlikely through that {one}, but for a "
         f"probability of {_one_in(delta)}.",
+        *together,
         f"For membership inference: at a false positive rate of 1 in 100 {one}s, the true positive rate is "
         f"at most {allowed:.3g} in 100.",
         f"It does not hide what is true of people in general: that is what the {things} are for. Two sets of "

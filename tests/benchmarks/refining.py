@@ -1,7 +1,7 @@
 """What it costs to go on from an earlier model: ``python -m tests.benchmarks.refining``.
 
-A fit at ``--epsilon``, another at the same epsilon that goes on from it, one fit at the epsilon that both come
-to together, and one at twice the epsilon. Prints the figures of each as Markdown, means over ``--seeds`` fits,
+A fit at ``--epsilon``, another at the same epsilon that goes on from it, one fit at the epsilon that both
+come to together, and one at twice the epsilon. Prints the figures as Markdown, means over ``--seeds`` fits,
 scored on a part of the training part: the test part is left alone. The Adult split and the scorer are in
 ``$PRIVSYNTH_BENCH``.
 """

@@ -18,7 +18,7 @@ from privsynth.accounting.events import Event
 from privsynth.accounting.gdp import gdp_epsilon
 from privsynth.errors import LedgerError, ParameterError, SchemaError
 from privsynth.ledger.ledger import Ledger
-from privsynth.report.text import given_in_words
+from privsynth.report.text import given_in_words, guarantee_in_words
 from privsynth.schema import Schema
 from privsynth.synthesizers import DPGANSynthesizer, MarginalSynthesizer
 from privsynth.synthesizers.tables.beginning import measured_before
@@ -134,6 +134,7 @@ def test_the_guarantee_is_that_of_both_runs_composed_by_their_events(
     assert told["given"] == FIXED_BUDGETS
     assert FIXED_BUDGETS in given_in_words(told)
     assert "2 runs together" in told["statement"]
+    assert any("rests on 2 runs on the real records" in paragraph for paragraph in guarantee_in_words(told))
     total = sum(event["mu_squared"] for event in told["events"])
     assert total <= mu**2 * (1 + 1e-9)
     assert total == pytest.approx(
