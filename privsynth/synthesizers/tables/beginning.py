@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,12 +29,10 @@ from privsynth.synthesizers.tables.base_measurements import (
 )
 from privsynth.synthesizers.tables.domains import ONE_WAY, Domains, Known, one_way_parts
 from privsynth.synthesizers.tables.earlier import Earlier
+from privsynth.synthesizers.tables.marginal_settings import MarginalSettings
 from privsynth.synthesizers.tables.rare_values import FittedCodes, grouped
 from privsynth.synthesizers.tables.row_before import is_view
 from privsynth.synthesizers.tables.workload import KEY, tables_of_workload
-
-if TYPE_CHECKING:
-    from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
 
 
 @dataclass(frozen=True)

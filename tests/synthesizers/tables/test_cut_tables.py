@@ -15,9 +15,9 @@ from privsynth.schema import Schema
 from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.arguments import whole_budget
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.marginal_settings import REFERENCE_STRENGTH
 from privsynth.synthesizers.tables.model_arrays import model_arrays
 from privsynth.synthesizers.tables.select_measure_fit import (
-    REFERENCE_STRENGTH,
     MarginalSettings,
     cut_norm,
 )

@@ -1,0 +1,85 @@
+"""Public settings of `MarginalSynthesizer`, and how they follow the strength of the signal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from privsynth.models.tables.fitting import FitOptions
+from privsynth.synthesizers.tables.base_measurements import BaseMeasurementSettings
+
+REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
+MOST_BINS = 4.0  # times as many as at the reference strength
+_RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginalSettings(BaseMeasurementSettings):
+    """Public settings of the recipe; shares are of ``mu**2``.
+
+    Attributes:
+        selection_share: Part of each round that pays for choosing tables.
+        before_share: Part of the budget for the tables of each column with itself in the row before, where
+            rows are learnt in sequences.
+        workload_share: Part of the budget for the tables that the schema declares; only if there are any.
+        noise_penalty: How much of the noise of measuring a table counts against choosing it. AIM takes all
+            of it (1); but the mixture smooths, and wide sparse tables are worth more than that suggests.
+        n_rounds: Rounds of select, measure, fit.
+        pairs_per_column: Tables measured in all, over the number of columns.
+        steps_per_round: Gradient steps after each round.
+        final_steps: Gradient steps at the end.
+        fit: How the mixture is fitted.
+        n_bins: Bins aimed at for a number line at `REFERENCE_STRENGTH`; a stronger signal gets more.
+        norm_factor: Where a person may have many rows: a person's part of a pair table is cut, in L2, to
+            this over the root of their largest number, up to the reference strength. Less brings less noise
+            and cuts more; None: no cut.
+    """
+
+    n_bins: int = 20
+    selection_share: float = 0.10
+    before_share: float = 0.08
+    workload_share: float = 0.2
+    noise_penalty: float = 0.5
+    n_rounds: int = 12
+    pairs_per_column: float = 5.0
+    steps_per_round: int = 60
+    final_steps: int = 50
+    fit: FitOptions = field(default_factory=FitOptions)
+    norm_factor: float | None = 1.5
+
+    def adapted_to(self, strength: float) -> MarginalSettings:
+        """Return the settings for a weaker signal, more for the 1-way marginals and fewer pairs, or a
+        stronger one, more bins and no cut: its bias then weighs more than noise.
+
+        Args:
+            strength: Number of units (noisy, or a public guess) times ``mu`` of the whole budget. The
+                settings as they stand are for `REFERENCE_STRENGTH`.
+        """
+        weakness = max(1.0, REFERENCE_STRENGTH / max(strength, 1.0))
+        return replace(
+            self,
+            one_way_share=self.one_way_share * min(5.0, weakness**0.44),
+            spikes_share=self.spikes_share * min(4.0, weakness**0.8),
+            norm_factor=self.norm_factor if strength <= REFERENCE_STRENGTH else None,
+            pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
+            n_bins=round(self.n_bins * min(MOST_BINS, max(1.0, strength / REFERENCE_STRENGTH) ** 0.25)),
+        )
+
+    def within(self, share: float) -> Self:
+        """Return the settings for a table that may cost only a share of the run's budget."""
+        return replace(
+            self,
+            discovery_share=share * self.discovery_share,
+            octaves_share=share * self.octaves_share,
+            spikes_share=share * self.spikes_share,
+            one_way_share=share * self.one_way_share,
+            units_share=share * self.units_share,
+            condition_share=share * self.condition_share,
+        )
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_dict` wrote, in this version or an older one."""
+        known = {name: value for name, value in fields.items() if name not in _RETIRED}
+        return cls(**{"norm_factor": None, **known, "fit": FitOptions(**fields["fit"])})
