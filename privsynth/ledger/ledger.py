@@ -61,7 +61,7 @@ class Ledger:
     same ledger at once. A run that crashed stays reserved until it is resumed or closed.
 
     Args:
-        place: A file, or ``postgresql://USER@HOST/DATABASE``, where ``#SCHEMA`` names another schema than
+        path: A file, or ``postgresql://USER@HOST/DATABASE``, where ``#SCHEMA`` names another schema than
             ``privsynth``; else ``$PRIVSYNTH_LEDGER``, else ``ledger.sqlite`` in the user's data folder.
         make: Whether it is made if it is not there; else it has no data sets, and takes none.
 
@@ -73,8 +73,8 @@ class Ledger:
         renames a data set or deletes the file.
     """
 
-    def __init__(self, place: str | Path | None = None, *, make: bool = True) -> None:
-        self._store = opened(place, make=make)
+    def __init__(self, path: str | Path | None = None, *, make: bool = True) -> None:
+        self._store = opened(path, make=make)
 
     @property
     def name(self) -> str:

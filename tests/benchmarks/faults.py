@@ -35,7 +35,7 @@ from tests.helpers.engines import Postgres, fill, in_duckdb, postgres, programs_
 Row = tuple[int, int, int, int]
 SOURCES = ("memory", "stream", "DuckDB", "PostgreSQL")
 LEDGERS = ("file", "server")
-MOST_KILLS = 3  # of one run, before it may end
+MOST_KILLS = 6  # of one run, before it may end
 MOST_SECONDS = 300.0  # what runs longer has not gone on
 N_ROWS = 100_000  # that are sampled
 
@@ -204,6 +204,7 @@ def fits(n: int, at: Workplace, source: str, *, end_connections: bool = False) -
         double += max(len(keys) - len(set(keys)) - cuts, 0)
         half += not is_done or run.status != "finished"
         lost += is_done and len(load(at.folder / name).releases_) != len(keys)
+        print(f"{source}: {tried} {lost} {double} {half}", file=sys.stderr, flush=True)
     return tried, lost, double, half
 
 
