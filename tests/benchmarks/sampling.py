@@ -3,13 +3,15 @@
 MODEL is a model file fitted to the Adult split (``--fit`` makes it, at epsilon 1). Prints rows a second in
 memory, free and under conditions and targets: the best of ``--repeats`` runs of a million rows, since other
 work on the machine only slows a run down, and the same per second of processor time, which it hardly touches.
-Then rows a second to Parquet and the peak memory of a fresh process for 1, 5 and 20 million rows.
+Then rows a second and processor seconds to Parquet, of a fresh process and its workers (``--jobs``), for 1, 5
+and 20 million rows. Peak memory is the sum of the peaks of the process and of its workers.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -65,20 +67,35 @@ def rows_per_second(model: Path, n: int, repeats: int) -> dict[str, tuple[float,
     return rates
 
 
-def write_parquet(model: Path, n: int) -> None:
-    """Write rows to a Parquet file in this process, and print seconds and peak memory as JSON."""
+def write_rows(model: Path, n: int, jobs: int, suffix: str) -> None:
+    """Write rows to a file, and print seconds and peak memory as JSON."""
     synthesizer = privsynth.load(model)
     before = _peak_mb()
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        synthesizer.sample_to(Path(folder) / "rows.parquet", n)
-        seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb(), "loaded_mb": before}))
+        start, begun = time.perf_counter(), time.process_time()
+        peaks: dict[str, float] = {}
+        synthesizer.sample_to(
+            Path(folder) / f"rows{suffix}",
+            n,
+            jobs=jobs,
+            progress=lambda *told: peaks.update(_peaks_of_workers()),
+        )
+        seconds, processor = time.perf_counter() - start, time.process_time() - begun
+    of_workers = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor += of_workers.ru_utime + of_workers.ru_stime
+    peak = _peak_mb() + sum(peaks.values())
+    print(json.dumps({"seconds": seconds, "processor": processor, "peak_mb": peak, "loaded_mb": before}))
 
 
-def _peak_mb() -> float:
-    """Return the peak memory of this process (`getrusage` would inherit the parent's)."""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+def _peak_mb(process: str = "self") -> float:
+    """Return the peak memory of a process (`getrusage` would inherit the parent's)."""
+    return int(Path(f"/proc/{process}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _peaks_of_workers() -> dict[str, float]:
+    """Return the peak memory of each child, by its number."""
+    begun_by = Path("/proc/self/task").glob("*/children")
+    return {child: _peak_mb(child) for of_thread in begun_by for child in of_thread.read_text().split()}
 
 
 def main() -> None:
@@ -89,11 +106,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--millions", type=int, nargs="+", default=[1, 5, 20])
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--suffix", default=".parquet", help=".parquet, .csv or .csv.gz")
     parser.add_argument("--write", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", UserWarning)  # of faint cells: only speed is of interest
     if arguments.write:
-        write_parquet(arguments.model, arguments.write)
+        write_rows(arguments.model, arguments.write, arguments.jobs[0], arguments.suffix)
         return
     if arguments.fit:
         fit_adult(arguments.model)
@@ -103,18 +122,25 @@ def main() -> None:
     ).items():
         print(f"| {name} | {wall:,.0f} | {processor:,.0f} |", flush=True)
     print(
-        "\n| rows to Parquet | seconds | rows/s | peak MB (of that, libraries and model) |\n|---|---|---|---|"
+        f"\n| rows to {arguments.suffix} | processes | seconds | rows/s | processor seconds | rows per "
+        "processor second | peak MB of all (of that, libraries and model of the first) |\n|---|---|---|---|---|---|---|"
     )
     for millions in arguments.millions:
-        command = [sys.executable, "-m", "tests.benchmarks.sampling", str(arguments.model)]
-        command += ["--write", str(millions * 1_000_000)]
-        found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        rate = millions * 1e6 / found["seconds"]
-        print(
-            f"| {millions} million | {found['seconds']:.0f} | {rate:,.0f} | {found['peak_mb']:.0f} "
-            f"({found['loaded_mb']:.0f}) |",
-            flush=True,
-        )
+        for jobs in arguments.jobs:
+            _print_written(arguments.model, millions, jobs, arguments.suffix)
+
+
+def _print_written(model: Path, millions: int, jobs: int, suffix: str) -> None:
+    n = millions * 1_000_000
+    command = [sys.executable, "-m", "tests.benchmarks.sampling", str(model), "--write", str(n)]
+    command += ["--jobs", str(jobs), "--suffix", suffix]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    seconds, processor = found["seconds"], found["processor"]
+    print(
+        f"| {millions} million | {jobs} | {seconds:.1f} | {n / seconds:,.0f} | {processor:.1f} | "
+        f"{n / processor:,.0f} | {found['peak_mb']:.0f} ({found['loaded_mb']:.0f}) |",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -255,3 +255,15 @@ def test_a_request_reads_from_json():
     assert (request.n, request.conditions, request.like) == (5, {"sex": "F"}, None)
     assert (request.parity.target, request.parity.groups) == ("ill", ("sex",))
     assert SampleRequest(parity=("ill", ["sex"])).parity == request.parity
+
+
+def test_a_block_follows_from_the_seed_and_its_number_alone() -> None:
+    drawing = rows_module.rows_of(plan_of(model_of(["sex", "age"]), n=300), most=100)
+    blocks = list(drawing.blocks(np.random.default_rng(2)))
+    assert [block.n for block in blocks] == [100, 100, 100] == [100] * drawing.n_blocks
+    forward = [drawing.draw(block)[""].columns["age"] for block in blocks]
+    backward = [drawing.draw(block)[""].columns["age"] for block in reversed(blocks)][::-1]
+    np.testing.assert_array_equal(forward, backward)
+    other = [drawing.draw(block)[""].columns["age"] for block in drawing.blocks(np.random.default_rng(3))]
+    drawn = {tuple(columns.tolist()) for columns in (*forward, *other)}
+    assert len(drawn) == 6  # no two blocks, and no two seeds, are alike
