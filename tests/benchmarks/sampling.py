@@ -123,8 +123,9 @@ def main() -> None:
         print(f"| {name} | {wall:,.0f} | {processor:,.0f} |", flush=True)
     print(
         f"\n| rows to {arguments.suffix} | processes | seconds | rows/s | processor seconds | rows per "
-        "processor second | peak MB of all (of that, libraries and model of the first) |\n|---|---|---|---|---|---|---|"
+        "processor second | peak MB of all (of that, libraries and model of the first) |"
     )
+    print("|---|---|---|---|---|---|---|")
     for millions in arguments.millions:
         for jobs in arguments.jobs:
             _print_written(arguments.model, millions, jobs, arguments.suffix)
