@@ -28,6 +28,7 @@ from privsynth.sampling.factors import Drawn, Factor
 from privsynth.sampling.generated_columns import GeneratedColumns
 from privsynth.sampling.intervals import IntervalColumn
 from privsynth.sampling.posterior import LogWeights, Posterior, as_weights
+from privsynth.sampling.reach import RowsToCome
 from privsynth.sampling.rows import to_frame
 from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel
 
@@ -133,6 +134,7 @@ class Completion:
         note: Callable[[slice, NDArray[np.float32]], None] | None = None,
         within: Mapping[str, Interval] = MappingProxyType({}),
         moving: Collection[str] = (),
+        to_come: Mapping[str, RowsToCome] = MappingProxyType({}),
     ) -> dict[str, Drawn]:
         """Draw columns of rows, each of its own; of a row that has no probability, as if nothing were known.
 
@@ -144,10 +146,11 @@ class Completion:
             note: Told which rows, and their weights of the components, before these are drawn.
             within: Of number lines that are not known, the smallest and largest tick of each row.
             moving: Columns that will follow from distances, which alone weigh the components now.
+            to_come: Of distances that are drawn, what they have to leave room for.
         """
         bound = self._bound_rows(known, within, set(columns), moving, len(logs))
         free = {
-            name: IntervalColumn(self.model.domains[name], self._block(name), *ends)  # type: ignore[arg-type]  # lines alone
+            name: IntervalColumn(self.model.domains[name], self.block(name), *ends, to_come.get(name))  # type: ignore[arg-type]  # lines alone
             for name, ends in within.items()
             if name in self._posterior.columns and name not in known
         }
@@ -165,7 +168,8 @@ class Completion:
         drawn = self._columns(known, bound, component, set(columns) - free.keys(), rng)
         return drawn | {name: rows.draw(component, rng) for name, rows in free.items() if name in columns}
 
-    def _block(self, name: str) -> NDArray[np.float32]:
+    def block(self, name: str) -> NDArray[np.float32]:
+        """Return the components' probabilities of a column's codes, ``(K, n_codes)``."""
         return self.model.mixture.blocks[self.model.mixture.columns.index(name)]
 
     def complete(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import NumericDomain, NumericGrid
+from privsynth.sampling.reach import RowsToCome, in_parts
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -21,15 +22,24 @@ class IntervalColumn:
         block: The components' probabilities, ``(K, n_codes)``.
         low: Smallest tick of each row, ``(n,)``; infinite for none.
         high: Largest tick of each row, likewise.
+        to_come: The rows after each one, if its value is a distance that has to leave room for them.
     """
 
     def __init__(
-        self, domain: NumericDomain, block: NDArray[np.float32], low: FloatArray, high: FloatArray
+        self,
+        domain: NumericDomain,
+        block: NDArray[np.float32],
+        low: FloatArray,
+        high: FloatArray,
+        to_come: RowsToCome | None = None,
     ) -> None:
+        domain = domain if to_come is None else in_parts(domain)
+        self._to_come = to_come
         self._domain, self._block = domain, block
         self._low = np.maximum(low, domain.grid.low)
         self._high = np.minimum(high, domain.grid.high)
-        ends = np.stack([self._low, self._high], axis=1)
+        keys = np.empty((len(low), 0)) if to_come is None else to_come.keys
+        ends = np.column_stack([self._low, self._high, keys])
         self._ends, self._variant = np.unique(ends, axis=0, return_inverse=True)
         self._variant = self._variant.reshape(-1)
         self._bin_of_cell = np.zeros((domain.grid.n_cells, domain.n_bins), dtype=np.float32)
@@ -38,13 +48,25 @@ class IntervalColumn:
     def weights(self, part: slice) -> NDArray[np.float32]:
         """Return each component's probability that a row of a part keeps to its interval, ``(n_part, K)``."""
         variants, of_row = np.unique(self._variant[part], return_inverse=True)
-        share = (overlaps(self._domain.grid, *self._ends[variants].T) * self._domain.cell_weight).astype(
-            np.float32
-        ) @ self._bin_of_cell
+        inside = self._inside(variants)
+        inside = inside * self._chances(variants) if self._to_come is not None else inside
+        share = (inside * self._domain.cell_weight).astype(np.float32) @ self._bin_of_cell
         if self._domain.has_missing:
             share = np.concatenate([share, np.ones((len(share), 1), dtype=np.float32)], axis=1)
         masses = share @ self._block.T
         return np.asarray(masses[of_row.reshape(-1)], dtype=np.float32)
+
+    def _inside(self, variants: IntArray) -> FloatArray:
+        """Return how much of each cell lies within the intervals of variants."""
+        return overlaps(self._domain.grid, *self._ends[variants, :2].T)
+
+    def _chances(self, variants: IntArray) -> FloatArray:
+        """Return how likely the rows to come fit after the middle of each cell, or the nearest inside."""
+        assert self._to_come is not None
+        first, last = self._domain.grid.intervals()
+        low, high = self._ends[variants, :2].T[:, :, None]
+        middle = np.clip((first + last) / 2.0, low, np.maximum(high, low))
+        return self._to_come.chances(self._ends[variants, 2:], middle)
 
     def draw(self, component: IntArray, rng: np.random.Generator) -> FloatArray:
         """Draw ticks, NaN for missing, ``(n,)``.
@@ -63,11 +85,13 @@ class IntervalColumn:
         if not domain.n_bins:
             return np.full(n, np.nan)
         low, high = self._low[part], self._high[part]
-        inside = overlaps(grid, *self._ends.T)[self._variant[part]]
-        weight = self._block[component][:, domain.bin_of_cell] * (domain.cell_weight * inside)
+        variants, of_row = np.unique(self._variant[part], return_inverse=True)
+        inside, of_row = self._inside(variants), of_row.reshape(-1)
+        likely = inside if self._to_come is None else inside * self._chances(variants)
+        weight = self._block[component][:, domain.bin_of_cell] * (domain.cell_weight * likely)[of_row]
         missing = self._block[component, -1] * 1.0 if domain.has_missing else np.zeros(n)
         nothing = weight.sum(axis=1) + missing <= 0.0
-        weight[nothing] = (inside * grid.widths())[nothing]
+        weight[nothing] = (inside * grid.widths())[of_row[nothing]]
         line = np.cumsum(weight, axis=1)
         level = rng.random(n) * (line[:, -1] + missing)
         is_missing = (level >= line[:, -1]) & (missing > 0.0)

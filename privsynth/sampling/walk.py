@@ -14,9 +14,10 @@ from privsynth.sampling.bound_rows import Known
 from privsynth.sampling.completion import Completion
 from privsynth.sampling.constrained import OrderedFactor
 from privsynth.sampling.factors import Drawn
-from privsynth.sampling.posterior import LogWeights
+from privsynth.sampling.posterior import LogWeights, as_weights
+from privsynth.sampling.reach import Reach, RowsToCome
 from privsynth.sampling.row_rules import Chain, Room, settled
-from privsynth.sampling.table_model import TableModel
+from privsynth.sampling.table_model import CELLS_AT_ONCE, TableModel
 from privsynth.schema import Schema
 from privsynth.schema.row_rules import PREVIOUS, RISES
 from privsynth.schema.sequences import FIRST, GAP, N_RECORDS, START, columns_of_rows, moving_columns
@@ -187,6 +188,7 @@ class Walk:
         """
         of_persons, room = self.completion.log_weights(known, len(n_records)), self._room(known, left)
         who, before = np.arange(len(n_records)), last
+        reach = self._reach(of_persons, left)
         steps: list[dict[str, Drawn]] = []
         active: list[IntArray] = []
         for position in range(1, int(left.max(initial=1 if last is None else 0)) + 1):
@@ -196,6 +198,11 @@ class Walk:
             rest = left[who] - position
             limits = {name: room.limits(name, rest, who) for name in room.columns}
             of_step = {name: of.of_rows(who) for name, of in known.items()}
+            to_come = None
+            if reach is not None and before is not None and rest.any():
+                end = room.limits(str(self.schema.order), np.zeros_like(rest), who)[1]
+                gone = _known_ticks(before[str(self.schema.order)])
+                to_come = RowsToCome(reach, reach.group[who], rest, end - gone)
             drawn = self._step(
                 of_step,
                 of_persons if len(who) == len(left) else of_persons[who],
@@ -203,6 +210,7 @@ class Walk:
                 n_records[who],
                 limits,
                 rng,
+                to_come,
             )
             before = {name: Known.of(self.model.domains[name], values) for name, values in drawn.items()}
             steps.append(drawn)
@@ -214,6 +222,20 @@ class Walk:
         drawn = {name: np.concatenate([step[name] for step in steps] or [empty])[order] for name in self._own}
         return drawn, person[order]
 
+    def _reach(self, of_persons: LogWeights, left: IntArray) -> Reach | None:
+        """Return how likely rows find room, by how far those of each person move on."""
+        order = self.schema.order
+        if order is None or left.max(initial=0) < 2 or not _has_values(self.model.domains[GAP + order]):
+            return None
+        gap = self.model.domains[GAP + order]
+        assert isinstance(gap, NumericDomain)
+        block = self.completion.block(GAP + order)[:, : gap.n_bins]
+        later = {FIRST: Known(np.zeros(1, dtype=np.int64), None)}
+        more = self.completion.log_weights(later, 1) + self.calibration[0]
+        parts = range(0, len(of_persons), CELLS_AT_ONCE)
+        laws = [as_weights(of_persons[begin : begin + CELLS_AT_ONCE] + more) @ block for begin in parts]
+        return Reach(gap, np.concatenate([np.empty((0, gap.n_bins)), *laws]))
+
     def _step(
         self,
         known: dict[str, Known],
@@ -222,6 +244,7 @@ class Walk:
         n_records: IntArray,
         limits: Mapping[str, tuple[FloatArray, FloatArray]],
         rng: np.random.Generator,
+        to_come: RowsToCome | None,
     ) -> dict[str, Drawn]:
         """Draw the next row of each person.
 
@@ -233,13 +256,14 @@ class Walk:
             limits: The smallest and the largest tick of columns that inequalities bind, with room for the
                 rows that follow.
             rng: Source of the draws.
+            to_come: The rows after each, where they have an order; None where none has any.
         """
         n, order, is_first = len(n_records), self.schema.order, int(before is None)
         new = {FIRST: Known(np.full(n, is_first, dtype=np.int64), None)} | self._before(before, n)
         logs = _added(self.completion.log_weights(new, n), logs, self.calibration[is_first])
         known = known | new
         if before is not None:
-            new = self._moved(known, logs, before, limits, rng)
+            new = self._moved(known, logs, before, limits, rng, to_come)
         else:
             new = {} if order is None else {order: self._begins(known[START + order])}
         logs = _added(self.completion.log_weights(new, n), logs) if new else logs
@@ -284,6 +308,7 @@ class Walk:
         before: dict[str, Known],
         limits: Mapping[str, tuple[FloatArray, FloatArray]],
         rng: np.random.Generator,
+        to_come: RowsToCome | None,
     ) -> dict[str, Known]:
         """Return how far rows have moved on, and where they are: in their order, and as inequalities say."""
         domains, order = self.model.domains, self.schema.order
@@ -305,7 +330,13 @@ class Walk:
             ends[name] = (low, np.maximum(high, low))
             within[GAP + name] = (low - start, high - start) if sign == RISES else (start - high, start - low)
         drawn = self.completion.draw(
-            known, logs, rng, columns=[GAP + name for name in moves], within=within, moving=moving.keys()
+            known,
+            logs,
+            rng,
+            columns=[GAP + name for name in moves],
+            within=within,
+            moving=moving.keys(),
+            to_come={} if to_come is None else {GAP + str(order): to_come},
         )
         new = {}
         for name, sign in moves.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -116,3 +118,13 @@ def test_where_the_line_ends_rows_do_not_pile_up() -> None:
     counts = last.value_counts()
     assert sorted(counts.index) == [4, 5, 6]
     assert (abs(counts - 1000) < 6 * np.sqrt(1000)).all()
+
+
+def test_rows_leave_room_for_those_after_them_as_often_as_there_are_ways_to() -> None:
+    """Three gaps of one to five days, from the first of six: the ten ways that fit come equally often."""
+    gaps = {"gap.day": dict.fromkeys(range(5), 0.2), "start.day": {0: 1.0}}
+    model = model_of([{**FIRST_ROWS, **gaps, "gap.day": {-1: 1.0}}, {"first": {0: 1.0}, **gaps}])
+    rows = drawn(model, 5000, conditions={"n_records": 4})
+    ways = rows.groupby("who")["day"].agg(tuple).value_counts()
+    assert sorted(ways.index) == [(1, *rest) for rest in combinations(range(2, 7), 3)]
+    assert (abs(ways - 500) < 5 * np.sqrt(450)).all()
