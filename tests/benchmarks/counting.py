@@ -59,7 +59,9 @@ def measure(n_rows: int) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             synthesizer = privsynth.MarginalSynthesizer(epsilon=1.0, delta=1e-9, random_state=0)
-            synthesizer.fit(folder, schema=made_schema(N_COLUMNS), stream=True)
+            synthesizer.fit(
+                folder, schema=made_schema(N_COLUMNS), stream=True, ledger=Path(home) / "ledger.sqlite"
+            )
         whole = time.process_time() - start
         connection = duckdb.connect(config={"threads": 1})
         relation = f"read_parquet('{folder}/*.parquet')"
