@@ -25,6 +25,8 @@ from tests.benchmarks.out_of_core import N_COLUMNS, write_folder
 from tests.benchmarks.scaling import made_schema
 from tests.benchmarks.warehouse import Asked, by_hand
 
+ANSWERS = {name: getattr(StreamedRecords, name) for name in ("tables", "cut_table", "observed")}
+
 
 class Counting:
     """Seconds that a stream's answers take, and which tables were asked for."""
@@ -53,8 +55,8 @@ def measure(n_rows: int) -> None:
     with tempfile.TemporaryDirectory() as home:
         folder, counting = Path(home) / "made", Counting()
         write_folder(folder, n_rows)
-        for name in ("tables", "cut_table", "observed"):
-            setattr(StreamedRecords, name, counting.timed(getattr(StreamedRecords, name)))
+        for name, answer in ANSWERS.items():
+            setattr(StreamedRecords, name, counting.timed(answer))
         start = time.process_time()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
