@@ -14,9 +14,6 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
-from dp_accounting.pld import privacy_loss_distribution
-from dp_accounting.rdp import RdpAccountant
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
@@ -51,6 +48,8 @@ class Profile:
 
     def __init__(self, *, noise_multiplier: float, sample_rate: float, n_steps: int) -> None:
         check_steps(noise_multiplier=noise_multiplier, sample_rate=sample_rate, n_steps=n_steps)
+        from dp_accounting.pld import privacy_loss_distribution  # takes a second
+
         one = privacy_loss_distribution.from_gaussian_mechanism(
             noise_multiplier,
             sampling_prob=sample_rate,
@@ -86,6 +85,9 @@ def steps_epsilon(
         True
     """
     profile = Profile(noise_multiplier=noise_multiplier, sample_rate=sample_rate, n_steps=n_steps)
+    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SelfComposedDpEvent
+    from dp_accounting.rdp import RdpAccountant
+
     rdp = RdpAccountant()
     step = PoissonSampledDpEvent(sample_rate, GaussianDpEvent(noise_multiplier))
     rdp.compose(SelfComposedDpEvent(step, n_steps))

@@ -77,16 +77,10 @@ def audit(
     Where the schema is of linked tables, folders stand in the place of files. With --public neither --real
     nor --holdout is read, and none may be given.
     """
-    from privsynth.attacks.private_audit import AuditBudget
+    from privsynth.cli.early import check_table
     from privsynth.cli.linked import read_schema, refuse_for_linked
-    from privsynth.cli.request import drawing_by, read_request_file
     from privsynth.errors import ParameterError
-    from privsynth.ledger.ledger import Ledger
-    from privsynth.report.public import public_report
-    from privsynth.report.report import HTML_NAME, JSON_NAME
     from privsynth.schema.linked import LinkedSchema
-    from privsynth.synthesizers import load
-    from privsynth.synthesizers.run import dataset_name
 
     non_private = [*(non_private or []), *(twin or [])]
     of_records = {"--real": real, "--holdout": holdout, "--reference": reference}
@@ -109,6 +103,17 @@ def audit(
                 "--audit-epsilon": audit_epsilon,
             }
         )
+    for table in (real, holdout, reference, synthetic, *non_private):
+        if table is not None:
+            check_table(table, schema)
+    from privsynth.attacks.private_audit import AuditBudget
+    from privsynth.cli.request import drawing_by, read_request_file
+    from privsynth.ledger.ledger import Ledger
+    from privsynth.report.public import public_report
+    from privsynth.report.report import HTML_NAME, JSON_NAME
+    from privsynth.synthesizers import load
+    from privsynth.synthesizers.run import dataset_name
+
     check_output_folder(output, (JSON_NAME, HTML_NAME), force=force)
     synthesizer = load(model) if model else None
     budget = None

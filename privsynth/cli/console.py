@@ -121,8 +121,12 @@ def _discard(stream: TextIO) -> None:
 def warnings_said() -> Iterator[None]:
     """Say our own warnings on stderr, one line each; those of other packages may quote records."""
 
+    said: set[str] = set()
+
     def say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        warn(str(message))
+        if str(message) not in said:  # a table may be opened twice
+            said.add(str(message))
+            warn(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is not ours may quote records

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from privsynth.cli.console import Progress, check_output
 from privsynth.errors import ParameterError
-from privsynth.synthesizers.images.base import ImageSynthesizer
-from privsynth.synthesizers.tables.base import TableSynthesizer
+
+if TYPE_CHECKING:
+    from privsynth.synthesizers.images.base import ImageSynthesizer
+    from privsynth.synthesizers.tables.base import TableSynthesizer
 
 SHEET_COLUMNS = 12
 
@@ -18,6 +21,7 @@ def check_sample_output(
     """Raise a `TableError` unless what is drawn can be written there, before it is drawn."""
     from privsynth.io.images import check_image_output
     from privsynth.io.tables import table_format
+    from privsynth.synthesizers.images.base import ImageSynthesizer
 
     if isinstance(synthesizer, ImageSynthesizer):
         check_image_output(output, force=force)
@@ -28,6 +32,8 @@ def check_sample_output(
 
 def completing(synthesizer: TableSynthesizer | ImageSynthesizer) -> TableSynthesizer:
     """Return what fills in partial rows; raises a `ParameterError` if it makes images."""
+    from privsynth.synthesizers.images.base import ImageSynthesizer
+
     if isinstance(synthesizer, ImageSynthesizer):
         raise ParameterError(f"--complete fills in rows, and {synthesizer.name} makes images; leave it out")
     return synthesizer
@@ -35,10 +41,10 @@ def completing(synthesizer: TableSynthesizer | ImageSynthesizer) -> TableSynthes
 
 def check_sheet(sheet: Path | None, synthesizer: str, *, force: bool) -> None:
     """Raise a `ParameterError` if a contact sheet of rows is asked for, a `TableError` if it has no place."""
-    from privsynth.synthesizers import IMAGE_SYNTHESIZERS
-
     if sheet is None:
         return
+    from privsynth.synthesizers import IMAGE_SYNTHESIZERS
+
     if synthesizer not in IMAGE_SYNTHESIZERS:
         raise ParameterError(f"--sheet shows images, and {synthesizer} makes rows; leave it out")
     if sheet.suffix.lower() != ".png":
@@ -53,12 +59,12 @@ def with_grids(progress: Progress, grids: Path | None, synthesizer: str, *, forc
         ParameterError: If there is nothing to show.
         TableError: If the folder cannot be made, or holds the sheets of another fit.
     """
+    if grids is None:
+        return progress
     from privsynth.synthesizers import synthesizer_class
     from privsynth.synthesizers.images.private_steps import ImageStepSynthesizer
     from privsynth.synthesizers.images.sample_grids import SampleGrids
 
-    if grids is None:
-        return progress
     if not issubclass(synthesizer_class(synthesizer), ImageStepSynthesizer):
         raise ParameterError(
             f"--grids shows images as private steps learn them, and {synthesizer} takes none; leave it out"
@@ -74,5 +80,9 @@ def write_sheet(
     seed: int | None = None,
 ) -> None:
     """Write a contact sheet, if one is asked for."""
-    if sheet is not None and isinstance(synthesizer, ImageSynthesizer):
+    if sheet is None:
+        return
+    from privsynth.synthesizers.images.base import ImageSynthesizer
+
+    if isinstance(synthesizer, ImageSynthesizer):
         synthesizer.contact_sheet(sheet, n_columns=SHEET_COLUMNS, random_state=seed, force=force)

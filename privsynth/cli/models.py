@@ -83,11 +83,12 @@ def plan(
     """Say what a budget gives; reads no record."""
     from privsynth.cli.linked import read_schema
     from privsynth.schema.linked import LinkedSchema
-    from privsynth.synthesizers.plan import describe_plan, plan_linked
-    from privsynth.synthesizers.plan import plan as plan_fit
 
     schema = read_schema(schema_path)
     n_units = _number_of_units(schema, rows=rows, persons=persons)
+    from privsynth.synthesizers.plan import describe_plan, plan_linked
+    from privsynth.synthesizers.plan import plan as plan_fit
+
     if isinstance(schema, LinkedSchema):
         fields = plan_linked(schema, n_units, epsilon, delta)
     else:
@@ -161,13 +162,10 @@ def fit(
     The same command resumes an interrupted run. `torchrun --nproc-per-node K -m privsynth fit ...` divides
     private steps among K processes.
     """
-    from privsynth.cli.images import check_sheet, with_grids, write_sheet
+    from privsynth.cli.early import check_table
     from privsynth.cli.linked import read_schema
     from privsynth.cli.releases import fit_releases, refuse_beside_releases
-    from privsynth.privacy.distributed import RankStoppedError, is_helper
     from privsynth.schema.linked import LinkedSchema
-    from privsynth.synthesizers import LinkedSynthesizer, load, synthesizer_class
-    from privsynth.synthesizers.interruption import FitInterrupted
 
     if releases is not None:
         fields = {
@@ -197,7 +195,13 @@ def fit(
             f"fit needs a --schema; `privsynth schema {quote(table)} -o schema.json` drafts one: declare in "
             'it what is public, and set to "private" what shall be found under the budget'
         )
-    declared = read_schema(schema_path)
+    declared, budget = read_schema(schema_path), _epsilon(epsilon)
+    check_table(table, declared)
+    from privsynth.cli.images import check_sheet, with_grids, write_sheet
+    from privsynth.privacy.distributed import RankStoppedError, is_helper
+    from privsynth.synthesizers import LinkedSynthesizer, load, synthesizer_class
+    from privsynth.synthesizers.interruption import FitInterrupted
+
     kind: type[AnySynthesizer | LinkedSynthesizer] = synthesizer_class(synthesizer.value)
     if isinstance(declared, LinkedSchema):
         if synthesizer != BY_DEFAULT:
@@ -206,7 +210,7 @@ def fit(
                 "--synthesizer out"
             )
         kind = LinkedSynthesizer
-    model = kind(epsilon=_epsilon(epsilon), delta=delta, device=device.value)
+    model = kind(epsilon=budget, delta=delta, device=device.value)
     if is_helper():
         with suppress(RankStoppedError):  # the first rank says why, and its exit code is that of all
             model.fit(table, schema=declared, dataset=dataset, on_violation=on_violation.value, start=start)

@@ -23,6 +23,13 @@ def report(
 
     Each report is named by its file, or by its folder where files share a name.
     """
+    from privsynth.errors import TableError
+
+    lacking = [path for path in reports if not path.exists()]
+    if lacking:
+        raise TableError(
+            f"there is no file {str(lacking[0])!r}; `privsynth audit` writes report.json into its folder"
+        )
     from privsynth.io.atomic import written_aside
     from privsynth.report.compare import compare_reports, read_report, render_comparison
     from privsynth.report.report import REPORT_VERSION

@@ -106,11 +106,8 @@ def sample(
     from privsynth.cli.images import check_sample_output, check_sheet, completing, write_sheet
     from privsynth.cli.linked import sample_linked
     from privsynth.cli.request import drawing_by, read_request, refuse_beside_complete
-    from privsynth.io.blocks import write_blocks
-    from privsynth.sampling.completion import COMPLETED_NOT_COVERED
-    from privsynth.synthesizers import LinkedSynthesizer, load
+    from privsynth.synthesizers import load
 
-    synthesizer = load(model)
     wanted = read_request(
         n=n,
         where=where or [],
@@ -122,6 +119,11 @@ def sample(
         on_unsupported=on_unsupported.value if on_unsupported else None,
         file=request,
     )
+    synthesizer = load(model)
+    from privsynth.io.blocks import write_blocks
+    from privsynth.sampling.completion import COMPLETED_NOT_COVERED
+    from privsynth.synthesizers import LinkedSynthesizer
+
     if isinstance(synthesizer, LinkedSynthesizer):
         sample_linked(
             synthesizer,

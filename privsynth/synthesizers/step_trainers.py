@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
@@ -21,7 +21,10 @@ from privsynth.models.state import (
     running_average,
 )
 from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
+
+if TYPE_CHECKING:
+    from privsynth.privacy.mechanisms.noise_optimizer import SecretNoiseOptimizer
 
 
 class StepTrainer(ABC):

@@ -15,7 +15,8 @@ from privsynth.counting.coded_rows import RowsOfTensor
 from privsynth.errors import ParameterError
 from privsynth.privacy.mechanisms import noise
 from privsynth.privacy.mechanisms.clipping import RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import GradientSteps, SecretNoiseOptimizer
+from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
+from privsynth.privacy.mechanisms.noise_optimizer import SecretNoiseOptimizer
 from privsynth.privacy.randomness import OsEntropy
 from privsynth.privacy.units import Weighting
 from tests.helpers.predictable import PredictableSourceForTests

@@ -3,8 +3,8 @@
 A step draws a Poisson batch of units, sums the clipped per-record gradients of the discriminator's loss in
 whole steps of a public grid, adds Gaussian noise rounded to that grid (`noise`) and divides by a public batch
 size. What comes out, the noisy gradient, is a release; what a trainer does with it, generators and optimizers
-included, is post-processing. Of Opacus' `DPOptimizer` the product runs `scale_grad`; its clipped sums and its
-accountants are what the tests compare ours with.
+included, is post-processing. Of Opacus' `DPOptimizer` the product runs `scale_grad` (`noise_optimizer`); its
+clipped sums and its accountants are what the tests compare ours with.
 
 Proved in Lemmas 9 and 10 of ``PROOF.md``.
 """
@@ -15,9 +15,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
-from opacus.optimizers import DPOptimizer
 
 from privsynth.accounting.events import SampledGaussian
 from privsynth.accounting.step_plan import StepPlan
@@ -25,10 +25,12 @@ from privsynth.domains.coding import Coding
 from privsynth.errors import BudgetExceededError, ParameterError, ReplayError
 from privsynth.privacy.distributed import Ranks, summed_by
 from privsynth.privacy.mechanisms.base import Answer, DrawingMechanism
-from privsynth.privacy.mechanisms.clipping import STEADY, STEPS_PER_NORM, RecordClipper
-from privsynth.privacy.mechanisms.noise import add_gaussian_noise
+from privsynth.privacy.mechanisms.clipping import STEADY, RecordClipper
 from privsynth.privacy.randomness import SecureRandom
 from privsynth.privacy.records import CodedRows, SensitiveRecords
+
+if TYPE_CHECKING:
+    from privsynth.privacy.mechanisms.noise_optimizer import SecretNoiseOptimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,40 +63,6 @@ def part_size(plan: StepPlan) -> int:
     """Return how many records go through the network together, public: most batches are one such part."""
     most = plan.expected_batch_size + 4.0 * math.sqrt(plan.expected_batch_size)
     return STEADY * math.ceil(most / STEADY)
-
-
-class SecretNoiseOptimizer(DPOptimizer):
-    """Opacus' optimizer, with noise from a secret source.
-
-    It is handed sums that are clipped already (``summed_grad``), in whole steps; `add_noise` and `scale_grad`
-    turn them into the noisy mean gradient in ``p.grad``.
-    """
-
-    accumulated_iterations = 1  # one batch a step, whatever the micro-batches
-
-    def __init__(self, optimizer: torch.optim.Optimizer, plan: StepPlan) -> None:
-        super().__init__(
-            optimizer,
-            noise_multiplier=plan.noise_multiplier,
-            max_grad_norm=plan.max_grad_norm,
-            expected_batch_size=plan.expected_batch_size,
-        )
-        self.plan = plan
-        self.secret: SecureRandom | None = None
-
-    def add_noise(self) -> None:
-        """Set ``p.grad`` to the clipped sum plus noise of ``noise_multiplier * max_grad_norm``."""
-        if self.secret is None:
-            raise ParameterError("expected noise from GradientSteps.noisy_gradient, which pays for the step")
-        sizes = [p.numel() for p in self.params]
-        steps = torch.cat([p.summed_grad.flatten() for p in self.params]).cpu().numpy()
-        noisy = add_gaussian_noise(
-            steps, noise_multiplier=self.noise_multiplier, units_per_one=STEPS_PER_NORM, secret=self.secret
-        )
-        for p, part in zip(
-            self.params, torch.from_numpy(noisy * self.max_grad_norm).split(sizes), strict=True
-        ):
-            p.grad = part.to(p).view_as(p)
 
 
 class GradientSteps:
@@ -135,6 +103,8 @@ class GradientSteps:
 
     def optimizer(self, base: torch.optim.Optimizer) -> SecretNoiseOptimizer:
         """Wrap the discriminator's optimizer."""
+        from privsynth.privacy.mechanisms.noise_optimizer import SecretNoiseOptimizer  # Opacus takes seconds
+
         return SecretNoiseOptimizer(base, self.plan)
 
     def noisy_gradient(self, clipper: RecordClipper, optimizer: SecretNoiseOptimizer) -> None:
