@@ -13,8 +13,9 @@ from privsynth.accounting.events import SampledGaussian
 from privsynth.accounting.step_plan import LARGEST_NOISE, StepPlan
 from privsynth.errors import ParameterError
 from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper
-from privsynth.privacy.mechanisms.gradient_steps import SecretNoiseOptimizer, part_size
+from privsynth.privacy.mechanisms.gradient_steps import part_size
 from privsynth.privacy.mechanisms.noise import LARGEST_STD
+from privsynth.privacy.mechanisms.noise_optimizer import SecretNoiseOptimizer
 from privsynth.privacy.randomness import OsEntropy
 from tests.helpers import gradient_steps as checks
 from tests.helpers.gradient_steps import block, flat, mlp, plan, rows, softplus_loss
