@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,43 @@ def bins_from_histogram(
         Post-processing of a release.
     """
     is_point_mass = np.isin(grid.edges, grid.point_masses)
+    cells = _cells_between(grid, noisy, is_point_mass, noise_std=noise_std, is_wide=is_wide)
+    bin_of_cell = np.empty(grid.n_cells, dtype=np.int64)
+    bin_of_cell[~is_point_mass] = _merged(cells, noise_std=noise_std, n_bins=n_bins)
+    n_merged = int(bin_of_cell[~is_point_mass].max(initial=-1)) + 1
+    bin_of_cell[is_point_mass] = n_merged + np.arange(is_point_mass.sum())
+    domain = NumericDomain(column, grid, bin_of_cell, np.ones(grid.n_cells), has_missing)
+    return _filled(domain, noisy, is_point_mass, cells, noise_std=noise_std)
+
+
+def bins_filled_anew(
+    domain: NumericDomain, noisy: FloatArray, *, noise_std: float, is_wide: bool = False
+) -> Bins:
+    """Return the bins of a domain as they are, with counts and shapes by another histogram over its cells.
+
+    Args:
+        domain: The bins.
+        noisy: As for `bins_from_histogram`.
+        noise_std: As for `bins_from_histogram`.
+        is_wide: As for `bins_from_histogram`.
+
+    Privacy:
+        Post-processing of a release.
+    """
+    is_point_mass = np.isin(domain.grid.edges, domain.grid.point_masses)
+    cells = _cells_between(domain.grid, noisy, is_point_mass, noise_std=noise_std, is_wide=is_wide)
+    return _filled(domain, noisy, is_point_mass, cells, noise_std=noise_std)
+
+
+def _cells_between(
+    grid: NumericGrid,
+    noisy: FloatArray,
+    is_point_mass: NDArray[np.bool_],
+    *,
+    noise_std: float,
+    is_wide: bool,
+) -> Cells:
+    """Return what is known of the cells that are no point masses."""
     margin = WIDE_MARGIN if is_wide else NOISE_MARGIN
     cells = denoise(noisy[~is_point_mass], noise_std=noise_std, margin=margin)
     if is_wide:
@@ -68,10 +105,19 @@ def bins_from_histogram(
         least = TAIL_END * max(float(noisy.sum()), 1.0)
         end = last + float(grid.discrete)
         cells = with_tails(cells, noisy[~is_point_mass], begin, end, least=least, noise_std=noise_std)
-    bin_of_cell = np.empty(grid.n_cells, dtype=np.int64)
-    bin_of_cell[~is_point_mass] = _merged(cells, noise_std=noise_std, n_bins=n_bins)
-    n_merged = int(bin_of_cell[~is_point_mass].max(initial=-1)) + 1
-    bin_of_cell[is_point_mass] = n_merged + np.arange(is_point_mass.sum())
+    return cells
+
+
+def _filled(
+    domain: NumericDomain,
+    noisy: FloatArray,
+    is_point_mass: NDArray[np.bool_],
+    cells: Cells,
+    *,
+    noise_std: float,
+) -> Bins:
+    """Return the bins of a domain, how many units each holds, and the shape inside each."""
+    grid, bin_of_cell = domain.grid, domain.bin_of_cell
     mass, is_clear, is_tail = noisy.copy(), is_point_mass.copy(), np.zeros(grid.n_cells, dtype=bool)
     mass[~is_point_mass], is_clear[~is_point_mass], is_tail[~is_point_mass] = (
         cells.mass,
@@ -85,7 +131,7 @@ def bins_from_histogram(
     n_counted = np.maximum(np.bincount(bin_of_cell, weights=~is_tail), 1.0)
     of_tail = np.bincount(bin_of_cell, weights=np.where(is_tail, mass, 0.0))
     variance = noise_std**2 * n_counted + (TAIL_SPREAD * of_tail) ** 2
-    return Bins(NumericDomain(column, grid, bin_of_cell, weight, has_missing), counts, variance)
+    return Bins(replace(domain, cell_weight=weight), counts, variance)
 
 
 def _merged(cells: Cells, *, noise_std: float, n_bins: int) -> IntArray:
