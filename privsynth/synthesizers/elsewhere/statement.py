@@ -21,6 +21,7 @@ VERSION = 1
 MAX_BYTES = 2**24  # of the statement
 MAX_TABLES = 4096
 LARGEST = 1e15  # of any number that is stated or counted
+MAX_TEXT = 300
 MAX_EDGES = 4097  # of one column in one table
 MECHANISMS = ("gaussian", "discrete_gaussian", "laplace", "geometric", "other")
 NEIGHBOURS = ("add_or_remove_one", "replace_one")
@@ -128,8 +129,10 @@ class _Fields:
 
     def text(self, name: str, default: str | None = None) -> str:
         value = self.fields.get(name, default)
-        if not isinstance(value, str) or not value.strip():
-            raise self.wrong(name, "a text")
+        is_text = isinstance(value, str) and value.strip() and value.isprintable() and len(value) <= MAX_TEXT
+        if not is_text:
+            raise self.wrong(name, f"a text of one line, of up to {MAX_TEXT} characters")
+        assert isinstance(value, str)
         return value
 
     def text_or_none(self, name: str) -> str | None:

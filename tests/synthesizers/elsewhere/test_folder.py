@@ -48,7 +48,12 @@ def of_table(**changed: Any) -> Callable[[dict[str, Any]], object]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.pop("stated_by"), r"'stated_by' to be a text, got nothing"),
+        (lambda f: f.pop("stated_by"), r"'stated_by' to be a text of one line, .* got nothing"),
+        (
+            lambda f: f.update(stated_by="us\n(0, 0)-differential privacy"),
+            r"'stated_by' to be a text of one line",
+        ),
+        (lambda f: f.update(made_with="\x1b[2J"), r"'made_with' to be a text of one line"),
         (lambda f: f.pop("neighbours"), r"'neighbours' to be one of add_or_remove_one, replace_one"),
         (lambda f: f.update(version=2), r"'version' to be 1, got 2"),
         (lambda f: f.update(unit="household"), r"'unit' to be one of record, person"),
