@@ -372,6 +372,7 @@ class Synthesizer(Saved[Model], Estimator):
             noiseless_stops=store.meta["noiseless_stops"],
             snapshots=store.meta.get("snapshots", 0),
             rows_left=store.meta.get("rows_left", False),
+            read_in_motion=store.meta.get("read_in_motion", False),
             interrupted=None if interrupted is None else str(interrupted),
         )
         self._adopt(asked.settings, int(store.meta["seed"]), tuple(store), model, statement)

@@ -115,6 +115,8 @@ def model_of_records(
                 store.set_meta(snapshots=before + 1)
                 if isinstance(records, RecordsInEngine) and records.rows_may_leave:
                     store.set_meta(rows_left=True)
+                if isinstance(records, RecordsInEngine) and not records.has_snapshot:
+                    store.set_meta(read_in_motion=True)
             curator = door(
                 schema=asked.schema,
                 allowance=allowance(whole, store),

@@ -37,6 +37,7 @@ def guarantee_statement(
     noiseless_stops: int = 0,
     snapshots: int = 0,
     rows_left: bool = False,
+    read_in_motion: bool = False,
 ) -> dict[str, Any]:
     """Return the statement, JSON-able; see `DESIGN` of the report's ``guarantee``.
 
@@ -56,6 +57,7 @@ def guarantee_statement(
         noiseless_stops: How often records had stopped a run on this data set when this one ended.
         snapshots: How often the records were read: more than once if the run was resumed.
         rows_left: Whether rows of a table in an engine were fetched from it.
+        read_in_motion: Whether an engine without snapshots read the table, once.
 
     Privacy:
         Post-processing.
@@ -76,6 +78,12 @@ def guarantee_statement(
             0,
             "that records may have changed between releases: the run was resumed, and took the table as it "
             "was each time",
+        )
+    if read_in_motion:
+        not_covered.insert(
+            0,
+            "that records may have changed while they were read: the engine holds no snapshot of a table, "
+            "and took each row as it was when it came to it, once for all releases",
         )
     if rows_left:
         not_covered.insert(

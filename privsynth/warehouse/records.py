@@ -74,6 +74,11 @@ class RecordsInEngine:
         self._drawn: dict[Hashable, Any] = {}  # from the system's entropy, as all that is not noise
 
     @property
+    def has_snapshot(self) -> bool:
+        """Whether the one statement that took the records saw one state of their table; public."""
+        return self._session.dialect.has_snapshots
+
+    @property
     def n_queries(self) -> int:
         """How many queries were asked; public."""
         return self._session.n_queries

@@ -1,10 +1,11 @@
 """A fit to a table in an engine beside the same counts by hand: seconds, queries, memory.
 
-    python -m tests.benchmarks.warehouse [ROWS] [duckdb|postgres ...]
+    python -m tests.benchmarks.warehouse [ROWS] [duckdb|postgres|spark ...]
 
 By hand means: as a person would write it who has the bins already, one GROUP BY over the table's own columns
 for each table that the fit counted, bins by CASE or width_bucket. One thread. Seconds are the processor's for
-DuckDB, which runs in this process, and of the clock for PostgreSQL.
+DuckDB, which runs in this process, and of the clock for PostgreSQL and Spark (one core of this machine), for
+which those in which statements are only compiled are told too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import ibis
@@ -23,9 +26,11 @@ import privsynth
 from privsynth.domains.coding import Coding, NumberCoding
 from privsynth.schema import Schema
 from privsynth.warehouse.dialects import Dialect, DuckDB, PostgreSQL
+from privsynth.warehouse.drivers import SparkDriver
 from privsynth.warehouse.records import RecordsInEngine
 from privsynth.warehouse.session import Session
-from tests.helpers.engines import postgres
+from privsynth.warehouse.spark import Spark
+from tests.helpers.engines import postgres, spark
 
 N_NUMBERS, N_LISTS = 7, 7  # with the target, 15 columns
 
@@ -75,7 +80,7 @@ class Clock:
     """Seconds of processor in this process and of the clock in the engine's statements."""
 
     def __init__(self) -> None:
-        self.in_engine, self.n_statements = 0.0, 0
+        self.in_engine, self.computing, self.n_statements = 0.0, 0.0, 0
         self.asked: list[Asked] = []
 
 
@@ -113,10 +118,12 @@ def by_hand(
             coding = codings[column]
             if isinstance(coding, NumberCoding):
                 keep = np.flatnonzero(np.r_[True, np.diff(coding.code_of_cell) != 0])
-                value = f'CAST("{column}" AS {dialect.double}) / {dialect.number(coding.step or 1.0)}'
+                value = (
+                    f"CAST({dialect.name(column)} AS {dialect.double}) / {dialect.number(coding.step or 1.0)}"
+                )
                 keys.append(dialect.cell(value, coding.edges[keep].tolist(), range(len(keep))))
             else:
-                keys.append(f'"{column}"')
+                keys.append(dialect.name(column))
         groups = ", ".join(str(i + 1) for i in range(len(keys)))
         execute(f"SELECT {', '.join(keys)}, COUNT(*) FROM {relation} GROUP BY {groups}").fetchall()
     return CLOCK[0]() - start
@@ -127,6 +134,8 @@ def measure(engine: str, dialect: Dialect, ibis_table: Any, n: int) -> None:
     CLOCK[0] = time.process_time if engine == "DuckDB" else time.perf_counter
     clock, run, tables = Clock(), Session._run, RecordsInEngine.tables
     listening(clock)
+    if isinstance(dialect, Spark):
+        listening_to_spark(clock)
     start, begun = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -135,15 +144,43 @@ def measure(engine: str, dialect: Dialect, ibis_table: Any, n: int) -> None:
         )
     total, own = time.perf_counter() - start, time.process_time() - begun
     Session._run, RecordsInEngine.tables = run, tables  # type: ignore[method-assign]  # timed
-    execute = ibis_table._find_backend().con.execute
+    backend = ibis_table._find_backend()
+    is_spark = isinstance(dialect, Spark)
+    execute = partial(_collected, backend._session) if is_spark else backend.con.execute
     codings = clock.asked[-1][1]
     sets = {columns for of, coded in clock.asked if coded == codings for columns in of if len(columns) > 1}
     hand = by_hand(execute, ibis_table.get_name(), sets, codings, dialect)
+    if is_spark:
+        print(f"of these {clock.in_engine - clock.computing:.1f} s of compiling before anything is computed")
     print(
         f"{engine}, {n:,} rows: fit {total:.1f} s (this process {own:.1f} CPU s); in the engine "
         f"{clock.in_engine:.1f} s by {clock.n_statements} statements; {len(sets)} tables by hand {hand:.1f} "
         f"s: {clock.in_engine / hand:.2f} x"
     )
+
+
+def _collected(session: Any, query: str) -> Any:
+    """Run a query of Spark, which does so once it is asked for rows."""
+    session.sql(query).toArrow()
+    return SimpleNamespace(fetchall=list)
+
+
+def listening_to_spark(clock: Clock) -> None:
+    """Have what Spark computes timed too: its statements are only compiled where they are run."""
+    for name in ("columns", "kept"):
+        setattr(SparkDriver, name, _timed(getattr(SparkDriver, name), clock))
+
+
+def _timed(of: Callable[..., Any], clock: Clock) -> Callable[..., Any]:
+    def timed(*given: Any) -> Any:
+        start = CLOCK[0]()
+        try:
+            return of(*given)
+        finally:
+            clock.in_engine += CLOCK[0]() - start
+            clock.computing += CLOCK[0]() - start
+
+    return timed
 
 
 def main() -> None:
@@ -166,6 +203,11 @@ def main() -> None:
                     copy.write_row(row)
             connection.execute("VACUUM ANALYZE visits")
             measure("PostgreSQL", PostgreSQL(), ibis.postgres.from_connection(connection).table("visits"), n)
+
+    if "spark" in engines:
+        with spark(**{"spark.driver.memory": "4g"}) as started:
+            started.session.createDataFrame(rows).createTempView("visits")
+            measure("Spark", Spark(), started.backend.table("visits"), n)
 
 
 if __name__ == "__main__":
