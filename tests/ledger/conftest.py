@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from privsynth.ledger.ledger import Ledger
-from tests.helpers.engines import Postgres, postgres
 from tests.ledger.places import ledger_at, on_server
+
+if TYPE_CHECKING:
+    from tests.helpers.engines import Postgres
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Postgres]:
+    from tests.helpers.engines import postgres  # what needs no server runs without its driver
+
     with postgres() as started:
         yield started
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from privsynth.ledger.ledger import Ledger
 from privsynth.ledger.tables import TABLES
-from tests.helpers.engines import Postgres
+
+if TYPE_CHECKING:
+    from tests.helpers.engines import Postgres
 
 _PLACES: WeakKeyDictionary[Ledger, str] = WeakKeyDictionary()
 _number = itertools.count()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -38,11 +39,13 @@ from privsynth.ledger import file as ledger_file
 from privsynth.ledger.ledger import Ledger, Unit
 from privsynth.ledger.places import ledger_place
 from privsynth.ledger.tables import FORMAT
-from tests.helpers.engines import Postgres
 from tests.ledger.places import again, content, on_server, place_of, rows
 
 RECORD = Unit(unit="record")
 PERSON = Unit(unit="person", person_column="zper", max_records_per_person=5)
+if TYPE_CHECKING:
+    from tests.helpers.engines import Postgres
+
 THIRD = Path(__file__).parents[1] / "older_files" / "third" / "ledger"
 DELTA = 1e-5 / 0.9  # its Gaussian part is 1e-5, for which reference values are published
 
