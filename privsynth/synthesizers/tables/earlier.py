@@ -16,6 +16,7 @@ from privsynth.releases.store import Release
 from privsynth.schema import Schema
 from privsynth.synthesizers.amending import changed_columns
 from privsynth.synthesizers.guarantee import who_in_words
+from privsynth.synthesizers.tables.workload import errors_of_cells
 
 PREFIX = "earlier run/"  # of the keys of its releases among those of a model
 FIXED_BUDGETS = "that the budget of each run was fixed whatever earlier runs gave"
@@ -181,7 +182,9 @@ def check_goes_on(earlier: Earlier, schema: Schema, dataset: str | None) -> None
         )
 
 
-def joint_statement(own: dict[str, Any], schema: Schema, earlier: Earlier, last: Spend) -> dict[str, Any]:
+def joint_statement(
+    own: dict[str, Any], schema: Schema, earlier: Earlier, last: Spend, releases: Sequence[Release]
+) -> dict[str, Any]:
     """Return the guarantee statement of a fit and all runs before it, as one.
 
     Their sums of ``mu**2`` add up, and so does what each set aside of its delta: they compose as events do,
@@ -194,6 +197,7 @@ def joint_statement(own: dict[str, Any], schema: Schema, earlier: Earlier, last:
         schema: Its schema.
         earlier: What is before it.
         last: What the last run might spend.
+        releases: Of all runs.
 
     Privacy:
         Post-processing.
@@ -230,6 +234,7 @@ def joint_statement(own: dict[str, Any], schema: Schema, earlier: Earlier, last:
         "delta": delta,
         "given": given,
         "events": [event | {"run": i + 1} for i, events in enumerate(by_run) for event in events],
+        "declared_tables": errors_of_cells(schema, releases),
         "not_covered": list(dict.fromkeys(not_covered)),
         "runs": [
             {"epsilon": e, "delta": d, "mu_squared": spend.mu_squared, "added_delta": spend.added_delta}

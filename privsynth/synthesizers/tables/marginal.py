@@ -123,7 +123,9 @@ class MarginalSynthesizer(TableSynthesizer):
         self.releases_ = (*self.releases_, *self._earlier.all_releases)
         if asked.epsilon is not None:
             last = reserved_by(asked.epsilon, asked.delta, self.added_delta_)
-            self.guarantee_ = joint_statement(self.guarantee_, self.schema_, self._earlier, last)
+            self.guarantee_ = joint_statement(
+                self.guarantee_, self.schema_, self._earlier, last, self.releases_
+            )
 
     def _own_releases(self) -> Sequence[Release]:
         return parted(self.releases_)[0]

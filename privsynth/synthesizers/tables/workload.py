@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from privsynth.accounting.gdp import noise_for
 from privsynth.domains.encoding import Domain, NumericDomain, codings_of, ticks_to_values
@@ -93,7 +94,7 @@ def declared_tables(
     Args:
         schema: The schema of the fit.
         domains: Of all columns.
-        releases: Of the fit.
+        releases: Of the fit, and of those that it goes on from: their tables are weighed by their noise.
 
     Returns:
         By their columns, a frame of all cells: a column for each column of the table, in which a number is
@@ -104,13 +105,9 @@ def declared_tables(
     Privacy:
         Post-processing: the released cells themselves.
     """
-    release = _release(releases)
-    if release is None:
-        return {}
-    std = release.noise_multiplier
     return {
-        columns: _frame(columns, release.arrays[str(i)], std, domains)
-        for i, columns in enumerate(schema.workload)
+        columns: _frame(columns, counts, std, domains)
+        for columns, (counts, std) in _released(schema, releases).items()
     }
 
 
@@ -120,23 +117,35 @@ def errors_of_cells(schema: Schema, releases: Iterable[Release]) -> list[dict[st
     Privacy:
         Post-processing.
     """
-    release = _release(releases)
-    if release is None:
-        return []
-    std = release.noise_multiplier
     return [
         {
             "columns": list(columns),
-            "n_cells": int(release.arrays[str(i)].size),
+            "n_cells": int(counts.size),
             "noise_std": std,
             "margin_95": NORMAL_95 * std,
         }
-        for i, columns in enumerate(schema.workload)
+        for columns, (counts, std) in _released(schema, releases).items()
     ]
 
 
-def _release(releases: Iterable[Release]) -> Release | None:
-    return next((r for r in releases if r.key == KEY and not r.void and not r.lost), None)
+def _released(
+    schema: Schema, releases: Iterable[Release]
+) -> dict[tuple[str, ...], tuple[NDArray[np.float64], float]]:
+    """Return the noisy counts and the noise of each declared table, of all runs that measured it together."""
+    of_runs = [
+        {tuple(columns): (r.arrays[str(i)], r.noise_multiplier) for i, columns in enumerate(r.facts["sets"])}
+        for r in releases
+        if (r.key == KEY or r.key.endswith(f"/{KEY}")) and not r.void and not r.lost
+    ]
+    out = {}
+    for columns in schema.workload:
+        found = [tables[columns] for tables in of_runs if columns in tables]
+        if found:
+            precisions = [1.0 / std**2 for _, std in found]
+            counts = found[0][0] if len(found) == 1 else np.average([c for c, _ in found], 0, precisions)
+            std = found[0][1] if len(found) == 1 else 1.0 / math.sqrt(sum(precisions))
+            out[columns] = (counts, std)
+    return out
 
 
 def _frame(columns: tuple[str, ...], counts: Any, std: float, domains: Mapping[str, Domain]) -> pd.DataFrame:

@@ -126,6 +126,19 @@ def test_tables_of_both_runs_are_measurements_and_their_noise_is_less_than_of_ei
     assert merged.counts == pytest.approx(expected)
 
 
+def test_a_declared_table_has_the_noise_of_both_runs_together(
+    first: MarginalSynthesizer, second: MarginalSynthesizer
+) -> None:
+    stds = {r.key: r.noise_multiplier for r in second.releases_ if r.key.endswith("workload/tables")}
+    precision = stds["workload/tables"] ** -2 + stds[f"{PREFIX}workload/tables"] ** -2
+    frame = second.declared_tables()["sex", "age"]
+    assert frame["std"].to_numpy() == pytest.approx(precision**-0.5)
+    assert frame["std"].max() < first.declared_tables()["sex", "age"]["std"].min()
+    (told,) = second.guarantee_["declared_tables"]
+    assert told["noise_std"] == pytest.approx(precision**-0.5)
+    assert abs(frame["count"].sum() - 2000) < 5 * len(frame) ** 0.5 * precision**-0.5
+
+
 def test_the_guarantee_is_that_of_both_runs_composed_by_their_events(
     first: MarginalSynthesizer, second: MarginalSynthesizer
 ) -> None:
