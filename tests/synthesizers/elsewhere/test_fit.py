@@ -19,12 +19,13 @@ from privsynth.report.sections.guarantee import guarantee_verdict
 from privsynth.report.text import guarantee_in_words
 from privsynth.schema import Schema
 from privsynth.synthesizers import ReleasesSynthesizer
+from privsynth.synthesizers.elsewhere import cells, statement
 from privsynth.synthesizers.elsewhere.cells import cells_of_release
 from privsynth.synthesizers.elsewhere.domains import domains_of, measurement_of
 from tests.helpers.commands import run
 from tests.helpers.elsewhere import EDGES, QUICK, VISITS, counted, pairs_released, state, table, visits
 
-ROOT = Path(__file__).parent.parent.parent.parent
+DOCUMENT = Path(__file__).parent.parent.parent.parent / "docs" / "releases-made-elsewhere.md"
 
 
 @pytest.fixture(scope="module")
@@ -320,8 +321,17 @@ def test_a_fit_without_a_table_says_what_it_may_be(tmp_path: Path) -> None:
 # -- the document --------------------------------------------------------------------------------------
 
 
+def test_the_document_names_every_key_and_every_choice() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name in (*statement._STATEMENT, *statement._TABLE, *statement._COST, *statement.MECHANISMS):
+        assert f"`{name}`" in text or f'"{name}"' in text, name
+    for limit in (statement.MAX_TABLES, cells.MAX_CELLS, cells.MAX_CELLS_IN_ALL):
+        assert f"{limit:,}" in text
+    assert f"{cells.MAX_FILE_BYTES // 2**20} MB" in text
+
+
 def test_the_first_example_of_the_document_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (ROOT / "docs" / "releases-made-elsewhere.md").read_text(encoding="utf-8")
+    text = DOCUMENT.read_text(encoding="utf-8")
     code = text.partition("## From plain counts")[2].partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
