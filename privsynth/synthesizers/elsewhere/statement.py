@@ -23,6 +23,7 @@ MAX_TABLES = 4096
 LARGEST = 1e15  # of any number that is stated or counted
 MAX_TEXT = 300
 MAX_EDGES = 4097  # of one column in one table
+NEVER_PURE = ("gaussian", "discrete_gaussian")  # whatever their noise, they have no epsilon without a delta
 MECHANISMS = ("gaussian", "discrete_gaussian", "laplace", "geometric", "other")
 NEIGHBOURS = ("add_or_remove_one", "replace_one")
 _STATEMENT = (
@@ -67,6 +68,7 @@ class StatedTable:
         variance: Its variance, or the name of its column; None if the standard deviation is stated.
         is_thresholded: Whether cells below a threshold were left out; else keys are public, and all there.
         threshold: The threshold, if it is stated.
+        threshold_delta: Its delta; zero if there is none.
         cost: What it cost; None if only that of all tables is stated.
         edges: Of columns of numbers, where their bins end, as written.
     """
@@ -79,6 +81,7 @@ class StatedTable:
     variance: float | str | None
     is_thresholded: bool
     threshold: float | None
+    threshold_delta: float
     cost: Cost | None
     edges: Mapping[str, tuple[Any, ...]]
 
@@ -270,6 +273,7 @@ def _table(where: str, fields: Any) -> StatedTable:
         mechanism=mechanism,
         is_thresholded=is_thresholded,
         threshold=threshold,
+        threshold_delta=added or 0.0,
         cost=_cost(where, read.fields.get("cost"), mechanism, added or 0.0),
         edges=_edges(read, tuple(columns)),
         **noise,
@@ -313,6 +317,11 @@ def _cost(where: str, fields: Any, mechanism: str, threshold_delta: float) -> Co
             else Cost(rho=rho, delta=threshold_delta)
         )
     assert epsilon is not None
+    if not delta and mechanism in NEVER_PURE:
+        raise TableError(
+            f"{where}: {mechanism} noise has no epsilon without a delta; state 'cost' by mu or rho, or a delta "
+            "beside its epsilon"
+        )
     if not delta:
         return Cost(pure=epsilon, delta=threshold_delta)
     if delta < threshold_delta:
@@ -350,6 +359,18 @@ def _consistent(stated: Statement, where: str) -> Statement:
             f"{where}: expected 'epsilon' and 'delta' of all tables together, or a 'cost' of each; table "
             f"{without[0]} has none"
         )
+    for table in stated.tables if stated.epsilon is not None else ():
+        assert stated.delta is not None
+        if stated.delta < table.threshold_delta or (not stated.delta and table.mechanism in NEVER_PURE):
+            needs = (
+                f"at least that of its threshold, {table.threshold_delta:g}"
+                if table.threshold_delta
+                else f"above 0, since {table.mechanism} noise has no epsilon without one"
+            )
+            raise TableError(
+                f"{where}: expected 'delta' of all tables to cover that of {table.cells!r}, {needs}, "
+                f"got {stated.delta:g}"
+            )
     return stated
 
 

@@ -45,6 +45,18 @@ def of_table(**changed: Any) -> Callable[[dict[str, Any]], object]:
     return lambda fields: fields["tables"][0].update(changed)
 
 
+def whole(delta: float, **changed: Any) -> Callable[[dict[str, Any]], None]:
+    """State epsilon and delta of all tables, and no cost of the first."""
+
+    def change(fields: dict[str, Any]) -> None:
+        fields.update(epsilon=1.0, delta=delta)
+        fields["tables"][0].update(changed)
+        for table in fields["tables"]:
+            table.pop("cost")
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -76,13 +88,29 @@ def of_table(**changed: Any) -> Callable[[dict[str, Any]], object]:
         (of_table(variance=100.0), r"either 'std' or 'variance'"),
         (of_table(std=-1.0), r"'std' to be a number above 0, got -1.0"),
         (of_table(std=None, variance=0), r"'variance' to be a number above 0, got 0"),
-        (of_table(std=1e-7, cost={"epsilon": 1e3}), r"noise of a variance of at least 1e-12"),
+        (
+            of_table(mechanism="laplace", std=1e-7, cost={"epsilon": 1e3}),
+            r"noise of a variance of at least 1e-12",
+        ),
         (of_table(cost={"mu": 1e200}), r"'mu' to be a number above 0"),
         (of_table(std="noise"), r"there is no column 'noise'"),
         (of_table(cost={"mu": 0.1, "rho": 0.1}), r"'cost' to hold one of mu, rho and epsilon"),
         (of_table(cost={"mu": 0.1, "delta": 0.1}), r"a delta belongs to an epsilon"),
         (of_table(cost={"mu": 0.01}), r"cost is too small for its noise: .* deviation below 100, and 10 is"),
-        (of_table(cost={"epsilon": 0.01}), r"cost is too small for its noise"),
+        (
+            of_table(mechanism="laplace", cost={"epsilon": 0.01}),
+            r"cost is too small for its noise",
+        ),
+        (of_table(cost={"epsilon": 0.5}), r"gaussian noise has no epsilon without a delta"),
+        (
+            of_table(mechanism="discrete_gaussian", cost={"epsilon": 0.5, "delta": 0}),
+            r"discrete_gaussian noise has no epsilon without a delta",
+        ),
+        (whole(0.0), r"'delta' of all tables to cover that of 'sex-age.csv', above 0, since gaussian noise"),
+        (
+            whole(1e-9, keys="thresholded", threshold_delta=1e-6),
+            r"'delta' of all tables to cover that of 'sex-age.csv', at least that of its threshold, 1e-06",
+        ),
         (of_table(edges={"ward": [0, 1]}), r"'edges' of 'ward', which is none of the table's"),
         (of_table(edges={"age": [0]}), r"'edges' of 'age' to be 2 to"),
         (of_table(edges={"age": [0, 20, 20, 99]}), r"cells overlap: 'edges' of 'age' do not increase"),
@@ -171,7 +199,7 @@ def test_cells_that_are_not_as_stated_are_refused(
 
 def test_noise_by_cell_has_to_be_above_zero(folder: Path) -> None:
     edit(lambda f: f.assign(noise=[1.0] * 9 + [0.0]))(folder)
-    restate(folder, of_table(std="noise", cost={"epsilon": 9.0}))
+    restate(folder, of_table(std="noise", mechanism="laplace", cost={"epsilon": 9.0}))
     assert "column 'noise': expected a number above 0 in every row" in str(refusal(folder))
 
 
