@@ -319,8 +319,8 @@ def _cost(where: str, fields: Any, mechanism: str, threshold_delta: float) -> Co
     assert epsilon is not None
     if not delta and mechanism in NEVER_PURE:
         raise TableError(
-            f"{where}: {mechanism} noise has no epsilon without a delta; state 'cost' by mu or rho, or a delta "
-            "beside its epsilon"
+            f"{where}: {mechanism} noise has no epsilon without a delta; state 'cost' by mu or rho, or a "
+            "delta beside its epsilon"
         )
     if not delta:
         return Cost(pure=epsilon, delta=threshold_delta)

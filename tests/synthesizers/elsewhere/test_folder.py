@@ -51,8 +51,8 @@ def whole(delta: float, **changed: Any) -> Callable[[dict[str, Any]], None]:
     def change(fields: dict[str, Any]) -> None:
         fields.update(epsilon=1.0, delta=delta)
         fields["tables"][0].update(changed)
-        for table in fields["tables"]:
-            table.pop("cost")
+        for each in fields["tables"]:
+            each.pop("cost")
 
     return change
 
