@@ -13,7 +13,9 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
 SLACK = 1e-9  # a remainder this small is rounding
-MAX_ITERATIONS = 10_000
+MAX_ITERATIONS = 100_000
+ITERATIONS_A_LOOK = 1_000  # between two looks at whether a table still comes nearer
+LEAST_GAIN = 1e-3  # margins that contradict one another come no nearer than by this share
 TOLERANCE = 1e-7  # of a margin, in shares
 
 
@@ -73,7 +75,8 @@ def fit_margins(seed: FloatArray, margins: Sequence[Margin]) -> FloatArray:
     """
     table = seed.astype(np.float64).copy()
     total = max(float(margins[0].totals.sum()), 1.0)
-    for _ in range(MAX_ITERATIONS):
+    before = np.inf
+    for iteration in range(MAX_ITERATIONS):
         misses = []
         for position, margin in enumerate(margins):
             sums = margin.of(table)
@@ -84,6 +87,10 @@ def fit_margins(seed: FloatArray, margins: Sequence[Margin]) -> FloatArray:
             table *= factor[margin.group]
         if max(misses) <= TOLERANCE * total:
             return table
+        if iteration % ITERATIONS_A_LOOK == ITERATIONS_A_LOOK - 1:
+            if max(misses) > (1.0 - LEAST_GAIN) * before:
+                break
+            before = max(misses)
     raise MarginsError(int(np.argmax(misses)))
 
 
