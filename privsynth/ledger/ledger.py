@@ -75,6 +75,7 @@ class Ledger:
 
     def __init__(self, path: str | Path | None = None, *, make: bool = True) -> None:
         self._store = opened(path, make=make)
+        self._charged: dict[str, int] = {}  # events of each run that this object was told are charged
 
     @property
     def name(self) -> str:
@@ -175,6 +176,11 @@ class Ledger:
         with self._store.transaction(write=True) as database:
             row = run_row(database, run, expected=("open",))
             n_events, charged = charged_by(database, run)
+            if n_events < self._charged.get(run, 0):
+                raise LedgerError(
+                    f"the ledger {self.name!r} is an older copy: it lacks charges of this run that it had "
+                    "acknowledged, so more is spent than it says. Put the newer ledger back"
+                )
             if not (charged + cost).fits(row.reserved):
                 raise BudgetExceededError(
                     f"{event.purpose!r} would bring this run to {(charged + cost).stated(row.delta)}, "
@@ -188,6 +194,7 @@ class Ledger:
             )
             if isinstance(event, SampledGaussian):
                 database.execute("INSERT INTO blocks VALUES (?, ?, ?)", (run, n_events + 1, event.count))
+        self._charged[run] = n_events + 1
         return n_events + 1
 
     def begun(self, run: str, key: str, event: Event) -> int:

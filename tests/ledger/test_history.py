@@ -57,6 +57,18 @@ def test_a_copy_put_back_lacks_the_link_that_was_seen_whatever_was_spent_since(p
         spend(path)
 
 
+def test_a_run_finds_that_what_it_was_told_is_charged_is_charged_no_more(path: Path) -> None:
+    """As where a standby takes over that lags behind, or a copy is put back under a run that goes on."""
+    ledger = Ledger(path)
+    run = ledger.reserve(dataset="d", unit=Unit(unit="record"), epsilon=1, delta=1e-6, description="fit")
+    copy = shutil.copy(path, path.with_name("copy"))
+    assert ledger.charge(run, EVENT, "k0") == 1
+    shutil.copy(copy, path)
+    with pytest.raises(LedgerError, match="is an older copy: it lacks charges of this run"):
+        ledger.charge(run, EVENT, "k1")
+    assert Ledger(path).events(run) == []
+
+
 def test_another_ledger_says_nothing_of_a_link(path: Path, tmp_path: Path) -> None:
     spend(path)
     spend(tmp_path / "other")
