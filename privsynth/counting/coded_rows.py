@@ -84,7 +84,7 @@ class RowFile:
     """
 
     def __init__(self, codings: Mapping[str, Coding], n_rows: int) -> None:
-        row = np.dtype([(name, np.min_scalar_type(-coding.size)) for name, coding in codings.items()])
+        row = np.dtype([(name, np.min_scalar_type(-max(coding.size, 1))) for name, coding in codings.items()])
         with tempfile.TemporaryFile() as file:  # the map outlives the open file
             for _ in range(0, max(n_rows, 1), ROWS_AT_ONCE):  # all of it: a full disk is an error here
                 file.write(bytes(row.itemsize * ROWS_AT_ONCE))

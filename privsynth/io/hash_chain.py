@@ -81,16 +81,15 @@ class HashChain:
         return before == {table: rows[table][-1][0] if rows[table] else 0 for table in before}
 
     def last(self) -> dict[str, Any]:
-        """Return the last link: of which chain, its number, and its hash."""
-        number, head = self._database.execute(
-            "SELECT number, head FROM history ORDER BY number DESC LIMIT 1"
-        ).fetchone()
+        """Return the last link: of which chain, its number, and its hash; of an empty one no chain."""
+        number, _, head = self.newest()
         return {"chain": self._name(), "number": number, "head": head}
 
     def has_lost(self, link: Mapping[str, Any]) -> bool:
         """Whether a link was of this chain and is there no more."""
         found = self._database.execute("SELECT head FROM history WHERE number = ?", (link["number"],))
-        return link["chain"] == self._name() and found.fetchone() != (link["head"],)
+        was_of_this = link["chain"] is not None and link["chain"] == self._name()
+        return was_of_this and found.fetchone() != (link["head"],)
 
     def _name(self) -> str | None:
         found = self._database.execute("SELECT salt FROM history WHERE number = 1").fetchone()

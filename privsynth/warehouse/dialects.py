@@ -94,6 +94,10 @@ class Dialect:
         """Return a text as `category_text` has it: composed (Unicode NFC), without blanks around it."""
         raise NotImplementedError
 
+    def clean_id(self, text: str) -> str:
+        """Return a person's text as `clean` does, different ones for different persons."""
+        return self.clean(text)
+
     def key(self, text: str) -> str:
         """Return a clean text as its bytes: compared byte by byte, whatever the collation."""
         raise NotImplementedError

@@ -97,7 +97,8 @@ def text_of_person(name: str, stored: Any, d: Dialect) -> str:
     Raises:
         TableError: If such columns hold no ids that can be read in an engine.
     """
-    text = text_of(d.name(name), stored, d)
+    raw = d.name(name)
+    text = d.clean_id(d.as_text(raw)) if stored.is_string() else text_of(raw, stored, d)
     if text is None:
         raise TableError(_no_reading(name, "ids", stored))
     return text

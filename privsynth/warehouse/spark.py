@@ -95,6 +95,10 @@ class Spark(Dialect):
         composed = f"CASE WHEN {text} IS NULL THEN NULL ELSE {composed} END"
         return f"TRIM(BOTH {self.text(SPACES)} FROM {composed})"
 
+    def clean_id(self, text: str) -> str:
+        """Return the same; what is no UTF-8 as its bytes are, or two persons would have one id."""
+        return f"CASE WHEN is_valid_utf8({text}) THEN {self.clean(text)} ELSE {text} END"
+
     def key(self, text: str) -> str:
         return f"CAST({text} AS BINARY)"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import stat
@@ -19,9 +20,11 @@ import pytest
 from privsynth.counting import persons as of_persons
 from privsynth.counting import stream
 from privsynth.counting import values as values_of
+from privsynth.counting.coded_rows import RowFile
 from privsynth.counting.memory import RecordsInMemory
 from privsynth.counting.persons import StreamedWeights, hashes, last_used, seed_of
 from privsynth.counting.stream import StreamedRecords
+from privsynth.domains.coding import coding_of_breaks
 from privsynth.domains.doubling import doubling_bins
 from privsynth.errors import SchemaError, TableError
 from privsynth.io.tables import open_table
@@ -165,6 +168,14 @@ def test_rows_are_those_of_memory_and_each_unit_has_its_own_side_by_side(
     assert np.array_equal(streamed.take(picked).numpy(), found[picked])
     drawn = streamed.weighting.poisson_sample(1.0, n_rows=len(found), secret=PredictableSourceForTests(0))
     assert np.array_equal(np.searchsorted(np.cumsum(sizes), drawn, side="right"), np.arange(len(sizes)))
+
+
+def test_of_a_column_without_codes_every_row_lies_outside() -> None:
+    none = coding_of_breaks(np.empty(0))
+    nothing = dataclasses.replace(none, missing=-1, size=0)
+    file = RowFile({"x": nothing}, 3)
+    file.write(slice(0, 3), [np.full(3, -1)])
+    assert file.rows(Weighting(None, None, 1, 1)).take(slice(None)).tolist() == [[-1]] * 3
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux alone tells what is mapped")

@@ -104,6 +104,14 @@ def test_eight_processes_that_contend_for_a_limit_get_exactly_what_fits(ledger: 
     assert Ledger(place).datasets()[0].delta == 1e-6  # and its history is whole
 
 
+def test_a_ledger_without_history_has_no_last_link(ledger: Ledger) -> None:
+    assert ledger.last_link() == {"chain": None, "number": 0, "head": ""}
+    ledger.check_link(ledger.last_link(), "a model")
+    reserve(ledger)
+    assert ledger.last_link()["chain"] is not None
+    ledger.check_link({"chain": None, "number": 0, "head": ""}, "a model")
+
+
 def test_who_writes_is_told_when_another_one_keeps_the_lock(
     ledger: Ledger, server: Postgres, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

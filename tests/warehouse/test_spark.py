@@ -291,6 +291,20 @@ def test_ids_are_those_of_memory(spark_session: Spark, tmp_path: Path) -> None:
         engine.close()
 
 
+def test_ids_that_are_no_utf_8_are_as_many_persons_as_they_are(spark_session: Spark) -> None:
+    of = Schema(
+        {"x": {"type": "id", "role": "person_id"}, "ill": {"type": "boolean"}}, max_records_per_person=1
+    )
+    spark_session.session.sql(  # two names in Latin-1, one of them twice, and one in UTF-8
+        "SELECT CAST(x AS STRING) AS x, true AS ill FROM VALUES "
+        "(X'4DFC6C6C6572'), (X'4DF66C6C6572'), (X'4DF66C6C6572'), (X'4DC3BC6C6C6572') AS t(x)"
+    ).createOrReplaceTempView("latin")
+    engine = counted(spark_session.backend.table("latin"), of)
+    (n,) = engine.tables([()], {"ill": coding_of_texts(["false", "true"])})
+    assert n == 3 * engine.weighting.units_per_one
+    engine.close()
+
+
 def test_no_person_weighs_more_than_one_where_the_table_answers_otherwise_each_time(
     spark_session: Spark,
 ) -> None:
