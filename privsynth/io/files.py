@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from privsynth.errors import TableError
 from privsynth.io.source import Kind, ReadOptions, Source
 
+_SLIP = re.compile(r"(duckdb|postgres|postgresql|spark):", re.IGNORECASE)  # of an address, whole or not
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _SIGNS_OF_PATTERNS = re.compile(r"[*?[]")
 
@@ -115,6 +116,11 @@ def find_files(given: str | Path | Sequence[str | Path], kinds: Iterable[Kind]) 
             found = _below(path, kind.suffixes) if kind.in_folders else []
             if found:
                 return Files(tuple(found), text, path, is_folder=True)
+    if not path.exists() and _SLIP.match(text):  # the rest of it may hold a password
+        raise TableError(
+            "expected two slashes in the address of a table: 'duckdb://PATH#TABLE', "
+            "'postgresql://USER@HOST/DATABASE#TABLE' or 'spark://PATH'"
+        )
     if path.exists() or not _SIGNS_OF_PATTERNS.search(text):
         return Files((path,), text)
     files = _matching(text)

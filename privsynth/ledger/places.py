@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from privsynth.errors import LedgerError
-from privsynth.io.postgres import Server, ServerRefusal, is_address
+from privsynth.io.postgres import SCHEMES, Server, ServerRefusal, is_address
 from privsynth.ledger.file import LedgerFile
 from privsynth.ledger.server import SCHEMA, LedgerServer
 
@@ -24,8 +24,9 @@ def ledger_place(place: str | Path | None = None) -> Path | str:
         return Path(platformdirs.user_data_dir("privsynth")) / "ledger.sqlite"
     if is_address(chosen):
         return str(chosen)
-    scheme, colon, _ = str(chosen).partition(":/")
-    if colon and scheme.isalpha() and len(scheme) > 1:  # one letter is a drive
+    scheme, colon, rest = str(chosen).partition(":")
+    is_slip = scheme.lower() in SCHEMES or rest.startswith("/")  # one slash, or none
+    if colon and is_slip and scheme.isalpha() and len(scheme) > 1:  # one letter is a drive
         raise LedgerError(
             "expected a ledger's file, or its address as text, as 'postgresql://USER@HOST/DATABASE'; got one "
             f"that begins with {scheme + colon!r}"

@@ -230,6 +230,14 @@ NAMES = {
 }
 
 
+@pytest.mark.parametrize("slip", ["duckdb:/clinic.duckdb#visits", "postgresql:me:SECRET@db/clinic#visits"])
+def test_an_address_without_its_slashes_is_told_and_not_quoted(slip: str) -> None:
+    with pytest.raises(TableError, match="expected two slashes in the address") as refused:
+        open_table(slip)
+    assert "clinic" not in str(refused.value)
+    assert "SECRET" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("path", "name"), NAMES.items())
 def test_a_data_set_is_named_by_its_files(path: str, name: str) -> None:
     assert table_name(path) == name

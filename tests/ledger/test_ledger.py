@@ -446,10 +446,6 @@ RESERVE_AS_OFTEN_AS_ALLOWED = """
 import sys
 from privsynth.errors import BudgetExceededError
 from privsynth.ledger.ledger import Ledger, Unit
-from privsynth.ledger.places import ledger_place
-from privsynth.ledger.tables import FORMAT
-from tests.helpers.engines import Postgres
-from tests.ledger.places import again, content, on_server, place_of, rows
 ledger, n = Ledger(sys.argv[1]), 0
 sys.stdin.readline()
 for _ in range(15):

@@ -411,6 +411,13 @@ def test_an_address_that_does_not_serve_is_refused_without_its_password(address:
     assert (refused.code, SECRET in refused.out + refused.err) == (3, False)
 
 
+@pytest.mark.parametrize("slip", ["postgresql:ann:SECRET@db/privacy", "Postgres:/ann:SECRET@db/privacy"])
+def test_an_address_without_its_slashes_is_no_file(slip: str) -> None:
+    with pytest.raises(LedgerError, match="as 'postgresql://USER@HOST/DATABASE'") as refused:
+        Ledger(slip)
+    assert "SECRET" not in str(refused.value)
+
+
 @pytest.mark.parametrize("address", ["postgresql://u:{}@h/d", "postgres://h/d?user=u&password={}"])
 def test_objects_that_are_printed_hold_no_password(address: str) -> None:
     address = address.format(SECRET)
