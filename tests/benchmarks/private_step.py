@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from privsynth.accounting.step_plan import StepPlan
+from privsynth.counting.coded_rows import RowsOfTensor
 from privsynth.privacy.mechanisms.clipping import RecordClipper
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from privsynth.privacy.randomness import OsEntropy
-from privsynth.privacy.units import weigh_records
+from privsynth.privacy.units import Weighting
 
 BATCH, WIDTH, REPETITIONS = 1024, 300, 30
 
@@ -64,8 +65,7 @@ def ours(make: Callable[[], nn.Module], rows: torch.Tensor, **options: object) -
     )
     steps = GradientSteps(
         plan,
-        records=rows,
-        weighting=weigh_records(None, max_records_per_person=None, secret=OsEntropy()),
+        records=RowsOfTensor(rows, Weighting(None, None, 1, 1)),
         secret=OsEntropy(),
         advance=lambda n: None,
     )

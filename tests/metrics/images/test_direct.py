@@ -74,7 +74,7 @@ def test_a_person_is_one_unit_of_rows_of_their_own(real, watched) -> None:
         max_records_per_person=2, settings=DirectTraining(n_steps=2, batch_size=50, learning_rate=0.02),
     )  # fmt: skip
     (steps,) = watched
-    shades, counts = np.unique(steps.records[:, 0].numpy(), return_counts=True)
+    shades, counts = np.unique(steps.records.take(slice(None))[:, 0].numpy(), return_counts=True)
     assert len(shades) == 100
     assert set(counts) == {2}
     assert steps.plan.sample_rate == pytest.approx(0.5, abs=0.05)  # 50 of about 100 persons, not of 200 rows
