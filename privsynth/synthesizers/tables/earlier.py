@@ -183,14 +183,19 @@ def check_goes_on(earlier: Earlier, schema: Schema, dataset: str | None) -> None
 
 
 def joint_statement(
-    own: dict[str, Any], schema: Schema, earlier: Earlier, last: Spend, releases: Sequence[Release]
+    own: dict[str, Any],
+    schema: Schema,
+    earlier: Earlier,
+    last: Spend,
+    releases: Sequence[Release],
+    limit: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Return the guarantee statement of a fit and all runs before it, as one.
 
-    Their sums of ``mu**2`` add up, and so does what each set aside of its delta: they compose as events do,
-    not by their epsilons. That is adaptive composition, for which each budget has to be fixed whatever the
-    runs before gave; ``given`` says so wherever the epsilon stands. Without that, what holds is the limit of
-    the data set if one was fixed before the first run, and otherwise no number.
+    What holds is the limit of the data set, if one was fixed before the first run. Without one, what they
+    spent together is shown: their sums of ``mu**2`` add up, and so does what each set aside of its delta, for
+    they compose as events do, not by their epsilons. That is a guarantee only if each budget was fixed
+    whatever the runs before gave; ``given`` says so wherever the epsilon stands.
 
     Args:
         own: Statement of the last run alone.
@@ -198,6 +203,7 @@ def joint_statement(
         earlier: What is before it.
         last: What the last run might spend.
         releases: Of all runs.
+        limit: Epsilon and delta of the data set's limit, if it was fixed before the first run.
 
     Privacy:
         Post-processing.
@@ -207,27 +213,34 @@ def joint_statement(
     spends = [*(run.reserved for run in earlier.runs), last]
     asked = [*((run.epsilon, run.delta) for run in earlier.runs), (own["epsilon"], own["delta"])]
     total = sum(spends, Spend(0.0, 0.0))
-    epsilon, delta = total.budget(max(delta for _, delta in asked))
+    epsilon, delta = total.budget(max(delta for _, delta in asked)) if limit is None else limit
     types = next(
         (s.given for s in (schema, *(run.schema for run in earlier.runs)) if s.given is not None), None
     )
-    given = FIXED_BUDGETS if types is None else f"{FIXED_BUDGETS}, and {types}"
+    conditions = [text for text in (None if limit else FIXED_BUDGETS, types) if text is not None]
+    given = ", and ".join(conditions) or None
     told = ", then ".join(f"epsilon {e:g} at delta {d:g}" for e, d in asked)
     by_run = [*(_own_events(run) for run in earlier.runs), own["events"]]
     not_covered = [
         *own["not_covered"],
         *(line for run in earlier.runs for line in run.guarantee["not_covered"]),
     ]
-    not_covered.append(
-        "budgets that were chosen by what earlier runs gave: then the limit of the data set holds, if one "
-        "was fixed before the first run"
+    what = (
+        f"That is the limit of the data set, fixed before its first run, and holds for all runs on it: the "
+        f"{len(asked)} runs together on whose releases this model rests ({told})"
     )
+    if limit is None:
+        not_covered.append("budgets that were chosen by what earlier runs gave")
+        what = (
+            f"That is what the {len(asked)} runs together spent on whose releases this model rests ({told}); "
+            "no limit of the data set was fixed before its first run, so without that condition nothing is "
+            "claimed of them together"
+        )
     return own | {
         "statement": (
             f"({shown_epsilon(epsilon)}, {delta:g})-differential privacy for adding or removing one "
-            f"{who_in_words(schema)}, given {given}. That is the guarantee of {len(asked)} runs together, on "
-            f"whose releases this model rests ({told}). All else that was read from the records, finding "
-            "domains included, is inside this budget."
+            f"{who_in_words(schema)}{'' if given is None else f', given {given}'}. {what}. All else that was "
+            "read from the records, finding domains included, is inside this budget."
         ),
         "epsilon": epsilon,
         "epsilon_spent": epsilon,

@@ -106,6 +106,7 @@ class MarginalSynthesizer(TableSynthesizer):
         return replace(asked, start=earlier.fingerprint)
 
     def _check_ledger_of_start(self, ledger: str | Path | Ledger | None) -> None:
+        self._limit: tuple[float, float] | None = None
         link = None if self._earlier is None else self._earlier.ledger_link
         if link is None:
             return
@@ -116,6 +117,10 @@ class MarginalSynthesizer(TableSynthesizer):
                 "hold a part of what both cost; name that one (ledger=, --ledger)"
             )
         book.check_link(link, "the earlier model")
+        dataset = self._earlier.guarantee["dataset"] if self._earlier is not None else None
+        for summary in book.datasets():
+            if summary.dataset == dataset and summary.limit_came_first:
+                self._limit = summary.limit
 
     def _take_over(self, asked: FitArguments) -> None:
         if self._earlier is None:
@@ -124,7 +129,7 @@ class MarginalSynthesizer(TableSynthesizer):
         if asked.epsilon is not None:
             last = reserved_by(asked.epsilon, asked.delta, self.added_delta_)
             self.guarantee_ = joint_statement(
-                self.guarantee_, self.schema_, self._earlier, last, self.releases_
+                self.guarantee_, self.schema_, self._earlier, last, self.releases_, self._limit
             )
 
     def _own_releases(self) -> Sequence[Release]:

@@ -163,6 +163,25 @@ def test_the_guarantee_is_that_of_both_runs_composed_by_their_events(
     assert "runs" not in first.guarantee_
 
 
+def test_a_limit_that_was_fixed_first_is_what_is_claimed_and_a_later_one_is_not(tmp_path: Path) -> None:
+    for at, claims in (("before", True), ("between", False)):
+        (tmp_path / at).mkdir()
+        book = Book(tmp_path / at)
+        ledger = Ledger(book.ledger)
+        if claims:
+            ledger.set_limit("patients", epsilon=5.0, delta=1e-4)
+        first = book.fit(1.0)
+        if not claims:
+            ledger.set_limit("patients", epsilon=5.0, delta=1e-4)
+        told = book.fit(1.0, start=first).guarantee_
+        assert (told["epsilon"], told["delta"]) == (5.0, 1e-4) if claims else told["epsilon"] < 2.0
+        assert told["given"] == (None if claims else FIXED_BUDGETS)
+        assert ("the limit of the data set, fixed before its first run" in told["statement"]) is claims
+        assert ("nothing is claimed of them together" in told["statement"]) is not claims
+        assert given_in_words(told) == ("" if claims else f", given {FIXED_BUDGETS}")
+        assert len(guarantee_in_words(told)) > 1
+
+
 def test_three_runs_compose_as_the_ledger_does(book: Book, second: MarginalSynthesizer) -> None:
     third = book.fit(0.5, start=second)
     told = third.guarantee_
