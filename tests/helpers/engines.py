@@ -175,7 +175,9 @@ def spark(**settings: str) -> Iterator[Spark]:
         pytest.skip("Java is not installed (Debian: openjdk-17-jre-headless)")
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.master("local[1]").config("spark.driver.bindAddress", "127.0.0.1")
+    builder = SparkSession.builder.master("local[1]")
+    for name in ("spark.driver.bindAddress", "spark.driver.host"):  # large results come over the network
+        builder = builder.config(name, "127.0.0.1")
     usual = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
     usual |= {"spark.log.level": "OFF", "spark.sql.shuffle.partitions": "2"}
     for key, value in {**usual, **settings}.items():
