@@ -2,10 +2,16 @@
 
 A worker is a Python process of its own, which reads what to do from a pipe. It ends when the pipe does, so
 also with a process that is killed; signals of the terminal reach only the process that began it.
+
+What goes through the pipes is pickled, on purpose and nowhere else in the package: both ends are the same
+user's code, begun by this process; nobody else can write into a pipe, and nothing of it is kept. A worker
+takes no module from the folder that it is begun in (``-P``), only from where its parent does. Pools of the
+standard library would run the caller's main module again, and ask every script for a guard.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import signal
@@ -27,7 +33,7 @@ AHEAD = 2  # tasks a worker that are begun before their results are asked for
 PATIENCE = 10.0  # seconds between the end of a pipe and that of its process
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _MAIN = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from privsynth.sampling.processes import work; work()"
 )
 
@@ -78,9 +84,9 @@ class _Worker:
     """A process that makes one result after the other."""
 
     def __init__(self, start: bytes) -> None:
-        self._first: bytes | None = pickle.dumps(sys.path, protocol=5) + start
+        self._first: bytes | None = start
         self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", _MAIN],
+            [sys.executable, "-P", "-W", "ignore", "-c", _MAIN, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | dict.fromkeys(_THREADS, "1"),

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -251,11 +252,11 @@ def kinds(scale: float, at: Workplace) -> Iterator[tuple[str, Callable[[], Row]]
         return max(1, round(n * scale))
 
     for ledger in LEDGERS[: 2 if at.server else 1]:
-        yield f"contention, {ledger}", lambda ledger=ledger: contention(at, ledger)  # type: ignore[misc]
-        yield f"writer, {ledger}", lambda ledger=ledger: writers(times(200), at, ledger)  # type: ignore[misc]
+        yield f"contention, {ledger}", partial(contention, at, ledger)
+        yield f"writer, {ledger}", partial(writers, times(200), at, ledger)
     yield "sample", lambda: samples(times(100), at)
     for source in SOURCES[: 4 if at.server else 3]:
-        yield f"fit, {source}", lambda source=source: fits(times(200), at, source)  # type: ignore[misc]
+        yield f"fit, {source}", partial(fits, times(200), at, source)
     if at.server:
         yield "fit, connections end", lambda: fits(times(50), at, "PostgreSQL", end_connections=True)
 

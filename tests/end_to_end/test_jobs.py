@@ -72,6 +72,17 @@ def is_running(process: int) -> bool:
         return False
 
 
+def test_no_module_is_taken_from_the_folder_that_a_command_runs_in(tmp_path) -> None:
+    for name in ("pickle", "json", "numpy"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)\n", encoding="utf-8")
+    begin = "import sys; from privsynth.cli import main; main(sys.argv[1:])"
+    sample = ["sample", str(MODEL), "-n", "200000", "--jobs", "2", "-o", "rows.parquet"]
+    done = subprocess.run(  # as a script that pip installs: the folder is not on its path
+        [sys.executable, "-P", "-c", begin, *sample], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, "error" in done.stderr) == (0, False)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are found in /proc")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_is_cut_short_leaves_no_process_and_no_file(tmp_path, sent) -> None:

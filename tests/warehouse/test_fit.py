@@ -160,6 +160,38 @@ def test_every_query_is_charged_first(load: Any, asked: list[str], tmp_path: Pat
     assert all(later > earlier for earlier, later in itertools.pairwise(n_at_charge))
 
 
+@pytest.mark.parametrize("kind", [privsynth.DPGANSynthesizer, privsynth.PATEGANSynthesizer])
+def test_no_row_leaves_before_what_it_is_for_is_charged(
+    kind: Any, load: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Of steps and of votes the charge is refused: then no row was fetched."""
+    fetched, refused = [], []
+    charge, fetch = Ledger.charge, Session.rows
+
+    def refusing(self: Ledger, run: str, event: Any, key: str) -> Any:
+        if type(event).__name__ == "SampledGaussian" or "votes" in key:
+            refused.append(key)
+            raise BudgetExceededError("as if it were spent")
+        return charge(self, run, event, key)
+
+    def noted(self: Session, query: str) -> Any:
+        fetched.append(query)
+        return fetch(self, query)
+
+    monkeypatch.setattr(Ledger, "charge", refusing)
+    monkeypatch.setattr(Session, "rows", noted)
+    synthesizer, of = kind(epsilon=20.0, settings=FEW[kind], random_state=0), schema(persons=True)
+    where = {"dataset": "visits", "ledger": tmp_path / "ledger.sqlite"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of delta, and of what is hardly known: the table is small
+        with pytest.raises(BudgetExceededError):
+            synthesizer.fit(
+                load(messy(), TYPES), schema=of, on_violation="clip", rows_may_leave=True, **where
+            )
+    assert len(refused) == 1
+    assert fetched == []
+
+
 def test_nothing_is_asked_before_the_budget_is_reserved(load: Any, asked: list[str], tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     ledger.set_limit("visits", epsilon=0.5, delta=1e-6)

@@ -105,14 +105,14 @@ def test_tables_of_both_runs_are_measurements_and_their_noise_is_less_than_of_ei
 ) -> None:
     third = book.fit(1.0, start=second)
     assert third._earlier is not None
-    of_both, of_one = measured_before(third._earlier), measured_before(second._earlier)  # type: ignore[arg-type]
+    of_both, of_one = measured_before(third._earlier), measured_before(second._earlier)  # type: ignore[arg-type]  # both went on from one
     assert len(of_both.tables) > len(of_one.tables) > 0
     for both, one in zip(of_both.first.domains.one_way, of_one.first.domains.one_way, strict=True):
         if both.columns != ("cost",):  # the end of a long tail is extrapolated: its spread is no noise
             assert (np.asarray(both.variance) < np.asarray(one.variance)).all()
     assert {"age", "cost", "seen"} == of_both.cells.keys()
     for name, cells in of_both.cells.items():  # number lines are counted by their finest cells again
-        assert cells.counts.size == first.model_.domains[name].grid.n_cells  # type: ignore[union-attr]
+        assert cells.counts.size == first.model_.domains[name].grid.n_cells  # type: ignore[union-attr]  # a line has a grid
         assert np.max(cells.variance) < np.min(of_one.cells[name].variance)
     stds = [model.model_.n_units_std for model in (first, second, third)]
     assert stds[0] > stds[1] > stds[2]
