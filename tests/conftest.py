@@ -17,11 +17,13 @@ _FOLDER = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Point the ledger into a folder of this test process, and listen to Ctrl-C.
+    """Point the ledger into a folder of this test process, and listen to Ctrl-C and to a closed terminal.
 
-    A shell starts background commands with SIGINT ignored, a fit leaves it so, and children inherit it: the
-    tests of Ctrl-C would wait for what never comes.
+    A shell starts background commands with SIGINT ignored, nohup with SIGHUP, a fit leaves it so, and
+    children inherit it: the tests of these would wait for what never comes.
     """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_FOLDER] = tempfile.mkdtemp(prefix="privsynth-tests-")

@@ -2,8 +2,9 @@
 
 `older_files/first` holds what the first version wrote, from 1,500 made-up rows (`table`) and small settings:
 two models, a ledger with two finished runs and an interrupted one, the paid releases of that one, 300 rows of
-the first model, and the report of a quick audit of them. Versions that write other files add a folder, and
-change none.
+the first model, and the report of a quick audit of them. `older_files/fourth` holds models of persons with
+several rows, of linked tables and of images, of the small made-up records in `tests/helpers`. Versions that
+write other files add a folder, and change none.
 """
 
 from __future__ import annotations
@@ -58,6 +59,37 @@ def test_models_load_and_sample(name):
     assert rows.groupby(["sex", "ill"]).size().tolist() == [15] * 4
     assert rows["seen"].between("2022-01-01", "2022-12-31").all()
     assert set(rows["town"]) <= {"Ulm", "Bonn", "Rome", "other"}
+
+
+FOURTH = FIRST.parent / "fourth"
+
+
+def test_models_of_persons_load_and_sample_whole_histories():
+    model = privsynth.load(FOURTH / "histories.privsynth")
+    rows = model.sample(300, random_state=0)
+    assert rows["pid"].nunique() == 300
+    assert rows.groupby("pid").size().between(1, 6).all()
+    assert (rows.groupby("pid")["sex"].nunique() == 1).all()
+    in_order = rows.sort_values(["pid", "day"])
+    same = in_order["pid"].eq(in_order["pid"].shift())
+    assert (in_order["ill"] == in_order["ill"].shift())[same].mean() > 0.6  # states stay, in the records
+
+
+def test_models_of_linked_tables_load_and_sample_keys_without_orphans():
+    tables = privsynth.load(FOURTH / "bank.privsynth").sample(3000, random_state=0)
+    assert len(tables["client"]) == 3000
+    assert tables["account"]["owner"].isin(tables["client"]["id"]).all()
+    assert tables["trans"]["account"].isin(tables["account"]["account"]).all()
+    rich = tables["account"]["owner"].map(tables["client"].set_index("id")["rich"])
+    gold = tables["account"]["gold"]
+    assert gold[rich].mean() > gold[~rich].mean() + 0.05  # as in the records, if less
+
+
+@pytest.mark.parametrize("name", ["image_feature", "image_gan", "image_diffusion"])
+def test_models_of_images_load_and_sample(name):
+    drawn = privsynth.load(FOURTH / f"{name}.privsynth").sample(20, balance=["digit"], random_state=0)
+    assert drawn.images.shape == (20, 8, 8, 1)
+    assert drawn.labels["digit"].value_counts().tolist() == [2] * 10
 
 
 def test_rows_of_an_older_model_follow_the_law_that_they_did():

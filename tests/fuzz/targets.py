@@ -33,7 +33,8 @@ from tests.helpers.elsewhere import VISITS, counted, state, table, visits
 from tests.helpers.linked import SCHEMA as LINKED
 from tests.helpers.tables import PATIENTS, patients
 
-OLDER = Path(__file__).parent.parent / "older_files" / "first"
+FILES = Path(__file__).parent.parent / "older_files"
+OLDER = FILES / "first"
 IMAGES = Schema.from_dict(
     {"columns": {"label": {"type": "integer", "low": 0, "high": 9}}, "image": {"height": 4, "width": 4}}
 )
@@ -103,6 +104,10 @@ def _store(path: Path) -> None:
 
 def _ledger(path: Path) -> None:
     Ledger(path).datasets()
+
+
+def _model_seeds() -> list[bytes]:
+    return [path.read_bytes() for path in sorted(FILES.glob("*/*.privsynth"))]
 
 
 def _json_seeds() -> list[bytes]:
@@ -190,13 +195,13 @@ def _ledger_seeds() -> list[bytes]:
 
     def make_third(path: Path) -> None:
         with closing(sqlite3.connect(path)) as database:
-            database.executescript((OLDER.parent / "third" / "ledger.sql").read_text())
+            database.executescript((FILES / "third" / "ledger.sql").read_text())
 
     return [(OLDER / "ledger.sqlite").read_bytes(), *_made(make), *_made(make_third)]
 
 
 TARGETS = {
-    "model": Target(".privsynth", lambda: [(OLDER / "marginal.privsynth").read_bytes()], _model),
+    "model": Target(".privsynth", _model_seeds, _model),
     "schema": Target(".json", _json_seeds, read_schema),
     "yaml": Target(".yaml", _yaml_seeds, read_schema),
     "request": Target(".json", _request_seeds, _request),

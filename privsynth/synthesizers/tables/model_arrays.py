@@ -66,12 +66,10 @@ def _domain_from(
         facts["low"], facts["high"], facts["discrete"], arrays[f"{prefix}/edges"], arrays[f"{prefix}/spikes"]
     )
     bin_of_cell, cell_weight = arrays[f"{prefix}/bin_of_cell"], arrays[f"{prefix}/cell_weight"]
-    if not bin_of_cell.shape == cell_weight.shape == (grid.n_cells,) or not (
-        bin_of_cell.dtype == np.int64 and (bin_of_cell < grid.n_cells).all() and (bin_of_cell >= 0).all()
-    ):
-        raise ValueError("no bins of these cells")  # more of them than cells would ask for any memory
-    if not (_are_weights(cell_weight) and np.isfinite(grid.edges).all()):
-        raise ValueError("no weights of these cells")
+    _check_grid(grid)
+    _check_bins(grid, bin_of_cell, cell_weight)
+    if not isinstance(facts["has_missing"], bool):
+        raise ValueError("no answer whether a value may be missing")
     return NumericDomain(
         column,
         grid,
@@ -80,6 +78,27 @@ def _domain_from(
         facts["has_missing"],
         facts.get("bounds_found", True),
     )
+
+
+def _check_grid(grid: NumericGrid) -> None:
+    """Raise ValueError unless the cells follow one another on the line."""
+    edges, ends = grid.edges, (grid.low, grid.high)
+    if not (isinstance(grid.discrete, bool) and all(type(end) in (int, float) for end in ends)):
+        raise ValueError("no ends of a line")
+    on_line = edges.ndim == 1 and bool(np.isfinite([*ends, *edges]).all() and (np.diff(edges) > 0).all())
+    if not on_line or (edges.size and not grid.low <= edges[0] <= edges[-1] <= grid.high):
+        raise ValueError("no cells of a line")
+
+
+def _check_bins(grid: NumericGrid, bin_of_cell: NDArray[Any], cell_weight: NDArray[Any]) -> None:
+    """Raise ValueError unless each cell has a bin, and each bin a cell that is drawn."""
+    if not bin_of_cell.shape == cell_weight.shape == (grid.n_cells,) or bin_of_cell.dtype != np.int64:
+        raise ValueError("no bins of these cells")
+    # more bins than cells would ask for any memory
+    if ((bin_of_cell < 0) | (bin_of_cell >= grid.n_cells)).any() or not _are_weights(cell_weight):
+        raise ValueError("no weights of these cells")
+    if (np.bincount(bin_of_cell, weights=cell_weight) <= 0).any():
+        raise ValueError("a bin without cells")
 
 
 def _are_weights(values: NDArray[Any]) -> bool:
