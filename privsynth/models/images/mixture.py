@@ -126,7 +126,21 @@ class ImageMixture:
     def from_arrays(
         cls, shape: ImageShape, deformation: Deformation, arrays: Mapping[str, NDArray[Any]]
     ) -> ImageMixture:
-        """Take up what `to_arrays` returned."""
-        return cls(shape=shape, deformation=deformation, **{name: arrays[name] for name in cls._names})
+        """Take up what `to_arrays` returned.
+
+        Raises:
+            ValueError: If the arrays do not fit one another.
+        """
+        prototypes, weights, cells, loadings = (arrays[name] for name in cls._names)
+        n = len(prototypes)
+        if not weights.shape == cells.shape == (n,) or cells.dtype != np.int64 or (cells < 0).any():
+            raise ValueError("no cells of these prototypes")
+        if not (np.isfinite(weights).all() and (weights >= 0).all()) or cells.max() >= n:
+            raise ValueError("no weights of these prototypes")
+        if (np.bincount(cells, weights=weights) <= 0).any():
+            raise ValueError("a cell without prototypes")
+        if not prototypes.shape[1:] == loadings.shape[1:] == (shape.n_values,):
+            raise ValueError("prototypes of another shape")
+        return cls(shape, prototypes, weights, cells, loadings, deformation)
 
     _names = ("prototypes", "weights", "cells", "loadings")

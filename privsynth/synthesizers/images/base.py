@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.accounting.budget import Spend
@@ -156,4 +157,15 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
         table = model_from(facts, under(TABLE), Schema.from_dict(facts["schema"]))
         if table.schema.image is None:
             raise SchemaError("the schema of the model has no image")
-        return ImageModel(table, cls._generator_from(table.schema, settings, under(GENERATOR)))
+        columns = tuple(column.name for column in image_conditions(table.schema))
+        generator = under(GENERATOR)
+        _check_cells(generator, Cells(table.domains, columns, table.schema.image).n)
+        return ImageModel(table, cls._generator_from(table.schema, settings, generator))
+
+
+def _check_cells(generator: Mapping[str, NDArray[Any]], n: int) -> None:
+    """Raise ValueError unless a generator has the cells of its table: more would ask for any memory."""
+    said = [int(generator[name][0]) for name in ("n_cells",) if name in generator]
+    used = [generator[name] for name in ("cells", "start/cells") if name in generator]
+    if said not in ([], [n]) or not all(np.array_equal(np.unique(cells), np.arange(n)) for cells in used):
+        raise ValueError("a generator of other cells")

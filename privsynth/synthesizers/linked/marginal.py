@@ -42,6 +42,7 @@ from privsynth.synthesizers.request_sampler import RequestSampler, row_attrs
 from privsynth.synthesizers.secret_order import SecretOrder
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.model_checks import check_calibration
 from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, fit_marginals
 
 CALIBRATION = "calibration"
@@ -288,8 +289,11 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
             prefix = f"{name}/"
             own = {key.removeprefix(prefix): of for key, of in arrays.items() if key.startswith(prefix)}
             views[name] = model_from(facts["tables"][name], own, linked_view(schema, name))
-        factors = {name: f"{name}/{CALIBRATION}" for name in schema.tables}
-        return LinkedModel(schema, views, {n: arrays[key] for n, key in factors.items() if key in arrays})
+        kept = {name: f"{name}/{CALIBRATION}" for name in schema.tables}
+        factors = {name: arrays[key] for name, key in kept.items() if key in arrays}
+        for name in factors:
+            check_calibration(factors[name], views[name].mixture.n_components)
+        return LinkedModel(schema, views, factors)
 
 
 def _said_of(progress: Progress, table: str, message: str, done: int, total: int) -> None:

@@ -24,6 +24,7 @@ from privsynth.schema.sequences import sequence_view
 from privsynth.synthesizers.base import Synthesizer
 from privsynth.synthesizers.secret_order import SecretOrder
 from privsynth.synthesizers.tables.model_arrays import model_arrays, model_facts, model_from
+from privsynth.synthesizers.tables.model_checks import check_calibration
 from privsynth.synthesizers.tables.sampler import TableSampler
 from privsynth.synthesizers.tables.workload import declared_tables
 from privsynth.warehouse.canonical import check_readable
@@ -150,4 +151,7 @@ class TableSynthesizer(TableSampler, Synthesizer[TableModel | SequenceModel]):
     ) -> TableModel | SequenceModel:
         schema = Schema.from_dict(facts["schema"])
         rows = model_from(facts, arrays, sequence_view(schema))
-        return SequenceModel(schema, rows, arrays[CALIBRATION]) if schema.is_sequential else rows
+        if not schema.is_sequential:
+            return rows
+        check_calibration(arrays[CALIBRATION], rows.mixture.n_components)
+        return SequenceModel(schema, rows, arrays[CALIBRATION])

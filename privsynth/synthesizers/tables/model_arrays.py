@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from privsynth.domains.encoding import DiscreteDomain, Domain, NumericDomain, NumericGrid
@@ -14,6 +13,15 @@ from privsynth.sampling.grouped import ValueGroups
 from privsynth.sampling.table_model import Measured, TableModel
 from privsynth.schema import Schema
 from privsynth.schema.column_types import NumberLine
+from privsynth.synthesizers.tables.model_checks import (
+    check_bins,
+    check_block,
+    check_facts,
+    check_flags,
+    check_grid,
+    check_groups,
+    check_values,
+)
 
 
 def model_arrays(model: TableModel) -> dict[str, NDArray[Any]]:
@@ -60,16 +68,18 @@ def _domain_from(
     if ("values" in facts) == isinstance(column.kind, NumberLine):
         raise ValueError("a domain of another type than its column")
     if "values" in facts:
-        return DiscreteDomain(column, tuple(facts["values"]), facts["has_other"], facts["has_missing"])
+        check_flags(facts, "has_other", "has_missing")
+        discrete = DiscreteDomain(column, tuple(facts["values"]), facts["has_other"], facts["has_missing"])
+        check_values(discrete)
+        return discrete
+    check_flags({"bounds_found": True, **facts}, "discrete", "has_missing", "bounds_found")
     prefix = f"domain/{name}"
     grid = NumericGrid(
         facts["low"], facts["high"], facts["discrete"], arrays[f"{prefix}/edges"], arrays[f"{prefix}/spikes"]
     )
     bin_of_cell, cell_weight = arrays[f"{prefix}/bin_of_cell"], arrays[f"{prefix}/cell_weight"]
-    _check_grid(grid)
-    _check_bins(grid, bin_of_cell, cell_weight)
-    if not isinstance(facts["has_missing"], bool):
-        raise ValueError("no answer whether a value may be missing")
+    check_grid(grid)
+    check_bins(grid, bin_of_cell, cell_weight)
     return NumericDomain(
         column,
         grid,
@@ -80,40 +90,12 @@ def _domain_from(
     )
 
 
-def _check_grid(grid: NumericGrid) -> None:
-    """Raise ValueError unless the cells follow one another on the line."""
-    edges, ends = grid.edges, (grid.low, grid.high)
-    if not (isinstance(grid.discrete, bool) and all(type(end) in (int, float) for end in ends)):
-        raise ValueError("no ends of a line")
-    on_line = edges.ndim == 1 and bool(np.isfinite([*ends, *edges]).all() and (np.diff(edges) > 0).all())
-    if not on_line or (edges.size and not grid.low <= edges[0] <= edges[-1] <= grid.high):
-        raise ValueError("no cells of a line")
-
-
-def _check_bins(grid: NumericGrid, bin_of_cell: NDArray[Any], cell_weight: NDArray[Any]) -> None:
-    """Raise ValueError unless each cell has a bin, and each bin a cell that is drawn."""
-    if not bin_of_cell.shape == cell_weight.shape == (grid.n_cells,) or bin_of_cell.dtype != np.int64:
-        raise ValueError("no bins of these cells")
-    # more bins than cells would ask for any memory
-    if ((bin_of_cell < 0) | (bin_of_cell >= grid.n_cells)).any() or not _are_weights(cell_weight):
-        raise ValueError("no weights of these cells")
-    if (np.bincount(bin_of_cell, weights=cell_weight) <= 0).any():
-        raise ValueError("a bin without cells")
-
-
-def _are_weights(values: NDArray[Any]) -> bool:
-    return bool(np.isfinite(values).all() and (values >= 0).all())
-
-
 def _groups_from(domains: Mapping[str, Domain], arrays: Mapping[str, NDArray[Any]]) -> dict[str, ValueGroups]:
     groups = {}
     for name, domain in domains.items():
         if f"groups/{name}/share" in arrays and isinstance(domain, DiscreteDomain):
             group_of_code, share = (arrays[f"groups/{name}/{part}"] for part in ("group_of_code", "share"))
-            if not group_of_code.shape == share.shape == (domain.size,) or (group_of_code < 0).any():
-                raise ValueError("no groups of these codes")
-            if not _are_weights(share):
-                raise ValueError("no shares of these groups")
+            check_groups(domain, group_of_code, share)
             groups[name] = ValueGroups(domain, group_of_code, share)
     return groups
 
@@ -145,9 +127,8 @@ def model_from(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], sch
         raise ValueError("a column has no domain")
     for name, domain in domains.items():
         n_codes = int(groups[name].group_of_code.max()) + 1 if name in groups else domain.size
-        block = arrays[f"mixture/{name}"]
-        if block.ndim != 2 or block.shape[1] != n_codes or not (_are_weights(block) and block.sum(1).all()):
-            raise ValueError("no shares of these codes")
+        check_block(arrays[f"mixture/{name}"], n_codes)
+    check_facts(facts, domains)
     return TableModel(
         schema,
         domains,
