@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from sklearn.base import BaseEstimator
 
 from privsynth.errors import ParameterError
+from privsynth.synthesizers.setting_types import check_setting_types
 
 OF_SETTINGS = "settings__"
 
@@ -51,6 +52,7 @@ class Estimator(BaseEstimator):
             raise ParameterError(
                 f"expected settings to be {self.settings_type.__name__}(...), got {type(settings).__name__}"
             )
+        check_setting_types(settings)
         return settings
 
 

@@ -18,6 +18,7 @@ from privsynth.schema import Schema
 from privsynth.schema.linked import LinkedSchema
 from privsynth.synthesizers.contract import Fitted, Model, Settings
 from privsynth.synthesizers.model_file import DAMAGED, ModelFile, read_model_file, write_model_file
+from privsynth.synthesizers.setting_types import check_setting_types
 
 PACKAGES = ("privsynth", "numpy", "pandas", "scipy", "torch", "safetensors")
 
@@ -128,6 +129,7 @@ class Saved(Fitted[Model], ABC):
             synthesizer = cls(**{name: manifest[name] for name in cls.arguments})
             synthesizer.epsilon, synthesizer.delta = manifest["epsilon"], manifest["delta"]
             settings = cls.settings_type.from_dict(manifest["settings"])
+            check_setting_types(settings)
             model = cls._model_from(settings, manifest, contents.weights)
             statement = {"given": model.schema.given, **manifest["guarantee"]}  # older files do not say it
             synthesizer._adopt(settings, manifest["seed"], contents.releases, model, statement)

@@ -16,6 +16,7 @@ from privsynth.releases.store import Release
 from privsynth.schema import Schema
 from privsynth.synthesizers.amending import changed_columns
 from privsynth.synthesizers.guarantee import who_in_words
+from privsynth.synthesizers.setting_types import check_setting_types
 from privsynth.synthesizers.tables.workload import errors_of_cells
 
 PREFIX = "earlier run/"  # of the keys of its releases among those of a model
@@ -103,9 +104,11 @@ class Earlier:
         """
         own, before = parted([replace(r, key=r.key.removeprefix(PREFIX)) for r in releases])
         inner = fields["earlier"]
+        settings = settings_type.from_dict(fields["settings"])
+        check_setting_types(settings)
         return cls(
             schema=Schema.from_dict(fields["schema"]),
-            settings=settings_type.from_dict(fields["settings"]),
+            settings=settings,
             epsilon=fields["epsilon"],
             delta=fields["delta"],
             added_delta=fields["added_delta"],
