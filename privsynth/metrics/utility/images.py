@@ -16,7 +16,7 @@ from privsynth.metrics.common.tables import row_weights
 from privsynth.metrics.common.units import unit_of_rows
 from privsynth.metrics.leakage.image_membership import NO_HOLDOUT
 from privsynth.metrics.utility.downstream import Predictions, Source, constant_prediction, unit_bootstrap
-from privsynth.metrics.utility.dp_classifier import train_directly
+from privsynth.metrics.utility.dp_classifier import SCATTERING, train_directly
 from privsynth.metrics.utility.tables import N_BOOTSTRAP, NO_DIRECT, score_figure
 from privsynth.schema import Schema
 
@@ -185,7 +185,7 @@ def _direct(
     held_known, _ = target.known_labels(images.records("holdout").frame)
     weights = np.vstack([predictions.weights, predictions.weights * draws])
     models: dict[str, Any] = {}
-    for family in predictions.models:
+    for family in (*predictions.models, SCATTERING):
         classifier = train_directly(
             family,
             images.pixels["real"][known],

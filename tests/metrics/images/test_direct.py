@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from privsynth.accounting.gdp import ADDED_DELTA_SHARE, gdp_delta
 from privsynth.metrics.utility import dp_classifier as direct
-from privsynth.metrics.utility.dp_classifier import COUNT_SHARE, DirectTraining, train_directly
+from privsynth.metrics.utility.dp_classifier import (
+    COUNT_SHARE,
+    SCATTERING,
+    SETTINGS,
+    DirectTraining,
+    train_directly,
+)
+from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
 from tests.helpers.predictable import PredictableSourceForTests
 
@@ -92,3 +102,42 @@ def test_more_budget_teaches_more(real, holdout) -> None:
 
     assert accuracy(1000.0) > 0.8
     assert accuracy(0.01) < 0.4
+
+
+def test_a_linear_classifier_of_public_features_takes_every_record_in_every_step(
+    real, holdout, watched
+) -> None:
+    """It learns 8 x 8 digits in ten steps; the number that divides sums is a noisy one."""
+    labels, truth = real[1]["digit"].to_numpy(), holdout[1]["digit"].to_numpy()
+    settings = replace(SETTINGS[SCATTERING], n_steps=10)
+    trained = train_directly(
+        SCATTERING, real[0], labels, None, n_classes=10, epsilon=1000.0, delta=1e-5, settings=settings
+    )
+    assert float((trained.logits(holdout[0]).argmax(1) == truth).mean()) > 0.85
+    (steps,) = watched
+    assert steps.n_begun == steps.plan.n_steps == 10
+    assert steps.plan.sample_rate == pytest.approx(1.0, abs=1e-9)
+    assert steps.plan.max_grad_norm == 0.3
+    assert steps.plan.expected_batch_size != len(labels)  # a noisy number
+
+
+def test_one_more_image_moves_the_sum_of_a_full_batch_by_its_bound_at_most(real, monkeypatch) -> None:
+    """In whole steps of the grid; at the start gradients are longer than the bound, so that it binds."""
+    sums: dict[int, list[torch.Tensor]] = {}
+
+    class Summed(RecordClipper):
+        def clipped_steps(self, records: torch.Tensor, at_once: int | None = None) -> list[torch.Tensor]:
+            found = super().clipped_steps(records, at_once)
+            sums.setdefault(len(records), found)
+            return found
+
+    monkeypatch.setattr(direct, "RecordClipper", Summed)
+    labels = real[1]["digit"].to_numpy()
+    for n in (299, 300):
+        train_directly(
+            SCATTERING, real[0][:n], labels[:n], None, n_classes=10, epsilon=1.0, delta=1e-5,
+            settings=replace(SETTINGS[SCATTERING], n_steps=1), secret=PredictableSourceForTests(0),
+        )  # fmt: skip
+    (fewer,), (more,) = sums[299], sums[300]
+    moved = float((more - fewer).double().norm()) / STEPS_PER_NORM
+    assert 0.9 < moved <= 1.0

@@ -11,7 +11,7 @@ from privsynth.metrics.common.image_classifiers import FAMILIES, Training, train
 from privsynth.metrics.common.images import load_images
 from privsynth.metrics.images import fairness, utility
 from privsynth.metrics.utility import dp_classifier as direct
-from privsynth.metrics.utility.dp_classifier import DirectTraining
+from privsynth.metrics.utility.dp_classifier import SCATTERING, DirectTraining
 from privsynth.metrics.utility.images import SCORES, predict_holdout
 from privsynth.schema import Schema
 from tests.metrics.images.conftest import SHAPE
@@ -23,7 +23,7 @@ FEW = DirectTraining(n_steps=30, batch_size=512, learning_rate=0.02, width=8)
 @pytest.fixture(scope="module")
 def of_fresh(real, fresh, holdout, schema: Schema) -> dict:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(direct, "SETTINGS", dict.fromkeys(FAMILIES, FEW))
+        patched.setattr(direct, "SETTINGS", direct.SETTINGS | dict.fromkeys(FAMILIES, FEW))
         return utility(real, fresh, schema=schema, holdout=holdout, budget=(10.0, 1e-5))
 
 
@@ -39,7 +39,7 @@ def test_a_fresh_draw_teaches_as_much_as_the_real_images(of_fresh: dict) -> None
 
 def test_classifiers_trained_directly_stand_beside(of_fresh: dict) -> None:
     found = of_fresh["direct"]
-    assert tuple(found["models"]) == FAMILIES
+    assert tuple(found["models"]) == (*FAMILIES, SCATTERING)
     assert tuple(found["scores"]) == SCORES
     best = max(found["models"], key=lambda family: found["models"][family]["accuracy"]["value"])
     assert found["scores"] == found["models"][best]
