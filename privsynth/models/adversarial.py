@@ -41,7 +41,7 @@ FAKE_LOSSES: dict[str, Loss] = {
     "wasserstein": lambda score: score,
 }
 # Unwritten at their defaults, so that a fit from before they were options has the fingerprint that it had.
-ADDED = ("non_saturating", "judged_every_step", "accuracy_weight")
+ADDED = ("non_saturating", "judged_every_step", "accuracy_weight", "least_refined")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +136,8 @@ class AdversarialGame(ABC):
     @abstractmethod
     def fakes(self) -> torch.Tensor:
         """Draw a batch of generated rows, as the discriminator takes them, that gradients pass through."""
+
+    fake_weight = 1.0  # of the gradient of fakes, beside that of records
 
     # -- losses, one per row -----------------------------------------------------------------------------
 

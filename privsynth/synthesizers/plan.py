@@ -255,6 +255,11 @@ def _describe_step(step: dict[str, Any], unit: str) -> str:
             f"batches of about {step['batch_size']:.0f} (sample rate {step['sample_rate']:.3g}), noise "
             f"multiplier {step['noise_multiplier']:.4g}"
         )
+        if "signal_to_noise_norm" in step:
+            level += (
+                f"; the gradient is at most {step['signal_to_noise_norm']:.2g} times as long as the noise in "
+                f"its {step['n_parameters']} values"
+            )
     else:
         level = f"epsilon {step['epsilon0']:.4g} for each choice"
     return f"{step['purpose']}: {step['share']:.0%} of the budget, {step['count']} times, {level}"

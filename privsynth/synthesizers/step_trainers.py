@@ -164,7 +164,7 @@ class AdversarialTrainer(StepTrainer):
         clipped = self._fake_clipper.clipped_sum(fakes.detach())
         for p, total in zip(self._fake_clipper.parameters, clipped, strict=True):
             assert p.grad is not None
-            p.grad += total / len(fakes)
+            p.grad += self.game.fake_weight * total / len(fakes)
         self._adam.step()
         return -self.game.generator_step(fakes)
 

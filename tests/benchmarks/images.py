@@ -6,7 +6,10 @@ network of two convolutions (32 and 64 filters, as in Bie et al. 2023), a percep
 and a logistic regression. Prints one line a run, then means, as Markdown. The classifiers see synthetic
 images only, a fixed number of epochs; nothing is chosen on real ones. ``--validation`` fits to the first
 50,000 training images and tests on the last 10,000, as every choice must be; ``digits`` (scikit-learn, 8 x 8)
-needs no files; ``--settings '{"spread": 0.5}'`` changes the recipe; ``--sheets DIR`` writes contact sheets.
+needs no files; ``--adversary`` adds, for image-gan, what its private steps are worth: accuracy
+of a network trained on draws of the very prototypes it began with (``start``), and on those of a generator
+that followed, as long, a critic that only these prototypes taught (``dead``); ``--settings
+'{"spread": 0.5}'`` changes the recipe; ``--sheets DIR`` writes contact sheets.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from tests.benchmarks.fitting import changed
 from tests.helpers.tables import real_data
 
 N_CLASSES = 10
-FIGURES = ("cnn", "mlp", "logistic", "fit_seconds", "peak_mb")
+FIGURES = ("cnn", "start", "dead", "mlp", "logistic", "fit_seconds", "peak_mb")
 
 
 def load_split(name: str, *, validation: bool) -> tuple[LabelledImages, LabelledImages, Schema]:
@@ -156,9 +159,38 @@ def one_run(options: argparse.Namespace, dataset: str, epsilon: str, seed: int) 
         name = f"{options.synthesizer}-{dataset}-{epsilon}-{seed}.png"
         synthesizer.contact_sheet(Path(options.sheets) / name, n_columns=20, force=True)
     _, test, _ = load_split(dataset, validation=options.validation)
+    if options.adversary:
+        settings = changed(type(synthesizer).settings_type(), json.loads(options.settings))
+        of = without_adversary(synthesizer.model_, settings.gan, settings.n_steps, seed)
+        for name, generator in of.items():
+            drawn = _balanced(generator, options.rows, seed)
+            out[name] = accuracy("cnn", drawn, test, epochs=options.epochs, seed=seed)
     for kind in options.classifiers.split(","):
         out[kind] = accuracy(kind, synthetic, test, epochs=options.epochs, seed=seed)
     return out
+
+
+def without_adversary(model: Any, gan: Any, n_steps: int, seed: int) -> dict[str, Any]:
+    """Return the start of a fitted image-gan, and what it becomes beside a critic that saw no record."""
+    from privsynth.models.images.feature_gan import FeatureGan
+    from privsynth.models.images.gan import GeneratedImages
+
+    start = model.generator.start
+    untrained = GeneratedImages.untrained(
+        start.shape, N_CLASSES, gan, start, torch.Generator().manual_seed(seed)
+    )
+    shares = np.full(N_CLASSES, 1 / N_CLASSES)
+    game = FeatureGan(untrained, gan, shares=shares, wait=n_steps // 4, device="cpu", seed=seed)
+    game.warm_up()
+    for _ in range(n_steps):
+        game.generator_step(game.fakes())
+    return {"start": start, "dead": game.averaged()}
+
+
+def _balanced(generator: Any, rows: int, seed: int) -> LabelledImages:
+    cells = np.arange(rows) % N_CLASSES
+    images = generator.draw(cells, np.random.default_rng(seed))
+    return LabelledImages(images, pd.DataFrame({"label": cells}))
 
 
 def main() -> None:
@@ -175,6 +207,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--classifiers", default="cnn,mlp,logistic")
     parser.add_argument("--validation", action="store_true")
+    parser.add_argument("--adversary", action="store_true")
     parser.add_argument("--sheets")
     parser.add_argument("--json")
     parser.add_argument("--fit-only", action="store_true")

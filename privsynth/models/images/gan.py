@@ -18,6 +18,7 @@ from privsynth.errors import ParameterError
 from privsynth.models.adversarial import AdversarialGame, GameOptions
 from privsynth.models.images.mixture import Deformation, ImageMixture
 from privsynth.models.images.networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
+from privsynth.models.images.refiner import Refiner
 from privsynth.models.images.tensors import draw_images, one_hot_cells
 from privsynth.models.state import module_arrays, restore_module
 from privsynth.schema.image_shape import ImageShape
@@ -31,12 +32,16 @@ class ImageGanOptions(GameOptions):
     """How the networks are made and trained; public.
 
     Attributes:
-        architecture: ``"mlp"`` or ``"dcgan"``, of both networks.
+        architecture: ``"mlp"`` or ``"dcgan"``, of both networks; or ``"features"``: a linear critic of public
+            features, and a small U-Net (`privsynth.models.images.feature_gan`), to which ``loss``,
+            ``discriminator_width``, ``norm``, and what judges the discriminator mean nothing.
         latent_dim: Length of the latent vector.
         generator_width: Hidden units, or channels.
         discriminator_width: Hidden units, or channels.
         norm: Whether a convolutional discriminator has a GroupNorm.
         warm_steps: Public steps of the discriminator before the first private one; only with prototypes.
+        least_refined: Images of ``"features"`` lie at a random point between the start and what the generator
+            made of it, at least this share of the way.
 
     The others are those of `GameOptions`.
     """
@@ -56,6 +61,7 @@ class ImageGanOptions(GameOptions):
     accuracy_weight: float = 0.1
     averaging: float = 0.98
     warm_steps: int = 200
+    least_refined: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,6 +69,8 @@ class ImageGanOptions(GameOptions):
             raise ParameterError(
                 f"expected architecture to be one of {', '.join(ARCHITECTURES)}, got {self.architecture!r}"
             )
+        if not 0 <= self.least_refined <= 1:
+            raise ParameterError(f"expected 0 <= least_refined <= 1, got {self.least_refined!r}")
         if min(self.latent_dim, self.generator_width, self.discriminator_width) < 1 or self.warm_steps < 0:
             raise ParameterError(
                 "expected latent_dim, generator_width and discriminator_width >= 1, warm_steps >= 0, "
@@ -76,11 +84,23 @@ class GeneratedImages:
     Attributes:
         network: The generator.
         start: Prototypes whose draws it begins with; None begins with noise alone.
+        least_refined: Drawn images lie at least this far on the way from the start to the generator's.
     """
 
-    def __init__(self, network: GeneratorNetwork, start: ImageMixture | None, n_cells: int, latent_dim: int):
+    def __init__(
+        self,
+        network: GeneratorNetwork,
+        start: ImageMixture | None,
+        n_cells: int,
+        latent_dim: int,
+        least_refined: float = 1.0,
+    ):
         self.network, self.start = network, start
-        self.n_cells, self.latent_dim = n_cells, latent_dim
+        self.n_cells, self.latent_dim, self.least_refined = n_cells, latent_dim, least_refined
+
+    def with_network(self, network: GeneratorNetwork) -> GeneratedImages:
+        """Return the same with another network."""
+        return GeneratedImages(network, self.start, self.n_cells, self.latent_dim, self.least_refined)
 
     @classmethod
     def untrained(
@@ -102,21 +122,35 @@ class GeneratedImages:
                 has_start=start is not None,
                 rng=rng,
             )
-        return cls(network, start, n_cells, options.latent_dim)
+        least = options.least_refined if options.architecture == "features" else 1.0
+        return cls(network, start, n_cells, options.latent_dim, least)
 
     def pixels(self, cells: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
         """Draw an image for each cell, ``(n, n_values)`` from 0 to 1, that gradients pass through."""
+        return self._begun_and_made(cells, rng)[1]
+
+    def _begun_and_made(
+        self, cells: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
         device = next(self.network.parameters()).device
         latent = torch.from_numpy(rng.standard_normal((len(cells), self.latent_dim), dtype=np.float32))
         begun = None if self.start is None else self.start.pixels(cells, rng).clamp(0.0, 1.0).to(device)
         one_hot = one_hot_cells(torch.from_numpy(cells), self.n_cells)
-        out: torch.Tensor = self.network(latent.to(device), one_hot.to(device), begun)
-        return out
+        return begun, self.network(latent.to(device), one_hot.to(device), begun)
+
+    def _between(self, cells: NDArray[np.int64], rng: np.random.Generator) -> torch.Tensor:
+        """Draw images between the start and what the generator makes of it."""
+        begun, made = self._begun_and_made(cells, rng)
+        if begun is None or self.least_refined == 1.0:
+            return made
+        share = torch.from_numpy(rng.uniform(self.least_refined, 1.0, (len(cells), 1)).astype(np.float32))
+        return begun + share.to(made) * (made - begun)
 
     @torch.no_grad()
     def draw(self, cells: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
-        return draw_images(self.pixels, cells, rng, self.network.shape, floats_per_value=8)
+        per_value = 128 if isinstance(self.network.layers, Refiner) else 8
+        return draw_images(self._between, cells, rng, self.network.shape, floats_per_value=per_value)
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the arrays of a model file."""
@@ -203,8 +237,7 @@ class ImageGan(AdversarialGame):
 
     def averaged(self) -> GeneratedImages:
         """Return the averaged generator, apart from the one that goes on learning."""
-        of = self.generated
-        return GeneratedImages(self.averaged_generator(), of.start, of.n_cells, of.latent_dim)
+        return self.generated.with_network(self.averaged_generator())
 
     def _rows(self, pixels: torch.Tensor, cells: NDArray[np.int64]) -> torch.Tensor:
         one_hot = one_hot_cells(torch.from_numpy(cells), self.generated.n_cells)

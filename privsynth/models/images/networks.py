@@ -8,10 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from privsynth.models.images.refiner import Refiner
 from privsynth.models.images.tensors import as_planes, as_rows
 from privsynth.schema.image_shape import ImageShape
 
-ARCHITECTURES = ("mlp", "dcgan")
+ARCHITECTURES = ("mlp", "dcgan", "features")
 PALEST, DARKEST = 0.02, 0.98  # pixels of a start beyond which its logit would leave nothing to learn
 
 
@@ -48,7 +49,7 @@ class GeneratorNetwork(nn.Module):
     Args:
         shape: Of the images.
         n_cells: Number of cells.
-        architecture: ``"mlp"`` or ``"dcgan"``.
+        architecture: ``"mlp"``, ``"dcgan"``, or ``"features"``: a small U-Net.
         latent_dim: Length of the latent vector.
         width: Hidden units of the perceptron, or channels of the convolutions.
         has_start: Whether images to begin with are given.
@@ -77,7 +78,8 @@ class GeneratorNetwork(nn.Module):
             )
             last: nn.Module = self.layers[-1]
         else:
-            self.layers = _Deconvolutions(shape, n_given, width=width, has_start=has_start)
+            kind = Refiner if architecture == "features" else _Deconvolutions
+            self.layers = kind(shape, n_given, width=width, has_start=has_start)
             last = self.layers.last
         start_weights(self, rng)
         if has_start:

@@ -50,6 +50,11 @@ def random_shapes(shape: ImageShape, n: int, seed: int = 0) -> NDArray[np.float3
     return images
 
 
+def n_public_features(shape: ImageShape) -> int:
+    """Return how many features of an image there are, the constant one left out; public."""
+    return min(N_DIRECTIONS, Scattering(shape).n_features, N_SHAPES)
+
+
 class PublicFeatures(nn.Module):
     """Rows of length 1 at most, of `n_features` numbers, the last of them constant.
 

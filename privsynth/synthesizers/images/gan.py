@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import torch
@@ -13,22 +14,38 @@ from privsynth.errors import ParameterError
 from privsynth.models.images.augmentation import augmented, n_augmentations
 from privsynth.models.images.gan import GeneratedImages, ImageGan, ImageGanOptions
 from privsynth.models.images.mixture import ImageMixture
+from privsynth.models.images.public_features import n_public_features
 from privsynth.models.images.tensors import one_hot_cells
 from privsynth.privacy.mechanisms.gradient_steps import GradientSteps
-from privsynth.sampling.image_model import ImageModel
+from privsynth.sampling.image_model import ImageModel, image_conditions
 from privsynth.sampling.table_model import TableModel
 from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
+from privsynth.synthesizers.images.feature_gan import FeatureGanTrainer
 from privsynth.synthesizers.images.measurements import Cells
 from privsynth.synthesizers.images.private_steps import (
     ImageStepSettings,
     ImageStepSynthesizer,
+    ImageTrainer,
     cell_shares,
     random_records,
 )
 from privsynth.synthesizers.step_trainers import AdversarialTrainer
 from privsynth.synthesizers.training import independent_seeds
 
+EVERY_RECORD = 10**9  # more than there are: each step takes all of them
+CRITIC_OF_FEATURES = ImageGanOptions(
+    architecture="features",
+    generator_width=16,
+    discriminator_rate=100.0,
+    generator_rate=2e-3,
+    generator_steps=3,
+    fake_batch_size=192,
+    min_fake_accuracy=None,
+    averaging=0.95,
+    warm_steps=100,
+)
+SECONDS_PER_FEATURES = 3e-7  # of an image, for each of its values, on two cores
 SECONDS_PER_WEIGHT = 2e-10  # of a step, for each image and weight, on two cores
 
 
@@ -43,9 +60,11 @@ class ImageGANSettings(ImageStepSettings):
         flips: Whether left and right may be exchanged in them.
     """
 
-    n_steps: int = 300
-    prototypes_share: float = 0.4
-    gan: ImageGanOptions = field(default_factory=ImageGanOptions)
+    n_steps: int = 40
+    batch_size: int = EVERY_RECORD
+    max_grad_norm: float = 0.3
+    prototypes_share: float = 0.6
+    gan: ImageGanOptions = CRITIC_OF_FEATURES
     augmentations: int = 1
     flips: bool = False
 
@@ -91,9 +110,24 @@ class ImageGANSynthesizer(ImageStepSynthesizer):
     @classmethod
     def _seconds_of(cls, settings: ImageGANSettings, plan: StepPlan, shape: ImageShape) -> float:
         gan = settings.gan
+        if gan.architecture == "features":
+            images = (
+                plan.expected_batch_size + settings.n_steps * gan.fake_batch_size * 3 * gan.generator_steps
+            )
+            return (
+                shape.n_values * SECONDS_PER_FEATURES * images
+                + 5e-6 * settings.n_steps * plan.expected_batch_size
+            )
         rows = plan.expected_batch_size * settings.augmentations + gan.fake_batch_size
         cost = shape.n_values * gan.discriminator_width * (1 if gan.architecture == "mlp" else 10)
         return settings.n_steps * SECONDS_PER_WEIGHT * rows * cost
+
+    @classmethod
+    def _n_parameters(cls, schema: Schema, settings: ImageGANSettings) -> int | None:
+        known = [c.categories for c in image_conditions(schema)]
+        if settings.gan.architecture != "features" or not all(known) or schema.image is None:
+            return None
+        return (n_public_features(schema.image) + 1) * (math.prod(len(c) for c in known if c) + 1)
 
     @staticmethod
     def _trainer(
@@ -104,7 +138,9 @@ class ImageGANSynthesizer(ImageStepSynthesizer):
         *,
         seed: int,
         device: str,
-    ) -> ImageGanTrainer:
+    ) -> ImageTrainer:
+        if settings.gan.architecture == "features":
+            return FeatureGanTrainer(table, cells, settings, start, seed=seed, device=device)
         return ImageGanTrainer(table, cells, settings, start, seed=seed, device=device)
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -85,11 +86,20 @@ class ImageStepSynthesizer(ImageSynthesizer):
             seconds = settings.prototypes.seconds(n_rows, schema.image.n_values, mu_squared)
         plan = step_plan(settings, (left - first) * allowance.mu_squared, allowance, n_rows)
         steps.append(planned_steps(cls.purpose, left - first, plan))
+        n_parameters = cls._n_parameters(schema, settings)
+        if n_parameters:
+            signal = plan.expected_batch_size / (plan.noise_multiplier * math.sqrt(n_parameters))
+            steps[-1] |= {"n_parameters": n_parameters, "signal_to_noise_norm": signal}
         return FitPlan(
             steps=tuple(steps),
             memory_mb=cls.memory_mb + 2e-6 * n_rows * schema.image.n_values,
             seconds=seconds + cls._seconds_of(settings, plan, schema.image),
         )
+
+    @classmethod
+    def _n_parameters(cls, schema: Schema, settings: Any) -> int | None:
+        """Return how many numbers a private step's gradient has, if that is known beforehand; public."""
+        return None
 
     @classmethod
     @abstractmethod
