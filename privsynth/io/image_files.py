@@ -32,7 +32,16 @@ IDX_LABEL = "label"
 _IDX_BYTES = 0x08  # the type code of unsigned bytes
 MAX_INFLATED_BYTES = 2**30
 MAX_RATIO = 200
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SyntaxError, TokenError)
+_DAMAGED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    SyntaxError,
+    TokenError,
+    RuntimeError,  # of zip files that are encrypted, or of a version to come
+)
 
 
 class OpenedImages(ABC):
@@ -191,7 +200,11 @@ def _read_npz(path: Path) -> LabelledImages:
     if images.ndim not in (3, 4):
         raise TableError(f"expected images of 3 or 4 axes in {str(path)!r}, got {images.ndim}")
     columns = {name: array for name, array in held.items() if array.shape == images.shape[:1]}
-    return LabelledImages(images, pd.DataFrame(columns, index=range(len(images))))
+    try:
+        labels = pd.DataFrame(columns, index=range(len(images)))
+    except _DAMAGED:
+        raise TableError(f"{str(path)!r} cannot be read: its labels are no numbers, texts or dates") from None
+    return LabelledImages(images, labels)
 
 
 def _check_declared(path: Path) -> None:
