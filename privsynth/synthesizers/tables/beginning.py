@@ -82,6 +82,8 @@ def begin(
         adapted = settings.adapted_to(strength).within(share)
         if of_view:  # many columns are given when a row is drawn, and more bins of each bring nothing
             adapted = replace(adapted, n_bins=min(adapted.n_bins, settings.n_bins))
+        if of_view or share < 1.0:
+            adapted = replace(adapted, most_pairs_per_column=0.0)
         first = measure_base(curator, adapted, n_units=n_units, delta_share=delta_share, given=given)
         return Beginning(adapted, first)
     before = measured_before(earlier)

@@ -34,6 +34,7 @@ from privsynth.synthesizers.tables.select_measure_fit import (
     fit_marginals,
     n_counted,
     pairs_per_round,
+    planned_candidates,
 )
 from privsynth.synthesizers.tables.workload import DECLARED
 
@@ -72,7 +73,9 @@ class MarginalSynthesizer(TableSynthesizer):
             steps.append(planned_counts(DECLARED, settings.workload_share, n_declared, mu_squared))
         n_columns = n_counted(schema)
         if n_columns > 1:
-            count = settings.n_rounds * pairs_per_round(n_columns, settings)
+            if n_before:
+                settings = replace(settings, most_pairs_per_column=0.0)
+            count = settings.n_rounds * pairs_per_round(n_columns, settings, planned_candidates(schema))
             left = 1.0 - sum(step["share"] for step in steps)
             selection = settings.selection_share * left
             epsilon0 = exponential_epsilon0(math.sqrt(selection * mu_squared / count))

@@ -11,6 +11,7 @@ from privsynth.synthesizers.tables.base_measurements import BaseMeasurementSetti
 
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 MOST_BINS = 4.0  # times as many as at the reference strength
+TABLES_GROW = 0.44  # power of the strength: 5 tables a column at 7,000, 12 at 51,000
 _RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
 
 
@@ -26,7 +27,10 @@ class MarginalSettings(BaseMeasurementSettings):
         noise_penalty: How much of the noise of measuring a table counts against choosing it. AIM takes all
             of it (1); but the mixture smooths, and wide sparse tables are worth more than that suggests.
         n_rounds: Rounds of select, measure, fit.
-        pairs_per_column: Tables measured in all, over the number of columns.
+        pairs_per_column: Tables measured in all, over the number of columns, up to `REFERENCE_STRENGTH`.
+        most_pairs_per_column: As many at most with a stronger signal, by `TABLES_GROW`, but no more than
+            there are to choose from; 0, or less than the former: no more than these. Views of sequences and
+            linked tables get no more.
         steps_per_round: Gradient steps after each round.
         final_steps: Gradient steps at the end.
         fit: How the mixture is fitted.
@@ -43,6 +47,7 @@ class MarginalSettings(BaseMeasurementSettings):
     noise_penalty: float = 0.5
     n_rounds: int = 12
     pairs_per_column: float = 5.0
+    most_pairs_per_column: float = 0.0
     steps_per_round: int = 60
     final_steps: int = 50
     fit: FitOptions = field(default_factory=FitOptions)
@@ -50,20 +55,23 @@ class MarginalSettings(BaseMeasurementSettings):
 
     def adapted_to(self, strength: float) -> MarginalSettings:
         """Return the settings for a weaker signal, more for the 1-way marginals and fewer pairs, or a
-        stronger one, more bins and no cut: its bias then weighs more than noise.
+        stronger one, more bins, more tables if asked for, and no cut: its bias then weighs more than noise.
 
         Args:
             strength: Number of units (noisy, or a public guess) times ``mu`` of the whole budget. The
                 settings as they stand are for `REFERENCE_STRENGTH`.
         """
         weakness = max(1.0, REFERENCE_STRENGTH / max(strength, 1.0))
+        excess = max(1.0, strength / REFERENCE_STRENGTH)
+        pairs = max(1.0, self.pairs_per_column / math.sqrt(weakness))
         return replace(
             self,
             one_way_share=self.one_way_share * min(5.0, weakness**0.44),
             spikes_share=self.spikes_share * min(4.0, weakness**0.8),
             norm_factor=self.norm_factor if strength <= REFERENCE_STRENGTH else None,
-            pairs_per_column=max(1.0, self.pairs_per_column / math.sqrt(weakness)),
-            n_bins=round(self.n_bins * min(MOST_BINS, max(1.0, strength / REFERENCE_STRENGTH) ** 0.25)),
+            pairs_per_column=pairs,
+            most_pairs_per_column=min(self.most_pairs_per_column, pairs * excess**TABLES_GROW),
+            n_bins=round(self.n_bins * min(MOST_BINS, excess**0.25)),
         )
 
     def within(self, share: float) -> Self:
@@ -82,4 +90,5 @@ class MarginalSettings(BaseMeasurementSettings):
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote, in this version or an older one."""
         known = {name: value for name, value in fields.items() if name not in _RETIRED}
-        return cls(**{"norm_factor": None, **known, "fit": FitOptions(**fields["fit"])})
+        absent = {"norm_factor": None, "most_pairs_per_column": 0.0}  # as it was before there were such
+        return cls(**{**absent, **known, "fit": FitOptions(**fields["fit"])})

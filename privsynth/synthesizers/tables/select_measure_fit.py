@@ -148,10 +148,17 @@ def _part_of_rest(curator: Curator, key: str, share: float, mu_squared: float) -
     return min(share * mu_squared, MOST_OF_REST * left)
 
 
-def pairs_per_round(n_columns: int, settings: MarginalSettings) -> int:
-    """Return how many pairs each round chooses; public."""
+def pairs_per_round(n_columns: int, settings: MarginalSettings, n_candidates: int) -> int:
+    """Return how many pairs each round chooses; a function of public numbers and of released domains.
+
+    Args:
+        n_columns: Columns that count.
+        settings: Adapted to the strength of the signal.
+        n_candidates: Tables to choose from; what a strong signal adds stays within them.
+    """
     n_wanted = round(settings.pairs_per_column * n_columns / settings.n_rounds)
-    return min(n_columns * (n_columns - 1) // 2, max(1, n_wanted))
+    n_most = min(settings.most_pairs_per_column * n_columns, n_candidates)
+    return min(n_columns * (n_columns - 1) // 2, max(1, n_wanted, math.floor(n_most / settings.n_rounds)))
 
 
 def _measure_before(
@@ -192,7 +199,8 @@ def _measure_round(
     candidates = _candidates(codings, fitter.context, curator.schema)
     if not candidates:
         return None
-    n_select = min(pairs_per_round(n_counted(curator.schema), settings), len(candidates))
+    n_wanted = pairs_per_round(n_counted(curator.schema), settings, len(candidates))
+    n_select = min(n_wanted, len(candidates))
     key = f"round-{index:02d}"
     share = (curator.remaining(f"{key}/select") - reserve) / (settings.n_rounds - index)
     each = share / n_select
@@ -253,6 +261,20 @@ def context_of(schema: Schema, domains: Domains) -> str | None:
         if column.role == "target" and domains.by_column[column.name].size <= MAX_CLASSES:
             return column.name
     return None
+
+
+def planned_candidates(schema: Schema) -> int:
+    """Return how many tables there are to choose from, as far as the schema tells; public.
+
+    A target whose classes are private counts as one of many.
+    """
+    n_columns = n_counted(schema)
+    n_pairs = n_columns * (n_columns - 1) // 2
+    for column in schema.modelled:
+        declared = column.boolean_values if column.type == "boolean" else column.categories
+        if column.role == "target" and isinstance(declared, tuple) and len(declared) <= MAX_CLASSES:
+            return n_pairs + (n_columns - 1) * (n_columns - 2) // 2
+    return n_pairs
 
 
 def n_counted(schema: Schema) -> int:

@@ -27,7 +27,7 @@ from privsynth.synthesizers.tables.discoveries import Discoveries
 from privsynth.synthesizers.tables.domains import one_way_parts
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
 from privsynth.synthesizers.tables.model_arrays import model_arrays
-from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings
+from privsynth.synthesizers.tables.select_measure_fit import MarginalSettings, pairs_per_round
 from tests.helpers.predictable import PredictableSourceForTests
 from tests.helpers.tables import PATIENTS, QUICK, patients
 
@@ -48,6 +48,49 @@ def fitted(ledger, *, epsilon=3.0, frame=None, schema=PATIENTS, dataset="patient
 )
 def test_a_stronger_signal_gets_more_bins(strength, n_bins):
     assert MarginalSettings().adapted_to(strength).n_bins == n_bins
+
+
+@pytest.mark.parametrize(
+    ("strength", "n_candidates", "in_all"),
+    [
+        (100.0, 196, 12),  # weaker than the reference: 1 a column, at least one a round
+        (7000.0, 196, 72),  # 15 columns, 5 a column in 12 rounds
+        (2.7 * 7000.0, 196, 108),
+        (7.4 * 7000.0, 196, 180),
+        (math.inf, 196, 180),  # at most 12 a column
+        (math.inf, 105, 96),  # never beyond the candidates
+        (math.inf, 30, 72),  # which take nothing away either
+    ],
+)
+def test_a_stronger_signal_gets_more_tables_if_asked_for_up_to_the_candidates(strength, n_candidates, in_all):
+    settings = MarginalSettings(most_pairs_per_column=12.0).adapted_to(strength)
+    assert settings.n_rounds * pairs_per_round(15, settings, n_candidates) == in_all
+
+
+def test_tables_do_not_grow_in_a_fit_of_an_older_version():
+    fields = MarginalSettings().to_dict()
+    del fields["most_pairs_per_column"]
+    settings = MarginalSettings.from_dict(fields).adapted_to(math.inf)
+    assert pairs_per_round(15, settings, 196) == 6  # of 12 rounds: 5 a column, as it was then
+
+
+def test_a_strong_fit_measures_as_many_tables_as_its_plan_says(ledger):
+    settings = replace(QUICK, n_rounds=2, pairs_per_column=1.0, most_pairs_per_column=2.0)
+    frame = patients()
+    synthesizer = fitted(ledger, epsilon=None, settings=settings)
+    planned = {
+        step["purpose"]: step["count"]
+        for step in MarginalSynthesizer.plan_for(
+            PATIENTS, settings, Spend(mu_squared=1e12, added_delta=0.0), len(frame)
+        ).steps
+    }
+    measured = [r for r in synthesizer.releases_ if r.key.startswith("round-") and r.key.endswith("/measure")]
+    assert sum(len(r.facts["sets"]) for r in measured) == planned["2- and 3-way marginals"]
+    weak = replace(settings, most_pairs_per_column=0.0)
+    assert (
+        settings.n_rounds * pairs_per_round(len(PATIENTS.modelled), weak, 99)
+        < planned["2- and 3-way marginals"]
+    )
 
 
 # -- the budget ----------------------------------------------------------------------------------------
