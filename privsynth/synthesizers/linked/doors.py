@@ -15,14 +15,18 @@ from privsynth.privacy.curator import Curator
 from privsynth.privacy.randomness import OsEntropy, SecureRandom
 from privsynth.records.conform import Records
 from privsynth.releases.store import PartOfStore, ReleaseStore
+from privsynth.schema import PRIVATE
 from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.linked_views import counts, linked_view
 
+PRIVATE_LIST = 2  # columns that finding a list of values counts as: what is not found is lost in all tables
 KEPT_BACK = 1e-12  # of each share, so that sums of doubles do not pass the whole
 
 
 def shares_of_tables(schema: LinkedSchema, asked: Mapping[str, float] | None) -> dict[str, float]:
     """Return each table's share of the budget: as asked for, else by how many columns it has to learn.
+
+    A column whose values have to be found first counts `PRIVATE_LIST` times more.
 
     Raises:
         ParameterError: If not every table has a share above 0, or they do not add up to 1.
@@ -32,7 +36,9 @@ def shares_of_tables(schema: LinkedSchema, asked: Mapping[str, float] | None) ->
     """
     if asked is None:
         sizes = {
-            name: len(table.schema.modelled) + len(counts(schema, name))
+            name: len(table.schema.modelled)
+            + len(counts(schema, name))
+            + PRIVATE_LIST * sum(column.categories == PRIVATE for column in table.schema.modelled)
             for name, table in schema.tables.items()
         }
         return {name: size / sum(sizes.values()) for name, size in sizes.items()}

@@ -57,6 +57,8 @@ class BaseMeasurementSettings:
         units_share: For a first count of the units.
         condition_share: For the joint table of target and groups; only if there is one.
         n_bins: Bins aimed at for a number line.
+        counts_before: Whether columns of the row before are counted by themselves; else their tables follow
+            from those of the rows.
     """
 
     discovery_share: float = 0.10
@@ -66,6 +68,7 @@ class BaseMeasurementSettings:
     units_share: float = 0.01
     condition_share: float = 0.03
     n_bins: int = 32
+    counts_before: bool = True
 
     def __post_init__(self) -> None:
         shares = (
@@ -194,7 +197,15 @@ def measure_base(
         delta=delta_share * curator.allowance.added_delta,
     )
     combinations = find_combinations(curator, schema, budget, n_units=n_units)
-    domains = find_domains(curator, schema, budget, n_units=n_units, n_bins=settings.n_bins, given=given)
+    domains = find_domains(
+        curator,
+        schema,
+        budget,
+        n_units=n_units,
+        n_bins=settings.n_bins,
+        given=given,
+        counts_before=settings.counts_before,
+    )
     condition = measure_condition(curator, domains, settings.condition_share)
     return BaseMeasurements(
         domains, FittedCodes.of(domains, whole=whole_columns(schema, domains)), condition, combinations
@@ -219,7 +230,7 @@ def planned_base_measurements(
         (OCTAVES, settings.octaves_share, private.n_octaves),
         ("single values of wide number lines", settings.spikes_share, private.n_wide),
         ("number of units", settings.units_share, 1),
-        (ONE_WAY, settings.one_way_share, len(counted(schema))),
+        (ONE_WAY, settings.one_way_share, len(counted(schema, before=settings.counts_before))),
         ("joint table of target and groups", settings.condition_share, len(condition_columns(schema)) > 1),
     ]
     planned = {

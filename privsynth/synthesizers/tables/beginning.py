@@ -21,6 +21,7 @@ from privsynth.models.tables.merging import merged
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.releases.store import Release, ReleaseStore
+from privsynth.schema import Schema
 from privsynth.synthesizers.amending import allowance
 from privsynth.synthesizers.tables.base_measurements import (
     BaseMeasurements,
@@ -28,9 +29,10 @@ from privsynth.synthesizers.tables.base_measurements import (
     measure_base,
     measure_condition,
 )
+from privsynth.synthesizers.tables.discoveries import Discoveries
 from privsynth.synthesizers.tables.domains import ONE_WAY, Domains, Known, one_way_parts
 from privsynth.synthesizers.tables.earlier import Earlier
-from privsynth.synthesizers.tables.marginal_settings import MarginalSettings
+from privsynth.synthesizers.tables.marginal_settings import FAINT_STRENGTH, MarginalSettings
 from privsynth.synthesizers.tables.octaves import is_wide
 from privsynth.synthesizers.tables.rare_values import FittedCodes, grouped
 from privsynth.synthesizers.tables.row_before import is_view
@@ -78,11 +80,9 @@ def begin(
     """
     if earlier is None:
         n_units = count_units(curator, share * settings.units_share)
-        strength, of_view = n_units * math.sqrt(share * curator.limit.mu_squared), is_view(curator.schema)
-        adapted = settings.adapted_to(strength).within(share)
-        if of_view:  # many columns are given when a row is drawn, and more bins of each bring nothing
-            adapted = replace(adapted, n_bins=min(adapted.n_bins, settings.n_bins))
-        if of_view or share < 1.0:
+        strength = n_units * math.sqrt(share * curator.limit.mu_squared)
+        adapted = adapted_settings(settings, curator.schema, strength).within(share)
+        if share < 1.0:
             adapted = replace(adapted, most_pairs_per_column=0.0)
         first = measure_base(curator, adapted, n_units=n_units, delta_share=delta_share, given=given)
         return Beginning(adapted, first)
@@ -91,6 +91,26 @@ def begin(
     adapted = settings.adapted_to(before.first.domains.n_units * math.sqrt(mu_squared)).within(share)
     first, cells = _counted_again(curator, before, adapted)
     return Beginning(adapted, first, before.tables, cells)
+
+
+def adapted_settings(settings: MarginalSettings, schema: Schema, strength: float) -> MarginalSettings:
+    """Return the settings for the strength of the signal, and for rows of persons if a schema is a view.
+
+    Args:
+        settings: As they were asked for.
+        schema: Of what is learnt.
+        strength: As for `MarginalSettings.adapted_to`.
+
+    Privacy:
+        Public, or post-processing of the noisy count that the strength is made of.
+    """
+    adapted = settings.adapted_to(strength)
+    if not is_view(schema):
+        return adapted
+    if strength <= FAINT_STRENGTH:
+        adapted = adapted.of_faint_rows(Discoveries.of(schema).n_lists)
+    # many columns are given when a row is drawn, and more bins of each bring nothing
+    return replace(adapted, n_bins=min(adapted.n_bins, settings.n_bins), most_pairs_per_column=0.0)
 
 
 def measured_before(earlier: Earlier) -> Beginning:

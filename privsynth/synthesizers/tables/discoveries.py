@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from privsynth.domains.encoding import NumericGrid
 from privsynth.schema import PRIVATE, Column, Schema, whole_steps
 from privsynth.schema.constraints import Combinations
+from privsynth.schema.row_rules import PREVIOUS
 from privsynth.synthesizers.tables.octaves import is_wide
 
 LISTS = "finding private categories and combinations"  # the purpose in plans
@@ -87,9 +88,17 @@ def with_own_values(schema: Schema) -> list[Column]:
     return [column for column in counted(schema) if column.values_of is None]
 
 
-def counted(schema: Schema) -> list[Column]:
-    """Return the modelled columns but those that the model of a table above tells of; public."""
-    return [column for column in schema.modelled if not column.is_given]
+def counted(schema: Schema, *, before: bool = True) -> list[Column]:
+    """Return the modelled columns but those that the model of a table above tells of; public.
+
+    Without ``before``, those of the row before are left out too.
+    """
+    return [c for c in schema.modelled if not c.is_given and (before or not is_before(c))]
+
+
+def is_before(column: Column) -> bool:
+    """Whether a column of a view holds a value of the row before; public."""
+    return column.values_of is not None and column.name == PREVIOUS + column.values_of
 
 
 def private_combinations(schema: Schema) -> list[Combinations]:

@@ -16,15 +16,22 @@ from privsynth.models.tables.fitting import Measurement
 from privsynth.privacy.curator import Curator
 from privsynth.privacy.mechanisms.counts import Marginals
 from privsynth.schema import Column, Schema
+from privsynth.schema.sequences import FIRST
 from privsynth.synthesizers.tables.coarse_domains import (
     coarsened,
     coarsened_as,
     is_missing_only,
     missing_only,
 )
-from privsynth.synthesizers.tables.discoveries import DomainBudget, counted, with_own_values
+from privsynth.synthesizers.tables.discoveries import (
+    DomainBudget,
+    counted,
+    is_before,
+    with_own_values,
+)
 from privsynth.synthesizers.tables.fine_domains import find_octaves, fine_domain
 from privsynth.synthesizers.tables.octaves import is_wide
+from privsynth.synthesizers.tables.row_before import BIAS, CERTAIN
 
 FloatArray = NDArray[np.float64]
 
@@ -60,6 +67,7 @@ def find_domains(
     n_units: float,
     n_bins: int,
     given: Mapping[str, Known] = MappingProxyType({}),
+    counts_before: bool = True,
 ) -> Domains:
     """Release what the schema keeps private, then the 1-way marginals, and make bins from them.
 
@@ -70,11 +78,12 @@ def find_domains(
         n_units: First noisy count of the units; decides how finely number lines are divided.
         n_bins: Bins aimed at for a number line.
         given: What is known of the columns that the tables above tell of (``is_given``), from their releases.
+        counts_before: Whether columns of the row before are counted; else they follow from the others.
 
     Privacy:
         Accounted: by the curator, release by release.
     """
-    columns = counted(schema)
+    columns = counted(schema, before=counts_before)
     mu_squared = budget.one_way * curator.allowance.mu_squared
     # by all that the run may spend: an amended run then finds the tables that it kept on the same grids
     resolution = n_units / noise_for(budget.one_way * curator.limit.mu_squared / len(columns))
@@ -105,6 +114,8 @@ def find_domains(
     precisions = [1.0 / (noise**2 * counts.size) for _, counts, noise in released]
     n_units = float(np.average([counts.sum() for _, counts, _ in released], weights=precisions))
     n_units_std = 1.0 / math.sqrt(sum(precisions))
+    follows = {} if counts_before else tables_before(schema, released)
+    released += [(domain, table.counts, noise) for domain, table, noise in follows.values()]
     coarse: dict[str, tuple[Domain, Measurement]] = {}
     for domain, counts, noise in sorted(released, key=lambda part: part[0].column.values_of is not None):
         column = domain.column
@@ -114,6 +125,10 @@ def find_domains(
             coarse[column.name] = missing_only(column, counts, noise)
         else:
             coarse[column.name] = coarsened(domain, counts, noise, n_bins)
+    for name, (_, table, _) in follows.items():
+        domain, measured = coarse[name]
+        spread = np.asarray(measured.variance) + (BIAS * measured.counts) ** 2 + table.variance
+        coarse[name] = (domain, replace(measured, variance=spread))
     n_units = max(n_units, 1.0)
     for name, known in given.items():
         counts, least = n_units * known.shares, min(noise for _, _, noise in released)
@@ -124,6 +139,40 @@ def find_domains(
     names = [column.name for column in schema.modelled]
     domains = {name: coarse[name][0] for name in names}
     return Domains(domains, [coarse[name][1] for name in names], n_units, n_units_std)
+
+
+def tables_before(
+    schema: Schema, released: Sequence[tuple[Domain, FloatArray, float]]
+) -> dict[str, tuple[Domain, Measurement, float]]:
+    """Return domain, table and noise of columns of the row before, as the tables of the rows tell of them.
+
+    A row that is no person's first has a row before it, and that is any but a last one: about as all rows.
+
+    Args:
+        schema: A view of sequences.
+        released: Domain at the finest, counts and noise of all other columns that are counted.
+
+    Returns:
+        By the name of each column of the row before.
+
+    Privacy:
+        Post-processing of releases.
+    """
+    of = {domain.column.name: (domain, counts, noise) for domain, counts, noise in released}
+    first = np.maximum(of[FIRST][1], 0.0)
+    part = float(first[1] / max(first.sum(), 1.0))
+    out = {}
+    for column in counted(schema):
+        if not is_before(column):
+            continue
+        domain, counts, noise = of[str(column.values_of)]
+        n_values = domain.size - domain.has_missing
+        missing = counts[n_values:].sum() * (1.0 - part) + part * max(float(counts.sum()), 1.0)
+        table = Measurement(
+            columns=(column.name,), counts=np.r_[(1.0 - part) * counts[:n_values], missing], variance=CERTAIN
+        )
+        out[column.name] = (_with_values_of(domain, column), table, noise)
+    return out
 
 
 def _with_values_of(fine: Domain, column: Column) -> Domain:

@@ -20,6 +20,7 @@ from privsynth.synthesizers.arguments import FitArguments
 from privsynth.synthesizers.contract import FitPlan, Progress
 from privsynth.synthesizers.tables.base import TableSynthesizer
 from privsynth.synthesizers.tables.base_measurements import planned_base_measurements, planned_counts
+from privsynth.synthesizers.tables.beginning import adapted_settings
 from privsynth.synthesizers.tables.earlier import (
     Earlier,
     check_goes_on,
@@ -63,7 +64,7 @@ class MarginalSynthesizer(TableSynthesizer):
     def plan_for(cls, schema: Schema, settings: MarginalSettings, allowance: Spend, n_rows: int) -> FitPlan:
         """Say what a fit of about ``n_rows`` units would release under this budget."""
         mu_squared = allowance.mu_squared
-        settings = settings.adapted_to(n_rows * math.sqrt(mu_squared))
+        settings = adapted_settings(settings, schema, n_rows * math.sqrt(mu_squared))
         steps = planned_base_measurements(schema, settings, mu_squared)
         n_before = len(pairs_before(schema))
         if n_before:

@@ -12,6 +12,9 @@ from privsynth.synthesizers.tables.base_measurements import BaseMeasurementSetti
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 MOST_BINS = 4.0  # times as many as at the reference strength
 TABLES_GROW = 0.44  # power of the strength: 5 tables a column at 7,000, 12 at 51,000
+FAINT_STRENGTH = 1000.0  # of rows of persons: up to here what stands before them is not counted by itself
+FAINT_ONE_WAY = 2 / 3  # of the share of 1-way tables, of which there are about as many fewer
+FAINT_DISCOVERY = 2.0  # times the share of discovery
 _RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
 
 
@@ -72,6 +75,24 @@ class MarginalSettings(BaseMeasurementSettings):
             pairs_per_column=pairs,
             most_pairs_per_column=min(self.most_pairs_per_column, pairs * excess**TABLES_GROW),
             n_bins=round(self.n_bins * min(MOST_BINS, excess**0.25)),
+        )
+
+    def of_faint_rows(self, n_lists: int) -> MarginalSettings:
+        """Return settings that `adapted_to` gave, for the rows of few persons: `FAINT_STRENGTH` at most.
+
+        A code that is not found is lost with all its rows, and single values stand clear of no noise. So
+        lists get more, single values no more than at the reference strength, and what stands before a row is
+        not counted by itself.
+
+        Args:
+            n_lists: How many lists of values the schema keeps private.
+        """
+        return replace(
+            self,
+            one_way_share=FAINT_ONE_WAY * self.one_way_share,
+            spikes_share=min(self.spikes_share, MarginalSettings.spikes_share),
+            discovery_share=self.discovery_share * (FAINT_DISCOVERY if n_lists else 1.0),
+            counts_before=False,
         )
 
     def within(self, share: float) -> Self:

@@ -108,7 +108,8 @@ def test_all_tables_are_paid_out_of_one_budget(tmp_path) -> None:
     shares = shares_of_tables(SCHEMA, None)
     assert sum(shares.values()) == pytest.approx(1.0)
     for name, share in shares.items():
-        assert by_table[name] == pytest.approx(share * whole.mu_squared, rel=1e-6)
+        # noise is rounded up to six digits, so a table's last release may leave that part of its cost
+        assert share * whole.mu_squared * (1 - 2e-5) <= by_table[name] <= share * whole.mu_squared
     assert {release.key.partition("/")[0] for release in model.releases_} == set(SCHEMA.tables)
 
 
@@ -195,6 +196,13 @@ def test_shares_can_be_set_and_must_add_up() -> None:
     for wrong in ({"client": 1.0}, shares | {"card": 0.2}, shares | {"card": 0.0, "client": 0.5}):
         with pytest.raises(ParameterError, match="shares"):
             make(settings=LinkedSettings(shares=wrong, table=QUICK)).fit(bank(5), schema=SCHEMA)
+
+
+def test_a_table_whose_lists_have_to_be_found_gets_more():
+    shares = shares_of_tables(SCHEMA, None)
+    # client: sex, rich, age, n.account, n.card; account: gold, kind (to be found: 1 + 2), n.trans
+    assert shares["client"] == pytest.approx(shares["account"])
+    assert shares["trans"] == pytest.approx(2 / 5 * shares["client"])
 
 
 def test_arguments_are_checked_before_anything_is_reserved(tmp_path) -> None:

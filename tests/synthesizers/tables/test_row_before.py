@@ -5,11 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from privsynth.accounting.budget import Spend
 from privsynth.domains.encoding import DiscreteDomain, NumericDomain
 from privsynth.schema import Column, Schema
 from privsynth.schema.sequences import N_RECORDS, sequence_view
 from privsynth.synthesizers.tables.coarse_domains import coarsened
 from privsynth.synthesizers.tables.discoveries import grid_between
+from privsynth.synthesizers.tables.domains import tables_before
+from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
+from privsynth.synthesizers.tables.marginal_settings import FAINT_STRENGTH, MarginalSettings
 from privsynth.synthesizers.tables.row_before import are_shared, derived, pairs_before
 
 OWN = {
@@ -80,3 +84,54 @@ def test_numbers_of_rows_that_stand_clear_and_a_few_others_stay_as_they_were_cou
     _, measured = coarsened(DiscreteDomain(column, (1, 2, 3), False, False), counts, 10.0, 20)
     assert measured.counts.tolist() == counts.tolist()
     assert np.asarray(measured.variance).tolist() == [100.0] * 3
+
+
+VISITS = Schema(
+    {
+        "who": {"type": "id", "role": "person_id"},
+        "sex": {"type": "boolean", "per": "person"},
+        "ill": {"type": "categorical", "categories": ["a", "b"], "missing": True},
+        "ward": {"type": "categorical", "categories": "private"},
+    },
+    max_records_per_person=4,
+)
+
+
+def test_tables_of_the_row_before_follow_from_those_of_rows():
+    view = sequence_view(VISITS)
+    ill, ward, first = (view.columns[name] for name in ("ill", "ward", "first"))
+    released = [
+        (DiscreteDomain(first, (False, True), False, False), np.array([75.0, 25.0]), 1.0),
+        (DiscreteDomain(ill, ("a", "b"), False, True), np.array([60.0, 30.0, 10.0]), 1.0),
+        (DiscreteDomain(ward, ("x",), True, False), np.array([80.0, 20.0]), 2.0),
+    ]
+    follows = tables_before(view, released)
+    assert list(follows) == ["prev.ill", "prev.ward"]
+    # three of four rows have one before them; the others miss it
+    np.testing.assert_allclose(follows["prev.ill"][1].counts, [45.0, 22.5, 7.5 + 25.0])
+    np.testing.assert_allclose(follows["prev.ward"][1].counts, [60.0, 15.0, 25.0])
+    assert [follows[name][0].size for name in follows] == [3, 3]
+
+
+def test_of_faint_rows_what_stands_before_is_not_counted_and_lists_get_more():
+    view = sequence_view(VISITS)
+    allowance = Spend.of_budget(epsilon=1.0, delta=1e-6)
+    n = FAINT_STRENGTH / np.sqrt(allowance.mu_squared)
+    faint, clear = (
+        {step["purpose"]: step for step in MarginalSynthesizer.plan_for(
+            view, MarginalSettings(), allowance, round(n * by)).steps}
+        for by in (0.9, 1.1)
+    )  # fmt: skip
+    counted, lists = "1-way marginals", "finding private categories and combinations"
+    assert clear[counted]["count"] == len(view.modelled)
+    assert faint[counted]["count"] == len(view.modelled) - 2
+    assert faint[lists]["share"] == pytest.approx(2 * clear[lists]["share"])
+    assert sum(step["share"] for step in faint.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("strength", [1.0, 10.0, 100.0, 999.0])
+def test_shares_of_faint_rows_leave_some_for_the_model(strength):
+    of_lists = MarginalSettings().adapted_to(strength).of_faint_rows(9)  # raises an error else
+    without = MarginalSettings().adapted_to(strength).of_faint_rows(0)
+    assert of_lists.discovery_share == 2 * without.discovery_share
+    assert not of_lists.counts_before
