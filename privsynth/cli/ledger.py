@@ -36,7 +36,9 @@ def show(
 
     book = Ledger(ledger, make=False)
     summaries = [s for s in book.datasets() if dataset in (None, s.dataset)]
-    if not summaries:
+    if not book.is_there:
+        say(f"there is no ledger {book.name!r} yet: the first fit, or `privsynth ledger limit`, makes it")
+    elif not summaries:
         say(f"the ledger {book.name!r} holds no {f'data set {dataset!r}' if dataset else 'data set'} yet")
     fields = {"ledger": book.name, "datasets": [_fields(s) for s in summaries]}
     print_result(fields, "\n\n".join(_describe(s) for s in summaries), as_json=as_json)

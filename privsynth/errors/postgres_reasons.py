@@ -13,8 +13,9 @@ BY_STATE = {
     "40001": f"another run was writing it. {GOES_ON.capitalize()}",
     "40P01": f"another run was writing it. {GOES_ON.capitalize()}",
     "42501": (
-        "its user may not do this. `privsynth ledger roles` prints what its owner runs to let users fit, set "
-        f"limits or read; then {GOES_ON}"
+        "its user may not do this. Its owner makes them a member of the role that may, SCHEMA_writer to fit, "
+        "SCHEMA_steward to set limits or SCHEMA_reader to read (`privsynth ledger roles` prints what makes "
+        f"the roles); then {GOES_ON}"
     ),
     "25006": f"this server takes nothing, as a standby does. Name the one that does; {GOES_ON}",
     "23505": "an entry of that name is there already",

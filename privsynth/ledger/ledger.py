@@ -83,6 +83,11 @@ class Ledger:
         return self._store.name
 
     @property
+    def is_there(self) -> bool:
+        """Whether there is a ledger at its place."""
+        return self._store.is_there
+
+    @property
     def home(self) -> str:
         """What tells the ledger from others, as a run's file of paid releases keeps it."""
         return self._store.home
@@ -393,7 +398,7 @@ class Ledger:
 
     def datasets(self) -> list[DatasetSummary]:
         """Return every data set with its runs, by name."""
-        if not self._store.is_there:
+        if not self.is_there:
             return []
         with self._store.transaction(write=False) as database:
             return [dataset_summary(database, name) for name in dataset_names(database)]

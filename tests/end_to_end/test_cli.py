@@ -965,7 +965,7 @@ def test_a_crashed_run_is_closed(run: Run, own_ledger: Path) -> None:
 def test_showing_a_ledger_that_is_not_there_makes_none(run: Run, own_ledger: Path) -> None:
     shown = run("ledger", "show", "--json")
     assert (shown.code, json.loads(shown.out)["datasets"]) == (0, [])
-    assert "holds no data set yet" in shown.err
+    assert f"there is no ledger {str(own_ledger)!r} yet" in shown.err
     assert not own_ledger.exists()
 
 

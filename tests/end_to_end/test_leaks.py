@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -178,8 +179,9 @@ def by_command_line(kind, source, schema: Schema, folder: Path, monkeypatch, cap
 def quick_type(kind):
     """Return the type of the settings with the quick ones as its defaults: the command line has no flags."""
     quick = QUICK_SETTINGS[kind]
+    types = get_type_hints(type(quick))
     fields = [
-        (f.name, f.type, dataclasses.field(default_factory=lambda name=f.name: getattr(quick, name)))
+        (f.name, types[f.name], dataclasses.field(default_factory=lambda name=f.name: getattr(quick, name)))
         for f in dataclasses.fields(quick)
     ]
     return dataclasses.make_dataclass("Quick", fields, bases=(type(quick),), frozen=True, kw_only=True)

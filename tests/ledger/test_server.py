@@ -179,7 +179,9 @@ def test_a_writer_fits_a_steward_sets_limits_and_a_reader_reads(users: Callable[
     assert [(r.status, r.n_events) for r in summary.runs] == [("finished", len(model.releases_))]
     assert summary.runs[0].who == f"{schema_of(writer)}_a_writer"
     assert f" by {summary.runs[0].who}, asked for" in run("ledger", "show", "--ledger", reader).out
-    no_right = "its user may not do this. `privsynth ledger roles` prints what its owner runs"
+    no_right = (
+        "its user may not do this. Its owner makes them a member of the role that may, SCHEMA_writer to fit"
+    )
     for refused in (
         lambda: Ledger(writer).set_limit("clinic", epsilon=9.0, delta=1e-5),
         lambda: reserve(Ledger(steward), dataset="other"),
