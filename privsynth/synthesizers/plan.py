@@ -18,7 +18,7 @@ from privsynth.synthesizers import IMAGE_SYNTHESIZERS, TABLE_SYNTHESIZERS, synth
 from privsynth.synthesizers.base import SAFE_DELTA_FACTOR
 from privsynth.synthesizers.contract import FitPlan, Settings
 from privsynth.synthesizers.guarantee import spent
-from privsynth.synthesizers.linked.doors import part_of, shares_of_tables
+from privsynth.synthesizers.linked.doors import part_of
 from privsynth.synthesizers.linked.marginal import LinkedSettings, LinkedSynthesizer
 from privsynth.synthesizers.tables.base import check_workload
 from privsynth.synthesizers.tables.bounds import clear_of_noise
@@ -117,7 +117,7 @@ def plan_linked(
     allowance = Spend.of_budget(epsilon=epsilon, delta=delta)
     whole = LinkedSynthesizer.plan_for(schema, settings, allowance, n_persons)
     advice = []
-    for name, share in shares_of_tables(schema, settings.shares).items():
+    for name, share in settings.shares_of(schema).items():
         view, part = linked_view(schema, name), part_of(allowance, share)
         steps = MarginalSynthesizer.plan_for(view, settings.table, part, n_persons).steps
         advice += [

@@ -173,7 +173,7 @@ def test_a_planted_bug_moves_the_releases_by_more_than_is_claimed(bug: str, tmp_
 def test_the_ledger_stops_a_fit_whose_shares_do_not_add_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doors, "shares_of_tables", lambda schema, asked: dict.fromkeys(schema.tables, 1.0))
+    monkeypatch.setattr(LinkedSettings, "shares_of", lambda self, schema: dict.fromkeys(schema.tables, 1.0))
     with pytest.raises(BudgetExceededError, match="would bring this run to"):
         releases(True, EPSILON, tmp_path / "l.sqlite")
 

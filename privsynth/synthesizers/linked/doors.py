@@ -19,14 +19,18 @@ from privsynth.schema import PRIVATE
 from privsynth.schema.linked import LinkedSchema
 from privsynth.schema.linked_views import counts, linked_view
 
-PRIVATE_LIST = 2  # columns that finding a list of values counts as: what is not found is lost in all tables
 KEPT_BACK = 1e-12  # of each share, so that sums of doubles do not pass the whole
 
 
-def shares_of_tables(schema: LinkedSchema, asked: Mapping[str, float] | None) -> dict[str, float]:
+def shares_of_tables(
+    schema: LinkedSchema, asked: Mapping[str, float] | None, *, private_list: float = 0.0
+) -> dict[str, float]:
     """Return each table's share of the budget: as asked for, else by how many columns it has to learn.
 
-    A column whose values have to be found first counts `PRIVATE_LIST` times more.
+    Args:
+        schema: Public description of the tables.
+        asked: A share for each table; None for those that follow from the columns.
+        private_list: Columns that finding a list of values counts as.
 
     Raises:
         ParameterError: If not every table has a share above 0, or they do not add up to 1.
@@ -38,7 +42,7 @@ def shares_of_tables(schema: LinkedSchema, asked: Mapping[str, float] | None) ->
         sizes = {
             name: len(table.schema.modelled)
             + len(counts(schema, name))
-            + PRIVATE_LIST * sum(column.categories == PRIVATE for column in table.schema.modelled)
+            + private_list * sum(column.categories == PRIVATE for column in table.schema.modelled)
             for name, table in schema.tables.items()
         }
         return {name: size / sum(sizes.values()) for name, size in sizes.items()}
@@ -75,7 +79,7 @@ class Doors:
 def doors_to_tables(
     *,
     schema: LinkedSchema,
-    shares: Mapping[str, float] | None,
+    shares: Callable[[LinkedSchema], Mapping[str, float]],
     allowance: Spend,
     limit: Spend,
     store: ReleaseStore,
@@ -90,7 +94,7 @@ def doors_to_tables(
 
     Args:
         schema: Public description of the tables.
-        shares: As for `shares_of_tables`.
+        shares: Gives each table its share, as `shares_of_tables`.
         allowance: Of the whole run.
         limit: Of the whole run.
         store: Of the whole run.
@@ -119,6 +123,6 @@ def doors_to_tables(
             secret=source,
             **arguments,
         )
-        for name, share in shares_of_tables(schema, shares).items()
+        for name, share in shares(schema).items()
     }
     return Doors(schema, curators)

@@ -54,21 +54,39 @@ class LinkedSettings:
 
     Attributes:
         shares: Each table's share of the budget, by its name; None divides it by how many columns they have.
+        private_list: Columns that a column counts as in addition if its values have to be found: one that is
+            not found is lost with all its rows.
         table: How each table is learnt.
     """
 
     shares: Mapping[str, float] | None = None
+    private_list: float = 2.0
     table: MarginalSettings = field(default_factory=MarginalSettings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-able fields."""
         shares = None if self.shares is None else dict(self.shares)
-        return {"shares": shares, "table": asdict(self.table)}
+        return {"shares": shares, "private_list": self.private_list, "table": asdict(self.table)}
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Self:
-        """Read what `to_dict` wrote."""
-        return cls(shares=fields["shares"], table=MarginalSettings.from_dict(fields["table"]))
+        """Read what `to_dict` wrote, in this version or an older one."""
+        return cls(
+            shares=fields["shares"],
+            private_list=fields.get("private_list", 0.0),
+            table=MarginalSettings.from_dict(fields["table"]),
+        )
+
+    def shares_of(self, schema: LinkedSchema) -> dict[str, float]:
+        """Return each table's share of the budget.
+
+        Raises:
+            ParameterError: See `shares_of_tables`.
+
+        Privacy:
+            Public: reads no record.
+        """
+        return shares_of_tables(schema, self.shares, private_list=self.private_list)
 
 
 class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
@@ -101,7 +119,7 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
     ) -> FitPlan:
         """Say what a fit of about ``n_rows`` persons would release, if all have rows in every table."""
         steps: list[dict[str, Any]] = []
-        for name, share in shares_of_tables(schema, settings.shares).items():
+        for name, share in settings.shares_of(schema).items():
             of_table = MarginalSynthesizer.plan_for(
                 linked_view(schema, name), settings.table, part_of(allowance, share), n_rows
             )
@@ -126,10 +144,10 @@ class LinkedSynthesizer(RequestSampler[LinkedModel], Synthesizer[LinkedModel]):
 
     @staticmethod
     def _door(settings: LinkedSettings) -> Door:
-        return partial(doors_to_tables, shares=settings.shares)
+        return partial(doors_to_tables, shares=settings.shares_of)
 
     def _open(self, source: Tables, schema: LinkedSchema) -> dict[str, Source]:
-        shares_of_tables(schema, self._settings().shares)  # raises an error before anything is reserved
+        self._settings().shares_of(schema)  # raises an error before anything is reserved
         return open_linked(source, schema)
 
     def _read(

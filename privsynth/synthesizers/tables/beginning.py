@@ -32,7 +32,7 @@ from privsynth.synthesizers.tables.base_measurements import (
 from privsynth.synthesizers.tables.discoveries import Discoveries
 from privsynth.synthesizers.tables.domains import ONE_WAY, Domains, Known, one_way_parts
 from privsynth.synthesizers.tables.earlier import Earlier
-from privsynth.synthesizers.tables.marginal_settings import FAINT_STRENGTH, MarginalSettings
+from privsynth.synthesizers.tables.marginal_settings import MarginalSettings
 from privsynth.synthesizers.tables.octaves import is_wide
 from privsynth.synthesizers.tables.rare_values import FittedCodes, grouped
 from privsynth.synthesizers.tables.row_before import is_view
@@ -107,7 +107,7 @@ def adapted_settings(settings: MarginalSettings, schema: Schema, strength: float
     adapted = settings.adapted_to(strength)
     if not is_view(schema):
         return adapted
-    if strength <= FAINT_STRENGTH:
+    if strength <= settings.faint_strength:
         adapted = adapted.of_faint_rows(Discoveries.of(schema).n_lists)
     # many columns are given when a row is drawn, and more bins of each bring nothing
     return replace(adapted, n_bins=min(adapted.n_bins, settings.n_bins), most_pairs_per_column=0.0)

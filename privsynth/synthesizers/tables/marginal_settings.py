@@ -12,7 +12,6 @@ from privsynth.synthesizers.tables.base_measurements import BaseMeasurementSetti
 REFERENCE_STRENGTH = 7000.0  # about 26,000 records at epsilon 1, delta 1e-5: where the settings were chosen
 MOST_BINS = 4.0  # times as many as at the reference strength
 TABLES_GROW = 0.44  # power of the strength: 5 tables a column at 7,000, 12 at 51,000
-FAINT_STRENGTH = 1000.0  # of rows of persons: up to here what stands before them is not counted by itself
 FAINT_ONE_WAY = 2 / 3  # of the share of 1-way tables, of which there are about as many fewer
 FAINT_DISCOVERY = 2.0  # times the share of discovery
 _RETIRED = ("max_condition_cells",)  # settings of older versions that are none any more
@@ -34,6 +33,7 @@ class MarginalSettings(BaseMeasurementSettings):
         most_pairs_per_column: As many at most with a stronger signal, by `TABLES_GROW`, but no more than
             there are to choose from; 0, or less than the former: no more than these. Views of sequences and
             linked tables get no more.
+        faint_strength: Strength of the signal up to which rows of persons are learnt by `of_faint_rows`.
         steps_per_round: Gradient steps after each round.
         final_steps: Gradient steps at the end.
         fit: How the mixture is fitted.
@@ -51,6 +51,7 @@ class MarginalSettings(BaseMeasurementSettings):
     n_rounds: int = 12
     pairs_per_column: float = 5.0
     most_pairs_per_column: float = 0.0
+    faint_strength: float = 1000.0
     steps_per_round: int = 60
     final_steps: int = 50
     fit: FitOptions = field(default_factory=FitOptions)
@@ -78,7 +79,7 @@ class MarginalSettings(BaseMeasurementSettings):
         )
 
     def of_faint_rows(self, n_lists: int) -> MarginalSettings:
-        """Return settings that `adapted_to` gave, for the rows of few persons: `FAINT_STRENGTH` at most.
+        """Return settings that `adapted_to` gave, for the rows of few persons: up to ``faint_strength``.
 
         A code that is not found is lost with all its rows, and single values stand clear of no noise. So
         lists get more, single values no more than at the reference strength, and what stands before a row is
@@ -111,5 +112,6 @@ class MarginalSettings(BaseMeasurementSettings):
     def from_dict(cls, fields: dict[str, Any]) -> Self:
         """Read what `to_dict` wrote, in this version or an older one."""
         known = {name: value for name, value in fields.items() if name not in _RETIRED}
-        absent = {"norm_factor": None, "most_pairs_per_column": 0.0}  # as it was before there were such
+        # as it was before there were such
+        absent = {"norm_factor": None, "most_pairs_per_column": 0.0, "faint_strength": 0.0}
         return cls(**{**absent, **known, "fit": FitOptions(**fields["fit"])})

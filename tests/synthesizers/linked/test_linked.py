@@ -105,7 +105,7 @@ def test_all_tables_are_paid_out_of_one_budget(tmp_path) -> None:
         )
         for name in SCHEMA.tables
     }
-    shares = shares_of_tables(SCHEMA, None)
+    shares = LinkedSettings().shares_of(SCHEMA)
     assert sum(shares.values()) == pytest.approx(1.0)
     for name, share in shares.items():
         # noise is rounded up to six digits, so a table's last release may leave that part of its cost
@@ -199,7 +199,7 @@ def test_shares_can_be_set_and_must_add_up() -> None:
 
 
 def test_a_table_whose_lists_have_to_be_found_gets_more():
-    shares = shares_of_tables(SCHEMA, None)
+    shares = LinkedSettings().shares_of(SCHEMA)
     # client: sex, rich, age, n.account, n.card; account: gold, kind (to be found: 1 + 2), n.trans
     assert shares["client"] == pytest.approx(shares["account"])
     assert shares["trans"] == pytest.approx(2 / 5 * shares["client"])

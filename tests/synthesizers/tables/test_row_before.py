@@ -13,7 +13,7 @@ from privsynth.synthesizers.tables.coarse_domains import coarsened
 from privsynth.synthesizers.tables.discoveries import grid_between
 from privsynth.synthesizers.tables.domains import tables_before
 from privsynth.synthesizers.tables.marginal import MarginalSynthesizer
-from privsynth.synthesizers.tables.marginal_settings import FAINT_STRENGTH, MarginalSettings
+from privsynth.synthesizers.tables.marginal_settings import MarginalSettings
 from privsynth.synthesizers.tables.row_before import are_shared, derived, pairs_before
 
 OWN = {
@@ -116,7 +116,7 @@ def test_tables_of_the_row_before_follow_from_those_of_rows():
 def test_of_faint_rows_what_stands_before_is_not_counted_and_lists_get_more():
     view = sequence_view(VISITS)
     allowance = Spend.of_budget(epsilon=1.0, delta=1e-6)
-    n = FAINT_STRENGTH / np.sqrt(allowance.mu_squared)
+    n = MarginalSettings.faint_strength / np.sqrt(allowance.mu_squared)
     faint, clear = (
         {step["purpose"]: step for step in MarginalSynthesizer.plan_for(
             view, MarginalSettings(), allowance, round(n * by)).steps}
