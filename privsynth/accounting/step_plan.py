@@ -64,13 +64,13 @@ class StepPlan:
             mu_squared: What the block may cost.
             slack: Delta that it may cost beside that.
             n_steps: Number of steps.
-            batch_size: Batch size aimed at, in records.
+            batch_size: Batch size aimed at, in records; infinite takes all of them in every step.
             n_units: Noisy, or public, number of units; turns ``batch_size`` into a ``sample_rate``.
             max_grad_norm: Clipping bound.
         """
-        if not (0 < batch_size < math.inf and -math.inf < n_units < math.inf):
+        if not (batch_size > 0 and -math.inf < n_units < math.inf):
             raise ParameterError(
-                f"expected finite batch_size > 0 and n_units, got {batch_size!r}, {n_units!r}"
+                f"expected batch_size > 0 and a finite n_units, got {batch_size!r}, {n_units!r}"
             )
         sample_rate = min(1.0, batch_size / max(n_units, 1.0))
         noise = noise_for_steps(mu_squared, sample_rate=sample_rate, n_steps=n_steps, slack=slack)

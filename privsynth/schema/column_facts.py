@@ -82,6 +82,13 @@ class ColumnFacts:
         return TimeFormat(self.format, self.zone)
 
     @property
+    def declared_values(self) -> tuple[Category, ...] | None:
+        """The values of a boolean or categorical column, None where they are private or undeclared."""
+        if self.type == "boolean":
+            return self.boolean_values
+        return self.categories if isinstance(self.categories, tuple) else None
+
+    @property
     def boolean_values(self) -> tuple[Category, Category]:
         """The two values of a boolean column, false first."""
         return self.values if self.values is not None else (False, True)

@@ -35,18 +35,20 @@ class StepOptions:
 
     Attributes:
         n_steps: Private steps; 0 leaves the model untrained, for comparison.
-        batch_size: Expected number of records in a step; a table that is smaller is taken whole.
+        batch_size: Expected number of records in a step; a table that is smaller is taken whole. None takes
+            every record in every step.
         max_grad_norm: L2 bound on one record's gradient.
     """
 
     n_steps: int = 100
-    batch_size: int = 2048
+    batch_size: int | None = 2048
     max_grad_norm: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.n_steps < 0 or self.batch_size < 1 or not 1e-9 <= self.max_grad_norm <= 1e9:
+        is_batch = self.batch_size is None or self.batch_size >= 1
+        if self.n_steps < 0 or not is_batch or not 1e-9 <= self.max_grad_norm <= 1e9:
             raise ParameterError(
-                "expected n_steps >= 0, batch_size >= 1 and 1e-9 <= max_grad_norm <= 1e9, got "
+                "expected n_steps >= 0, batch_size >= 1 (or None) and 1e-9 <= max_grad_norm <= 1e9, got "
                 f"{self.n_steps!r}, {self.batch_size!r}, {self.max_grad_norm!r}"
             )
 
@@ -190,7 +192,7 @@ def step_plan(settings: StepOptions, mu_squared: float, allowance: Spend, n_unit
         mu_squared,
         SLACK_SHARE * allowance.added_delta,
         n_steps=settings.n_steps,
-        batch_size=settings.batch_size,
+        batch_size=math.inf if settings.batch_size is None else settings.batch_size,
         n_units=n_units,
         max_grad_norm=settings.max_grad_norm,
     )

@@ -25,7 +25,7 @@ from privsynth.metrics.common.image_features import Seen, see
 from privsynth.metrics.common.images import load_images
 from privsynth.metrics.fidelity.images import independent_pixels
 from privsynth.metrics.leakage.image_membership import assess_membership
-from privsynth.metrics.utility.dp_classifier import train_directly
+from privsynth.metrics.utility.dp_classifier import SCATTERING, train_directly
 from privsynth.report.audit import audit
 from privsynth.report.limits import ImageLimits
 from tests.benchmarks.images import load_split
@@ -41,9 +41,9 @@ GUARANTEE = {
 }  # fmt: skip
 
 
-def sets_of(name: str) -> tuple[Set, Set]:
-    """Return training and test images."""
-    train, test, _ = load_split(name, validation=False)
+def sets_of(name: str, *, validation: bool = False) -> tuple[Set, Set]:
+    """Return training and test images, or two parts of the former."""
+    train, test, _ = load_split(name, validation=validation)
     first, second = ((part.images, part.labels.astype(int)) for part in (train, test))
     return first, second
 
@@ -111,13 +111,13 @@ def controls(name: str, n: int, seed: int) -> None:
             )
 
 
-def direct(name: str, epsilons: list[float], seeds: int) -> None:
-    """Train classifiers directly under a budget, and without one; test on the test part."""
-    train, test = sets_of(name)
+def direct(name: str, epsilons: list[float], seeds: int, *, validation: bool) -> None:
+    """Train classifiers directly under a budget, and without one."""
+    train, test = sets_of(name, validation=validation)
     labels = train[1]["label"].to_numpy()
     print("| classifier | epsilon | accuracy, each run | seconds a run |\n|---|---|---|---|")
-    for family in FAMILIES:
-        for epsilon in [*epsilons, None]:
+    for family in (*FAMILIES, SCATTERING):
+        for epsilon in [*epsilons, None] if family in FAMILIES else epsilons:
             accuracies, start = [], time.perf_counter()
             for seed in range(seeds):
                 if epsilon is None:
@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--data", default="mnist", choices=["mnist", "fashion_mnist"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3, help="runs a setting, for direct")
+    parser.add_argument("--validation", action="store_true", help="divide the training images, for direct")
     parser.add_argument("--members", type=int, default=5_000, help="images of each side, for controls")
     parser.add_argument("--epsilons", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--families", nargs="+", default=FAMILIES, help="classifiers trained, for scale")
@@ -180,7 +181,7 @@ def main() -> None:
     if arguments.what == "controls":
         controls(arguments.data, arguments.members, arguments.seed)
     elif arguments.what == "direct":
-        direct(arguments.data, arguments.epsilons, arguments.seeds)
+        direct(arguments.data, arguments.epsilons, arguments.seeds, validation=arguments.validation)
     else:
         scale(arguments.data, tuple(arguments.families), arguments.out)
 

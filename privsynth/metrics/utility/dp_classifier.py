@@ -125,7 +125,7 @@ def train_directly(
         (1 - COUNT_SHARE) * mu**2,
         ADDED_DELTA_SHARE * delta,
         n_steps=settings.n_steps,
-        batch_size=min(settings.batch_size, max(noisy_count, 1.0)),
+        batch_size=settings.batch_size,
         n_units=noisy_count,
         max_grad_norm=settings.max_grad_norm,
     )

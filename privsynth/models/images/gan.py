@@ -18,7 +18,6 @@ from privsynth.errors import ParameterError
 from privsynth.models.adversarial import AdversarialGame, GameOptions
 from privsynth.models.images.mixture import Deformation, ImageMixture
 from privsynth.models.images.networks import ARCHITECTURES, DiscriminatorNetwork, GeneratorNetwork
-from privsynth.models.images.refiner import Refiner
 from privsynth.models.images.tensors import draw_images, one_hot_cells
 from privsynth.models.state import module_arrays, restore_module
 from privsynth.schema.image_shape import ImageShape
@@ -149,8 +148,10 @@ class GeneratedImages:
     @torch.no_grad()
     def draw(self, cells: NDArray[np.int64], rng: np.random.Generator) -> PixelArray:
         """Draw an image for each cell, ``(n, height, width, channels)``."""
-        per_value = 128 if isinstance(self.network.layers, Refiner) else 8
-        return draw_images(self._between, cells, rng, self.network.shape, floats_per_value=per_value)
+        network = self.network
+        return draw_images(
+            self._between, cells, rng, network.shape, floats_per_value=network.floats_per_value
+        )
 
     def to_arrays(self) -> dict[str, Array]:
         """Return the arrays of a model file."""

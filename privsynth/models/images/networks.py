@@ -54,6 +54,9 @@ class GeneratorNetwork(nn.Module):
         width: Hidden units of the perceptron, or channels of the convolutions.
         has_start: Whether images to begin with are given.
         rng: Of the initial weights.
+
+    Attributes:
+        floats_per_value: Floats in memory for each value drawn, at the widest layer.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class GeneratorNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.shape, self.has_start = shape, has_start
+        self.floats_per_value = 128 if architecture == "features" else 8
         n_given = latent_dim + n_cells
         if architecture == "mlp":
             n_in = n_given + has_start * shape.n_values

@@ -165,7 +165,7 @@ class ImageSynthesizer(ImageSampler, Synthesizer[ImageModel]):
 
 def _check_cells(generator: Mapping[str, NDArray[Any]], n: int) -> None:
     """Raise ValueError unless a generator has the cells of its table: more would ask for any memory."""
-    said = [int(generator[name][0]) for name in ("n_cells",) if name in generator]
     used = [generator[name] for name in ("cells", "start/cells") if name in generator]
-    if said not in ([], [n]) or not all(np.array_equal(np.unique(cells), np.arange(n)) for cells in used):
+    n_said = int(generator["n_cells"][0]) if "n_cells" in generator else n
+    if n_said != n or not all(np.array_equal(np.unique(cells), np.arange(n)) for cells in used):
         raise ValueError("a generator of other cells")

@@ -33,7 +33,6 @@ from privsynth.synthesizers.images.private_steps import (
 from privsynth.synthesizers.step_trainers import AdversarialTrainer
 from privsynth.synthesizers.training import independent_seeds
 
-EVERY_RECORD = 10**9  # more than there are: each step takes all of them
 CRITIC_OF_FEATURES = ImageGanOptions(
     architecture="features",
     generator_width=16,
@@ -45,7 +44,8 @@ CRITIC_OF_FEATURES = ImageGanOptions(
     averaging=0.95,
     warm_steps=100,
 )
-SECONDS_PER_FEATURES = 3e-7  # of an image, for each of its values, on two cores
+SECONDS_PER_FEATURES = 3e-7  # of an image, for each of its values, on two cores; three times that for a slope
+SECONDS_PER_RECORD = 5e-6  # of a step on features that are known
 SECONDS_PER_WEIGHT = 2e-10  # of a step, for each image and weight, on two cores
 
 
@@ -61,7 +61,7 @@ class ImageGANSettings(ImageStepSettings):
     """
 
     n_steps: int = 40
-    batch_size: int = EVERY_RECORD
+    batch_size: int | None = None
     max_grad_norm: float = 0.3
     prototypes_share: float = 0.6
     gan: ImageGanOptions = CRITIC_OF_FEATURES
@@ -75,6 +75,8 @@ class ImageGANSettings(ImageStepSettings):
             raise ParameterError(
                 f"expected 1 to {largest} augmentations with flips={self.flips}, got {self.augmentations!r}"
             )
+        if self.augmentations > 1 and self.gan.architecture == "features":
+            raise ParameterError("expected the architecture 'mlp' or 'dcgan' where there are augmentations")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-able fields."""
@@ -111,23 +113,23 @@ class ImageGANSynthesizer(ImageStepSynthesizer):
     def _seconds_of(cls, settings: ImageGANSettings, plan: StepPlan, shape: ImageShape) -> float:
         gan = settings.gan
         if gan.architecture == "features":
-            images = (
-                plan.expected_batch_size + settings.n_steps * gan.fake_batch_size * 3 * gan.generator_steps
-            )
-            return (
-                shape.n_values * SECONDS_PER_FEATURES * images
-                + 5e-6 * settings.n_steps * plan.expected_batch_size
-            )
+            n_records, n_fakes = plan.expected_batch_size, gan.fake_batch_size * gan.generator_steps
+            seen = n_records + 3 * settings.n_steps * n_fakes
+            on_features = SECONDS_PER_RECORD * settings.n_steps * n_records
+            return shape.n_values * SECONDS_PER_FEATURES * seen + on_features
         rows = plan.expected_batch_size * settings.augmentations + gan.fake_batch_size
         cost = shape.n_values * gan.discriminator_width * (1 if gan.architecture == "mlp" else 10)
         return settings.n_steps * SECONDS_PER_WEIGHT * rows * cost
 
     @classmethod
     def _n_parameters(cls, schema: Schema, settings: ImageGANSettings) -> int | None:
-        known = [c.categories for c in image_conditions(schema)]
-        if settings.gan.architecture != "features" or not all(known) or schema.image is None:
+        declared = [(column.declared_values, column.missing) for column in image_conditions(schema)]
+        if settings.gan.architecture != "features" or schema.image is None:
             return None
-        return (n_public_features(schema.image) + 1) * (math.prod(len(c) for c in known if c) + 1)
+        sizes = [len(values) + bool(missing) for values, missing in declared if values is not None]
+        if len(sizes) < len(declared):
+            return None
+        return (n_public_features(schema.image) + 1) * (math.prod(sizes) + 1)
 
     @staticmethod
     def _trainer(

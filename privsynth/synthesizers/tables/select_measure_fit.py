@@ -271,8 +271,8 @@ def planned_candidates(schema: Schema) -> int:
     n_columns = n_counted(schema)
     n_pairs = n_columns * (n_columns - 1) // 2
     for column in schema.modelled:
-        declared = column.boolean_values if column.type == "boolean" else column.categories
-        if column.role == "target" and isinstance(declared, tuple) and len(declared) <= MAX_CLASSES:
+        declared = column.declared_values
+        if column.role == "target" and declared is not None and len(declared) <= MAX_CLASSES:
             return n_pairs + (n_columns - 1) * (n_columns - 2) // 2
     return n_pairs
 

@@ -121,10 +121,10 @@ def test_impossible_plans_are_refused(change):
         plan(**change)
 
 
-@pytest.mark.parametrize("change", [{"batch_size": 0}, {"n_units": math.nan}])
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"batch_size": math.nan}, {"n_units": math.nan}])
 def test_impossible_sizes_are_refused(change):
     sizes = {"batch_size": 10, "n_units": 100.0, **change}
-    with pytest.raises(ParameterError, match="batch_size > 0 and n_units"):
+    with pytest.raises(ParameterError, match="batch_size > 0 and a finite n_units"):
         StepPlan.within(0.5, 1e-7, n_steps=5, max_grad_norm=1.0, **sizes)
 
 

@@ -15,6 +15,7 @@ from privsynth.models.images.gan import GeneratedImages
 from privsynth.models.images.mixture import Deformation, ImageMixture
 from privsynth.models.tables.fitting import FitOptions
 from privsynth.privacy.mechanisms.clipping import STEPS_PER_NORM, RecordClipper
+from privsynth.schema import Schema
 from privsynth.schema.image_shape import ImageShape
 from privsynth.synthesizers import ImageGANSynthesizer
 from privsynth.synthesizers.images.feature_gan import FeatureGanTrainer, Remembered
@@ -156,3 +157,27 @@ def test_the_plan_says_how_far_a_step_stands_out_of_its_noise() -> None:
     assert n_parameters == (49 * 4 + 1) * 11  # maps and places of 8 x 8 pixels, a constant; classes and fakes
     assert step["signal_to_noise_norm"] == pytest.approx(expected)
     assert f"at most {step['signal_to_noise_norm']:.2g} times" in describe_plan(fields)
+
+
+def test_labels_that_are_true_or_false_or_missing_are_counted_among_the_cells() -> None:
+    image = {"height": 8, "width": 8}
+    for column, n_cells in (
+        ({"type": "boolean", "role": "target"}, 2),
+        ({"type": "boolean", "role": "target", "missing": True}, 3),
+        ({"type": "categorical", "categories": "private", "role": "target"}, None),
+    ):
+        step = plan(Schema({"ill": column}, image=image), 50_000, 1.0, synthesizer="image-gan")["steps"][-1]
+        assert step.get("n_parameters") == (n_cells and (49 * 4 + 1) * (n_cells + 1))
+
+
+def test_every_step_takes_all_records_unless_a_batch_is_asked_for() -> None:
+    whole = plan(DIGITS, 50_000, 1.0, synthesizer="image-gan")["steps"][-1]
+    assert (whole["sample_rate"], whole["batch_size"]) == (1.0, 50_000)
+    some = ImageGANSettings(batch_size=500)
+    part = plan(DIGITS, 50_000, 1.0, synthesizer="image-gan", settings=some)["steps"][-1]
+    assert (part["sample_rate"], part["batch_size"]) == (0.01, 500)
+
+
+def test_augmentations_are_for_other_architectures() -> None:
+    with pytest.raises(ParameterError, match="'mlp' or 'dcgan' where there are augmentations"):
+        ImageGANSettings(augmentations=2)
