@@ -22,7 +22,6 @@ from typing import Any
 from privsynth.accounting.budget import Spend, Unit
 from privsynth.accounting.events import Event, SampledGaussian
 from privsynth.errors import BudgetExceededError, LedgerError, ParameterError, PrivsynthError, TableError
-from privsynth.io.databases import Database
 from privsynth.ledger.file import LedgerFile
 from privsynth.ledger.limits import check_limit, within_rest
 from privsynth.ledger.places import opened
@@ -33,6 +32,7 @@ from privsynth.ledger.rows import (
     dataset_names,
     dataset_summary,
     event_json,
+    fix_unit,
     is_bound,
     limit_of,
     most,
@@ -43,7 +43,6 @@ from privsynth.ledger.rows import (
     shown,
     stops_of,
     today,
-    unit_of,
 )
 from privsynth.ledger.tables import CURRENT_RUNS, history
 
@@ -142,7 +141,7 @@ class Ledger:
         name, plan = _checked_name(dataset), Spend.of_budget(epsilon=epsilon, delta=delta)
         run = run or uuid.uuid4().hex
         with self._store.transaction(write=True) as database:
-            _fix_unit(database, name, unit)
+            fix_unit(database, name, unit)
             if part_of_rest is not None:
                 plan = within_rest(database, name, plan, part_of_rest)
             check_limit(
@@ -308,7 +307,7 @@ class Ledger:
         with self._store.transaction(write=True) as database:
             row = run_row(database, run, expected=("open", "suspended"))
             if unit is not None:
-                _fix_unit(database, row.dataset, unit, except_run=run)
+                fix_unit(database, row.dataset, unit, except_run=run)
             asked = row.epsilon, row.delta
             check_limit(database, row.dataset, row.plan, asked, "resuming the run", except_run=run)
             if (row.status, row.reserved) != ("open", row.plan):
@@ -353,7 +352,7 @@ class Ledger:
             if found is None:
                 return None
             row = run_row(database, found[0])
-            _fix_unit(database, name, unit, except_run=row.id)
+            fix_unit(database, name, unit, except_run=row.id)
             set_state(database, row.id, "open", row.reserved)
         return row.id
 
@@ -402,27 +401,6 @@ class Ledger:
             return []
         with self._store.transaction(write=False) as database:
             return [dataset_summary(database, name) for name in dataset_names(database)]
-
-
-# -- steps inside a transaction -----------------------------------------------------------------------
-
-
-def _fix_unit(database: Database, name: str, unit: Unit, *, except_run: str = "") -> None:
-    """Check the unit against the data set's; nothing reserved or spent leaves it free to be set."""
-    fixed = unit_of(database, name)
-    if fixed == unit:
-        return
-    if fixed is not None:
-        if except_run and charged_by(database, except_run)[0]:
-            except_run = ""  # what it was charged for is bound by the old unit
-        if is_bound(database, name, except_run=except_run):
-            raise LedgerError(
-                f"data set {name!r}: its first spend fixed the unit as {fixed}; this run has {unit}. Use the "
-                "same person column and max_records_per_person: guarantees of other units do not compose"
-            )
-    database.execute(
-        "INSERT INTO units (dataset, unit) VALUES (?, ?)", (name, json.dumps(dataclasses.asdict(unit)))
-    )
 
 
 def _checked_name(dataset: str) -> str:

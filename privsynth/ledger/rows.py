@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from privsynth.accounting.budget import Spend, Unit
@@ -126,6 +126,22 @@ def unit_of(database: Database, name: str) -> Unit | None:
         "SELECT unit FROM units WHERE dataset = ? ORDER BY number DESC LIMIT 1", (name,)
     ).fetchone()
     return Unit(**json.loads(row[0])) if row else None
+
+
+def fix_unit(database: Database, name: str, unit: Unit, *, except_run: str = "") -> None:
+    """Check the unit against the data set's; nothing reserved or spent leaves it free to be set."""
+    fixed = unit_of(database, name)
+    if fixed == unit:
+        return
+    if fixed is not None:
+        if except_run and charged_by(database, except_run)[0]:
+            except_run = ""  # what it was charged for is bound by the old unit
+        if is_bound(database, name, except_run=except_run):
+            raise LedgerError(
+                f"data set {name!r}: its first spend fixed the unit as {fixed}; this run has {unit}. Use the "
+                "same person column and max_records_per_person: guarantees of other units do not compose"
+            )
+    database.execute("INSERT INTO units (dataset, unit) VALUES (?, ?)", (name, json.dumps(asdict(unit))))
 
 
 def limit_of(database: Database, name: str) -> tuple[float, float] | None:
