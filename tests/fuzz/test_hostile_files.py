@@ -25,10 +25,12 @@ from privsynth.errors import ModelFileError, RequestError, SchemaError, TableErr
 from privsynth.errors.json_text import json_value
 from privsynth.io import image_files
 from privsynth.io.tables import open_table
+from privsynth.models.images.diffusion import DiffusionImages
+from privsynth.models.images.gan import GeneratedImages
 from privsynth.records.images import read_images
 from privsynth.schema.image_shape import ImageShape
 from tests.fuzz.run import kept, tried, unexpected
-from tests.fuzz.targets import OLDER, TARGETS
+from tests.fuzz.targets import FILES, OLDER, TARGETS
 
 SHAPE = ImageShape(height=4, width=4)
 MOST_TRIED = 150
@@ -64,16 +66,42 @@ def test_a_reader_that_fails_otherwise_is_found(tmp_path: Path, monkeypatch: pyt
 
 def model_with(path: Path, manifest: bytes | None = None, **arrays: np.ndarray) -> Path:
     """Write the first version's model with another manifest, or with other arrays of the column 'age'."""
-    with zipfile.ZipFile(OLDER / "marginal.privsynth") as old, zipfile.ZipFile(path, "w") as new:
+    of_age = {f"domain/age/{name}": array for name, array in arrays.items()}
+    return changed(OLDER / "marginal.privsynth", path, manifest, of_age)
+
+
+def changed(model: Path, path: Path, manifest: bytes | None, arrays: dict[str, np.ndarray]) -> Path:
+    """Write a model with another manifest, or with other arrays."""
+    with zipfile.ZipFile(model) as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
             data = old.read(name)
             if name == "manifest.json" and manifest is not None:
                 data = manifest
             if name == "weights.safetensors" and arrays:
-                held = dict(load_tensors(data)) | {f"domain/age/{k}": v for k, v in arrays.items()}
-                data = save_tensors(held)
+                data = save_tensors(dict(load_tensors(data)) | arrays)
             new.writestr(name, data)
     return path
+
+
+def test_a_generator_of_other_cells_than_its_table_has_is_refused_before_a_network_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fourth = FILES / "fourth"
+    cells = privsynth.load(fourth / "image_feature.privsynth").model_.generator.cells
+    without_last = {"image/cells": np.where(cells == cells.max(), 0, cells)}
+    with pytest.raises(ModelFileError, match="is damaged"):
+        privsynth.load(changed(fourth / "image_feature.privsynth", tmp_path / "m", None, without_last))
+
+    def made(*arguments: object) -> None:
+        raise AssertionError("a network was made")
+
+    for kind, name in ((GeneratedImages, "image_gan"), (DiffusionImages, "image_diffusion")):
+        monkeypatch.setattr(kind, "untrained", made)
+        model = changed(
+            fourth / f"{name}.privsynth", tmp_path / "m", None, {"image/n_cells": np.array([2**40])}
+        )
+        with pytest.raises(ModelFileError, match="is damaged"):
+            privsynth.load(model)
 
 
 def test_a_model_file_asks_for_no_more_memory_than_its_size_warrants(tmp_path: Path) -> None:
