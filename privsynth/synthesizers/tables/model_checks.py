@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
@@ -20,7 +21,7 @@ def are_weights(values: NDArray[Any]) -> bool:
 
 def is_number(value: object) -> TypeGuard[float]:
     """Return whether a fact is a finite number, and no boolean."""
-    return type(value) in (int, float) and bool(np.isfinite(value))  # type: ignore[call-overload]  # it is one
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_flags(facts: Mapping[str, Any], *names: str) -> None:

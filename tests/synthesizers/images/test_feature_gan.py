@@ -57,13 +57,13 @@ class Trainer(FeatureGanTrainer):
         self._remembered = Remembered(self.game)
 
         class Cells:
-            domains = {"label": None}  # noqa: RUF012 - read only
+            domains = {"label": None}  # noqa: RUF012  never written
 
             @staticmethod
             def split(records: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
                 return records[:, 0].long(), records[:, 1:].float()
 
-        self._cells = Cells()  # type: ignore[assignment]
+        self._cells = Cells()  # type: ignore[assignment]  # all that the trainer asks of them
 
 
 def records(n: int) -> torch.Tensor:
